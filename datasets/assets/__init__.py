@@ -1,0 +1,1 @@
+"""Packaged files: the stand-in body (see NOTICE)."""

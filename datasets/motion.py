@@ -1,0 +1,328 @@
+"""The types that everything shares: `Motion`, `Camera`, `PersonSequence`, `Clip`.
+
+Frames of reference: ``camera`` is OpenCV's (x right, y down, z forward), ``world`` has y up.
+Angles are radians, lengths metres. All arrays are float32 unless a docstring says otherwise and
+all of it is checked on construction, so whoever holds one of these holds finite, well-shaped data.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from datasets import rotation
+
+BODY_POSE_CHANNELS = {"smplx": 63, "smpl": 69}
+# Channel order of `Motion.to_channels`: the order is fixed once, here.
+CHANNELS = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
+NUM_CHANNELS = sum(CHANNELS.values())
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """SMPL-X (or SMPL) parameters of one person over T frames.
+
+    Attributes:
+        body_pose: (T, 63) axis-angle of SMPL-X joints 1..21, or (T, 69) of SMPL joints 1..23.
+        global_orient: (T, 3) axis-angle of the root, which rotates about the rest pelvis J0(betas).
+        betas: (10,), or (T, 10) where a source varies them per frame.
+        transl: (T, 3) metres; the pelvis is at J0(betas) + transl.
+        fps: frames per second of the source, never a nominal value.
+        space: ``camera`` (OpenCV) or ``world`` (y up).
+        body: ``smplx`` or ``smpl``.
+        gender: ``neutral``, ``female`` or ``male``: the body the betas belong to.
+
+    Raises:
+        ValueError: a shape, a non-finite number, no frame, or an unknown space, body or gender.
+    """
+
+    body_pose: np.ndarray
+    global_orient: np.ndarray
+    betas: np.ndarray
+    transl: np.ndarray
+    fps: float
+    space: Literal["camera", "world"] = "world"
+    body: Literal["smplx", "smpl"] = "smplx"
+    gender: Literal["neutral", "female", "male"] = "neutral"
+
+    def __post_init__(self):
+        _require(self.space in ("camera", "world"), f"unknown space {self.space!r}")
+        _require(self.body in BODY_POSE_CHANNELS, f"unknown body {self.body!r}")
+        _require(self.gender in ("neutral", "female", "male"), f"unknown gender {self.gender!r}")
+        _require(np.isfinite(self.fps) and self.fps > 0, f"fps must be positive, got {self.fps}")
+        pose = np.asarray(self.body_pose)
+        _require(pose.ndim == 2 and len(pose) > 0, f"body_pose has shape {pose.shape}, not (T, n)")
+        frames = len(pose)
+        betas_shape = (10,) if np.ndim(self.betas) == 1 else (frames, 10)
+        shapes = {
+            "body_pose": (frames, BODY_POSE_CHANNELS[self.body]),
+            "global_orient": (frames, 3),
+            "betas": betas_shape,
+            "transl": (frames, 3),
+        }
+        for name, shape in shapes.items():
+            object.__setattr__(self, name, _array(name, getattr(self, name), shape))
+        object.__setattr__(self, "fps", float(self.fps))
+
+    def __len__(self) -> int:
+        return len(self.body_pose)
+
+    def __getitem__(self, frames: slice) -> "Motion":
+        """The motion of a slice of frames; `transl` stays absolute."""
+        return dataclasses.replace(
+            self,
+            body_pose=self.body_pose[frames],
+            global_orient=self.global_orient[frames],
+            betas=self.betas if self.betas.ndim == 1 else self.betas[frames],
+            transl=self.transl[frames],
+        )
+
+    def to_channels(self) -> np.ndarray:
+        """(T, 79) float32, SMPL-X only: global_orient 3, body_pose 63, betas 10, transl 3."""
+        _require(self.body == "smplx", "only SMPL-X motions have the 79 channels")
+        betas = np.broadcast_to(self.betas, (len(self), 10))
+        return np.concatenate([self.global_orient, self.body_pose, betas, self.transl], axis=1)
+
+    @classmethod
+    def from_channels(cls, channels: np.ndarray, *, fps: float, space: str) -> "Motion":
+        """Inverse of `to_channels`: (T, 79) to a neutral SMPL-X motion.
+
+        Betas that are equal in every frame become one (10,) vector.
+        """
+        channels = np.asarray(channels)
+        _require(
+            channels.ndim == 2 and channels.shape[1] == NUM_CHANNELS,
+            f"channels have shape {channels.shape}, not (T, {NUM_CHANNELS})",
+        )
+        parts = split_channels(channels)
+        if np.all(parts["betas"] == parts["betas"][:1]):
+            parts["betas"] = parts["betas"][0]
+        return cls(**parts, fps=fps, space=space)
+
+    def transformed(self, transform: np.ndarray, pelvis_rest: np.ndarray, *, space: str):
+        """The same motion seen from another frame of reference.
+
+        The root rotates about the rest pelvis J0, not the origin, so with x' = R x + t:
+        phi' = R phi and tau' = R (J0 + tau) + t - J0.
+
+        Args:
+            transform: (4, 4) or (T, 4, 4), maps this motion's frame to the new one.
+            pelvis_rest: (3,) or (T, 3) metres, J0(betas) of this motion's body.
+            space: the new frame's name, ``camera`` or ``world``.
+        """
+        rot = np.asarray(transform, np.float64)[..., :3, :3]
+        shift = np.asarray(transform, np.float64)[..., :3, 3]
+        root = rotation.axis_angle_to_matrix(self.global_orient.astype(np.float64))
+        pelvis = np.asarray(pelvis_rest, np.float64) + self.transl
+        moved = np.einsum("...ij,...j->...i", rot, pelvis) + shift - pelvis_rest
+        return dataclasses.replace(
+            self,
+            global_orient=rotation.matrix_to_axis_angle(rot @ root),
+            transl=moved,
+            space=space,
+        )
+
+
+def split_channels(channels: np.ndarray) -> dict[str, np.ndarray]:
+    """Views of (..., 79) channels by name: global_orient, body_pose, betas, transl."""
+    bounds = np.cumsum(list(CHANNELS.values()))[:-1]
+    return dict(zip(CHANNELS, np.split(channels, bounds, axis=-1), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera over T frames.
+
+    Attributes:
+        K: (T, 3, 3) intrinsics in pixels.
+        T_w2c: (T, 4, 4) rigid world -> camera, or None where the world is unknown.
+        width: image width in pixels.
+        height: image height in pixels.
+
+    Raises:
+        ValueError: wrong shapes, non-finite numbers, no positive focal length, not a rotation.
+    """
+
+    K: np.ndarray
+    T_w2c: np.ndarray | None
+    width: int
+    height: int
+
+    def __post_init__(self):
+        frames = len(self.K)
+        object.__setattr__(self, "K", _array("K", self.K, (frames, 3, 3)))
+        _require(np.all(self.K[:, [0, 1], [0, 1]] > 0), "K has a focal length that is not positive")
+        _require(self.width > 0 and self.height > 0, "image width and height must be positive")
+        if self.T_w2c is not None:
+            object.__setattr__(self, "T_w2c", _array("T_w2c", self.T_w2c, (frames, 4, 4)))
+            rot = self.T_w2c[:, :3, :3]
+            skew = np.abs(rot @ np.swapaxes(rot, 1, 2) - np.eye(3)).max()
+            _require(skew < 1e-3 and np.all(np.linalg.det(rot) > 0), "T_w2c is not a rotation")
+
+    def __getitem__(self, frames: slice) -> "Camera":
+        T_w2c = None if self.T_w2c is None else self.T_w2c[frames]
+        return dataclasses.replace(self, K=self.K[frames], T_w2c=T_w2c)
+
+
+@dataclass(frozen=True, eq=False)
+class PersonSequence:
+    """What a dataset adapter yields: one person seen by one camera (or by none) for M frames.
+
+    Attributes:
+        dataset: the adapter's name.
+        sequence: native name of the sequence.
+        frame_ids: (M,) int32 native frame numbers.
+        valid: (M,) bool, label usable (and image present).
+        fps: native frames per second.
+        camera: native name of the camera, ``none`` for motion without images.
+        person: native name or index of the person.
+        split: ``train``, ``val`` or ``test`` where the dataset has official splits, else None and
+            `datasets.splits` decides.
+        group: recordings that share a moment (partners, cameras of one take) share a group and
+            never stand on two sides of a split; the sequence itself by default.
+        view: intrinsics and pose of the camera, or None.
+        camera_motion: labels in the camera frame, or None.
+        world_motion: labels in the world frame, or None.
+        native: the labels exactly as stored by the dataset, name -> array.
+        source: the video file, or the ordered image files, that show the person.
+    """
+
+    dataset: str
+    sequence: str
+    frame_ids: np.ndarray
+    valid: np.ndarray
+    fps: float
+    camera: str = "none"
+    person: str = "0"
+    split: str | None = None
+    group: str = ""
+    view: Camera | None = None
+    camera_motion: Motion | None = None
+    world_motion: Motion | None = None
+    native: dict = field(default_factory=dict)
+    source: object = None
+
+    def __post_init__(self):
+        frames = len(self.frame_ids)
+        object.__setattr__(self, "frame_ids", _array("frame_ids", self.frame_ids, (frames,), int))
+        object.__setattr__(self, "valid", _array("valid", self.valid, (frames,), bool))
+        object.__setattr__(self, "group", self.group or self.sequence)
+        for motion in (self.camera_motion, self.world_motion):
+            _require(
+                motion is None or len(motion) == frames,
+                f"{self.sequence}: a motion and frame_ids differ in length",
+            )
+        _require(
+            self.view is None or len(self.view.K) == frames,
+            f"{self.sequence}: camera and frame_ids differ in length",
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame_ids)
+
+    @property
+    def motion(self) -> Motion | None:
+        """The motion that is evaluated: in the camera frame where a camera is known."""
+        return self.camera_motion if self.camera_motion is not None else self.world_motion
+
+    @property
+    def gender(self) -> str:
+        """The body the betas belong to (``neutral`` where there is no label)."""
+        return "neutral" if self.motion is None else self.motion.gender
+
+    @property
+    def body(self) -> str:
+        """``smplx`` or ``smpl``."""
+        return "smplx" if self.motion is None else self.motion.body
+
+    @property
+    def K(self) -> np.ndarray | None:
+        """(M, 3, 3) intrinsics in pixels."""
+        return None if self.view is None else self.view.K
+
+    @property
+    def T_w2c(self) -> np.ndarray | None:
+        """(M, 4, 4) world -> camera."""
+        return None if self.view is None else self.view.T_w2c
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A fixed-length piece of a `PersonSequence` as kept in a clip store; fields as there."""
+
+    clip_id: str
+    dataset: str
+    sequence: str
+    split: str
+    frame_ids: np.ndarray
+    valid: np.ndarray
+    fps: float
+    camera: str = "none"
+    person: str = "0"
+    view: Camera | None = None
+    camera_motion: Motion | None = None
+    world_motion: Motion | None = None
+
+    @property
+    def motion(self) -> Motion | None:
+        """The motion that is evaluated: in the camera frame where a camera is known."""
+        return self.camera_motion if self.camera_motion is not None else self.world_motion
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A sequence (or clip) that was left out, and why, in words for the user."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class SkipLog:
+    """Collects what an adapter could not use while it iterates."""
+
+    entries: list[Skipped] = field(default_factory=list)
+
+    def add(self, name: str, reason: str) -> None:
+        """Record that `name` was left out because of `reason`."""
+        self.entries.append(Skipped(name, reason))
+
+
+class Dataset(Protocol):
+    """A dataset adapter: the module attribute ``DATASET`` of a file in this folder."""
+
+    name: str
+    version: int
+    needs_root: bool
+
+    def sequences(
+        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
+    ) -> Iterator[PersonSequence]:
+        """Yield person-sequences lazily, in a deterministic order; record what was left out."""
+        ...
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _array(name: str, value, shape: tuple[int, ...], dtype: type = float) -> np.ndarray:
+    """`value` as a read-only array of `shape`; float32, int32 or bool."""
+    array = np.asarray(value)
+    _require(array.dtype.kind in "fiub", f"{name} is not numeric (dtype {array.dtype})")
+    _require(array.shape == shape, f"{name} has shape {array.shape}, expected {shape}")
+    if dtype is float:
+        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        _require(
+            bad.size == 0,
+            f"{name} is not finite in {bad.size} of {len(array)} rows (first: {bad[:1]})",
+        )
+    array = array.astype({float: np.float32, int: np.int32, bool: np.bool_}[dtype])
+    if dtype is float:
+        _require(bool(np.isfinite(array).all()), f"{name} overflows float32")
+    array.flags.writeable = False
+    return array

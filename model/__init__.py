@@ -1,0 +1,1 @@
+"""The paper's section 3: motion tokenizer, sequence model, training and generation."""
