@@ -223,11 +223,11 @@ class ClipStoreWriter:
         os.replace(self._temporary("manifest.json"), self.path / "manifest.json")
 
     def abort(self) -> None:
-        """Remove what was written so far, and the folder if that leaves it empty."""
+        """Remove what was written, and the folder if that leaves it empty; may be repeated."""
         self._parquet.close()
         for path in self.path.glob("*.tmp"):
             path.unlink()
-        if not any(self.path.iterdir()):
+        if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
     def _temporary(self, name: str) -> Path:

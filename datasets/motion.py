@@ -19,6 +19,13 @@ BODY_POSE_CHANNELS = {"smplx": 63, "smpl": 69}
 # Channel order of `Motion.to_channels`: the order is fixed once, here.
 CHANNELS = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
 NUM_CHANNELS = sum(CHANNELS.values())
+# The 22 SMPL-X body joints that global_orient and body_pose turn, in that order.
+JOINTS = (
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),
+    *("left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck"),
+    *("left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +328,8 @@ def _array(name: str, value, shape: tuple[int, ...], dtype: type = float) -> np.
             bad.size == 0,
             f"{name} is not finite in {bad.size} of {len(array)} rows (first: {bad[:1]})",
         )
-    array = array.astype({float: np.float32, int: np.int32, bool: np.bool_}[dtype])
+    with np.errstate(over="ignore"):  # an overflow is reported just below
+        array = array.astype({float: np.float32, int: np.int32, bool: np.bool_}[dtype])
     if dtype is float:
         _require(bool(np.isfinite(array).all()), f"{name} overflows float32")
     array.flags.writeable = False

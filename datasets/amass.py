@@ -1,0 +1,70 @@
+"""AMASS: ``<set>/<subject>/<take>.npz`` in its SMPL-X and SMPL-H releases.
+
+Poses start with root 3 and body 63 in both releases; z up is turned to y up. Frame rates differ
+(60 to 250): an integer stride brings each near 30, and the true rate is kept. A subject is a group.
+
+The betas belong to the file's own body. SMPL-X's are those of our bodies for gender ``neutral``;
+SMPL-H has another shape space, so that bodies of that release only approximate the subject.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from datasets.motion import Motion
+from datasets.motion_files import (
+    MotionFolder,
+    read_npz,
+    scalar,
+    subject_group,
+    ten_betas,
+    to_y_up,
+    word,
+)
+
+TARGET_FPS = 30.0
+
+_NEEDED = {
+    "poses": ("poses",),
+    "trans": ("trans",),
+    "betas": ("betas",),
+    "fps": ("mocap_framerate", "mocap_frame_rate"),
+    "gender": ("gender",),
+}
+
+
+def read(path: Path) -> Motion:
+    """The y-up world motion of one file, near 30 frames per second.
+
+    Raises:
+        ValueError: unreadable, a missing key, a wrong shape, a number that is not finite.
+    """
+    arrays = read_npz(path, _NEEDED, {})
+    poses = arrays["poses"]
+    if poses.ndim != 2 or poses.shape[1] < 66:
+        raise ValueError(f"poses have shape {poses.shape}, expected (T, 66 or more)")
+    fps = scalar(arrays["fps"], "frame rate")
+    motion = Motion(
+        body_pose=poses[:, 3:66],
+        global_orient=poses[:, :3],
+        betas=ten_betas(arrays["betas"]),
+        transl=arrays["trans"],
+        fps=fps,
+        gender=word(arrays["gender"]),
+    )
+    stride = max(1, round(fps / TARGET_FPS))
+    return to_y_up(dataclasses.replace(motion[::stride], fps=fps / stride))
+
+
+def is_motion(file_name: str) -> bool:
+    """Whether the file is a motion, not the shape of a subject, which lies beside them."""
+    return file_name != "shape.npz" and not file_name.endswith("_stagei.npz")
+
+
+DATASET = MotionFolder(
+    name="amass",
+    version=1,
+    suffix=".npz",
+    read=read,
+    group=subject_group,
+    is_motion=is_motion,
+)

@@ -1,0 +1,286 @@
+"""The clip store: what goes in comes out, and nothing unfinished or damaged ever opens."""
+
+import json
+
+import numpy as np
+import pytest
+
+from datasets.clip_store import ClipStore, ClipStoreWriter, StoreError, cut
+from datasets.motion import Camera, Motion, PersonSequence
+
+T = 8
+
+
+def motion(frames, rng, space, *, moving_betas=False, gender="neutral", fps=25.0):
+    return Motion(
+        body_pose=rng.normal(size=(frames, 63)),
+        global_orient=rng.normal(size=(frames, 3)),
+        betas=rng.normal(size=(frames, 10) if moving_betas else 10),
+        transl=rng.normal(size=(frames, 3)),
+        fps=fps,
+        space=space,
+        gender=gender,
+    )
+
+
+def sequence(name="walk", frames=20, seed=0, *, cameras="both", valid=None, **fields):
+    """A sequence with a camera and both motions, a camera without a world, or a world alone."""
+    rng = np.random.default_rng(seed)
+    view = None
+    if cameras != "none":
+        K = np.tile(np.diag([500.0, 510, 1]), (frames, 1, 1))
+        T_w2c = np.tile(np.eye(4), (frames, 1, 1)) if cameras == "both" else None
+        view = Camera(K, T_w2c, 640, 480)
+    moving_betas = fields.pop("moving_betas", False)
+    gender = fields.pop("gender", "neutral")
+    kind = {"moving_betas": moving_betas, "gender": gender}
+    camera_motion = None if cameras == "none" else motion(frames, rng, "camera", **kind)
+    world_motion = None if cameras == "camera" else motion(frames, rng, "world", **kind)
+    if camera_motion is not None and world_motion is not None:
+        world_motion = Motion(
+            **{
+                **vars(world_motion),
+                "body_pose": camera_motion.body_pose,
+                "betas": camera_motion.betas,
+            }
+        )
+    return PersonSequence(
+        dataset="test",
+        sequence=name,
+        frame_ids=np.arange(100, 100 + frames),
+        valid=np.ones(frames, bool) if valid is None else valid,
+        fps=25.0,
+        view=view,
+        camera_motion=camera_motion,
+        world_motion=world_motion,
+        **fields,
+    )
+
+
+def write(path, sequences, split="test"):
+    """The clips of the sequences, as they were given to the writer."""
+    with ClipStoreWriter(path, num_frames=T) as writer:
+        clips = [clip for s in sequences for clip in cut(s, split, T)]
+        for clip in clips:
+            writer.add(clip)
+        writer.close({"split_rule": "none"})
+    return clips
+
+
+def assert_same(got, expected):
+    for name in ("clip_id", "dataset", "sequence", "split", "fps", "camera", "person"):
+        assert getattr(got, name) == getattr(expected, name), name
+    np.testing.assert_array_equal(got.frame_ids, expected.frame_ids)
+    np.testing.assert_array_equal(got.valid, expected.valid)
+    for space in ("camera_motion", "world_motion"):
+        ours, theirs = getattr(got, space), getattr(expected, space)
+        assert (ours is None) == (theirs is None), space
+        if ours is not None:
+            for name in ("body_pose", "global_orient", "betas", "transl"):
+                np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+            assert (ours.fps, ours.space, ours.gender) == (theirs.fps, theirs.space, theirs.gender)
+    assert (got.view is None) == (expected.view is None)
+    if got.view is not None:
+        np.testing.assert_array_equal(got.view.K, expected.view.K)
+        assert (got.view.T_w2c is None) == (expected.view.T_w2c is None)
+        if got.view.T_w2c is not None:
+            np.testing.assert_array_equal(got.view.T_w2c, expected.view.T_w2c)
+        assert (got.view.width, got.view.height) == (640, 480)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"cameras": "none"},
+        {"cameras": "camera"},
+        {"moving_betas": True, "gender": "female"},
+        {"camera": "cam 3", "person": "left"},
+    ],
+)
+def test_a_clip_comes_back_as_it_went_in(tmp_path, fields):
+    clips = write(tmp_path / "s", [sequence(**fields)])
+    store = ClipStore.open(tmp_path / "s")
+    assert len(store) == len(clips) == 2
+    for got, expected in zip(store, clips, strict=True):
+        assert_same(got, expected)
+
+
+def test_random_access_equals_iteration_across_row_groups(tmp_path):
+    mixed = [
+        sequence("a", frames=T * 70, seed=1),
+        sequence("b", frames=T * 3, seed=2, cameras="none", moving_betas=True),
+        sequence("c", frames=T * 60, seed=3, cameras="camera"),
+    ]
+    clips = write(tmp_path / "s", mixed)
+    store = ClipStore.open(tmp_path / "s")
+    assert store.clip_ids == [clip.clip_id for clip in clips]
+    for position, clip in enumerate(store):
+        if position % 13 == 0 or position in (63, 64, 127, 128):
+            assert_same(store[position], clip)
+            assert_same(store[clip.clip_id], clip)
+    assert_same(store[-1], clips[-1])
+    some = [store.clip_ids[i] for i in (130, 2, 71, 72)]
+    expected = np.stack([store[name].motion.to_channels() for name in some])
+    np.testing.assert_array_equal(store.channels(some), expected)
+    np.testing.assert_array_equal(store.fps(some), [25.0] * 4)
+    with pytest.raises(KeyError):
+        store["nothing"]
+    with pytest.raises(IndexError):
+        store[len(store)]
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path / name, [sequence(frames=T * 70)])
+    files = sorted(p.name for p in (tmp_path / "one").iterdir())
+    assert files == ["index.parquet", "manifest.json", "motion.parquet"]
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_one_changed_number_changes_the_identity(tmp_path):
+    write(tmp_path / "one", [sequence(seed=0)])
+    write(tmp_path / "two", [sequence(seed=1)])
+    identities = {ClipStore.open(tmp_path / name).sha256 for name in ("one", "two")}
+    assert len(identities) == 2
+
+
+def test_cut_takes_runs_of_valid_frames_from_their_first_frame():
+    valid = np.ones(40, bool)
+    valid[[3, 21]] = False  # runs: 0-2, 4-20 (17 frames), 22-39 (18 frames)
+    starts = [clip.frame_ids[0] - 100 for clip in cut(sequence(frames=40, valid=valid), "test", T)]
+    assert starts == [4, 12, 22, 30]
+    assert not list(cut(sequence(frames=T - 1), "test", T))
+    assert not list(cut(sequence(valid=np.zeros(20, bool)), "test", T))
+    assert len(list(cut(sequence(frames=T), "test", T))) == 1
+
+
+def test_ids_are_ascii_and_quoted(tmp_path):
+    names = ["tanz ä/ö", "a/b", 'it\'s "so"', "100%", "50%2F", "..", "日本\n"]
+    clips = write(tmp_path / "s", [sequence(name, frames=T, cameras="none") for name in names])
+    store = ClipStore.open(tmp_path / "s")
+    for clip, name in zip(clips, names, strict=True):
+        assert clip.clip_id.isascii() and clip.clip_id.isprintable()
+        assert len(clip.clip_id.split("/")) == 6
+        assert store[clip.clip_id].sequence == name
+
+
+def test_ids_of_a_split(tmp_path):
+    with ClipStoreWriter(tmp_path / "s", num_frames=T) as writer:
+        for name, split in (("a", "train"), ("b", "test"), ("c", "train")):
+            for clip in cut(sequence(name, frames=T), split, T):
+                writer.add(clip)
+        writer.close({})
+    store = ClipStore.open(tmp_path / "s")
+    assert [store[name].sequence for name in store.ids("train")] == ["a", "c"]
+    assert store.ids("val") == []
+    assert store.manifest["splits"] == {"train": 2, "test": 1}
+
+
+def test_the_writer_refuses_what_is_not_a_clip_of_this_store(tmp_path):
+    with ClipStoreWriter(tmp_path / "s", num_frames=T) as writer:
+        clip = next(cut(sequence(), "test", T))
+        writer.add(clip)
+        with pytest.raises(StoreError, match="already"):
+            writer.add(clip)
+        with pytest.raises(StoreError, match="9 frames, not 8"):
+            writer.add(next(cut(sequence(), "test", 9)))
+        writer.close({})
+    assert len(ClipStore.open(tmp_path / "s")) == 1
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="not empty"):
+        ClipStoreWriter(tmp_path, num_frames=T)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+    write(tmp_path / "s", [sequence()])
+    with pytest.raises(StoreError, match="not empty"):
+        ClipStoreWriter(tmp_path / "s", num_frames=T)
+    assert len(ClipStore.open(tmp_path / "s")) == 2
+    with pytest.raises(StoreError, match="cannot write"):
+        ClipStoreWriter(tmp_path / "notes.txt", num_frames=T)
+
+
+def test_an_unfinished_store_does_not_open_and_can_be_written_again(tmp_path):
+    path = tmp_path / "s"
+    writer = ClipStoreWriter(path, num_frames=T)
+    for clip in cut(sequence(frames=T * 70), "test", T):
+        writer.add(clip)  # more than a row group: part of it is on disk
+    assert list(path.glob("*.tmp"))
+    with pytest.raises(StoreError, match="manifest"):
+        ClipStore.open(path)
+    write(path, [sequence()])
+    assert len(ClipStore.open(path)) == 2
+
+
+def test_an_error_or_an_empty_store_leaves_nothing_behind(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="half way"),
+        ClipStoreWriter(tmp_path / "s", num_frames=T) as writer,
+    ):
+        writer.add(next(cut(sequence(), "test", T)))
+        raise RuntimeError("half way")
+    with (
+        pytest.raises(StoreError, match="no clip"),
+        ClipStoreWriter(tmp_path / "s", num_frames=T) as writer,
+    ):
+        writer.close({})
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("file", ["index.parquet", "motion.parquet"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
+def test_damage_is_found_on_opening(tmp_path, file, damage):
+    write(tmp_path / "s", [sequence()])
+    path = tmp_path / "s" / file
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+    path.write_bytes({"flip": data, "cut": data[:-10]}.get(damage, b""))
+    if damage == "gone":
+        path.unlink()
+    with pytest.raises(StoreError, match=file):
+        ClipStore.open(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"store"',
+        "{}",
+        '{"schema_version": 1}',
+        '{"schema_version": 2, "files": {}, "num_clips": 1, "num_frames": 8, "content_sha256": ""}',
+        '{"schema_version": 1, "files": {"../x": {}}, "num_clips": 1, "num_frames": 8, '
+        '"content_sha256": ""}',
+    ],
+)
+def test_a_broken_manifest_is_refused_in_words(tmp_path, text):
+    write(tmp_path / "s", [sequence()])
+    (tmp_path / "s" / "manifest.json").write_text(text)
+    with pytest.raises(StoreError):
+        ClipStore.open(tmp_path / "s")
+
+
+def test_a_missing_manifest_or_folder_is_refused(tmp_path):
+    write(tmp_path / "s", [sequence()])
+    (tmp_path / "s" / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="no manifest"):
+        ClipStore.open(tmp_path / "s")
+    with pytest.raises(StoreError, match="no clip store"):
+        ClipStore.open(tmp_path / "elsewhere")
+
+
+def test_the_manifest_describes_the_files(tmp_path):
+    clips = write(tmp_path / "s", [sequence()])
+    manifest = json.loads((tmp_path / "s" / "manifest.json").read_text())
+    assert manifest["num_clips"] == len(clips)
+    assert manifest["num_frames"] == T
+    assert manifest["split_rule"] == "none"
+    for name, facts in manifest["files"].items():
+        assert (tmp_path / "s" / name).stat().st_size == facts["bytes"]

@@ -1,0 +1,174 @@
+"""Motion, Camera, PersonSequence: what they refuse, and how a change of frame moves a person."""
+
+import numpy as np
+import pytest
+
+from datasets import rotation
+from datasets.body import load_body
+from datasets.motion import JOINTS, Camera, Motion, PersonSequence, split_channels
+
+
+def make(frames=6, seed=0, **changes):
+    rng = np.random.default_rng(seed)
+    fields = {
+        "body_pose": rng.normal(0, 0.3, (frames, 63)),
+        "global_orient": rng.normal(0, 1, (frames, 3)),
+        "betas": rng.normal(0, 1, 10),
+        "transl": rng.normal(0, 1, (frames, 3)),
+        "fps": 30.0,
+    }
+    return Motion(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"body_pose": np.zeros((0, 63))}, "body_pose"),
+        ({"body_pose": np.zeros(63)}, "body_pose"),
+        ({"body_pose": np.zeros((6, 66))}, "body_pose"),
+        ({"body_pose": np.zeros((6, 63), dtype=object)}, "numeric"),
+        ({"body_pose": np.full((6, 63), "x")}, "numeric"),
+        ({"global_orient": np.zeros((5, 3))}, "global_orient"),
+        ({"transl": np.zeros((6, 2))}, "transl"),
+        ({"transl": np.full((6, 3), np.nan)}, "transl is not finite in 6 of 6"),
+        ({"global_orient": np.full((6, 3), np.inf)}, "global_orient is not finite"),
+        ({"transl": np.full((6, 3), 1e300)}, "overflows"),
+        ({"betas": np.zeros(16)}, "betas"),
+        ({"betas": np.zeros((5, 10))}, "betas"),
+        ({"betas": np.float64(1)}, "betas"),
+        ({"fps": 0}, "fps"),
+        ({"fps": np.nan}, "fps"),
+        ({"space": "sideways"}, "space"),
+        ({"body": "smal"}, "body"),
+        ({"gender": "Female"}, "gender"),
+        ({"body": "smpl"}, "body_pose"),
+    ],
+)
+def test_refuses(changes, word):
+    with pytest.raises(ValueError, match=word):
+        make(**changes)
+
+
+def test_arrays_are_float32_and_read_only_copies():
+    source = np.zeros((6, 3))
+    motion = make(transl=source)
+    assert motion.transl.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        motion.transl[0, 0] = 1
+    source[0, 0] = 5
+    assert motion.transl[0, 0] == 0
+
+
+def test_channel_order():
+    motion = Motion(
+        body_pose=np.full((2, 63), 2.0),
+        global_orient=np.full((2, 3), 1.0),
+        betas=np.full(10, 3.0),
+        transl=np.full((2, 3), 4.0),
+        fps=30,
+    )
+    expected = np.repeat([1.0, 2, 3, 4], [3, 63, 10, 3])
+    np.testing.assert_array_equal(motion.to_channels(), [expected, expected])
+    assert {k: v.shape[-1] for k, v in split_channels(motion.to_channels()).items()} == {
+        "global_orient": 3,
+        "body_pose": 63,
+        "betas": 10,
+        "transl": 3,
+    }
+
+
+@pytest.mark.parametrize("betas", [(10,), (6, 10)])
+def test_channels_round_trip(betas):
+    motion = make(betas=np.random.default_rng(1).normal(size=betas))
+    back = Motion.from_channels(motion.to_channels(), fps=30, space="world")
+    assert back.betas.shape == betas
+    np.testing.assert_array_equal(back.to_channels(), motion.to_channels())
+    with pytest.raises(ValueError, match="79"):
+        Motion.from_channels(motion.to_channels()[:, :-1], fps=30, space="world")
+
+
+def test_a_slice_keeps_absolute_positions():
+    motion = make(betas=np.random.default_rng(1).normal(size=(6, 10)))
+    piece = motion[2:5]
+    assert len(piece) == 3
+    np.testing.assert_array_equal(piece.to_channels(), motion.to_channels()[2:5])
+    with pytest.raises(ValueError, match="body_pose"):
+        motion[3:3]
+
+
+def random_rigid(rng):
+    transform = np.eye(4)
+    transform[:3, :3] = rotation.axis_angle_to_matrix(rng.normal(size=3))
+    transform[:3, 3] = rng.normal(size=3)
+    return transform
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("betas", [(10,), (6, 10)])
+def test_a_transform_moves_every_joint_rigidly(moving, betas):
+    rng = np.random.default_rng(7)
+    motion = make(betas=rng.normal(size=betas))
+    body = load_body()
+    pelvis_rest = body.rest_joints(motion.betas)[..., 0, :]
+    transform = np.stack([random_rigid(rng) for _ in range(6)]) if moving else random_rigid(rng)
+    moved = motion.transformed(transform, pelvis_rest, space="camera")
+    assert moved.space == "camera"
+    joints = body.joints(motion.to_channels()).astype(np.float64)
+    expected = np.einsum("...ij,...kj->...ki", transform[..., :3, :3], joints)
+    expected += transform[..., None, :3, 3]
+    np.testing.assert_allclose(body.joints(moved.to_channels()), expected, atol=2e-6)
+    back = moved.transformed(np.linalg.inv(transform), pelvis_rest, space="world")
+    np.testing.assert_allclose(back.transl, motion.transl, atol=2e-6)
+
+
+def test_joint_names_follow_the_body():
+    body = load_body()
+    rest = body.rest_joints(np.zeros(10))
+    assert len(JOINTS) == 22
+    for index, name in enumerate(JOINTS):
+        side = {"left": 1, "right": -1}.get(name.split("_")[0])
+        if side:  # x points to the left of the body
+            assert np.sign(rest[index, 0]) == side, name
+            assert JOINTS[body.parents[index]].split("_")[0] in (
+                name.split("_")[0],
+                "pelvis",
+                "spine3",
+            )
+    assert rest[JOINTS.index("head"), 1] == rest[:22, 1].max()
+    assert rest[JOINTS.index("left_foot"), 1] < rest[JOINTS.index("left_knee"), 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"K": np.zeros((2, 3, 3))}, "focal"),
+        ({"K": np.full((2, 3, 3), np.nan)}, "finite"),
+        ({"T_w2c": np.eye(4)[None]}, "T_w2c"),
+        ({"T_w2c": np.tile(np.diag([1.0, 1, -1, 1]), (2, 1, 1))}, "rotation"),
+        ({"T_w2c": np.tile(np.diag([2.0, 2, 2, 1]), (2, 1, 1))}, "rotation"),
+        ({"width": 0}, "width"),
+    ],
+)
+def test_camera_refuses(changes, word):
+    fields = {
+        "K": np.tile(np.diag([500.0, 500, 1]), (2, 1, 1)),
+        "T_w2c": np.tile(np.eye(4), (2, 1, 1)),
+        "width": 64,
+        "height": 48,
+    }
+    Camera(**fields)
+    with pytest.raises(ValueError, match=word):
+        Camera(**{**fields, **changes})
+
+
+def test_a_sequence_groups_with_itself_and_prefers_the_camera_motion():
+    world, camera = make(), make(seed=1, space="camera")
+    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
+    sequence = PersonSequence("d", "take", world_motion=world, **fields)
+    assert sequence.group == "take"
+    assert sequence.motion is world
+    both = PersonSequence("d", "t", world_motion=world, camera_motion=camera, group="g", **fields)
+    assert both.group == "g"
+    assert both.motion is camera
+    with pytest.raises(ValueError, match="length"):
+        PersonSequence("d", "take", world_motion=make(frames=5), **fields)

@@ -1,0 +1,332 @@
+"""`python -m datasets.prepare`: files in, a store out, and never half a store."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import datasets
+from datasets import smplx_npz
+from datasets.clip_store import ClipStore, StoreError
+from datasets.motion import Motion, PersonSequence
+from datasets.prepare import main, prepare
+from datasets.splits import RULE, split_groups
+
+ROOT = Path(__file__).parents[2]
+
+
+def save(path, frames, seed=0, **changes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    arrays = {
+        "theta": rng.normal(size=(frames, 63)),
+        "phi": rng.normal(size=(frames, 3)),
+        "tau": rng.normal(size=(frames, 3)),
+        "beta": np.zeros(10),
+        "fps": 30,
+    }
+    np.savez(path, **{**arrays, **changes})
+
+
+def takes(root, names, frames=20):
+    for seed, name in enumerate(names):
+        save(root / f"{name}.npz", frames, seed)
+    return root
+
+
+PARTNERS = [f"cmu_{subject}_{take:02d}" for take in range(1, 8) for subject in (60, 61)]
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+@dataclass
+class Official:
+    """A dataset with official splits; `stop` is called before the sequence of that number."""
+
+    splits: tuple[str, ...] = ("train", "val", "test", "train")
+    name: str = "official"
+    version: int = 3
+    needs_root: bool = False
+    stop: object = None
+    stop_at: int = -1
+
+    def sequences(self, root, split=None, *, skipped=None):
+        for index, own in enumerate(self.splits):
+            if index == self.stop_at:
+                self.stop()
+            if split not in (None, own):
+                continue
+            if skipped is not None and index == 1:
+                skipped.add("extra", "for the test")
+            motion = Motion(
+                body_pose=np.zeros((20, 63)),
+                global_orient=np.zeros((20, 3)),
+                betas=np.zeros(10),
+                transl=np.full((20, 3), index),
+                fps=25,
+            )
+            yield PersonSequence(
+                dataset=self.name,
+                sequence=f"s{index:04d}",
+                frame_ids=np.arange(20),
+                valid=np.ones(20, bool),
+                fps=25,
+                split=own,
+                world_motion=motion,
+            )
+
+
+def test_a_store_holds_every_clip_of_every_file(tmp_path):
+    root = takes(tmp_path / "root", ["b", "a", "sub/c d"], frames=21)
+    manifest = prepare(
+        datasets.get("smplx_npz"), root, tmp_path / "my store", num_frames=10, progress=False
+    )
+    store = ClipStore.open(tmp_path / "my store")
+    assert manifest == store.manifest
+    assert len(store) == manifest["num_clips"] == 6
+    assert [clip.sequence for clip in store] == ["a", "a", "b", "b", "sub/c d", "sub/c d"]
+    for clip in store:
+        with np.load(root / f"{clip.sequence}.npz") as file:
+            expected = file["theta"][clip.frame_ids].astype(np.float32)
+        np.testing.assert_array_equal(clip.motion.body_pose, expected)
+    assert manifest["name"] == "my store"
+    assert (manifest["dataset"], manifest["dataset_version"]) == ("smplx_npz", 1)
+    assert manifest["split_rule"] == RULE
+    assert manifest["num_sequences"] == 3
+    assert set(manifest["body"]) == {"name", "sha256"}
+    assert manifest["skipped"] == manifest["notes"] == []
+
+
+def test_the_split_follows_the_rule_and_partners_stay_together(tmp_path):
+    root = takes(tmp_path / "root", PARTNERS)
+    prepare(smplx_npz.DATASET, root, tmp_path / "s", num_frames=10, progress=False)
+    store = ClipStore.open(tmp_path / "s")
+    split = {clip.sequence: clip.split for clip in store}
+    assert set(split) == set(PARTNERS)
+    for take in range(1, 8):
+        assert split[f"cmu_60_{take:02d}"] == split[f"cmu_61_{take:02d}"]
+    rule = split_groups({f"cmu_60+61_{take:02d}": 40 for take in range(1, 8)})
+    assert split == {name: rule[f"cmu_60+61_{name[-2:]}"] for name in PARTNERS}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_short_takes_never_leave_a_split_empty(tmp_path, seed):
+    # In total the short takes hold most of the frames: alone they would fill the test split.
+    takes(tmp_path / "root", [f"{seed} long a", f"{seed} long b"], frames=10)
+    takes(tmp_path / "root", [f"{seed} short {i}" for i in range(8)], frames=9)
+    manifest = prepare(
+        smplx_npz.DATASET, tmp_path / "root", tmp_path / "s", num_frames=10, progress=False
+    )
+    assert manifest["splits"] == {"test": 1, "train": 1}
+    assert len(manifest["skipped"]) == 8
+
+
+def test_one_split_alone_is_that_part_of_the_whole(tmp_path):
+    root = takes(tmp_path / "root", PARTNERS)
+    for split in (None, "test", "train"):
+        out = tmp_path / str(split)
+        prepare(smplx_npz.DATASET, root, out, split=split, num_frames=10, progress=False)
+    whole = ClipStore.open(tmp_path / "None")
+    for split in ("test", "train"):
+        assert ClipStore.open(tmp_path / split).clip_ids == whole.ids(split)
+
+
+def test_official_splits_are_kept(tmp_path):
+    manifest = prepare(Official(), None, tmp_path / "s", num_frames=10, progress=False)
+    assert manifest["splits"] == {"train": 4, "val": 2, "test": 2}
+    assert manifest["split_rule"] == "official"
+    assert manifest["dataset_version"] == 3
+    assert manifest["skipped"] == [{"name": "extra", "reason": "for the test"}]
+    one = prepare(Official(), None, tmp_path / "v", split="val", num_frames=10, progress=False)
+    assert one["splits"] == {"val": 2}
+
+
+def test_a_single_group_is_all_test_and_says_so(tmp_path, capsys):
+    root = takes(tmp_path / "root", ["cmu_60_01", "cmu_61_01"], frames=70)
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 0
+    assert ClipStore.open(tmp_path / "s").manifest["splits"] == {"test": 2}
+    assert "note: all sequences belong to one group" in capsys.readouterr().out
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "t", "--split", "train") == 1
+    assert "no sequence is in the train split" in capsys.readouterr().err
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path):
+    root = takes(tmp_path / "root", PARTNERS)
+    for parent in ("one", "two"):
+        prepare(smplx_npz.DATASET, root, tmp_path / parent / "s", num_frames=10, progress=False)
+    for name in ("index.parquet", "motion.parquet", "manifest.json"):
+        one, two = (tmp_path / parent / "s" / name for parent in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes(), name
+
+
+def test_the_summary_counts_splits_and_groups_the_skipped(tmp_path, capsys):
+    root = takes(tmp_path / "root", ["a", "b", 'it\'s ü "c"'], frames=65)
+    save(root / "short1.npz", 64)
+    save(root / "short2.npz", 1)
+    save(root / "nan.npz", 70, tau=np.full((70, 3), np.nan))
+    (root / "text.npz").write_text("no archive")
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "s") == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"^3 clips of 65 frames \(test \d, train \d\) from 3 sequences", out)
+    assert "skipped 4:" in out
+    assert "  short1 and 1 more: fewer than 65 usable frames in a row" in out
+    assert "  nan: transl is not finite in 70 of 70 rows" in out
+    assert out.rstrip().endswith(f"store: {tmp_path / 's'}")
+    assert "writing" in err
+    reasons = {s["name"]: s["reason"] for s in ClipStore.open(tmp_path / "s").manifest["skipped"]}
+    assert set(reasons) == {"short1", "short2", "nan", "text"}
+    assert reasons["text"].startswith("not an .npz file")
+
+
+def test_quiet_prints_no_progress(tmp_path, capsys):
+    root = takes(tmp_path / "root", ["a", "b"], frames=65)
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_limit_reads_the_first_usable_sequences(tmp_path):
+    root = takes(tmp_path / "root", ["b", "c", "d"], frames=70)
+    (root / "a.npz").write_text("no archive")
+    words = ("smplx_npz", "--root", root, "--out", tmp_path / "s", "--limit", 2, "--frames", 35)
+    assert run(*words) == 0
+    store = ClipStore.open(tmp_path / "s")
+    assert [clip.sequence for clip in store] == ["b", "b", "c", "c"]
+    assert (store.manifest["limit"], store.num_frames) == (2, 35)
+
+
+def error_line(capsys):
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if "sequences [" not in line and line.strip()]
+    assert len(lines) == 1, err
+    return lines[0]
+
+
+def test_failures_are_one_line_and_leave_nothing(tmp_path, capsys):
+    good = takes(tmp_path / "good", ["a", "b"], frames=70)
+    short = takes(tmp_path / "short", ["a", "b"], frames=10)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    file = tmp_path / "file"
+    file.write_text("")
+    out = tmp_path / "out"
+    for root, word in (
+        (tmp_path / "nowhere", "no folder"),
+        (empty, "no .npz"),
+        (short, "fewer than 65"),
+    ):
+        assert run("smplx_npz", "--root", root, "--out", out, "--quiet") == 1
+        assert word in error_line(capsys)
+        assert not out.exists()
+    assert run("smplx_npz", "--root", good, "--out", good, "--quiet") == 1
+    assert "not empty" in error_line(capsys)
+    assert run("smplx_npz", "--root", good, "--out", file / "s", "--quiet") == 1
+    assert "cannot write" in error_line(capsys)
+    assert sorted(p.name for p in good.iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_a_finished_store_is_never_written_over(tmp_path, capsys):
+    root = takes(tmp_path / "root", ["a", "b"], frames=70)
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 0
+    capsys.readouterr()
+    before = {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()}
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 1
+    assert "not empty" in error_line(capsys)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["smplxnpz", "--out", "s"], "did you mean 'smplx_npz'"),
+        (["../motion", "--out", "s"], "unknown dataset"),
+        (["smplx_npz", "--out", "s"], "needs --root"),
+        (["smplx_npz", "--root", "."], "--out"),
+        (["smplx_npz", "--root", ".", "--out", "s", "--frames", "0"], "positive"),
+        (["smplx_npz", "--root", ".", "--out", "s", "--limit", "-1"], "positive"),
+        (["smplx_npz", "--root", ".", "--out", "s", "--split", "all"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_usage_errors(words, expected, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    many = Official(("test",) * 100, stop=interrupt, stop_at=90)
+    monkeypatch.setattr(datasets, "get", lambda name: many)
+    assert run("official", "--out", tmp_path / "s", "--frames", 10) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_adapter_that_breaks_leaves_nothing(tmp_path):
+    def fail():
+        raise RuntimeError("adapter broke")
+
+    many = Official(("test",) * 100, stop=fail, stop_at=90)
+    with pytest.raises(RuntimeError, match="adapter broke"):
+        prepare(many, None, tmp_path / "s", num_frames=10, progress=False)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_kill_leaves_no_store_and_the_next_run_succeeds(tmp_path):
+    code = f"""
+import functools, os, signal, sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+from test_prepare import Official
+from datasets.prepare import prepare
+kill = functools.partial(os.kill, os.getpid(), signal.SIGKILL)
+many = Official(("test",) * 100, stop=kill, stop_at=90)
+prepare(many, None, {str(tmp_path / "s")!r}, num_frames=10, progress=False)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert os.listdir(tmp_path / "s") == ["motion.parquet.tmp"]
+    with pytest.raises(StoreError, match="manifest"):
+        ClipStore.open(tmp_path / "s")
+    manifest = prepare(Official(), None, tmp_path / "s", num_frames=10, progress=False)
+    assert manifest["num_clips"] == 8
+    assert len(os.listdir(tmp_path / "s")) == 3
+
+
+def test_the_module_runs_as_a_command(tmp_path):
+    root = takes(tmp_path / "root", ["a", "b"], frames=65)
+    command = [sys.executable, "-m", "datasets.prepare", "smplx_npz", "--root", str(root)]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "s")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 clips of 65 frames (test 1, train 1)" in done.stdout
+    assert len(ClipStore.open(tmp_path / "s")) == 2
+
+
+SHARED = ROOT.parent / "shared" / "data" / "motion"
+
+
+@pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the shared CMU takes are not beside the repository"
+)
+def test_the_real_takes(tmp_path):
+    manifest = prepare(smplx_npz.DATASET, SHARED, tmp_path / "cmu", progress=False)
+    assert manifest["num_clips"] == 219
+    assert manifest["skipped"] == []
+    split = {clip.sequence: clip.split for clip in ClipStore.open(tmp_path / "cmu")}
+    assert len(split) == 17
+    for take in range(1, 8):
+        assert split[f"cmu_60_{take:02d}"] == split[f"cmu_61_{take:02d}"]
+    assert manifest["splits"]["test"] >= 0.2 * 219
