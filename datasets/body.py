@@ -11,17 +11,15 @@ different bodies are not comparable, so every report names the body and its sha2
 
 import contextlib
 import functools
-import hashlib
 import io
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-ENV_BODY = "UNIMO_BODY_MODEL"
-STAND_IN = Path(__file__).parent / "assets" / "SMPLX_NEUTRAL.npz"
+from datasets.body_file import BodyFile, find_body, read_arrays
+
 BODY_JOINTS = 22  # pelvis and the 21 joints of body_pose; the other 33 are face and fingers
 PELVIS_HIPS = (1, 2)  # WHAM's pelvis: the mean of the two hips
 _CHUNK = 256  # frames per vertex chunk: 10475 vertices x 256 frames x 12 bytes = 32 MB
@@ -37,10 +35,8 @@ class BodyModel:
         parents: (55,) parent joint of each joint, -1 for the pelvis.
     """
 
-    def __init__(self, path: Path):
-        self.path = Path(path)
-        self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        self.name = "stand-in" if self.sha256 == _stand_in_sha256() else "smplx-neutral"
+    def __init__(self, file: BodyFile):
+        self.path, self.name, self.sha256 = file.path, file.name, file.sha256
         layer = _load_layer(self.path)
         self.faces = np.asarray(layer.faces, dtype=np.int64)
         self.parents = layer.parents.numpy()
@@ -131,55 +127,30 @@ class BodyModel:
             out[frame] = posed.numpy()
 
 
-@functools.lru_cache(maxsize=4)
 def load_body(path: str | Path | None = None) -> BodyModel:
-    """The body named by `path`, ``$UNIMO_BODY_MODEL`` or the packaged stand-in, in that order.
-
-    Args:
-        path: an ``SMPLX_*.npz`` file, or a folder that holds ``SMPLX_NEUTRAL.npz`` (itself or
-            under ``smplx/`` or ``models/smplx/``).
+    """The body of a file, looked for as `datasets.body_file.find_body` does, on every call.
 
     Raises:
         FileNotFoundError: a path was given (or set in the environment) and holds no model.
         ValueError: the file is not an SMPL-X model.
     """
-    wanted = path or os.environ.get(ENV_BODY)
-    return BodyModel(_find(Path(wanted)) if wanted else STAND_IN)
+    return _load(find_body(path))
 
 
-def _find(path: Path) -> Path:
-    if path.is_file():
-        return path
-    for folder in (path, path / "smplx", path / "models" / "smplx"):
-        if (folder / "SMPLX_NEUTRAL.npz").is_file():
-            return folder / "SMPLX_NEUTRAL.npz"
-    raise FileNotFoundError(
-        f"no SMPLX_NEUTRAL.npz at {path}: download SMPL-X (v1.1, neutral) from "
-        f"https://smpl-x.is.tue.mpg.de and set ${ENV_BODY} to the file, "
-        "or unset it to use the packaged stand-in"
-    )
+@functools.lru_cache(maxsize=4)
+def _load(file: BodyFile) -> BodyModel:
+    return BodyModel(file)
 
 
 def _load_layer(path: Path):
     """The ``smplx.SMPLX`` module of a file, without ever unpickling any of its entries.
 
-    ``smplx`` opens files with ``allow_pickle=True``; official files do carry pickled
-    extras that it never uses. Only the plain numeric arrays are handed to it, in a temporary file.
+    ``smplx`` opens files with ``allow_pickle=True``; official files do carry pickled extras that it
+    never uses. Only the arrays it reads are handed to it, in a temporary file.
     """
     import smplx
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {}
-            for key in file.files:
-                with contextlib.suppress(ValueError):  # a pickled entry: left out
-                    arrays[key] = file[key]
-    except Exception as error:
-        raise ValueError(f"{path} is not a readable .npz body model ({error})") from error
-    needed = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
-    missing = [key for key in needed if key not in arrays]
-    if missing:
-        raise ValueError(f"{path} is not an SMPL-X model: no array {', '.join(missing)}")
+    arrays = read_arrays(path)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         plain = Path(folder) / "SMPLX_NEUTRAL.npz"  # smplx takes the type from the file name
         np.savez(plain, **arrays)
@@ -197,8 +168,3 @@ def _fold_weights(weights: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
             ancestor = int(parents[ancestor])
         folded[:, ancestor] += weights[:, joint]
     return folded
-
-
-@functools.lru_cache(maxsize=1)
-def _stand_in_sha256() -> str:
-    return hashlib.sha256(STAND_IN.read_bytes()).hexdigest()

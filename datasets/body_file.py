@@ -1,0 +1,113 @@
+"""Which body model file is used, and its arrays. Who only needs these need not load torch."""
+
+import functools
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ENV_BODY = "UNIMO_BODY_MODEL"
+STAND_IN = Path(__file__).parent / "assets" / "SMPLX_NEUTRAL.npz"
+
+# Entries that ``smplx`` reads from an SMPL-X file; a letter stands for the same number throughout.
+LAYOUT = {
+    "v_template": ("V", 3),
+    "f": ("F", 3),
+    "shapedirs": ("V", 3, "K"),
+    "posedirs": ("V", 3, 486),
+    "J_regressor": (55, "V"),
+    "weights": ("V", 55),
+    "kintree_table": (2, 55),
+    "hands_componentsl": ("H", 45),
+    "hands_componentsr": ("H", 45),
+    "hands_meanl": (45,),
+    "hands_meanr": (45,),
+    "lmk_faces_idx": (51,),
+    "lmk_bary_coords": (51, 3),
+}
+_SMPLX_FACES = 20908
+_HINT = (
+    "download SMPL-X (v1.1, neutral) from https://smpl-x.is.tue.mpg.de and set "
+    f"${ENV_BODY} to its SMPLX_NEUTRAL.npz, or unset it to use the packaged stand-in"
+)
+
+
+@dataclass(frozen=True)
+class BodyFile:
+    """A body model file.
+
+    Attributes:
+        path: of the ``.npz``.
+        name: ``smplx-neutral``, or ``stand-in`` for a mesh that is not SMPL-X's.
+        sha256: of the file.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+
+
+def find_body(path: str | Path | None = None) -> BodyFile:
+    """The file named by `path`, ``$UNIMO_BODY_MODEL`` or the packaged stand-in, in that order.
+
+    Args:
+        path: an ``SMPLX_*.npz`` file, or a folder that holds ``SMPLX_NEUTRAL.npz`` (itself or
+            under ``smplx/`` or ``models/smplx/``).
+
+    Raises:
+        FileNotFoundError: a path was given (or set in the environment) and holds no model.
+        ValueError: the file is not a body model.
+    """
+    wanted = path or os.environ.get(ENV_BODY)
+    file = _find(Path(wanted)) if wanted else STAND_IN
+    is_smplx = len(read_arrays(file, ["f"])["f"]) == _SMPLX_FACES
+    return BodyFile(file, "smplx-neutral" if is_smplx else "stand-in", _sha256(file))
+
+
+def read_arrays(path: Path, keys: Iterable[str] = LAYOUT) -> dict[str, np.ndarray]:
+    """Arrays of a body model file by name; nothing in the file is ever unpickled.
+
+    Raises:
+        ValueError: damaged, another kind of file, or an array is missing or has another shape.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not an .npz file, or only a part of one: {_HINT}")
+    arrays, sizes = {}, {}
+    for key in keys:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                array = arrays[key] = file[key]
+        except KeyError as error:
+            raise ValueError(f"{path} is not an SMPL-X model, it has no {key}: {_HINT}") from error
+        except Exception as error:  # of zipfile, zlib or numpy, as the damage will have it
+            raise ValueError(f"{path} cannot be read, at {key} ({error}): {_HINT}") from error
+        wanted = [n if isinstance(n, int) else sizes.get(n) for n in LAYOUT[key]]
+        if array.dtype.kind not in "fiu" or not _fits(array.shape, wanted):
+            found = f"{array.dtype}{array.shape}"
+            raise ValueError(f"{path} is not an SMPL-X model, its {key} is {found}: {_HINT}")
+        sizes.update(zip(LAYOUT[key], array.shape, strict=True))
+    return arrays
+
+
+def _fits(shape: tuple[int, ...], wanted: list[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        n in (None, size) for size, n in zip(shape, wanted, strict=True)
+    )
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    for folder in (path, path / "smplx", path / "models" / "smplx"):
+        if (folder / "SMPLX_NEUTRAL.npz").is_file():
+            return folder / "SMPLX_NEUTRAL.npz"
+    raise FileNotFoundError(f"no SMPLX_NEUTRAL.npz at {path}: {_HINT}")
+
+
+@functools.lru_cache(maxsize=8)
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
