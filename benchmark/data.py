@@ -1,0 +1,122 @@
+"""The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.discover import ROOT
+from benchmark.spec import Clips, Profile, UserError
+from benchmark.store import hash_lines, locked, make_key
+from datasets.body_file import find_body
+from datasets.clip_store import ClipStore, StoreError
+from datasets.embedded import EmbeddedDataset
+from datasets.prepare import NUM_FRAMES, prepare
+
+
+@dataclass(frozen=True)
+class Data:
+    """A prepared clip store and the clips of it that a run uses.
+
+    Attributes:
+        path: of the store.
+        name: ``built-in``, or the store's folder name.
+        sha256: of the store's content.
+        num_frames: frames per clip.
+        train_ids: clips trained on, in store order.
+        test_ids: clips evaluated on, in store order.
+        split_rule: how the store was split, in its own words.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    num_frames: int
+    train_ids: tuple[str, ...]
+    test_ids: tuple[str, ...]
+    split_rule: str
+
+    @property
+    def inputs(self) -> dict:
+        """What identifies the training clips in a cache key."""
+        return {"data": self.sha256, "clips": hash_lines(self.train_ids)}
+
+    @property
+    def test_inputs(self) -> dict:
+        """What identifies the test clips in a cache key."""
+        return {"data": self.sha256, "clips": hash_lines(self.test_ids)}
+
+    def clips(self, ids: tuple[str, ...]) -> Clips:
+        """Channels and frame rates of the clips named."""
+        store = ClipStore.open(self.path)
+        return Clips(ids, store.channels(list(ids)), store.fps(list(ids)))
+
+
+def built_in_path(profile: Profile, folder: Path = ROOT / "data") -> Path:
+    """Where a profile's built-in data is, once it is made: named by what it is made from."""
+    dataset = _built_in(profile)
+    made_from = {**dataclasses.asdict(dataset), "clip_frames": NUM_FRAMES}
+    # The generator stands its people on the body's own soles.
+    made_from["body"] = find_body().sha256
+    return folder / f"{dataset.name}-{make_key(made_from)}"
+
+
+def make_built_in(profile: Profile, *, progress: bool = True) -> Path:
+    """The profile's built-in store, made if it is not there; a half-made one is made again.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    path = built_in_path(profile)
+    try:
+        with locked(path.parent):
+            if not (path / "manifest.json").exists():
+                shutil.rmtree(path, ignore_errors=True)
+                prepare(_built_in(profile), None, path, num_frames=NUM_FRAMES, progress=progress)
+    except (OSError, StoreError) as error:
+        raise UserError(f"the built-in data cannot be made: {error}") from error
+    return path
+
+
+def _built_in(profile: Profile) -> EmbeddedDataset:
+    return EmbeddedDataset(profile.train_sequences, profile.test_sequences)
+
+
+def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
+    """Check a store and pick its clips.
+
+    Args:
+        path: of the store.
+        name: shown in reports; the folder's name if empty.
+        limit: evaluate on this many test clips, evenly spaced over the split; None: on all.
+
+    Raises:
+        UserError: no readable store there, or no training or test clips in it.
+    """
+    try:
+        store = ClipStore.open(path)
+    except StoreError as error:
+        raise UserError(str(error)) from error
+    train, test = store.ids("train"), store.ids("test")
+    for split, ids in (("train", train), ("test", test)):
+        if not ids:
+            raise UserError(
+                f"{path} has no {split} clips (it has {_splits(store)}): prepare it without "
+                "--split, so that it holds both train and test"
+            )
+    if limit is not None and limit < len(test):
+        test = [test[i * len(test) // limit] for i in range(limit)]
+    return Data(
+        path=Path(path),
+        name=name or Path(path).resolve().name,
+        sha256=store.sha256,
+        num_frames=store.num_frames,
+        train_ids=tuple(train),
+        test_ids=tuple(test),
+        split_rule=str(store.manifest.get("split_rule", "")),
+    )
+
+
+def _splits(store: ClipStore) -> str:
+    counts = store.manifest.get("splits", {})
+    return ", ".join(f"{number} {split}" for split, number in counts.items())

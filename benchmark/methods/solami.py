@@ -1,0 +1,64 @@
+"""SOLAMI's motion tokenizer: its architecture, trained here on the same clips."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmark.methods.unimo import train_tokenizer
+from benchmark.spec import Clips, Profile, Progress, Reconstruction
+from model.tokenizer import TrainingConfig
+from model.tokenizer.solami_config import SolamiConfig
+
+
+class Solami:
+    """The baseline of table 1; its rows have no parameters."""
+
+    version = 1
+    note = (
+        "SOLAMI's architecture, retrained on the same clips with the same steps and batches, not "
+        "its released weights. It tokenises neither shape nor the place and direction of the first "
+        "frame: its reconstruction gets these from the ground truth."
+    )
+
+    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        """See `benchmark.spec.Method`."""
+        training = dataclasses.replace(profile.training, seed=seed)
+        return {"tokenizer": profile.solami.to_dict(), "training": training.to_dict()}
+
+    def train(
+        self, settings: dict, clips: Clips, out: Path, *, device: str, progress: Progress
+    ) -> Path:
+        """See `benchmark.spec.Method`."""
+        from model.tokenizer.solami import SolamiTokenizer
+
+        config = SolamiConfig.from_dict(settings["tokenizer"])
+        training = TrainingConfig.from_dict(settings["training"])
+        return train_tokenizer(
+            lambda: SolamiTokenizer(config),
+            training,
+            clips,
+            out,
+            device=device,
+            progress=progress,
+        )
+
+    def facts(self, weights: Path) -> dict[str, float]:
+        """See `benchmark.spec.Method`."""
+        tokenizer = self._load(weights)
+        return {
+            "params_m": tokenizer.num_parameters / 1e6,
+            "codebook_size": tokenizer.config.codebook_size,
+        }
+
+    def reconstruct(self, weights: Path, clips: Clips, *, device: str) -> Reconstruction:
+        """See `benchmark.spec.Method`."""
+        tokens, channels = self._load(weights).to(device).reconstruct(clips.channels)
+        return Reconstruction(channels, tokens)
+
+    def _load(self, weights: Path):
+        from model.tokenizer.solami import SolamiTokenizer
+
+        return SolamiTokenizer.load(weights)
+
+
+METHOD = Solami()

@@ -1,0 +1,103 @@
+"""Predictions and scores as Parquet: what a run of the cache keeps besides JSON."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.spec import Reconstruction, Score
+from datasets.motion import NUM_CHANNELS
+
+# Clips per file. A part is also the batch a model sees: a resumed run forms the same batches and so
+# ends in the same floats.
+PART_SIZE = 32
+
+_SCORES = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("column", pa.string()),
+        ("sum", pa.float64()),
+        ("count", pa.float64()),
+        ("clips", pa.int32()),
+    ]
+)
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """File of one part of a prediction."""
+    return folder / f"predictions-{number:05d}.parquet"
+
+
+def write_predictions(path: Path, ids: Sequence[str], reconstruction: Reconstruction) -> None:
+    """Write one part: a row a clip, channels as float32, tokens as int32.
+
+    Raises:
+        ValueError: the reconstruction does not fit the clips, or holds NaN or infinite values.
+    """
+    channels = np.ascontiguousarray(reconstruction.channels, dtype=np.float32)
+    if channels.ndim != 3 or (len(channels), channels.shape[2]) != (len(ids), NUM_CHANNELS):
+        raise ValueError(f"reconstructed channels {channels.shape} do not fit {len(ids)} clips")
+    bad = [name for name, clip in zip(ids, channels, strict=True) if not np.isfinite(clip).all()]
+    if bad:
+        raise ValueError(f"{len(bad)} reconstructions hold NaN or infinite values, as {bad[0]}")
+    columns = {"clip_id": pa.array(list(ids)), "channels": _lists(channels)}
+    if reconstruction.tokens is not None:
+        columns["tokens"] = _lists(np.asarray(reconstruction.tokens, dtype=np.int32))
+    _write(pa.table(columns), path)
+
+
+def read_predictions(folder: Path, ids: Sequence[str]) -> Reconstruction:
+    """The reconstruction of the clips named, in that order, from all parts in a folder.
+
+    Raises:
+        ValueError: a clip has no prediction, or a part cannot be read.
+    """
+    files = sorted(folder.glob("predictions-*.parquet"))
+    try:
+        table = pa.concat_tables([pq.read_table(file) for file in files])
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{folder} holds a damaged prediction ({error}): delete it") from error
+    position = {name: row for row, name in enumerate(table.column("clip_id").to_pylist())}
+    missing = [name for name in ids if name not in position]
+    if missing:
+        raise ValueError(f"{folder} has no prediction for {len(missing)} clips, as {missing[0]}")
+    rows = [position[name] for name in ids]
+
+    def arrays(name: str) -> np.ndarray:
+        values = table.column(name).combine_chunks().flatten().to_numpy()
+        return values.reshape(len(table), -1)[rows]
+
+    channels = arrays("channels").reshape(len(ids), -1, NUM_CHANNELS)
+    return Reconstruction(channels, arrays("tokens") if "tokens" in table.column_names else None)
+
+
+def write_scores(path: Path, scores: Sequence[Score]) -> None:
+    """Write scores, a row each.
+
+    Raises:
+        ValueError: a sum or count that is NaN or infinite.
+    """
+    for score in scores:
+        if not np.isfinite([score.sum, score.count]).all():
+            raise ValueError(f"{score.column} of {score.clip_id} is {score.sum} / {score.count}")
+    _write(pa.Table.from_pylist([score._asdict() for score in scores], schema=_SCORES), path)
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Scores in the order written."""
+    return [Score(**row) for row in pq.read_table(path).to_pylist()]
+
+
+def _lists(array: np.ndarray) -> pa.Array:
+    """Rows of an (N, ...) array as lists of equal length."""
+    flat = array.reshape(len(array), -1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)

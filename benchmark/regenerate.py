@@ -1,0 +1,234 @@
+"""The verb ``run``: from tables and options to reports."""
+
+import dataclasses
+import fnmatch
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import data, report, stages
+from benchmark.execute import default_workers, execute
+from benchmark.render import RENDERERS, markdown
+from benchmark.spec import Profile, Row, TableSpec, UserError
+from benchmark.store import read_json
+from datasets.body_file import find_body
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of ``run``, as given; see ``python -m benchmark.run run --help``."""
+
+    data: Path | None
+    rows: str | None
+    limit: int | None
+    steps: int | None
+    seed: int
+    device: str
+    workers: int | None
+    body: Path | None
+    checkpoint: Path | None
+    out: Path
+    dry_run: bool
+    always: bool
+    strict: bool
+    quiet: bool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row of a table, its task, and whether it was asked for."""
+
+    row: Row
+    task: stages.Task
+    selected: bool
+
+
+def regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) -> int:
+    """Measure the tables and write their reports; returns the exit code.
+
+    Raises:
+        UserError: an option that cannot be followed.
+    """
+    if not options.dry_run:
+        _require_writable(options.out)
+    if options.steps is not None:
+        training = dataclasses.replace(profile.training, steps=options.steps)
+        profile = dataclasses.replace(profile, training=training)
+    measured = [table for table in tables if table.compute is None]
+    if options.dry_run and options.data is None and not data.built_in_path(profile).exists():
+        print("everything is to do: the built-in data are not made yet")
+        return 0
+    setup = _setup(profile, options) if measured else None
+    plans = {table.id: _plan(table, profile, options) for table in measured}
+    selected = stages.distinct(
+        planned.task for plan in plans.values() for planned in plan if planned.selected
+    )
+    if options.dry_run:
+        for task in selected:
+            missing = stages.lookup(setup, task).missing
+            print(f"{task.label}: {f'to do, from {missing[0]} on' if missing else 'cached'}")
+        return 0
+    failures = _measure(setup, selected, options) if measured else {}
+    complete = True
+    for table in tables:
+        if table.compute is not None:
+            result = report.computed_result(table)
+        else:
+            result = _result(table, plans[table.id], failures, setup, profile, options)
+        paths = report.write(result, options.out / _folder_name(profile, options))
+        print(markdown.to_markdown(result))
+        print("\n".join(f"wrote {_shown(path)}" for path in paths), end="\n\n")
+        asked = {planned.row.label for planned in plans.get(table.id, ()) if planned.selected}
+        complete &= not any(
+            cell["status"] == "unavailable"
+            for cell in result["cells"]
+            if table.compute is not None or cell["row"] in asked
+        )
+    if failures:
+        return 1
+    return 3 if options.strict and not complete else 0
+
+
+def render_again(out: Path, tables: Sequence[str]) -> int:
+    """Render the results under `out` again, of the tables named or of all.
+
+    Raises:
+        UserError: there are none.
+    """
+    found = sorted(path for path in out.glob("*/*.json") if not tables or path.stem in tables)
+    results = {path: result for path in found if report.is_result(result := read_json(path))}
+    if not results:
+        raise UserError(
+            f"{out} holds no result of {', '.join(tables) or 'any table'}: "
+            f"run `python -m benchmark.run {' '.join(tables) or 'all'}` first"
+        )
+    for path, result in results.items():
+        for suffix, render in RENDERERS.items():
+            render(result, path.with_suffix(suffix))
+            if path.with_suffix(suffix).exists():
+                print(f"wrote {_shown(path.with_suffix(suffix))}")
+    return 0
+
+
+def _setup(profile: Profile, options: Options) -> stages.Setup:
+    try:
+        body = find_body(options.body)
+    except OSError as error:
+        raise UserError(str(error)) from error
+    if not zipfile.is_zipfile(body.path):
+        raise UserError(f"--body {body.path} is not an .npz file: give SMPLX_NEUTRAL.npz")
+    if options.data is not None:
+        clips = data.open_data(options.data, limit=options.limit)
+    else:
+        shown = not options.quiet and sys.stderr.isatty()
+        path = data.make_built_in(profile, progress=shown)
+        clips = data.open_data(path, name="built-in", limit=options.limit)
+    return stages.Setup(
+        cache=options.out / "runs",
+        data=clips,
+        body=body,
+        device=_device(options.device),
+        seed=options.seed,
+    )
+
+
+def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]:
+    """The table's rows, the user's checkpoint among them, and the floor as the last."""
+    rows = list(table.rows)
+    if options.checkpoint is not None:
+        path = options.checkpoint
+        if not path.is_file():
+            raise UserError(
+                f"--checkpoint {path}: there is no such file; give the .safetensors file that "
+                "`python -m model.tokenizer.train` wrote"
+            )
+        rows.append(Row(f"checkpoint {path.stem}", "unimo", weights=path))
+    metrics = report.metrics_of(table)
+    planned = []
+    for row in [*rows, *([table.floor] if table.floor else [])]:
+        task = stages.make_task(row, profile, seed=options.seed, metrics=metrics)
+        chosen = not options.rows or row is table.floor or row.weights is not None
+        planned.append(Planned(row, task, chosen or fnmatch.fnmatch(row.label, options.rows)))
+    return planned
+
+
+def _measure(setup: stages.Setup, tasks: list[stages.Task], options: Options) -> dict[str, str]:
+    """Do what the cache lacks; returns ``Task.identity`` -> reason of the failures."""
+    if options.always:
+        for task in tasks:
+            stages.discard(setup, task)
+    todo = [task for task in tasks if stages.lookup(setup, task).missing]
+    workers = options.workers or default_workers(setup.device)
+    return execute(todo, setup, workers=workers, quiet=options.quiet)
+
+
+def _result(
+    table: TableSpec,
+    plan: list[Planned],
+    failures: dict[str, str],
+    setup: stages.Setup,
+    profile: Profile,
+    options: Options,
+) -> dict:
+    rows, floor = [], None
+    for planned in plan:
+        outcome = stages.lookup(setup, planned.task)
+        if planned.row is table.floor:
+            floor = outcome
+            continue
+        absent = failures.get(planned.task.identity, "")
+        if not planned.selected:
+            absent = "left out by --rows"
+        rows.append(report.RowOutcome(planned.row, outcome, absent))
+    resolved = vars(options) | {
+        "profile": profile.name,
+        "steps": profile.training.steps,
+        "device": setup.device,
+        "workers": options.workers or default_workers(setup.device),
+    }
+    resolved |= {name: _shown(path) for name, path in resolved.items() if isinstance(path, Path)}
+    return report.measured_result(
+        table, rows, floor, setup=setup, profile=profile, options=resolved
+    )
+
+
+def _device(name: str) -> str:
+    """``auto`` is the GPU where there is one. torch is asked only where a driver is present."""
+    if name == "cpu" or (name == "auto" and not Path("/dev/nvidiactl").exists()):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
+    return "cpu"
+
+
+def _folder_name(profile: Profile, options: Options) -> str:
+    """``embedded``, or ``embedded-cmu`` for a store of the user's called cmu."""
+    if options.data is None:
+        return profile.name
+    store = re.sub(r"[^A-Za-z0-9_.]+", "-", options.data.resolve().name).strip("-.")
+    return f"{profile.name}-{store or 'store'}"
+
+
+def _require_writable(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out} cannot be written: name a folder of yours")
+
+
+def _shown(path: Path) -> str:
+    """The path from where the user stands, if that is above it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

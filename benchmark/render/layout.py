@@ -1,0 +1,122 @@
+"""What the renderers share: the grid of a table, who is best, the facts below it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from benchmark.spec import Column
+
+
+def columns_of(result: dict) -> list[Column]:
+    """The columns of a result."""
+    return [Column(**column) for column in result["columns"]]
+
+
+def cell_of(result: dict, row: str, column: Column) -> dict:
+    """The cell of a row and a column."""
+    return next(
+        cell for cell in result["cells"] if (cell["row"], cell["column"]) == (row, column.key)
+    )
+
+
+class Field(NamedTuple):
+    """A field of the rendered grid.
+
+    Attributes:
+        text: what is marked, if the field is.
+        rest: what follows it unmarked, such as an interval.
+        rank: 0 for the best measured value of a column, 1 for the second, else None.
+        quoted: it is the paper's, not measured here.
+    """
+
+    text: str
+    rest: str = ""
+    rank: int | None = None
+    quoted: bool = False
+
+
+def grid(result: dict) -> list[list[Field]]:
+    """The table as printed: a heading, then for each row what was measured and the paper's numbers.
+
+    The paper's stand below the measured, or beside them in a table of a single column.
+    """
+    columns = columns_of(result)
+    places = _ranks(result)
+    beside = len(columns) == 1
+    heading = [Field("Method" if result["profile"] else "Setting")]
+    heading += [Field(column.heading) for column in columns]
+    lines = [heading + ([Field("Paper (difference)", quoted=True)] if beside else [])]
+    for row in result["rows"]:
+        label = row["label"]
+        cells = [cell_of(result, label, column) for column in columns]
+        measured = [
+            _measured(column, cell, cells, places.get((label, column.key)))
+            for column, cell in zip(columns, cells, strict=True)
+        ]
+        printed = [
+            Field(_printed(column, cell), quoted=True)
+            for column, cell in zip(columns, cells, strict=True)
+        ]
+        lines.append([Field(label), *measured, *(printed if beside else [])])
+        if not beside and any(cell["paper"] is not None for cell in cells):
+            lines.append([Field("paper (difference)", quoted=True), *printed])
+    return lines
+
+
+def _ranks(result: dict) -> dict[tuple[str, str], int]:
+    """(row, column key) -> 0 for the best measured cell of a column and 1 for the second.
+
+    Cells that print alike share a place. A column with fewer than two measured cells has none.
+    """
+    places = {}
+    for column in columns_of(result):
+        measured = {
+            cell["row"]: float(column.format(cell["value"]))
+            for cell in result["cells"]
+            if cell["column"] == column.key and cell["status"] == "measured"
+        }
+        if column.better is None or len(measured) < 2:
+            continue
+        leading = sorted(set(measured.values()), reverse=column.better == "higher")[:2]
+        for row, value in measured.items():
+            if value in leading:
+                places[row, column.key] = leading.index(value)
+    return places
+
+
+def _measured(column: Column, cell: dict, row: Sequence[dict], rank: int | None) -> Field:
+    """A value with its interval, or why there is none; a row tells each of its reasons once."""
+    if cell["status"] != "measured":
+        kind = "n/a" if cell["status"] == "not_applicable" else "unavailable"
+        told_at = next(other for other in row if other["reason"] == cell["reason"])
+        return Field(f"{kind}: {cell['reason']}" if told_at is cell else kind)
+    interval = ""
+    if cell["low"] is not None:
+        interval = f" [{column.format(cell['low'])}, {column.format(cell['high'])}]"
+    return Field(column.format(cell["value"]), interval, rank)
+
+
+def _printed(column: Column, cell: dict) -> str:
+    """The paper's number as printed and, where there is one, measured minus printed."""
+    if cell["paper"] is None:
+        return "-"
+    if cell["status"] != "measured":
+        return cell["paper_printed"]
+    difference = cell["value"] - cell["paper"]
+    digits = f"{difference:+.{column.decimals}f}" if column.decimals else f"{difference:+g}"
+    return f"{cell['paper_printed']} ({digits})"
+
+
+def facts(result: dict) -> list[tuple[str, str]]:
+    """What a reader must know of the numbers: name -> text, in the order shown."""
+    if result["profile"] is None:
+        return []
+    counts = sorted({cell["n"] for cell in result["cells"] if cell["n"]})
+    return [
+        ("Profile", result["profile"]),
+        ("Data", result["data"]),
+        ("Body", result["body"]),
+        ("n", f"{' or '.join(map(str, counts))} test clips" if counts else "nothing measured"),
+        ("Training", f"{result['training']}, seed {result['provenance']['seed']}"),
+        *((f"Protocol ({name})", text) for name, text in result["protocol"].items()),
+        ("Intervals", "95 % bootstrap over clips"),
+    ]

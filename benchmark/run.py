@@ -1,0 +1,192 @@
+"""The command line: ``python -m benchmark.run table5`` regenerates a table of the paper.
+
+Nothing heavy is imported before there is work to do, so that ``--help``, ``list`` and ``show``
+answer at once.
+"""
+
+import argparse
+import dataclasses
+import fnmatch
+import importlib.util
+import sys
+from pathlib import Path
+
+from benchmark import discover
+from benchmark.spec import TableSpec, UserError
+
+VERBS = ("run", "list", "show", "report", "doctor")
+LISTED = ("tables", "datasets", "methods", "metrics", "profiles")
+_EPILOG = """\
+examples:
+  python -m benchmark.run table5                       nine rows on the built-in data
+  python -m benchmark.run table5 --profile smoke       the same in half a minute, tiny models
+  python -m benchmark.run table5 --data data/cmu       on a store made by datasets.prepare
+  python -m benchmark.run all --steps 20000            every table, trained longer
+  python -m benchmark.run table1 --checkpoint my.safetensors
+exit codes: 0 done, 1 a row or the system failed, 2 a mistake in the command or its inputs,
+3 with --strict: a cell was not measured, 130 stopped with Ctrl-C
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like every other error of this program."""
+
+    def error(self, message: str):
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] not in VERBS and not argv[0].startswith("-"):
+        argv = ["run", *argv]
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.verb is None:
+        parser.print_help()
+        return 2
+    try:
+        _require_own_datasets()
+        return {
+            "run": _run,
+            "list": _list,
+            "show": _show,
+            "report": _report,
+            "doctor": _doctor,
+        }[args.verb](args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read stdout has gone, as in `… | head`
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m benchmark.run",
+        description="Regenerate the tables of the UniMo paper, measured beside printed. "
+        "The verb run may be left out.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    run = verbs.add_parser("run", help="measure tables and write their reports")
+    run.add_argument("tables", nargs="+", metavar="TABLE", help="such as table5, or all")
+    run.add_argument("--profile", default="embedded", help="size of everything: see list profiles")
+    run.add_argument("--data", type=Path, metavar="STORE", help="a prepared clip store")
+    run.add_argument("--rows", metavar="GLOB", help="only rows whose label matches, as 's=1/36*'")
+    run.add_argument("--limit", type=_positive, metavar="N", help="evaluate on N test clips")
+    run.add_argument("--steps", type=_positive, metavar="N", help="training steps of every row")
+    run.add_argument("--seed", type=_natural, default=0, help="of training and sampling (0)")
+    run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    run.add_argument("--workers", type=_positive, metavar="N", help="processes; default: CPU cores")
+    run.add_argument("--body", type=Path, metavar="PATH", help="an SMPLX_NEUTRAL.npz or its folder")
+    run.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="PATH",
+        help="a trained tokenizer (.safetensors) as one more row",
+    )
+    run.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
+    run.add_argument("--dry-run", action="store_true", help="say what would be done")
+    run.add_argument("--always", action="store_true", help="redo what the cache holds")
+    run.add_argument("--strict", action="store_true", help="exit 3 if a cell is not measured")
+    run.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    listing = verbs.add_parser("list", help="what there is")
+    listing.add_argument("what", nargs="?", choices=LISTED, metavar="|".join(LISTED))
+    show = verbs.add_parser("show", help="the paper's numbers of a table; nothing runs")
+    show.add_argument("table", metavar="TABLE")
+    report = verbs.add_parser("report", help="render the files again from the JSON results")
+    report.add_argument("tables", nargs="*", metavar="TABLE")
+    report.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
+    verbs.add_parser("doctor", help="what is installed and what is missing")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    tables = _tables(args.tables)
+    if args.rows and not any(fnmatch.filter(_labels(table), args.rows) for table in tables):
+        known = ", ".join(label for table in tables for label in _labels(table))
+        raise UserError(f"--rows {args.rows!r} matches no row. Rows: {known}.")
+    profile = discover.load("profiles", args.profile)
+    from benchmark.regenerate import Options, regenerate
+
+    chosen = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
+    return regenerate(tables, profile, Options(**chosen))
+
+
+def _list(args: argparse.Namespace) -> int:
+    for kind in [args.what] if args.what else LISTED:
+        if not args.what:
+            print(f"{kind}:")
+        for name, summary in discover.summaries(kind).items():
+            print(f"  {name:<12} {summary}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    table = discover.load("tables", args.table)
+    print(f"{table.id}: {table.title} (the paper's numbers)\n{table.paper}")
+    for note in table.notes:
+        print(f"- {note}")
+    print(f"\nMeasure it: python -m benchmark.run {table.id}")
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    for table in args.tables:
+        discover.check("tables", table)
+    from benchmark.regenerate import render_again
+
+    return render_again(args.out, args.tables)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from benchmark.doctor import examine
+
+    return examine()
+
+
+def _tables(names: list[str]) -> list[TableSpec]:
+    """The tables named, each once; ``all`` stands for every table."""
+    if names == ["all"]:
+        names = list(discover.summaries("tables"))
+    return [discover.load("tables", name) for name in dict.fromkeys(names)]
+
+
+def _labels(table: TableSpec) -> list[str]:
+    return [row.label for row in table.rows]
+
+
+def _require_own_datasets() -> None:
+    """Refuse to run where ``datasets`` is another package."""
+    spec = importlib.util.find_spec("datasets")
+    if spec is None or Path(spec.origin or "").parent != discover.ROOT / "datasets":
+        found = spec.origin if spec else "none"
+        raise UserError(
+            f"`import datasets` finds another package ({found}): run from {discover.ROOT} as "
+            "`python -m benchmark.run`, or uninstall Hugging Face datasets in this environment"
+        )
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
+    return int(word)
+
+
+def _natural(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number")
+    return int(word)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Table 4: the configuration of the autoregressive model."""
+
+from benchmark.spec import Column, Row, TableSpec, Unavailable
+
+_FIELDS = {
+    "Number of Transformer Layers": "n_layers",
+    "Number of Tokens": "n_tokens",
+    "Model Dimension": "dim",
+    "Vocabulary Size": "vocab_size",
+    "FFN Hidden Dimension": "ffn_hidden_size",
+    "Number of Attention Heads": "n_heads",
+    "Base Learning Rate": "learning_rate",
+    "Number of Key / Value Heads": "n_kv_heads",
+}
+
+
+def _configuration() -> dict[str, dict[str, float]]:
+    """The values of ``UniMoConfig.paper()``."""
+    try:
+        from model.transformer import UniMoConfig
+    except ImportError as error:
+        raise Unavailable("model.transformer is not part of this version") from error
+    config = UniMoConfig.paper()
+    return {label: {"value": getattr(config, field)} for label, field in _FIELDS.items()}
+
+
+TABLE = TableSpec(
+    id="table4",
+    title="The configuration of AR model",
+    columns=(Column("value", "Value"),),
+    rows=tuple(Row(label) for label in _FIELDS),
+    paper="""
+Configuration                 Value
+Number of Transformer Layers  16
+Number of Tokens              11558
+Model Dimension               4096
+Vocabulary Size               64000
+FFN Hidden Dimension          14336
+Number of Attention Heads     32
+Base Learning Rate            1e-4
+Number of Key / Value Heads   8
+""",
+    notes=(
+        "A configuration, not a measurement.",
+        "11558 tokens = 9 x 32 x 32 visual latents of 65 frames at 512x512, 65 x 36 motion tokens "
+        "and 2 special tokens.",
+        "64000 is the visual vocabulary; the 512 motion codes and the special tokens come on top.",
+    ),
+    compute=_configuration,
+)

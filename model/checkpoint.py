@@ -1,0 +1,113 @@
+"""Model files: weights as safetensors, with a JSON sidecar that says what they are.
+
+``name.safetensors`` holds every parameter and buffer; ``name.json`` holds the format version, the
+class, its configuration and whatever the writer wants to keep, such as how the model was trained.
+Nothing is ever unpickled. Both files are renamed into place, the sidecar last.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read, or does not fit. The message says why and how to fix it."""
+
+
+def sidecar_path(path: str | Path) -> Path:
+    """The JSON file beside a checkpoint."""
+    return Path(path).with_suffix(".json")
+
+
+def save_model(
+    path: str | Path, model: torch.nn.Module, *, config: dict, extra: dict | None = None
+) -> Path:
+    """Write the model's state and its sidecar.
+
+    Args:
+        path: ends in ``.safetensors``; its folder exists.
+        model: every entry of its `state_dict` is written, from whatever device it is on.
+        config: JSON-ready; what the model class needs to rebuild itself.
+        extra: JSON-ready; kept as ``extra``.
+    """
+    path = Path(path)
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
+    sidecar = {
+        "format_version": FORMAT_VERSION,
+        "class": type(model).__name__,
+        "config": config,
+        "extra": extra or {},
+    }
+    text = json.dumps(sidecar, indent=1) + "\n"
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(state, temporary)
+    os.replace(temporary, path)
+    temporary = sidecar_path(path).with_name(sidecar_path(path).name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, sidecar_path(path))
+    return path
+
+
+def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict:
+    """The sidecar of a checkpoint: ``format_version``, ``class``, ``config``, ``extra``.
+
+    Raises:
+        CheckpointError: no such file, not one of ours, another version, or another class.
+    """
+    file = sidecar_path(path)
+    try:
+        sidecar = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this program: there is no {file.name} beside it"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is not a readable sidecar ({error})") from error
+    if not isinstance(sidecar, dict) or not {"format_version", "class", "config"} <= set(sidecar):
+        raise CheckpointError(f"{file} is not a sidecar of this program")
+    if sidecar["format_version"] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{file} has format version {sidecar['format_version']}, this program reads "
+            f"{FORMAT_VERSION}: train again, or use the program that wrote it"
+        )
+    if expected_class is not None and sidecar["class"] != expected_class:
+        raise CheckpointError(f"{path} holds a {sidecar['class']}, not a {expected_class}")
+    return sidecar
+
+
+def load_weights(path: str | Path, model: torch.nn.Module) -> None:
+    """Fill `model` in place; every name and shape must agree.
+
+    Raises:
+        CheckpointError: an unreadable file, or the first tensor that is missing, unknown or has
+            another shape or dtype.
+    """
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
+    own = model.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        if name not in state:
+            raise CheckpointError(f"{path} has no tensor {name}, which {type(model).__name__} has")
+        if name not in own:
+            raise CheckpointError(f"{path} has a tensor {name}, unknown to {type(model).__name__}")
+        found, wanted = state[name], own[name]
+        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            raise CheckpointError(
+                f"{path}: tensor {name} is {_describe(found)}, "
+                f"{type(model).__name__} wants {_describe(wanted)}"
+            )
+    model.load_state_dict(state)
+
+
+def _describe(tensor: torch.Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"

@@ -1,0 +1,196 @@
+"""Training of a motion tokenizer (paper section 3.3, first stage): a loop that can be killed.
+
+    python -m model.tokenizer.train --data STORE --out DIR --preset small --steps 4000
+
+Everything random in a step is a function of (seed, step), so that a run needs no random state to
+be resumed: on the CPU, a run stopped and resumed anywhere ends bit for bit like one that was not.
+
+The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished,
+``resume.pt`` until then, and ``losses.csv``.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.tokenizer.config import TokenizerConfig, TrainingConfig
+from model.tokenizer.trainable import Step, Trainable, TrainingError
+
+if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
+    import torch
+
+
+def train(
+    model: Trainable,
+    training: TrainingConfig,
+    channels: np.ndarray,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    on_step: Callable[[int, str], None] | None = None,
+    checkpoint_seconds: float = 15.0,
+    description: str = "",
+) -> Path:
+    """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
+
+    bf16 autocast and TF32 are used on CUDA, float32 on the CPU.
+
+    Args:
+        model: a fresh model; its weights are replaced where a run is resumed, or finished already.
+        training: steps, batch size and optimiser.
+        channels: (N, T, 79) motion channels of the training clips, T at least `training.window`.
+        out: folder of the run, made if needed.
+        device: ``cpu`` or ``cuda``.
+        progress: show a progress bar on stderr.
+        on_step: called after every step with the steps done and the latest losses as text.
+        checkpoint_seconds: longest time between two writings of ``resume.pt``.
+        description: kept in the sidecar, shown beside the progress bar.
+
+    Returns:
+        ``out/model.safetensors``.
+
+    Raises:
+        TrainingError: `out` holds another run; the loss stopped being finite; unusable clips.
+    """
+    import torch
+
+    from model.checkpoint import load_weights
+    from model.tokenizer.run import Run, identify, is_finished
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    identity = identify(model, training, channels)
+    path = out / "model.safetensors"
+    model.to(device)
+    if is_finished(path, identity):
+        load_weights(path, model)
+        model.eval()
+        return path
+
+    run = Run(model, training, identity, out)
+    run.resume()
+    prepared = model.prepare(channels)
+    if run.step == 0:
+        model.fit_statistics(prepared, training.window)
+    prepared = prepared.to(device)
+    cuda = torch.device(device).type == "cuda"
+    if cuda:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+    autocast = torch.autocast("cuda", torch.bfloat16) if cuda else contextlib.nullcontext()
+
+    model.train()
+    bar = _bar(run.step, training.steps, description, shown=progress)
+    saved_at, latest = time.monotonic(), ""
+    with bar:
+        while run.step < training.steps:
+            clips, starts, generator = _draw(training, run.step, prepared.shape[:2])
+            windows = prepared[clips[:, None], starts[:, None] + np.arange(training.window)]
+            with autocast:
+                loss, stats = model.loss(windows, Step(run.step / training.steps, generator))
+            run.update(loss, stats)
+            if run.step % max(1, training.steps // 100) == 0 or run.step == training.steps:
+                row = run.log()
+                shown = [name for name in ("loss", "codes_used") if name in row]
+                latest = ", ".join(f"{name}={row[name]:.3g}" for name in shown)
+                bar.set_postfix_str(latest, refresh=False)
+            bar.update()
+            if on_step is not None:
+                on_step(run.step, latest)
+            if time.monotonic() - saved_at >= checkpoint_seconds and run.step < training.steps:
+                run.save()
+                saved_at = time.monotonic()
+    return run.finish(path, description)
+
+
+def _draw(
+    training: TrainingConfig, step: int, shape: tuple[int, int]
+) -> "tuple[np.ndarray, np.ndarray, torch.Generator]":
+    """Clips (B,), first frames (B,) and the generator of a step, from (seed, step) alone."""
+    import torch
+
+    clips, frames = shape
+    rng = np.random.default_rng((training.seed, step))
+    chosen = rng.integers(clips, size=training.batch_size)
+    starts = rng.integers(frames - training.window + 1, size=training.batch_size)
+    return chosen, starts, torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+
+def _bar(step: int, steps: int, description: str, *, shown: bool):
+    from tqdm import tqdm
+
+    return tqdm(initial=step, total=steps, desc=description or None, disable=not shown, unit="step")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.tokenizer.train",
+        description="Train a motion tokenizer on the clips of a store (paper section 3.1).",
+    )
+    parser.add_argument("--data", required=True, type=Path, help="clip store")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--split", default="train", help="split of the store to train on")
+    parser.add_argument("--preset", choices=["paper", "small"], default="paper")
+    parser.add_argument("--tokens-per-frame", type=int, default=36, metavar="K")
+    parser.add_argument("--codebook-size", type=int, default=512, metavar="B")
+    parser.add_argument("--steps", type=int, help="paper: 100000, small: 4000")
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    args = parser.parse_args(argv)
+    try:
+        print(_train_from_store(args))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _train_from_store(args: argparse.Namespace) -> Path:
+    preset = getattr(TokenizerConfig, args.preset)
+    config = preset(args.tokens_per_frame, args.codebook_size)
+    training = getattr(TrainingConfig, args.preset)()
+    given = {
+        name: getattr(args, name)
+        for name in ("steps", "batch_size", "learning_rate", "seed")
+        if getattr(args, name) is not None
+    }
+    training = dataclasses.replace(training, **given)
+
+    from datasets.clip_store import ClipStore
+
+    store = ClipStore.open(args.data)
+    ids = store.ids(args.split)
+    if not ids:
+        raise TrainingError(f"{args.data} has no clip in split {args.split!r}")
+
+    import torch
+
+    from model.tokenizer.network import MotionTokenizer
+
+    torch.manual_seed(training.seed)
+    return train(
+        MotionTokenizer(config),
+        training,
+        store.channels(ids),
+        args.out,
+        device=args.device,
+        progress=not args.quiet,
+        checkpoint_seconds=15.0 if args.preset == "small" else 600.0,
+        description=f"k={config.tokens_per_frame} B={config.codebook_size}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

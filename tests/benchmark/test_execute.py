@@ -1,0 +1,216 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmark import stages
+from benchmark.data import open_data
+from benchmark.execute import execute
+from benchmark.spec import Row, UserError
+from datasets.body_file import BodyFile, find_body
+
+ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
+METRICS = ("codebook", "pose")
+
+
+@pytest.fixture
+def setup(clips_folder, tmp_path):
+    data = open_data(clips_folder, limit=2)
+    return stages.Setup(tmp_path / "runs", data, find_body(), device="cpu", seed=0)
+
+
+def task_of(profile, row=ROW, seed=0):
+    return stages.make_task(row, profile, seed=seed, metrics=METRICS)
+
+
+def ignore(what, done, total):
+    pass
+
+
+def keys(setup, task, stage):
+    return stages.lookup(setup, task).runs[stage].key
+
+
+def test_the_whole_chain_then_the_cache(setup, tiny):
+    task = task_of(tiny)
+    assert stages.lookup(setup, task).missing == ["train"]
+    stages.perform(setup, task, progress=ignore)
+    outcome = stages.lookup(setup, task)
+    assert outcome.missing == []
+    assert {score.clip_id for score in outcome.scores["pose"]} == set(setup.data.test_ids)
+    (pooled,) = outcome.scores["codebook"]
+    assert (pooled.clips, pooled.count) == (2, 32)
+    assert outcome.facts["params_m"] > 0
+    before = {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+    stages.perform(setup, task, progress=ignore)
+    assert before == {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+
+
+def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny):
+    for_pose, for_use = (
+        stages.make_task(dataclasses.replace(ROW, label=metric), tiny, seed=0, metrics=(metric,))
+        for metric in METRICS
+    )
+    other = task_of(tiny, seed=1)
+    merged = stages.distinct([for_use, other, for_pose])
+    assert [task.metrics for task in merged] == [METRICS, METRICS]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+def killer(at):
+    """A progress callback that raises `Killed` at its call number `at`."""
+    calls = iter(range(1, 100))
+
+    def progress(what, done, total):
+        if next(calls) == at:
+            raise Killed
+
+    return progress
+
+
+def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny):
+    task = task_of(tiny)
+    found = []
+    # Calls 1-3 are training steps, 4 comes after a part of the prediction, 5 and 6 while scoring.
+    for at in (99, 2, 4, 5):
+        own = dataclasses.replace(setup, cache=setup.cache / str(at))
+        if at != 99:
+            with pytest.raises(Killed):
+                stages.perform(own, task, progress=killer(at))
+            assert stages.lookup(own, task).missing
+        stages.perform(own, task, progress=ignore)
+        outcome = stages.lookup(own, task)
+        keys_of = {stage: run.key for stage, run in outcome.runs.items()}
+        found.append((outcome.scores, outcome.facts, keys_of))
+    assert all(one == found[0] for one in found[1:])
+
+
+def test_what_changes_the_training_key(setup, tiny):
+    key = keys(setup, task_of(tiny), "train")
+    longer = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=4))
+    other_row = Row("", "unimo", {"tokens_per_frame": 1, "codebook_size": 64})
+    fewer = dataclasses.replace(setup.data, train_ids=setup.data.train_ids[1:])
+    other = dataclasses.replace(setup.data, sha256="0" * 64)
+    changed = [
+        keys(setup, task_of(tiny, seed=1), "train"),
+        keys(setup, task_of(longer), "train"),
+        keys(setup, task_of(tiny, other_row), "train"),
+        keys(dataclasses.replace(setup, data=fewer), task_of(tiny), "train"),
+        keys(dataclasses.replace(setup, data=other), task_of(tiny), "train"),
+        keys(dataclasses.replace(setup, device="cuda"), task_of(tiny), "train"),
+    ]
+    assert len({key, *changed}) == 1 + len(changed)
+
+
+def test_what_does_not_change_the_training_key(setup, tiny, tmp_path):
+    key = keys(setup, task_of(tiny), "train")
+    moved = dataclasses.replace(setup.data, path=tmp_path / "elsewhere", name="other")
+    renamed = dataclasses.replace(ROW, label="renamed")
+    elsewhere = dataclasses.replace(setup, cache=tmp_path / "cache", data=moved)
+    body = BodyFile(tmp_path / "other.npz", "smplx-neutral", "0" * 64)
+    assert keys(elsewhere, task_of(tiny, renamed), "train") == key
+    assert keys(dataclasses.replace(setup, body=body), task_of(tiny), "train") == key
+    assert keys(setup, task_of(dataclasses.replace(tiny, name="x")), "train") == key
+
+
+def test_what_changes_the_prediction_and_score_keys(setup, tiny, monkeypatch):
+    from benchmark.metrics.pose import METRIC
+
+    task = dataclasses.replace(task_of(tiny), metrics=("pose",))
+    stages.perform(setup, task, progress=ignore)
+    prediction, score = (keys(setup, task, stage) for stage in ("predict", "score pose"))
+    one_clip = dataclasses.replace(setup.data, test_ids=setup.data.test_ids[:1])
+    assert keys(dataclasses.replace(setup, data=one_clip), task, "predict") != prediction
+    weights = next(setup.cache.glob("train/*/model.safetensors"))
+    copy = setup.cache / "copy.safetensors"
+    shutil.copy(weights, copy)
+    shutil.copy(weights.with_suffix(".json"), copy.with_suffix(".json"))
+    given = stages.make_task(Row("mine", "unimo", weights=copy), tiny, seed=0, metrics=task.metrics)
+    assert keys(setup, given, "predict") == prediction  # the contents count, not the path
+    data = bytearray(copy.read_bytes())
+    data[-1] ^= 1
+    changed = setup.cache / "changed.safetensors"
+    changed.write_bytes(data)
+    given = dataclasses.replace(given, weights=changed)
+    assert keys(setup, given, "predict") != prediction
+    body = BodyFile(setup.body.path, "smplx-neutral", "0" * 64)
+    assert keys(dataclasses.replace(setup, body=body), task, "score pose") != score
+    assert keys(dataclasses.replace(setup, body=body), task, "predict") == prediction
+    monkeypatch.setattr(type(METRIC), "version", METRIC.version + 1)
+    assert keys(setup, task, "score pose") != score
+    assert keys(setup, task, "predict") == prediction
+
+
+def test_a_failure_is_kept_with_its_reason(setup, tiny):
+    too_long = dataclasses.replace(tiny.training, window=66)
+    task = task_of(dataclasses.replace(tiny, training=too_long))
+    with pytest.raises(ValueError):
+        stages.perform(setup, task, progress=ignore)
+    outcome = stages.lookup(setup, task)
+    assert outcome.missing == ["train"]
+    assert "66 frames" in outcome.failure
+
+
+def test_the_mean_pose_is_the_mean_and_is_scored(setup, tiny):
+    task = task_of(tiny, Row("floor", "mean_pose"))
+    stages.perform(setup, task, progress=ignore)
+    outcome = stages.lookup(setup, task)
+    assert outcome.scores["codebook"] == []
+    mean = np.load(next(setup.cache.glob("train/*/mean_pose.npy")))
+    train = setup.data.clips(setup.data.train_ids).channels
+    np.testing.assert_allclose(mean[66:], train[..., 66:].mean(axis=(0, 1)), atol=1e-4)
+
+
+def test_limits_take_clips_from_the_whole_split(clips_folder):
+    whole = open_data(clips_folder)
+    assert open_data(clips_folder, limit=2).test_ids == (whole.test_ids[0], whole.test_ids[2])
+    assert open_data(clips_folder, limit=99).test_ids == whole.test_ids
+
+
+def test_stores_that_cannot_be_used_are_one_line_errors(clips_folder, tmp_path):
+    for file in ("manifest.json", "motion.parquet"):
+        broken = tmp_path / file
+        shutil.copytree(clips_folder, broken)
+        (broken / file).write_bytes(b"x")
+        with pytest.raises(UserError, match=r"^[^\n]+$"):
+            open_data(broken)
+    with pytest.raises(UserError, match="no clip store"):
+        open_data(tmp_path / "nowhere")
+
+
+def test_a_store_without_a_test_split_is_refused(tmp_path):
+    from datasets.embedded import EmbeddedDataset
+    from datasets.prepare import prepare
+
+    prepare(EmbeddedDataset(1, 1), None, tmp_path / "s", split="train", progress=False)
+    with pytest.raises(UserError, match="no test clips"):
+        open_data(tmp_path / "s")
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_does_not_change_a_value(setup, tiny):
+    rows = [
+        Row(f"B={size}", "unimo", {"tokens_per_frame": 8, "codebook_size": size})
+        for size in (32, 64)
+    ]
+    found = []
+    for workers in (1, 2):
+        own = dataclasses.replace(setup, cache=setup.cache / str(workers))
+        tasks = [task_of(tiny, row) for row in rows]
+        assert execute(tasks, own, workers=workers, quiet=True) == {}
+        found.append([stages.lookup(own, task).scores for task in tasks])
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_failing_task_is_reported_and_the_others_go_on(setup, tiny):
+    bad = task_of(dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, window=66)))
+    good = task_of(tiny)
+    failures = execute([bad, good], setup, workers=1, quiet=True)
+    assert list(failures) == [bad.identity]
+    assert "66 frames" in failures[bad.identity]
+    assert stages.lookup(setup, good).missing == []

@@ -1,0 +1,87 @@
+import json
+
+import pytest
+import torch
+
+from model.checkpoint import (
+    CheckpointError,
+    load_weights,
+    read_sidecar,
+    save_model,
+    sidecar_path,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    torch.manual_seed(0)
+    return save_model(
+        tmp_path / "m.safetensors", torch.nn.Linear(3, 2), config={"a": 1}, extra={"by": "test"}
+    )
+
+
+def test_round_trip(path):
+    torch.manual_seed(0)
+    original, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    load_weights(path, other)
+    assert torch.equal(original.weight, other.weight)
+    sidecar = read_sidecar(path, expected_class="Linear")
+    assert sidecar["config"] == {"a": 1}
+    assert sidecar["extra"] == {"by": "test"}
+    assert sorted(p.name for p in path.parent.iterdir()) == ["m.json", "m.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (torch.nn.Linear(4, 2), r"weight is \(2, 3\) float32, Linear wants \(2, 4\)"),
+        (torch.nn.Linear(3, 2).half(), "bias is .* float32, Linear wants .* float16"),
+        (torch.nn.Linear(3, 2, bias=False), "has a tensor bias, unknown to Linear"),
+        (torch.nn.Bilinear(3, 2, 2), r"tensor weight is \(2, 3\)"),
+        (torch.nn.PReLU(), "has a tensor bias, unknown to PReLU"),
+        (torch.nn.BatchNorm1d(2), "has no tensor num_batches_tracked"),
+    ],
+)
+def test_first_mismatch_is_named(path, model, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(path, model)
+
+
+def test_another_class_is_refused(path):
+    with pytest.raises(CheckpointError, match="holds a Linear, not a Conv1d"):
+        read_sidecar(path, expected_class="Conv1d")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a readable sidecar"),
+        ("[]", "not a sidecar"),
+        (json.dumps({"format_version": 99, "class": "Linear", "config": {}}), "version 99"),
+    ],
+)
+def test_foreign_sidecars_are_refused(path, text, message):
+    sidecar_path(path).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        read_sidecar(path)
+
+
+def test_missing_files(path):
+    sidecar_path(path).unlink()
+    with pytest.raises(CheckpointError, match=r"no m\.json beside it"):
+        read_sidecar(path)
+    path.unlink()
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
+def test_a_pickle_is_not_opened(path):
+    torch.save({"weight": torch.zeros(2, 3)}, path)
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
+def test_a_truncated_file_is_refused(path):
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))

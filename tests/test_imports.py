@@ -1,0 +1,88 @@
+"""Rules about the whole program: who imports whom, and what every discovered object must be."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from benchmark import discover
+from benchmark.spec import TableSpec
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("datasets", "model", "benchmark")  # a layer imports itself and those before it
+FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+LIGHT = {"benchmark.spec", "benchmark.columns"}
+
+
+def imported(file):
+    """Modules that a file imports anywhere, except for type checkers."""
+    found = set()
+    pending = list(ast.parse(file.read_text("utf-8")).body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        pending += ast.iter_child_nodes(node)
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_layer_imports_a_higher_one(file):
+    own = file.relative_to(ROOT).parts[0]
+    higher = set(LAYERS[LAYERS.index(own) + 1 :]) | {"tests"}
+    assert not {name for name in imported(file) if name.partition(".")[0] in higher}
+
+
+@pytest.mark.parametrize("name", discover.summaries("tables"))
+def test_table_files_are_small_and_light(name):
+    file = ROOT / "benchmark" / "tables" / f"{name}.py"
+    module = ast.parse(file.read_text("utf-8"))
+    names = {node.module for node in module.body if isinstance(node, ast.ImportFrom)}
+    assert names <= LIGHT
+    assert not [node for node in module.body if isinstance(node, ast.Import)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in discover.KINDS for name in discover.summaries(kind)]
+)
+def test_everything_discovered_keeps_its_contract(kind, name):
+    found = discover.load(kind, name)
+    assert discover.summaries(kind)[name].endswith(".")
+    if kind == "tables":
+        assert isinstance(found, TableSpec) and found.id == name
+        methods = discover.summaries("methods")
+        if found.compute is None:
+            assert {row.method for row in found.rows} <= methods.keys()
+        assert len({row.label for row in found.rows}) == len(found.rows)
+    elif kind == "methods":
+        assert isinstance(found.version, int) and isinstance(found.note, str)
+        assert all(
+            callable(getattr(found, part)) for part in ("settings", "train", "facts", "reconstruct")
+        )
+    elif kind == "metrics":
+        assert isinstance(found.version, int) and found.columns
+        assert "\n" not in found.protocol(body="a body", seed=0)
+    else:
+        assert found.name == name and isinstance(found.version, int)
+        assert callable(found.sequences)
+
+
+def test_every_measured_column_has_one_source():
+    columns = [
+        column
+        for name in discover.summaries("metrics")
+        for column in discover.load("metrics", name).columns
+    ]
+    assert len(columns) == len(set(columns))
+
+
+def test_unknown_names_get_the_nearest_match():
+    from benchmark.spec import UserError
+
+    with pytest.raises(UserError, match="Did you mean table5"):
+        discover.check("tables", "tabel5")
+    with pytest.raises(UserError, match=r"unknown table 'xyzzy'\. Known: table1"):
+        discover.check("tables", "xyzzy")
