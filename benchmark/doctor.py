@@ -87,7 +87,7 @@ def _body() -> tuple[str, str, str]:
 
     try:
         body = find_body()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return "MISSING", "body model", str(error)
     text = f"{body.name}, sha256 {body.sha256[:12]}"
     if body.name == "stand-in":
@@ -98,7 +98,7 @@ def _body() -> tuple[str, str, str]:
 def _files() -> list[tuple[str, str, str]]:
     """Built-in data and cached runs."""
     checks = []
-    with contextlib.suppress(ImportError, OSError):  # what is missing is told above
+    with contextlib.suppress(ImportError, OSError, ValueError):  # what is missing is told above
         from benchmark.data import built_in_path
 
         for name in discover.summaries("profiles"):

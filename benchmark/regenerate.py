@@ -5,7 +5,6 @@ import fnmatch
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,10 +116,8 @@ def render_again(out: Path, tables: Sequence[str]) -> int:
 def _setup(profile: Profile, options: Options) -> stages.Setup:
     try:
         body = find_body(options.body)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    if not zipfile.is_zipfile(body.path):
-        raise UserError(f"--body {body.path} is not an .npz file: give SMPLX_NEUTRAL.npz")
     if options.data is not None:
         clips = data.open_data(options.data, limit=options.limit)
     else:

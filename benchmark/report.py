@@ -195,8 +195,14 @@ def _make_cell(row: Row, column: Column, quoted: Quoted | None, *, status: str, 
 
 
 def _method_notes(rows: Sequence[RowOutcome]) -> list[str]:
-    notes = {row.row.label: discover.load("methods", row.row.method).note for row in rows}
-    return [f"{label}: {note}" for label, note in notes.items() if note]
+    notes = []
+    for row in (row.row for row in rows):
+        if row.weights is not None:
+            digest = stages.weights_sha256(row.weights)[:12]
+            notes.append(f"{row.label}: weights given by the user ({digest}), not trained here.")
+        elif note := discover.load("methods", row.method).note:
+            notes.append(f"{row.label}: {note}")
+    return notes
 
 
 def _floor_notes(table: TableSpec, floor: stages.Outcome | None) -> list[str]:

@@ -95,10 +95,20 @@ class TokenizerConfig:
 
     @classmethod
     def small(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes):
-        """A size that a CPU trains in minutes; the layout is `paper`'s."""
-        return cls.paper(
-            tokens_per_frame, codebook_size, **{"width": 64, "code_dim": 32, "depth": 1, **changes}
-        )
+        """A size that a CPU trains in minutes: one narrow block, short codes.
+
+        Measured at k = 36 on CMU takes left out of training, one seed: 74 mm with the paper's
+        four blocks, 59 mm with two, 51 mm with one (600 steps, codes of 16 numbers); codes of 8
+        numbers took 47 mm to 42 mm (1000 steps, one block).
+        """
+        settings = {
+            "strides": (tokens_per_frame,),
+            "width": 64,
+            "code_dim": 8,
+            "depth": 1,
+            **changes,
+        }
+        return cls(tokens_per_frame=tokens_per_frame, codebook_size=codebook_size, **settings)
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary."""
@@ -170,7 +180,7 @@ class TrainingConfig:
         """Many small steps at a high, decaying rate: the most accuracy for minutes of CPU."""
         settings = {
             "batch_size": 4,
-            "learning_rate": 2e-3,
+            "learning_rate": 3e-3,
             "schedule": "cosine",
             "warmup_steps": min(100, steps // 10),
         }

@@ -121,17 +121,23 @@ class DecoderHead(nn.Module):
         return output.transpose(1, 2)
 
 
-def initialise(layer: nn.Conv1d | nn.ConvTranspose1d) -> None:
-    """Weights N(0, 1 / fan-in), no bias: the layer keeps the scale of what it is given.
+def initialise(network: nn.Module) -> None:
+    """Weights N(0, 1 / fan-in), no bias, and residual units that start as the identity.
 
-    PyTorch's default shrinks it by sqrt(3) a layer. Eight blocks without normalisation need
-    thousands of steps to recover from that: 108 mm instead of 77 mm after 600 steps at width 64.
+    So every layer keeps the scale of what it is given. PyTorch's default shrinks it by sqrt(3) a
+    layer, and blocks without normalisation are slow to recover from that: with four of them at
+    width 64, 108 mm instead of 77 mm after 600 steps.
     """
-    fan_in = layer.in_channels // layer.groups * layer.kernel_size[0]
-    if isinstance(layer, nn.ConvTranspose1d):
-        fan_in //= layer.stride[0]
-    nn.init.normal_(layer.weight, std=fan_in**-0.5)
-    nn.init.zeros_(layer.bias)
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
+            fan_in = layer.in_channels // layer.groups * layer.kernel_size[0]
+            if isinstance(layer, nn.ConvTranspose1d):
+                fan_in //= layer.stride[0]
+            nn.init.normal_(layer.weight, std=fan_in**-0.5)
+            nn.init.zeros_(layer.bias)
+    for unit in network.modules():
+        if isinstance(unit, ResidualUnit):
+            nn.init.zeros_(unit.mix.weight)
 
 
 def _kernel(stride: int, rule: str) -> int:

@@ -35,9 +35,7 @@ class MotionTokenizer(nn.Module):
         make_quantizer = EMAQuantizer if config.quantizer == "ema" else GradientQuantizer
         self.quantizer = make_quantizer(config)
         self.decoders = ExpertDecoders(config, self.representation.sizes)
-        for layer in self.modules():
-            if isinstance(layer, (nn.Conv1d, nn.ConvTranspose1d)):
-                initialise(layer)
+        initialise(self)
 
     @property
     def num_parameters(self) -> int:

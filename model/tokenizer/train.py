@@ -11,7 +11,6 @@ The folder of a run holds ``model.safetensors`` and ``model.json`` once it is fi
 
 import argparse
 import contextlib
-import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -160,13 +159,12 @@ def main(argv: list[str] | None = None) -> int:
 def _train_from_store(args: argparse.Namespace) -> Path:
     preset = getattr(TokenizerConfig, args.preset)
     config = preset(args.tokens_per_frame, args.codebook_size)
-    training = getattr(TrainingConfig, args.preset)()
     given = {
         name: getattr(args, name)
         for name in ("steps", "batch_size", "learning_rate", "seed")
         if getattr(args, name) is not None
     }
-    training = dataclasses.replace(training, **given)
+    training = getattr(TrainingConfig, args.preset)(**given)
 
     from datasets.clip_store import ClipStore
 

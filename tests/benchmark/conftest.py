@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from benchmark.profiles import smoke
@@ -16,8 +18,6 @@ def clips_folder(tmp_path_factory):
 @pytest.fixture
 def tiny():
     """The smoke profile, trained for three steps."""
-    import dataclasses
-
     profile = smoke()
     training = dataclasses.replace(profile.training, steps=3)
     return dataclasses.replace(profile, training=training)

@@ -119,7 +119,7 @@ def test_experts_share_nothing_but_their_input():
     for expert in range(4):
         model.zero_grad()
         model.decoders(codes).split(sizes, dim=1)[expert].sum().backward()
-        gradients.append(model.decoders.blocks[0].context.weight.grad.chunk(4))
+        gradients.append(model.decoders.blocks[0].mix.weight.grad.chunk(4))
     for expert in range(4):
         for group in range(4):
             touched = bool(gradients[expert][group].abs().sum() > 0)
@@ -133,6 +133,16 @@ def test_composed_decoder_head_is_the_two_convolutions(stride):
     plain = head.contract(head.spread(codes.transpose(1, 2)))
     assert torch.allclose(head.composed(codes), plain, atol=1e-12)
     assert torch.allclose(head(codes), plain, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", [TokenizerConfig.paper, TokenizerConfig.paper_primes])
+def test_a_fresh_network_keeps_the_scale_of_its_input(layout):
+    torch.manual_seed(0)
+    model = MotionTokenizer(layout(36, width=64, code_dim=64))
+    features = model.encoder(torch.randn(2, 145, 64))
+    assert 0.5 < features.std().item() < 2
+    output = model.decoders(torch.randn(2, 64 * 36, 64))
+    assert 0.5 < output.std().item() < 2
 
 
 def test_frame_to_tokens_is_the_transposed_convolution():
