@@ -16,6 +16,7 @@ def smoke() -> Profile:
         tokenizer=partial(TokenizerConfig.small, width=16, code_dim=16),
         solami=SolamiConfig(width=16, code_dim=16, depth=1),
         training=TrainingConfig.small(steps=20, batch_size=2),
+        notes=("A check that everything runs: the numbers mean nothing.",),
     )
 
 
@@ -26,8 +27,16 @@ def embedded() -> Profile:
         train_sequences=400,
         test_sequences=60,
         tokenizer=TokenizerConfig.small,
-        solami=SolamiConfig(width=64, code_dim=64, depth=1),
-        training=TrainingConfig.small(steps=1000),
+        solami=SolamiConfig(width=96, code_dim=64, depth=1),
+        training=TrainingConfig.small(steps=2000),
+        notes=(
+            "Not a reproduction of the paper's numbers: networks of one block, 96 channels and "
+            "codes of 2 numbers (the paper's have four blocks, 512 and 512), trained for minutes "
+            "on a CPU with a higher, decaying learning rate and batches of 4 (the paper: 128).",
+            "These sizes were chosen for s=1/36 on training sequences held out for that; they do "
+            "not favour s=1/1, which after 1000 steps at width 64 had 119 mm MPJPE with codes of "
+            "8 numbers and 131 mm with 2.",
+        ),
     )
 
 
@@ -40,4 +49,8 @@ def paper() -> Profile:
         tokenizer=TokenizerConfig.paper,
         solami=SolamiConfig(),
         training=TrainingConfig.paper(),
+        notes=(
+            "The paper gives no number of steps, no lambda and no loss weights: ours are "
+            "Duolando's, and 100,000 steps.",
+        ),
     )

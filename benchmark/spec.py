@@ -154,6 +154,7 @@ class Profile:
             this profile's size.
         solami: the baseline at this profile's size.
         training: the same for all rows.
+        notes: how its settings differ from the paper's, for the reader of a table.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Profile:
     tokenizer: "Callable[..., TokenizerConfig]"
     solami: "SolamiConfig"
     training: "TrainingConfig"
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)

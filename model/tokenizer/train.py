@@ -141,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--preset", choices=["paper", "small"], default="paper")
     parser.add_argument("--tokens-per-frame", type=int, default=36, metavar="K")
     parser.add_argument("--codebook-size", type=int, default=512, metavar="B")
-    parser.add_argument("--steps", type=int, help="paper: 100000, small: 4000")
+    parser.add_argument("--steps", type=int, help="paper: 100000, small: 2000")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int, default=0)
