@@ -9,7 +9,8 @@ from benchmark.discover import ROOT
 from benchmark.spec import Clips, Profile, UserError
 from benchmark.store import hash_lines, locked, make_key
 from datasets.body_file import find_body
-from datasets.clip_store import ClipStore, StoreError
+from datasets.clip_schema import StoreError
+from datasets.clip_store import ClipStore
 from datasets.embedded import EmbeddedDataset
 from datasets.prepare import NUM_FRAMES, prepare
 

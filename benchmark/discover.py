@@ -1,18 +1,16 @@
 """Finds datasets, tables, methods, metrics and profiles by looking at the files of a folder.
 
-A module counts when it assigns the folder's attribute (``TABLE``, ``METHOD``, …) at its top level.
-Listing reads the source with `ast` and imports nothing; its docstring's first line is the summary.
+Listing imports nothing (`datasets.discovery`).
 """
 
 import ast
-import difflib
 import functools
 import importlib
-import pkgutil
 import re
 from pathlib import Path
 
 from benchmark.spec import UserError
+from datasets.discovery import find_modules, first_line, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
 # Kind -> package folder and the attribute its modules carry.
@@ -30,12 +28,7 @@ def summaries(kind: str) -> dict[str, str]:
     if kind == "profiles":
         return _functions(ROOT / "benchmark" / "profiles.py")
     package, attribute = KINDS[kind]
-    folder = ROOT / package.replace(".", "/")
-    found = {}
-    for module in pkgutil.iter_modules([str(folder)]):
-        file = folder / f"{module.name}.py"
-        if not module.ispkg and attribute in _assigned(tree := ast.parse(file.read_text("utf-8"))):
-            found[module.name] = _first_line(tree)
+    found = find_modules(ROOT / package.replace(".", "/"), attribute)
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
 
 
@@ -60,27 +53,13 @@ def check(kind: str, name: str) -> None:
     """
     known = list(summaries(kind))
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise UserError(f"unknown {kind[:-1]} {name!r}. {hint}Known: {', '.join(known)}.")
-
-
-def _assigned(tree: ast.Module) -> set[str]:
-    targets = []
-    for node in tree.body:
-        targets += node.targets if isinstance(node, ast.Assign) else []
-        targets += [node.target] if isinstance(node, ast.AnnAssign) else []
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+        raise UserError(unknown(kind[:-1], name, known))
 
 
 def _functions(file: Path) -> dict[str, str]:
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return {node.name: _first_line(node) for node in functions if node.name[0] != "_"}
-
-
-def _first_line(node: ast.Module | ast.FunctionDef) -> str:
-    return (ast.get_docstring(node) or "").partition("\n")[0]
+    return {node.name: first_line(node) for node in functions if node.name[0] != "_"}
 
 
 def _natural(name: str) -> list:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import data, report, stages
+from benchmark import data, discover, report, stages
 from benchmark.execute import default_workers, execute
 from benchmark.render import RENDERERS, markdown
 from benchmark.spec import Profile, Row, TableSpec, UserError
@@ -143,7 +143,7 @@ def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]
                 f"--checkpoint {path}: there is no such file; give the .safetensors file that "
                 "`python -m model.tokenizer.train` wrote"
             )
-        rows.append(Row(f"checkpoint {path.stem}", "unimo", weights=path))
+        rows.append(Row(f"checkpoint {path.stem}", _method_of(path), weights=path))
     metrics = report.metrics_of(table)
     planned = []
     for row in [*rows, *([table.floor] if table.floor else [])]:
@@ -151,6 +151,21 @@ def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]
         chosen = not options.rows or row is table.floor or row.weights is not None
         planned.append(Planned(row, task, chosen or fnmatch.fnmatch(row.label, options.rows)))
     return planned
+
+
+def _method_of(checkpoint: Path) -> str:
+    """The method whose model class the checkpoint's sidecar names."""
+    found = (read_json(checkpoint.with_suffix(".json")) or {}).get("class")
+    classes = {
+        discover.load("methods", name).checkpoint_class: name
+        for name in discover.summaries("methods")
+    }
+    if found not in classes:
+        raise UserError(
+            f"--checkpoint {checkpoint}: {checkpoint.with_suffix('.json').name} beside it does not "
+            f"say what it is (one of {', '.join(filter(None, classes))})"
+        )
+    return classes[found]
 
 
 def _measure(setup: stages.Setup, tasks: list[stages.Task], options: Options) -> dict[str, str]:

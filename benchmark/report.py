@@ -58,7 +58,12 @@ def measured_result(
     data = setup.data
     outcomes = {row.row.label: row.outcome for row in rows}
     outcomes |= {table.floor.label: floor} if floor else {}
-    notes = [*profile.notes, *table.notes, *_method_notes(rows), *findings(result["columns"], cells)]
+    notes = [
+        *profile.notes,
+        *table.notes,
+        *_method_notes(rows),
+        *findings(result["columns"], cells),
+    ]
     result |= {
         "profile": profile.name,
         "data": f"{data.name}: {len(data.train_ids)} training and {len(data.test_ids)} test clips "

@@ -1,7 +1,8 @@
 """The types the harness is built from: what a table, a method, a metric and a profile are.
 
 Nothing here imports more than the standard library, so that ``--help``, ``list`` and ``show``
-answer at once; a table file may import this module and `benchmark.columns`, no more.
+answer at once; nor does a table file, which may import this module, `benchmark.columns` and the
+configurations of the models.
 """
 
 import re
@@ -260,10 +261,13 @@ class Method(Protocol):
     Attributes:
         version: to be raised when training or reconstruction changes its results.
         note: what a reader of its row must know, or an empty string.
+        checkpoint_class: the class that the sidecars of its weights name; None where a user has
+            no checkpoints of it.
     """
 
     version: int
     note: str
+    checkpoint_class: str | None
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """All that training depends on besides the clips, as JSON values; no heavy import."""

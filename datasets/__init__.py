@@ -3,15 +3,14 @@
 This is unimo-bench's own package, not Hugging Face's ``datasets``.
 
 A dataset adapter is a module of this folder with a top-level ``DATASET = ...`` (see
-`datasets.motion.Dataset`); its name is the module's. Nothing is registered anywhere.
+`datasets.motion.Dataset`); its name is the module's.
 """
 
-import ast
-import difflib
 import importlib
-import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from datasets.discovery import find_modules, unknown
 
 if TYPE_CHECKING:
     from datasets.motion import Dataset
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Names of all dataset adapters, sorted; the modules are read, not imported."""
-    folder = Path(__file__).parent
-    return sorted(
-        module.name
-        for module in pkgutil.iter_modules([str(folder)])
-        if not module.ispkg and _assigns_dataset(folder / f"{module.name}.py")
-    )
+    return sorted(find_modules(Path(__file__).parent, "DATASET"))
 
 
 def get(name: str) -> "Dataset":
@@ -35,17 +29,5 @@ def get(name: str) -> "Dataset":
     """
     known = names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f", did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"unknown dataset {name!r}{hint} Known: {', '.join(known)}")
+        raise ValueError(unknown("dataset", name, known))
     return importlib.import_module(f"datasets.{name}").DATASET
-
-
-def _assigns_dataset(path: Path) -> bool:
-    """Whether the module has a top-level ``DATASET = ...``."""
-    return any(
-        isinstance(target, ast.Name) and target.id == "DATASET"
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(statement, ast.Assign | ast.AnnAssign)
-        for target in getattr(statement, "targets", None) or [statement.target]
-    )

@@ -53,7 +53,9 @@ def prepare(
     from tqdm import tqdm
 
     from datasets.body import load_body
-    from datasets.clip_store import ClipStore, ClipStoreWriter, StoreError, cut
+    from datasets.clip_schema import StoreError
+    from datasets.clip_store import ClipStore
+    from datasets.clip_writer import ClipStoreWriter, cut
     from datasets.motion import SkipLog
     from datasets.splits import RULE, split_groups
 
@@ -159,7 +161,7 @@ def _positive(word: str) -> int:
 
 
 def _has_clip(sequence: "PersonSequence", num_frames: int) -> bool:
-    from datasets.clip_store import cut
+    from datasets.clip_writer import cut
 
     return next(cut(sequence, "", num_frames), None) is not None
 

@@ -16,6 +16,7 @@ class MeanPose:
 
     version = 1
     note = ""
+    checkpoint_class = None
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""

@@ -15,10 +15,10 @@ class Solami:
 
     version = 1
     note = (
-        "SOLAMI's architecture, retrained on the same clips with the same steps and batches, not "
-        "its released weights. It tokenises neither shape nor the place and direction of the first "
-        "frame: its reconstruction gets these from the ground truth."
+        "It tokenises neither shape nor the floor, place and direction of the first frame: its "
+        "reconstruction gets these from the ground truth."
     )
+    checkpoint_class = "SolamiTokenizer"
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""

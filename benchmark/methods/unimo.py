@@ -13,6 +13,7 @@ class UniMo:
 
     version = 1
     note = ""
+    checkpoint_class = "MotionTokenizer"
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""

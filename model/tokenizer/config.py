@@ -5,6 +5,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from model.settings import from_dict, require, require_choice, require_count, require_number
+
+EXPERTS = ("theta", "beta", "phi", "tau")
+NUMBERS_PER_ROTATION = {"sixd": 6, "matrix": 9, "axis_angle": 3}
 BLOCKS = 4  # "the encoder is composed of four blocks", as is each decoder (appendix A)
 
 
@@ -57,24 +61,24 @@ class TokenizerConfig:
     def __post_init__(self):
         object.__setattr__(self, "strides", tuple(self.strides))
         for name in ("tokens_per_frame", "width", "code_dim", "depth"):
-            _require_count(name, getattr(self, name), minimum=1)
-        _require_count("codebook_size", self.codebook_size, minimum=2)
-        _require(bool(self.strides), "strides must name at least one block")
+            require_count(name, getattr(self, name), minimum=1)
+        require_count("codebook_size", self.codebook_size, minimum=2)
+        require(bool(self.strides), "strides must name at least one block")
         for stride in self.strides:
-            _require_count("strides", stride, minimum=1)
+            require_count("strides", stride, minimum=1)
         product = math.prod(self.strides)
-        _require(
+        require(
             product == self.tokens_per_frame,
             f"strides {self.strides} multiply to {product}, not to tokens_per_frame "
             f"{self.tokens_per_frame}",
         )
-        _require_choice("kernel", self.kernel, ("unfold", "overlap"))
-        _require_choice("rotation", self.rotation, ("sixd", "matrix", "axis_angle"))
-        _require_choice("quantizer", self.quantizer, ("ema", "gradient"))
+        require_choice("kernel", self.kernel, ("unfold", "overlap"))
+        require_choice("rotation", self.rotation, ("sixd", "matrix", "axis_angle"))
+        require_choice("quantizer", self.quantizer, ("ema", "gradient"))
         for name in ("commitment", "velocity_weight", "acceleration_weight", "restart_threshold"):
-            _require_number(name, getattr(self, name), 0.0, math.inf)
+            require_number(name, getattr(self, name), 0.0, math.inf)
         for name in ("ema_decay", "restart_until"):
-            _require_number(name, getattr(self, name), 0.0, 1.0)
+            require_number(name, getattr(self, name), 0.0, 1.0)
 
     @classmethod
     def paper(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes):
@@ -97,11 +101,9 @@ class TokenizerConfig:
     def small(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes):
         """A size that a CPU trains in minutes: one narrow block, codes of two numbers.
 
-        Chosen for k = 36 on sequences held out of the training split, one seed each. On motion
-        capture, after 600 steps: 74 mm MPJPE with the paper's four blocks, 59 mm with two, 51 mm
-        with one. On the built-in data, after 1000 steps at width 64: 72 mm with codes of 8
-        numbers, 64 mm with 4, 54 mm with 2. At k = 1 short codes cost: 119 mm with 8, 131 mm
-        with 2.
+        Chosen for k of 24 and more, on training sequences held out for that: in minutes, one
+        block learns more than four, and short codes more than long ones. At k = 1 and k = 8 codes
+        of 4 to 8 numbers would be better.
         """
         settings = {
             "strides": (tokens_per_frame,),
@@ -111,6 +113,26 @@ class TokenizerConfig:
             **changes,
         }
         return cls(tokens_per_frame=tokens_per_frame, codebook_size=codebook_size, **settings)
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters of the network, by arithmetic; the codebook if gradients train it.
+
+        `MotionTokenizer.num_parameters` counts them in the modules.
+        """
+        w = self.width
+        residual = self.depth * (_conv(w, w, 3) + _conv(w, w, 1))
+        expert_sizes = expert_channels(self.rotation).values()
+        inputs = [sum(expert_sizes), *[w] * (len(self.strides) - 1)]
+        kernels = [kernel_size(stride, self.kernel) for stride in self.strides]
+        encoder = _conv(w, self.code_dim, 3) + sum(
+            _conv(channels, w, kernel) + residual
+            for channels, kernel in zip(inputs, kernels, strict=True)
+        )
+        blocks = sum(_conv(w, w, kernel) + residual for kernel in kernels)
+        decoders = sum(_conv(self.code_dim, w, 3) + blocks + _conv(w, n, 3) for n in expert_sizes)
+        codebook = self.codebook_size * self.code_dim if self.quantizer == "gradient" else 0
+        return encoder + decoders + codebook
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary."""
@@ -123,7 +145,7 @@ class TokenizerConfig:
         Raises:
             ValueError: unknown settings, or values out of range.
         """
-        return _from_dict(cls, values)
+        return from_dict(cls, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,18 +181,18 @@ class TrainingConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "betas", tuple(self.betas))
-        _require_count("steps", self.steps, minimum=1)
-        _require_count("batch_size", self.batch_size, minimum=1)
-        _require_count("warmup_steps", self.warmup_steps, minimum=0)
+        require_count("steps", self.steps, minimum=1)
+        require_count("batch_size", self.batch_size, minimum=1)
+        require_count("warmup_steps", self.warmup_steps, minimum=0)
         # Second differences, and first differences of tau without frame 0, need three frames.
-        _require_count("window", self.window, minimum=3)
-        _require_count("seed", self.seed, minimum=0)
-        _require_choice("schedule", self.schedule, ("constant", "cosine"))
-        _require(len(self.betas) == 2, f"betas must be two numbers, got {self.betas}")
+        require_count("window", self.window, minimum=3)
+        require_count("seed", self.seed, minimum=0)
+        require_choice("schedule", self.schedule, ("constant", "cosine"))
+        require(len(self.betas) == 2, f"betas must be two numbers, got {self.betas}")
         for beta in self.betas:
-            _require_number("betas", beta, 0.0, math.nextafter(1.0, 0.0))
+            require_number("betas", beta, 0.0, math.nextafter(1.0, 0.0))
         for name in ("learning_rate", "weight_decay", "grad_clip"):
-            _require_number(name, getattr(self, name), 0.0, math.inf)
+            require_number(name, getattr(self, name), 0.0, math.inf)
 
     @classmethod
     def paper(cls, steps: int = 100_000, **changes):
@@ -208,7 +230,27 @@ class TrainingConfig:
         Raises:
             ValueError: unknown settings, or values out of range.
         """
-        return _from_dict(cls, values)
+        return from_dict(cls, values)
+
+
+def expert_channels(rotation: str) -> dict[str, int]:
+    """Channels of each expert, in feature order: 21 joints, 10 betas, root, translation."""
+    numbers = NUMBERS_PER_ROTATION[rotation]
+    return dict(zip(EXPERTS, (21 * numbers, 10, numbers, 3), strict=True))
+
+
+def kernel_size(stride: int, rule: str) -> int:
+    """Kernel of a convolution; kernel - stride is even, so that lengths come out exact."""
+    if stride == 1:
+        return 3
+    if rule == "overlap":
+        return 2 * stride + stride % 2
+    return stride if stride > 2 else 4
+
+
+def _conv(channels: int, width: int, kernel: int) -> int:
+    """Parameters of a convolution, weights and biases."""
+    return channels * width * kernel + width
 
 
 def _prime_strides(number: int) -> tuple[int, ...]:
@@ -223,36 +265,3 @@ def _prime_strides(number: int) -> tuple[int, ...]:
         first, second, *others = factors
         factors = sorted([first * second, *others])
     return tuple([1] * (BLOCKS - len(factors)) + factors)
-
-
-def _from_dict(cls, values: dict):
-    known = {field.name for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - known)
-    _require(not unknown, f"unknown {cls.__name__} settings: {', '.join(unknown)}")
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ValueError(f"not a {cls.__name__}: {error}") from error
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _require_choice(name: str, value, choices: tuple[str, ...]) -> None:
-    _require(value in choices, f"{name} must be one of {', '.join(choices)}; got {value!r}")
-
-
-def _require_count(name: str, value, *, minimum: int) -> None:
-    _require(
-        isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
-        f"{name} must be a whole number of at least {minimum}, got {value!r}",
-    )
-
-
-def _require_number(name: str, value, low: float, high: float) -> None:
-    _require(
-        isinstance(value, (int, float)) and low <= value <= high and math.isfinite(value),
-        f"{name} must be a number from {low:g} to {high:g}, got {value!r}",
-    )

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.config import TokenizerConfig, kernel_size
 
 
 class FrameToTokens(nn.ConvTranspose1d):
@@ -140,20 +140,11 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(unit.mix.weight)
 
 
-def _kernel(stride: int, rule: str) -> int:
-    """Kernel length; kernel - stride is even, so that lengths come out exact at every stride."""
-    if stride == 1:
-        return 3
-    if rule == "overlap":
-        return 2 * stride + stride % 2
-    return stride if stride > 2 else 4
-
-
 def _expand(channels: int, width: int, stride: int, rule: str) -> nn.Module:
     """(B, channels, L) -> (B, width, L stride)."""
     if stride == 1:
         return nn.Conv1d(channels, width, 3, padding=1)
-    kernel = _kernel(stride, rule)
+    kernel = kernel_size(stride, rule)
     if kernel == stride:
         return FrameToTokens(channels, width, kernel, stride)
     return nn.ConvTranspose1d(channels, width, kernel, stride, padding=(kernel - stride) // 2)
@@ -161,5 +152,5 @@ def _expand(channels: int, width: int, stride: int, rule: str) -> nn.Module:
 
 def _contract(width: int, stride: int, rule: str, experts: int) -> nn.Conv1d:
     """(B, E width, L stride) -> (B, E width, L), each expert by itself."""
-    kernel, total = _kernel(stride, rule), width * experts
+    kernel, total = kernel_size(stride, rule), width * experts
     return nn.Conv1d(total, total, kernel, stride, padding=(kernel - stride) // 2, groups=experts)

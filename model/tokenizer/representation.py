@@ -15,18 +15,10 @@ from torch import Tensor, nn
 
 from datasets import rotation as rotations
 from datasets.motion import CHANNELS, NUM_CHANNELS, split_channels
+from model.tokenizer.config import EXPERTS, NUMBERS_PER_ROTATION, expert_channels
 
-EXPERTS = ("theta", "beta", "phi", "tau")
 ROTATION_EXPERTS = ("theta", "phi")
-NUMBERS_PER_ROTATION = {"sixd": 6, "matrix": 9, "axis_angle": 3}
 STD_FLOOR = 1e-3  # a constant channel must not be blown up to noise
-
-
-def expert_channels(rotation: str) -> dict[str, int]:
-    """Channels of each expert, in feature order."""
-    numbers = NUMBERS_PER_ROTATION[rotation]
-    joints = CHANNELS["body_pose"] // 3
-    return dict(zip(EXPERTS, (joints * numbers, CHANNELS["betas"], numbers, 3), strict=True))
 
 
 class Representation(nn.Module):

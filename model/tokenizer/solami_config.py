@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from model.tokenizer.config import _from_dict, _require_count, _require_number
+from model.settings import from_dict, require_count, require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,12 @@ class SolamiConfig:
 
     def __post_init__(self):
         for name in ("width", "code_dim", "depth"):
-            _require_count(name, getattr(self, name), minimum=1)
-        _require_count("codebook_size", self.codebook_size, minimum=2)
+            require_count(name, getattr(self, name), minimum=1)
+        require_count("codebook_size", self.codebook_size, minimum=2)
         for name in ("commitment", "velocity_weight", "restart_threshold"):
-            _require_number(name, getattr(self, name), 0.0, float("inf"))
+            require_number(name, getattr(self, name), 0.0, float("inf"))
         for name in ("ema_decay", "restart_until"):
-            _require_number(name, getattr(self, name), 0.0, 1.0)
+            require_number(name, getattr(self, name), 0.0, 1.0)
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary."""
@@ -55,4 +55,4 @@ class SolamiConfig:
         Raises:
             ValueError: unknown settings, or values out of range.
         """
-        return _from_dict(cls, values)
+        return from_dict(cls, values)

@@ -1,6 +1,12 @@
-"""SOLAMI's own weights, for a user who has them; nothing of theirs is ever unpickled here."""
+"""SOLAMI's own weights, for a user who has them; nothing of theirs is ever unpickled here.
 
+python -m model.tokenizer.solami_released FOLDER solami.safetensors
+python -m benchmark.run table1 --checkpoint solami.safetensors
+"""
+
+import argparse
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 
@@ -99,3 +105,24 @@ def _read_statistics(path: Path) -> tuple[Tensor, Tensor]:
     # SOLAMI divides by 1e-9 where a channel is constant, which blows up anything that is not.
     std = np.where(std == 0, np.float32(STD_FLOOR), std)
     return torch.from_numpy(mean), torch.from_numpy(std)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Convert SOLAMI's files to a checkpoint of this program; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.tokenizer.solami_released",
+        description="Convert SOLAMI's released body tokenizer to a checkpoint of this program.",
+    )
+    parser.add_argument("folder", type=Path, help="holds body.pth and mean_std.npz")
+    parser.add_argument("out", type=Path, help="the .safetensors file to write")
+    args = parser.parse_args(argv)
+    try:
+        print(load_released(args.folder).save(args.out, extra={"source": "SOLAMI, released"}))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -157,10 +157,19 @@ def test_strict_tells_that_a_cell_is_not_measured(tmp_path, capsys):
     assert (tmp_path / "embedded" / f"{spec.id}.md").exists()
 
 
+def test_a_checkpoint_without_a_known_class_is_refused(clips_folder, tmp_path, capsys):
+    checkpoint = tmp_path / "foreign.safetensors"
+    checkpoint.write_bytes(b"anything")
+    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--out", str(tmp_path)]
+    assert run.main([*words, "--checkpoint", str(checkpoint)]) == 2
+    assert "foreign.json" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_failing_row_is_told_and_the_others_go_on(clips_folder, tmp_path):
     checkpoint = tmp_path / "broken.safetensors"
     checkpoint.write_bytes(b"no checkpoint")
+    checkpoint.with_suffix(".json").write_text('{"class": "SolamiTokenizer"}')
     words = ("table1", "--profile", "smoke", "--data", clips_folder, "--rows", "Our")
     words = (*words, "--steps", 2, "--checkpoint", checkpoint, "--out", tmp_path)
     done = python("-m", "benchmark.run", *words)

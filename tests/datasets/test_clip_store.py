@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from datasets.clip_store import ClipStore, ClipStoreWriter, StoreError, cut
+from datasets.clip_schema import StoreError
+from datasets.clip_store import ClipStore
+from datasets.clip_writer import ClipStoreWriter, cut
 from datasets.motion import Camera, Motion, PersonSequence
 
 T = 8

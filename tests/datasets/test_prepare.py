@@ -13,7 +13,8 @@ import pytest
 
 import datasets
 from datasets import smplx_npz
-from datasets.clip_store import ClipStore, StoreError
+from datasets.clip_schema import StoreError
+from datasets.clip_store import ClipStore
 from datasets.motion import Motion, PersonSequence
 from datasets.prepare import main, prepare
 from datasets.splits import RULE, split_groups

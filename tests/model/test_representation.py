@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from datasets import rotation
-from model.tokenizer.representation import Representation, expert_channels
+from model.tokenizer.config import expert_channels
+from model.tokenizer.representation import Representation
 
 ROTATIONS = {"sixd": 145, "matrix": 211, "axis_angle": 79}
 

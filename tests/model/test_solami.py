@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from datasets.body import load_body
 from datasets.motion import Motion
 from model.checkpoint import CheckpointError
-from model.tokenizer import TrainingConfig
+from model.tokenizer import TrainingConfig, solami_released
 from model.tokenizer.solami import SolamiTokenizer
 from model.tokenizer.solami_config import SolamiConfig
 from model.tokenizer.solami_features import extract, restore
@@ -316,3 +316,14 @@ def test_missing_and_broken_files_are_one_line(tmp_path):
     np.savez(tmp_path / "mean_std.npz", mean=np.zeros(7), std=np.ones(7))
     with pytest.raises(CheckpointError, match="not 135 finite numbers"):
         load_released(tmp_path)
+
+
+def test_released_weights_become_a_checkpoint_of_ours(released, tmp_path, capsys):
+    out = tmp_path / "solami.safetensors"
+    assert solami_released.main([str(released), str(out)]) == 0
+    again, direct = SolamiTokenizer.load(out), load_released(released)
+    for name, tensor in direct.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    (released / "body.pth").unlink()
+    assert solami_released.main([str(released), str(out)]) == 1
+    assert "body.pth" in capsys.readouterr().err

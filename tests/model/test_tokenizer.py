@@ -48,6 +48,8 @@ def test_parameter_counts(k):
         primes = MotionTokenizer(TokenizerConfig.paper_primes(k))
         literal = MotionTokenizer(TokenizerConfig.paper(k, 512, quantizer="gradient"))
     assert round(one_block.num_parameters / 1e6, 2) == PAPER[k]
+    for model in (one_block, primes, literal):
+        assert model.config.num_parameters == model.num_parameters
     assert round(primes.num_parameters / 1e6, 2) == PAPER_PRIMES[k]
     assert literal.num_parameters - one_block.num_parameters == 512 * 512
 

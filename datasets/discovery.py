@@ -1,0 +1,43 @@
+"""Finds the modules of a folder that carry an attribute, without importing any of them.
+
+Adapters, methods, metrics and tables are all found this way: a file with a top-level
+``DATASET = ...`` (``METHOD``, ``METRIC``, ``TABLE``) is one. Nothing is registered anywhere.
+"""
+
+import ast
+import difflib
+import pkgutil
+from pathlib import Path
+
+
+def find_modules(folder: Path, attribute: str) -> dict[str, str]:
+    """Module name -> first line of its docstring, for modules that assign `attribute`."""
+    found = {}
+    for module in pkgutil.iter_modules([str(folder)]):
+        file = folder / f"{module.name}.py"
+        if module.ispkg:
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if attribute in _assigned(tree):
+            found[module.name] = first_line(tree)
+    return found
+
+
+def first_line(node: ast.Module | ast.FunctionDef) -> str:
+    """First line of a docstring, or an empty string."""
+    return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def unknown(kind: str, name: str, known: list[str]) -> str:
+    """What to tell who asked for a name that does not exist: the nearest one, and all."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return f"unknown {kind} {name!r}. {hint}Known: {', '.join(known)}."
+
+
+def _assigned(tree: ast.Module) -> set[str]:
+    targets = []
+    for node in tree.body:
+        targets += node.targets if isinstance(node, ast.Assign) else []
+        targets += [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -1,0 +1,46 @@
+"""Checks that configuration classes share. Standard library only."""
+
+import dataclasses
+import math
+
+
+def from_dict(cls, values: dict):
+    """A dataclass from its dictionary.
+
+    Raises:
+        ValueError: unknown or missing settings, or values out of range.
+    """
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    require(not unknown, f"unknown {cls.__name__} settings: {', '.join(unknown)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(f"not a {cls.__name__}: {error}") from error
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a ValueError with `message` unless `condition` holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_choice(name: str, value, choices: tuple[str, ...]) -> None:
+    """Raise a ValueError unless `value` is one of `choices`."""
+    require(value in choices, f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def require_count(name: str, value, *, minimum: int) -> None:
+    """Raise a ValueError unless `value` is an integer of at least `minimum`."""
+    require(
+        isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
+        f"{name} must be a whole number of at least {minimum}, got {value!r}",
+    )
+
+
+def require_number(name: str, value, low: float, high: float) -> None:
+    """Raise a ValueError unless `value` is a finite number from `low` to `high`."""
+    require(
+        isinstance(value, (int, float)) and low <= value <= high and math.isfinite(value),
+        f"{name} must be a number from {low:g} to {high:g}, got {value!r}",
+    )
