@@ -40,7 +40,7 @@ def embedded() -> Profile:
             "or more tokens only add information. The paper's larger codebooks are used less, and "
             "its optimum at B=512 has no such cause here.",
             "Accel rewards smooth motion, right or wrong: a coarse tokenizer that cannot follow "
-            "fast movement, and a still pose even more, score well in it.",
+            "fast movement, and a still pose even more, may score well in it.",
         ),
     )
 
