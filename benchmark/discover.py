@@ -1,6 +1,7 @@
 """Finds datasets, tables, methods, metrics and profiles by looking at the files of a folder.
 
-Listing imports nothing (`datasets.discovery`).
+Listing imports none of them (`datasets.discovery`). That module is imported where it is used, since
+the command line first makes sure that ``datasets`` is ours.
 """
 
 import ast
@@ -10,7 +11,6 @@ import re
 from pathlib import Path
 
 from benchmark.spec import UserError
-from datasets.discovery import find_modules, first_line, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
 # Kind -> package folder and the attribute its modules carry.
@@ -27,6 +27,8 @@ def summaries(kind: str) -> dict[str, str]:
     """Name -> one-line summary of everything of a kind (also ``profiles``), sorted by name."""
     if kind == "profiles":
         return _functions(ROOT / "benchmark" / "profiles.py")
+    from datasets.discovery import find_modules
+
     package, attribute = KINDS[kind]
     found = find_modules(ROOT / package.replace(".", "/"), attribute)
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
@@ -51,12 +53,16 @@ def check(kind: str, name: str) -> None:
     Raises:
         UserError: no such name; the message suggests the nearest.
     """
+    from datasets.discovery import unknown
+
     known = list(summaries(kind))
     if name not in known:
         raise UserError(unknown(kind[:-1], name, known))
 
 
 def _functions(file: Path) -> dict[str, str]:
+    from datasets.discovery import first_line
+
     tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     return {node.name: first_line(node) for node in functions if node.name[0] != "_"}

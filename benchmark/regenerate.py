@@ -155,15 +155,14 @@ def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]
 
 def _method_of(checkpoint: Path) -> str:
     """The method whose model class the checkpoint's sidecar names."""
-    found = (read_json(checkpoint.with_suffix(".json")) or {}).get("class")
-    classes = {
-        discover.load("methods", name).checkpoint_class: name
-        for name in discover.summaries("methods")
-    }
+    methods = {name: discover.load("methods", name) for name in discover.summaries("methods")}
+    classes = {m.checkpoint_class: name for name, m in methods.items() if m.checkpoint_class}
+    sidecar = checkpoint.with_suffix(".json")
+    found = (read_json(sidecar) or {}).get("class")
     if found not in classes:
         raise UserError(
-            f"--checkpoint {checkpoint}: {checkpoint.with_suffix('.json').name} beside it does not "
-            f"say what it is (one of {', '.join(filter(None, classes))})"
+            f"--checkpoint {checkpoint}: {sidecar.name} beside it names none of the classes "
+            f"{', '.join(classes)}; give a checkpoint that `python -m model.tokenizer.train` wrote"
         )
     return classes[found]
 

@@ -247,7 +247,7 @@ def test_a_finished_store_is_never_written_over(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["smplxnpz", "--out", "s"], "did you mean 'smplx_npz'"),
+        (["smplxnpz", "--out", "s"], "Did you mean smplx_npz"),
         (["../motion", "--out", "s"], "unknown dataset"),
         (["smplx_npz", "--out", "s"], "needs --root"),
         (["smplx_npz", "--root", "."], "--out"),
