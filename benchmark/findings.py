@@ -43,7 +43,22 @@ def findings(columns: Sequence[dict], cells: Sequence[dict]) -> list[str]:
             "Order of the rows, measured against printed (Spearman's rank correlation, 1 is the "
             f"same order): {', '.join(agreement)}."
         )
-    return notes
+    return notes + _codebook_use(cells)
+
+
+def _codebook_use(cells: Sequence[dict]) -> list[str]:
+    """What the use of the codebooks says about the effect of their size."""
+    used = [cell for cell in cells if cell["column"] == "codebook_util_pct"]
+    ours = [cell["value"] for cell in used if cell["status"] == "measured"]
+    theirs = [cell["paper"] for cell in used if cell["paper"] is not None]
+    if not ours or not theirs:
+        return []
+    return [
+        f"Codebooks are used to {min(ours):.0f}-{max(ours):.0f} % here, to {min(theirs):.0f}-"
+        f"{max(theirs):.0f} % in the paper. Where every code is in use, more codes or more tokens "
+        "only add information; the paper's optimum at B=512 comes with larger codebooks that are "
+        "used less."
+    ]
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:

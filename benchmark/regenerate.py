@@ -1,11 +1,12 @@
 """The verb ``run``: from tables and options to reports."""
 
+import contextlib
 import dataclasses
 import fnmatch
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from benchmark.execute import default_workers, execute
 from benchmark.render import RENDERERS, markdown
 from benchmark.spec import Profile, Row, TableSpec, UserError
 from benchmark.store import read_json
-from datasets.body_file import find_body
+from datasets.body_file import ENV_BODY, find_body
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,30 @@ def regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) 
     Raises:
         UserError: an option that cannot be followed.
     """
+    with _body_chosen(options.body):
+        return _regenerate(tables, profile, options)
+
+
+@contextlib.contextmanager
+def _body_chosen(path: Path | None) -> Iterator[None]:
+    """Whatever loads the body, here or in a worker, takes this one: built-in data, baselines."""
+    before = os.environ.get(ENV_BODY)
+    if path is not None:
+        os.environ[ENV_BODY] = str(path.resolve())
+    try:
+        yield
+    finally:
+        if path is not None and before is not None:
+            os.environ[ENV_BODY] = before
+        elif path is not None:
+            del os.environ[ENV_BODY]
+
+
+def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) -> int:
     if not options.dry_run:
         _require_writable(options.out)
     if options.steps is not None:
-        training = dataclasses.replace(profile.training, steps=options.steps)
+        training = profile.training.with_steps(options.steps)
         profile = dataclasses.replace(profile, training=training)
     measured = [table for table in tables if table.compute is None]
     if options.dry_run and options.data is None and not data.built_in_path(profile).exists():

@@ -263,11 +263,13 @@ class Method(Protocol):
         note: what a reader of its row must know, or an empty string.
         checkpoint_class: the class that the sidecars of its weights name; None where a user has
             no checkpoints of it.
+        uses_body: whether training and reconstruction depend on the body model.
     """
 
     version: int
     note: str
     checkpoint_class: str | None
+    uses_body: bool
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """All that training depends on besides the clips, as JSON values; no heavy import."""

@@ -244,6 +244,7 @@ def _train_run(setup: Setup, task: Task) -> store.Run:
         "method_version": discover.load("methods", task.method).version,
         "settings": task.settings,
         "precision": setup.precision,
+        **_body_inputs(setup, task),
         **setup.data.inputs,
     }
     return store.Run(setup.cache, "train", inputs)
@@ -256,9 +257,15 @@ def _predict_run(setup: Setup, task: Task, weights: str) -> store.Run:
         "weights": weights,
         "precision": setup.precision,
         "part_size": parts.PART_SIZE,
+        **_body_inputs(setup, task),
         **setup.data.test_inputs,
     }
     return store.Run(setup.cache, "predict", inputs)
+
+
+def _body_inputs(setup: Setup, task: Task) -> dict:
+    uses_body = discover.load("methods", task.method).uses_body
+    return {"body": setup.body.sha256} if uses_body else {}
 
 
 def _score_run(setup: Setup, prediction: store.Run, metric: str) -> store.Run:

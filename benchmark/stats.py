@@ -56,7 +56,9 @@ def bootstrap_interval(
     means = (draws @ sums) / (draws @ counts)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(means, [tail, 1.0 - tail])
-    return float(low), float(high)
+    # Of equal clips the draws differ from the mean by rounding: it still lies in the interval.
+    mean = sums.sum() / counts.sum()
+    return float(min(low, mean)), float(max(high, mean))
 
 
 def _rows(sums: Sequence[float], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

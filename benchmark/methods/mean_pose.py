@@ -17,6 +17,7 @@ class MeanPose:
     version = 1
     note = ""
     checkpoint_class = None
+    uses_body = False
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""

@@ -19,6 +19,7 @@ class Solami:
         "reconstruction gets these from the ground truth."
     )
     checkpoint_class = "SolamiTokenizer"
+    uses_body = True
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""

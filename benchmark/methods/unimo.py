@@ -14,6 +14,7 @@ class UniMo:
     version = 1
     note = ""
     checkpoint_class = "MotionTokenizer"
+    uses_body = False
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""

@@ -206,9 +206,14 @@ class TrainingConfig:
             "batch_size": 4,
             "learning_rate": 8e-4,
             "schedule": "cosine",
-            "warmup_steps": min(100, steps // 10),
+            "warmup_steps": steps // 20,
         }
         return cls(steps=steps, **{**settings, **changes})
+
+    def with_steps(self, steps: int) -> "TrainingConfig":
+        """The same training stretched or cut to `steps`, its warm-up in proportion."""
+        warmup = self.warmup_steps * steps // self.steps
+        return dataclasses.replace(self, steps=steps, warmup_steps=warmup)
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of step 0 .. steps - 1."""

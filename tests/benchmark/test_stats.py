@@ -64,3 +64,10 @@ def test_bad_rows_are_refused(sums, counts, message):
     for statistic in (pooled_mean, bootstrap_interval):
         with pytest.raises(ValueError, match=message):
             statistic(sums, counts)
+
+
+def test_an_interval_of_equal_clips_holds_their_mean():
+    for value in np.random.default_rng(0).uniform(0, 50, 100):
+        sums, counts = [value * 65] * 7, [65] * 7
+        low, high = bootstrap_interval(sums, counts)
+        assert low <= pooled_mean(sums, counts) <= high

@@ -6,6 +6,12 @@ from datasets.embedded import DATASET, TEST_START, EmbeddedDataset
 from datasets.procedural import compose
 from datasets.procedural.anatomy import JOINTS
 
+# Mean magnitude of the channels of the first 16 training sequences: one of each action.
+GOLDEN_MEANS = [
+    *(0.274975, 0.249468, 0.272193, 0.264938, 0.322224, 0.260771, 0.371443, 0.288765),
+    *(0.228582, 0.264061, 0.305939, 0.243368, 0.252302, 0.263974, 0.205963, 0.385233),
+]
+
 SMALL = EmbeddedDataset(num_train=48, num_test=2)
 
 
@@ -156,3 +162,11 @@ def test_acceleration_and_speed_are_those_of_captured_motion(sequences, world_jo
     assert 4 < acceleration.mean() < 8  # captured: 4 to 8 m/s^2
     assert 0.3 < pelvis.mean() < 0.7  # captured: .3 to .7 m/s
     assert acceleration.max() < 250  # no glitch: 25 g is beyond any joint
+
+
+def test_the_motion_of_this_version_is_as_it_was():
+    """Caches know the built-in data by `version`: who changes the motion must raise it."""
+    dataset = EmbeddedDataset()
+    assert dataset.version == 1
+    numbers = [np.abs(dataset.sequence(i).world_motion.to_channels()).mean() for i in range(16)]
+    np.testing.assert_allclose(numbers, GOLDEN_MEANS, rtol=1e-4)
