@@ -70,7 +70,7 @@ def make_built_in(profile: Profile, *, progress: bool = True) -> Path:
     """
     path = built_in_path(profile)
     try:
-        with locked(path.parent):
+        with locked(path.parent / ".lock"):
             if not (path / "manifest.json").exists():
                 shutil.rmtree(path, ignore_errors=True)
                 prepare(_built_in(profile), None, path, num_frames=NUM_FRAMES, progress=progress)
@@ -102,8 +102,7 @@ def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
     for split, ids in (("train", train), ("test", test)):
         if not ids:
             raise UserError(
-                f"{path} has no {split} clips (it has {_splits(store)}): prepare it without "
-                "--split, so that it holds both train and test"
+                f"{path} has no {split} clips (it has {_splits(store)}): {_cure(store)}"
             )
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]
@@ -116,6 +115,12 @@ def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
         test_ids=tuple(test),
         split_rule=str(store.manifest.get("split_rule", "")),
     )
+
+
+def _cure(store: ClipStore) -> str:
+    if store.manifest.get("split"):
+        return "prepare it without --split, so that it holds both train and test"
+    return "prepare it from more recordings, so that some can be held out"
 
 
 def _splits(store: ClipStore) -> str:

@@ -57,9 +57,11 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Reconstruction:
     """
     files = sorted(folder.glob("predictions-*.parquet"))
     try:
+        if not files:
+            raise FileNotFoundError("no part is there")
         table = pa.concat_tables([pq.read_table(file) for file in files])
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{folder} holds a damaged prediction ({error}): delete it") from error
+        raise ValueError(f"{folder} holds a damaged prediction ({error})") from error
     position = {name: row for row, name in enumerate(table.column("clip_id").to_pylist())}
     missing = [name for name in ids if name not in position]
     if missing:
@@ -87,8 +89,15 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Scores in the order written."""
-    return [Score(**row) for row in pq.read_table(path).to_pylist()]
+    """Scores in the order written.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        return [Score(**row) for row in pq.read_table(path).to_pylist()]
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
 
 
 def _lists(array: np.ndarray) -> pa.Array:

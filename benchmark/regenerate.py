@@ -15,7 +15,7 @@ from benchmark.execute import default_workers, execute
 from benchmark.render import RENDERERS, markdown
 from benchmark.spec import Profile, Row, TableSpec, UserError
 from benchmark.store import read_json
-from datasets.body_file import ENV_BODY, find_body
+from datasets.body_file import ENV_BODY, BodyFile, find_body
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,14 @@ def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options)
         training = profile.training.with_steps(options.steps)
         profile = dataclasses.replace(profile, training=training)
     measured = [table for table in tables if table.compute is None]
-    if options.dry_run and options.data is None and not data.built_in_path(profile).exists():
-        print("everything is to do: the built-in data are not made yet")
-        return 0
-    setup = _setup(profile, options) if measured else None
+    setup = None
+    if measured:
+        body = _body(options)
+        built_in = data.built_in_path(profile) / "manifest.json"
+        if options.dry_run and options.data is None and not built_in.exists():
+            print("everything is to do: the built-in data are not made yet")
+            return 0
+        setup = _setup(profile, options, body)
     plans = {table.id: _plan(table, profile, options) for table in measured}
     selected = stages.distinct(
         planned.task for plan in plans.values() for planned in plan if planned.selected
@@ -134,17 +138,26 @@ def render_again(out: Path, tables: Sequence[str]) -> int:
     return 0
 
 
-def _setup(profile: Profile, options: Options) -> stages.Setup:
+def _body(options: Options) -> BodyFile:
     try:
-        body = find_body(options.body)
+        return find_body(options.body)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
+
+
+def _setup(profile: Profile, options: Options, body: BodyFile) -> stages.Setup:
     if options.data is not None:
         clips = data.open_data(options.data, limit=options.limit)
     else:
         shown = not options.quiet and sys.stderr.isatty()
         path = data.make_built_in(profile, progress=shown)
         clips = data.open_data(path, name="built-in", limit=options.limit)
+    window = profile.training.window
+    if clips.num_frames < window:
+        raise UserError(
+            f"{clips.path} holds clips of {clips.num_frames} frames, fewer than the training "
+            f"window of {window}: prepare it again with --frames {window} or more"
+        )
     return stages.Setup(
         cache=options.out / "runs",
         data=clips,
@@ -180,7 +193,7 @@ def _method_of(checkpoint: Path) -> str:
     classes = {m.checkpoint_class: name for name, m in methods.items() if m.checkpoint_class}
     sidecar = checkpoint.with_suffix(".json")
     found = (read_json(sidecar) or {}).get("class")
-    if found not in classes:
+    if not isinstance(found, str) or found not in classes:
         raise UserError(
             f"--checkpoint {checkpoint}: {sidecar.name} beside it names none of the classes "
             f"{', '.join(classes)}; give a checkpoint that `python -m model.tokenizer.train` wrote"

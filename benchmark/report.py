@@ -111,17 +111,20 @@ def write(result: dict, folder: Path) -> list[Path]:
     """Write ``<table>.json`` and render the other files beside it; returns their paths."""
     path = folder / f"{result['table']}.json"
     before = store.read_json(path)
-    store.write_json(path, result)
     unchanged = before is not None and _shown(before) == _shown(result)
-    paths = [path]
-    for suffix, render in RENDERERS.items():
-        target = path.with_suffix(suffix)
-        # Drawing takes seconds: what shows the same numbers is not drawn again.
-        if suffix != ".png" or not (unchanged and target.exists()):
-            render(result, target)
-        if target.exists():
-            paths.append(target)
-    return paths
+    paths = []
+    with store.locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
+        for suffix, render in RENDERERS.items():
+            target = path.with_suffix(suffix)
+            # Drawing takes seconds: what shows the same numbers is not drawn again.
+            if suffix != ".png" or not (unchanged and target.exists()):
+                target.unlink(missing_ok=True)  # there may be nothing to draw any more
+                render(result, target)
+            if target.exists():
+                paths.append(target)
+        # Last: where it is, everything beside it shows its numbers.
+        store.write_json(path, result)
+    return [path, *paths]
 
 
 def is_result(value: object) -> bool:
@@ -129,7 +132,7 @@ def is_result(value: object) -> bool:
     return (
         isinstance(value, dict)
         and value.get("schema_version") == SCHEMA_VERSION
-        and ("cells" in value)
+        and {"table", "profile", "data", "columns", "rows", "cells", "notes"} <= value.keys()
     )
 
 
@@ -161,7 +164,7 @@ def _cell(row: RowOutcome, column: Column, quoted: Quoted | None) -> dict:
         return _make_cell(row.row, column, quoted, status="measured", value=value, run_id=run.id)
     for metric, scores in outcome.scores.items():
         own = [score for score in scores if score.column == column.key]
-        if not own:
+        if not any(score.count for score in own):  # clips too short for it, or not its business
             continue
         sums, counts = [score.sum for score in own], [score.count for score in own]
         interval = stats.bootstrap_interval(sums, counts) or (None, None)
@@ -215,7 +218,7 @@ def _floor_notes(table: TableSpec, floor: stages.Outcome | None) -> list[str]:
     values = []
     for column in table.columns:
         own = [score for score in scores if score.column == column.key]
-        if own:
+        if any(score.count for score in own):
             mean = stats.pooled_mean([score.sum for score in own], [score.count for score in own])
             values.append(f"{column.label} {column.format(mean)} {column.unit}")
     if not values:

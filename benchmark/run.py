@@ -156,7 +156,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 def _tables(names: list[str]) -> list[TableSpec]:
     """The tables named, each once; ``all`` stands for every table."""
-    if names == ["all"]:
+    if "all" in names:
         names = list(discover.summaries("tables"))
     return [discover.load("tables", name) for name in dict.fromkeys(names)]
 
@@ -183,8 +183,8 @@ def _positive(word: str) -> int:
 
 
 def _natural(word: str) -> int:
-    if not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number")
+    if not word.isdecimal() or int(word) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number below 2^32")
     return int(word)
 
 

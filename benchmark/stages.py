@@ -9,7 +9,7 @@ run share it.
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -155,8 +155,13 @@ def lookup(setup: Setup, task: Task) -> Outcome:
     outcome.facts.update(predicted["facts"])
     for metric in task.metrics:
         run = _score_run(setup, prediction, metric)
-        if find(f"score {metric}", run) is not None:
-            outcome.scores[metric] = parts.read_scores(run.folder / "scores.parquet")
+        stage = f"score {metric}"
+        if find(stage, run) is not None:
+            try:
+                outcome.scores[metric] = parts.read_scores(run.folder / "scores.parquet")
+            except ValueError:  # damaged or deleted: to be made again
+                run.discard()
+                del outcome.records[stage]
     return outcome
 
 
@@ -175,33 +180,60 @@ def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
     method = discover.load("methods", task.method)
     if task.weights is None:
         train = _train_run(setup, task)
-        if train.record() is None:
-            with train.attempt(device=setup.device) as facts:
-                weights = method.train(
-                    dict(task.settings),
-                    setup.data.clips(setup.data.train_ids),
-                    train.folder,
-                    device=setup.device,
-                    progress=progress,
-                )
-                facts["weights"] = weights.name
-                facts["weights_sha256"] = weights_sha256(weights)
-                if setup.device == "cuda":
-                    facts["gpu"], facts["gpu_memory_mb"] = _gpu()
-        weights = train.folder / train.record()["weights"]
+        _once(
+            train, setup.device, lambda facts: _train(setup, task, method, train, facts, progress)
+        )
+        weights = _trained_weights(train)
     else:
         weights = task.weights
     prediction = _predict_run(setup, task, weights_sha256(weights))
-    if prediction.record() is None:
-        with prediction.attempt(device=setup.device) as facts:
-            facts["facts"] = method.facts(weights)
-            _predict(setup, method, weights, prediction.folder, progress)
+
+    def predict(facts: dict) -> None:
+        facts["facts"] = method.facts(weights)
+        _predict(setup, method, weights, prediction.folder, progress)
+
+    _once(prediction, setup.device, predict)
     for metric in task.metrics:
         run = _score_run(setup, prediction, metric)
+        _once(run, "cpu", lambda facts, run=run: _score(setup, prediction, run, progress))
+
+
+def _once(run: store.Run, device: str, work: Callable[[dict], None]) -> None:
+    """Do the work of a run unless it is done; of several processes, one does it."""
+    with store.locked(run.lock):
         if run.record() is None:
-            with run.attempt(device="cpu"):
-                scores = _score(setup, prediction, metric, progress)
-                parts.write_scores(run.folder / "scores.parquet", scores)
+            with run.attempt(device=device) as facts:
+                work(facts)
+
+
+def _train(
+    setup: Setup, task: Task, method, train: store.Run, facts: dict, progress: Progress
+) -> None:
+    weights = method.train(
+        dict(task.settings),
+        setup.data.clips(setup.data.train_ids),
+        train.folder,
+        device=setup.device,
+        progress=progress,
+    )
+    facts["weights"] = weights.name
+    facts["weights_sha256"] = weights_sha256(weights)
+    if setup.device == "cuda":
+        facts["gpu"], facts["gpu_memory_mb"] = _gpu()
+
+
+def _trained_weights(train: store.Run) -> Path:
+    """The weights of a finished training.
+
+    Raises:
+        ValueError: they are not what was trained any more.
+    """
+    record = train.record()
+    weights = train.folder / record["weights"]
+    if not weights.is_file() or weights_sha256(weights) != record["weights_sha256"]:
+        train.discard()
+        raise ValueError(f"{weights} was damaged and is removed now: run the same command again")
+    return weights
 
 
 def _predict(setup: Setup, method, weights: Path, folder: Path, progress: Progress) -> None:
@@ -217,18 +249,24 @@ def _predict(setup: Setup, method, weights: Path, folder: Path, progress: Progre
         progress("reconstruct", min(piece.stop, len(clips.ids)), len(clips.ids))
 
 
-def _score(setup: Setup, prediction: store.Run, metric: str, progress: Progress) -> list[Score]:
+def _score(setup: Setup, prediction: store.Run, run: store.Run, progress: Progress) -> None:
     from datasets.body import load_body
 
     ids = setup.data.test_ids
+    try:
+        reconstruction = parts.read_predictions(prediction.folder, ids)
+    except ValueError as error:
+        prediction.discard()
+        raise ValueError(f"{error}; it is removed now: run the same command again") from error
     evaluation = Evaluation(
         clips=setup.data.clips(ids),
-        reconstruction=parts.read_predictions(prediction.folder, ids),
+        reconstruction=reconstruction,
         codebook_size=prediction.record()["facts"].get("codebook_size"),
         body=load_body(setup.body.path),
         seed=setup.seed,
     )
-    return discover.load("metrics", metric).score(evaluation, progress=progress)
+    scores = discover.load("metrics", run.inputs["metric"]).score(evaluation, progress=progress)
+    parts.write_scores(run.folder / "scores.parquet", scores)
 
 
 def _gpu() -> tuple[str, int]:

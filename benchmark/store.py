@@ -71,9 +71,10 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict | None:
     """The object in a JSON file, or None where there is none that can be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,13 @@ class Run:
 
     def record(self) -> dict | None:
         """Contents of ``run.json``: None while the run is not finished."""
-        return read_json(self.folder / "run.json")
+        record = read_json(self.folder / "run.json") or {}
+        return record if record.get("schema_version") == SCHEMA_VERSION else None
+
+    @property
+    def lock(self) -> Path:
+        """File to hold with `locked` while working on the run; outside what `discard` removes."""
+        return self.root / "locks" / f"{self.stage}-{self.key}"
 
     def failure(self) -> str | None:
         """Why the last attempt failed, in one line; None where it did not."""
@@ -113,39 +120,38 @@ class Run:
 
     @contextlib.contextmanager
     def attempt(self, *, device: str) -> Iterator[dict]:
-        """Work on the run, alone: another process that wants the same run waits.
+        """Work on the run, whose lock the caller holds.
 
         Yields a dictionary for the result's facts. On leaving, it and the circumstances become
         ``run.json``; an exception becomes ``error.json`` instead and is passed on.
         """
-        with locked(self.folder):
-            write_json(self.folder / "inputs.json", {"stage": self.stage, **self.inputs})
-            (self.folder / "error.json").unlink(missing_ok=True)
-            started, clock = _now(), time.perf_counter()
-            facts: dict = {}
-            try:
-                yield facts
-            except Exception as error:
-                details = {"reason": one_line(error), "traceback": traceback.format_exc()}
-                write_json(self.folder / "error.json", {"time": _now(), **details})
-                raise
-            circumstances = {
-                "schema_version": SCHEMA_VERSION,
-                "started": started,
-                "finished": _now(),
-                "seconds": round(time.perf_counter() - clock, 2),
-                "peak_memory_mb": peak_memory_mb(),
-                "device": device,
-                **provenance.software(),
-            }
-            write_json(self.folder / "run.json", circumstances | facts)
+        write_json(self.folder / "inputs.json", {"stage": self.stage, **self.inputs})
+        (self.folder / "error.json").unlink(missing_ok=True)
+        started, clock = _now(), time.perf_counter()
+        facts: dict = {}
+        try:
+            yield facts
+        except Exception as error:
+            details = {"reason": one_line(error), "traceback": traceback.format_exc()}
+            write_json(self.folder / "error.json", {"time": _now(), **details})
+            raise
+        circumstances = {
+            "schema_version": SCHEMA_VERSION,
+            "started": started,
+            "finished": _now(),
+            "seconds": round(time.perf_counter() - clock, 2),
+            "peak_memory_mb": peak_memory_mb(),
+            "device": device,
+            **provenance.software(),
+        }
+        write_json(self.folder / "run.json", circumstances | facts)
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, which is made if needed, against other processes; wait for them if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock file, made if needed, against other processes; wait for them if need be."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel however the process ends
         yield
 

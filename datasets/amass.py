@@ -13,6 +13,7 @@ from pathlib import Path
 from datasets.motion import Motion
 from datasets.motion_files import (
     MotionFolder,
+    npz_keys,
     read_npz,
     scalar,
     subject_group,
@@ -36,8 +37,12 @@ def read(path: Path) -> Motion:
     """The y-up world motion of one file, near 30 frames per second.
 
     Raises:
-        ValueError: unreadable, a missing key, a wrong shape, a number that is not finite.
+        ValueError: unreadable, a missing key, a wrong shape, a number that is not finite, or a
+            plain SMPL-X file.
     """
+    keys = npz_keys(path)
+    if "poses" not in keys and keys & {"root_orient", "pose_body"}:
+        raise ValueError("no array poses but root_orient or pose_body: use the dataset smplx_npz")
     arrays = read_npz(path, _NEEDED, {})
     poses = arrays["poses"]
     if poses.ndim != 2 or poses.shape[1] < 66:

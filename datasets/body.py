@@ -29,7 +29,7 @@ class BodyModel:
     """A neutral SMPL-X-layout body; inputs and outputs are float32 numpy arrays.
 
     Attributes:
-        name: ``stand-in`` or ``smplx-neutral``.
+        name: as `datasets.body_file.BodyFile.name`.
         sha256: of the model file.
         faces: (F, 3) int64 vertex indices.
         parents: (55,) parent joint of each joint, -1 for the pelvis.

@@ -42,7 +42,7 @@ class BodyFile:
 
     Attributes:
         path: of the ``.npz``.
-        name: ``smplx-neutral``, or ``stand-in`` for a mesh that is not SMPL-X's.
+        name: ``stand-in`` for the packaged file, ``smplx-neutral`` for SMPL-X's, else ``other``.
         sha256: of the file.
     """
 
@@ -60,12 +60,11 @@ def find_body(path: str | Path | None = None) -> BodyFile:
 
     Raises:
         FileNotFoundError: a path was given (or set in the environment) and holds no model.
-        ValueError: the file is not a body model.
+        ValueError: the file is not a body model, or is SMPL-X's female or male one.
     """
     wanted = path or os.environ.get(ENV_BODY)
     file = _find(Path(wanted)) if wanted else STAND_IN
-    is_smplx = len(read_arrays(file, ["f"])["f"]) == _SMPLX_FACES
-    return BodyFile(file, "smplx-neutral" if is_smplx else "stand-in", _sha256(file))
+    return BodyFile(file, _name(file), _sha256(file))
 
 
 def read_arrays(path: Path, keys: Iterable[str] = LAYOUT) -> dict[str, np.ndarray]:
@@ -106,6 +105,18 @@ def _find(path: Path) -> Path:
         if (folder / "SMPLX_NEUTRAL.npz").is_file():
             return folder / "SMPLX_NEUTRAL.npz"
     raise FileNotFoundError(f"no SMPLX_NEUTRAL.npz at {path}: {_HINT}")
+
+
+def _name(file: Path) -> str:
+    """`BodyFile.name`: the mesh tells SMPL-X from others, only the file's name tells its gender."""
+    faces = read_arrays(file, ["f"])["f"]
+    if _sha256(file) == _sha256(STAND_IN):
+        return "stand-in"
+    stem = file.stem.upper()
+    if len(faces) == _SMPLX_FACES and stem.startswith(("SMPLX_FEMALE", "SMPLX_MALE")):
+        raise ValueError(f"{file} is not the neutral body, whose betas are used here: {_HINT}")
+    is_neutral = len(faces) == _SMPLX_FACES and stem.startswith("SMPLX_NEUTRAL")
+    return "smplx-neutral" if is_neutral else "other"
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,5 +1,7 @@
 """The columns of a clip store's Parquet files, and a clip as a row of each."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 
@@ -8,6 +10,8 @@ from datasets.motion import Camera, Clip, Motion
 SCHEMA_VERSION = 1
 ROW_GROUP = 64
 FILES = ("index.parquet", "motion.parquet")
+# What a writer that was killed may leave behind.
+UNFINISHED = tuple(f"{name}.tmp" for name in (*FILES, "manifest.json"))
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -34,6 +38,20 @@ INDEX_SCHEMA = pa.schema(
 
 class StoreError(ValueError):
     """A clip store cannot be opened, or would be overwritten. The message says how to fix it."""
+
+
+class ClipError(StoreError):
+    """A clip cannot be kept in a store; `reason` says why without the clip's id."""
+
+    def __init__(self, clip_id: str, reason: str):
+        super().__init__(f"{clip_id}: {reason}")
+        self.reason = reason
+
+
+def content_digest(files: dict) -> str:
+    """Identity of a store: sha256 over the names and hashes (``sha256``) of its files."""
+    text = "".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def motion_schema(num_frames: int) -> pa.Schema:

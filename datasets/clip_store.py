@@ -21,7 +21,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets.clip_schema import FILES, ROW_GROUP, SCHEMA_VERSION, StoreError, clip_of_row
+from datasets.clip_schema import (
+    FILES,
+    ROW_GROUP,
+    SCHEMA_VERSION,
+    UNFINISHED,
+    StoreError,
+    clip_of_row,
+    content_digest,
+)
 from datasets.motion import Clip
 
 _REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
@@ -42,7 +50,8 @@ class ClipStore:
         """Open a store and check it against its manifest (schema, sizes, sha256).
 
         Raises:
-            StoreError: no store there, an unfinished one, another schema version, damaged files.
+            StoreError: no store there, an unfinished one, another schema version, damaged files,
+                a manifest that does not describe them.
         """
         path = Path(path)
         manifest = _read_manifest(path)
@@ -57,10 +66,20 @@ class ClipStore:
                 )
         try:
             index = pq.read_table(path / "index.parquet")
+            motion = pq.read_metadata(path / "motion.parquet")
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(
-                f"{path}/index.parquet is not readable ({error}). {_REBUILD}"
-            ) from error
+            raise StoreError(f"{path} has an unreadable file ({error}). {_REBUILD}") from error
+        num_frames = (motion.metadata or {}).get(b"num_frames", b"").decode("ascii", "replace")
+        for name, found in (
+            ("num_clips", len(index)),
+            ("num_clips", motion.num_rows),
+            ("num_frames", num_frames),
+        ):
+            if str(manifest[name]) != str(found):
+                raise StoreError(
+                    f"{path}/manifest.json has {name} {manifest[name]}, the files {found}. "
+                    f"{_REBUILD}"
+                )
         return cls(path, manifest, index)
 
     def __len__(self) -> int:
@@ -154,22 +173,38 @@ def _read_manifest(path: Path) -> dict:
         raise StoreError(
             f"no clip store at {path}: make one with `python -m datasets.prepare NAME --out {path}`"
         )
+    if not any((path / name).exists() for name in (*FILES, *UNFINISHED)):
+        raise StoreError(
+            f"{path} is not a clip store: if it holds the files of a dataset, "
+            f"`python -m datasets.prepare NAME --root {path} --out NEW` makes one"
+        )
     file = path / "manifest.json"
     if not file.is_file():
         raise StoreError(f"{path} has no manifest.json: it is not a finished store. {_REBUILD}")
     try:
         manifest = json.loads(file.read_text())
         version = manifest["schema_version"]
-        complete = {"files", "num_clips", "num_frames", "content_sha256"} <= manifest.keys()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{file} is not a store manifest ({error}). {_REBUILD}") from error
     if version != SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}. {_REBUILD}"
         )
-    if not complete or sorted(manifest["files"]) != sorted(FILES):
+    if not _is_complete(manifest):
         raise StoreError(f"{file} is incomplete. {_REBUILD}")
+    if manifest.get("content_sha256") != content_digest(manifest["files"]):
+        raise StoreError(f"{file}: content_sha256 is not that of the files listed. {_REBUILD}")
     return manifest
+
+
+def _is_complete(manifest: dict) -> bool:
+    files = manifest.get("files")
+    return (
+        isinstance(files, dict)
+        and sorted(files) == sorted(FILES)
+        and all(isinstance(f, dict) and isinstance(f.get("sha256"), str) for f in files.values())
+        and all(type(manifest.get(name)) is int for name in ("num_clips", "num_frames"))
+    )
 
 
 def _flat(column: pa.ChunkedArray) -> np.ndarray:

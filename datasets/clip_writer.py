@@ -1,5 +1,6 @@
 """Writing a clip store (see `datasets.clip_store`): cutting sequences, appending clips."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,7 +17,10 @@ from datasets.clip_schema import (
     INDEX_SCHEMA,
     ROW_GROUP,
     SCHEMA_VERSION,
+    UNFINISHED,
+    ClipError,
     StoreError,
+    content_digest,
     index_row,
     motion_row,
     motion_schema,
@@ -34,11 +38,12 @@ def clip_id(sequence: PersonSequence, split: str, start: int) -> str:
 def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]:
     """Non-overlapping clips of `num_frames` valid, consecutive frames.
 
-    A run of valid frames is cut from its first frame on; what is left at its end is dropped.
+    A run of valid frames is cut from its first frame on; what is left at its end is dropped. Frames
+    are consecutive where `frame_ids` grow by the sequence's step, their smallest positive
+    difference.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], sequence.valid, [False]]).astype(int)))
-    for first, last in edges.reshape(-1, 2):
-        for start in range(first, last - num_frames + 1, num_frames):
+    for first, end in _runs(sequence):
+        for start in range(first, end - num_frames + 1, num_frames):
             frames = slice(start, start + num_frames)
             pieces = [
                 None if whole is None else whole[frames]
@@ -60,11 +65,23 @@ def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]
             )
 
 
+def check(clip: Clip) -> None:
+    """Raise `ClipError` where a clip is not what a store holds: one SMPL-X motion of a person."""
+    if clip.motion is None or clip.motion.body != "smplx":
+        raise ClipError(clip.clip_id, "a clip needs an SMPL-X motion")
+    camera, world = clip.camera_motion, clip.world_motion
+    if camera is None or world is None:
+        return
+    for name in ("body_pose", "betas", "gender"):  # stored once for both
+        if not np.array_equal(getattr(camera, name), getattr(world, name)):
+            raise ClipError(clip.clip_id, f"its camera and world motions differ in {name}")
+
+
 class ClipStoreWriter:
     """Writes a store clip by clip; nothing appears under its final name before `close`.
 
-    Use as a context manager: leaving it normally closes the store, an exception removes what was
-    written. Clips keep the order in which they are added.
+    Use as a context manager and call `close` at its end: leaving it without, by an exception or
+    not, removes what was written. Clips keep the order in which they are added.
 
     Raises:
         StoreError: the folder already holds a store or other files, or cannot be written.
@@ -77,52 +94,57 @@ class ClipStoreWriter:
         self._index: list[dict] = []
         self._pending: list[dict] = []
         self._ids: set[str] = set()
-        try:
+        self._closed = False
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            leftovers = [p for p in self.path.iterdir() if p.suffix != ".tmp"]
-        except OSError as error:
-            raise StoreError(f"cannot write a clip store at {self.path}: {error}") from error
-        if leftovers:
+            others = sorted(p.name for p in self.path.iterdir() if p.name not in UNFINISHED)
+        if others:
             raise StoreError(
-                f"{self.path} is not empty (it holds {leftovers[0].name}): "
-                "name a new folder or delete this one first"
+                f"{self.path} is not empty (it holds {others[0]}): "
+                "name a new folder or empty this one first"
             )
-        self._parquet = pq.ParquetWriter(
-            self._temporary("motion.parquet"),
-            self._schema,
-            compression="zstd",
-            use_dictionary=False,
-            column_encoding={
-                f"{f.name}.list.element": "BYTE_STREAM_SPLIT"
-                for f in self._schema
-                if f.name not in ("clip_id", "valid", "frame_ids")
-            },
-        )
+        with self._writing():
+            self._parquet = pq.ParquetWriter(
+                self._temporary("motion.parquet"),
+                self._schema,
+                compression="zstd",
+                use_dictionary=False,
+                column_encoding={
+                    f"{f.name}.list.element": "BYTE_STREAM_SPLIT"
+                    for f in self._schema
+                    if f.name not in ("clip_id", "valid", "frame_ids")
+                },
+            )
 
     def __enter__(self) -> "ClipStoreWriter":
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if kind is not None:
-            self.abort()
+        self.abort()
 
-    def add(self, clip: Clip) -> None:
-        """Append one clip.
+    def add(self, *clips: Clip) -> None:
+        """Append clips, all or none of them.
 
         Raises:
-            StoreError: wrong length, a repeated id, no motion, or one that is not SMPL-X.
+            ClipError: wrong length, a repeated id, or what `check` refuses.
+            StoreError: the store cannot be written.
         """
-        if len(clip.frame_ids) != self.num_frames:
-            raise StoreError(f"{clip.clip_id}: {len(clip.frame_ids)} frames, not {self.num_frames}")
-        if clip.clip_id in self._ids:
-            raise StoreError(f"{clip.clip_id}: this id was already written")
-        if clip.motion is None or clip.motion.body != "smplx":
-            raise StoreError(f"{clip.clip_id}: a clip needs an SMPL-X motion")
-        self._ids.add(clip.clip_id)
-        self._index.append(index_row(clip))
-        self._pending.append(motion_row(clip))
-        if len(self._pending) == ROW_GROUP:
-            self._flush()
+        ids = set()
+        for clip in clips:
+            frames = len(clip.frame_ids)
+            if frames != self.num_frames:
+                raise ClipError(clip.clip_id, f"{frames} frames, not {self.num_frames}")
+            if clip.clip_id in self._ids or clip.clip_id in ids:
+                raise ClipError(clip.clip_id, "a clip with its id was already written")
+            check(clip)
+            ids.add(clip.clip_id)
+        self._ids |= ids
+        for clip in clips:
+            self._index.append(index_row(clip))
+            self._pending.append(motion_row(clip))
+            if len(self._pending) == ROW_GROUP:
+                with self._writing():
+                    self._flush()
 
     def close(self, manifest: dict) -> None:
         """Finish: rename the files and write the manifest, which makes the folder a store.
@@ -131,11 +153,19 @@ class ClipStoreWriter:
             manifest: facts to keep beside the counts and hashes, such as ``split_rule``.
 
         Raises:
-            StoreError: no clip was added.
+            StoreError: no clip was added, or the store cannot be written; nothing is left of it.
         """
-        if not self._index:
+        try:
+            if not self._index:
+                raise StoreError(f"no clip to write to {self.path}: every sequence was skipped")
+            with self._writing():
+                self._finish(manifest)
+        except BaseException:
             self.abort()
-            raise StoreError(f"no clip to write to {self.path}: every sequence was skipped")
+            raise
+        self._closed = True
+
+    def _finish(self, manifest: dict) -> None:
         self._flush()
         self._parquet.close()
         index = pa.Table.from_pylist(self._index, schema=INDEX_SCHEMA)
@@ -154,7 +184,7 @@ class ClipStoreWriter:
             "splits": splits,
             **manifest,
             "files": files,
-            "content_sha256": _digest(files),
+            "content_sha256": content_digest(files),
         }
         for name in FILES:
             os.replace(self._temporary(name), self.path / name)
@@ -162,10 +192,16 @@ class ClipStoreWriter:
         os.replace(self._temporary("manifest.json"), self.path / "manifest.json")
 
     def abort(self) -> None:
-        """Remove what was written, and the folder if that leaves it empty; may be repeated."""
-        self._parquet.close()
-        for path in self.path.glob("*.tmp"):
-            path.unlink()
+        """Remove what was written, and the folder if that leaves it empty.
+
+        May be repeated; does nothing once the store is closed.
+        """
+        if self._closed:
+            return
+        with contextlib.suppress(OSError):  # a full disk must not keep the rest from being removed
+            self._parquet.close()
+        for name in (*FILES, *UNFINISHED):
+            (self.path / name).unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
@@ -177,7 +213,20 @@ class ClipStoreWriter:
             self._parquet.write_table(pa.Table.from_pylist(self._pending, schema=self._schema))
             self._pending.clear()
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"cannot write {self.path}: {error}") from error
 
-def _digest(files: dict) -> str:
-    text = "".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files))
-    return hashlib.sha256(text.encode()).hexdigest()
+
+def _runs(sequence: PersonSequence) -> Iterator[tuple[int, int]]:
+    """First frame and end of every run of valid, consecutive frames."""
+    steps = np.diff(sequence.frame_ids.astype(np.int64))
+    step = steps[steps > 0].min(initial=np.iinfo(np.int64).max)
+    valid = sequence.valid
+    joined = valid[:-1] & valid[1:] & (steps == step)
+    first = np.flatnonzero(valid & ~np.append(False, joined))
+    last = np.flatnonzero(valid & ~np.append(joined, False))
+    return zip(first, last + 1, strict=True)

@@ -16,6 +16,13 @@ import numpy as np
 from datasets import rotation
 
 BODY_POSE_CHANNELS = {"smplx": 63, "smpl": 69}
+# Largest plausible magnitude of a Motion's arrays, and what a larger one means.
+_PLAUSIBLE = {
+    "body_pose": (20, "rad: are these degrees?"),
+    "global_orient": (20, "rad: are these degrees?"),
+    "betas": (100, "standard deviations: are these body measurements?"),
+    "transl": (10_000, "m: are these millimetres?"),
+}
 # Channel order of `Motion.to_channels`: the order is fixed once, here.
 CHANNELS = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
 NUM_CHANNELS = sum(CHANNELS.values())
@@ -43,7 +50,8 @@ class Motion:
         gender: ``neutral``, ``female`` or ``male``: the body the betas belong to.
 
     Raises:
-        ValueError: a shape, a non-finite number, no frame, or an unknown space, body or gender.
+        ValueError: a shape, a non-finite number, no frame, an unknown space, body or gender, or a
+            magnitude that only a wrong unit explains.
     """
 
     body_pose: np.ndarray
@@ -60,6 +68,8 @@ class Motion:
         _require(self.body in BODY_POSE_CHANNELS, f"unknown body {self.body!r}")
         _require(self.gender in ("neutral", "female", "male"), f"unknown gender {self.gender!r}")
         _require(np.isfinite(self.fps) and self.fps > 0, f"fps must be positive, got {self.fps}")
+        _require(self.fps >= 0.1, f"fps is {self.fps:g}: are these seconds per frame?")
+        _require(self.fps <= 1000, f"fps is {self.fps:g}: are these microseconds per frame?")
         pose = np.asarray(self.body_pose)
         _require(pose.ndim == 2 and len(pose) > 0, f"body_pose has shape {pose.shape}, not (T, n)")
         frames = len(pose)
@@ -71,7 +81,11 @@ class Motion:
             "transl": (frames, 3),
         }
         for name, shape in shapes.items():
-            object.__setattr__(self, name, _array(name, getattr(self, name), shape))
+            array = _array(name, getattr(self, name), shape)
+            largest, unit = _PLAUSIBLE[name]
+            found = np.abs(array).max()
+            _require(bool(found <= largest), f"{name} reaches {found:g} {unit}")
+            object.__setattr__(self, name, array)
         object.__setattr__(self, "fps", float(self.fps))
 
     def __len__(self) -> int:
@@ -195,6 +209,10 @@ class PersonSequence:
         world_motion: labels in the world frame, or None.
         native: the labels exactly as stored by the dataset, name -> array.
         source: the video file, or the ordered image files, that show the person.
+
+    Raises:
+        ValueError: parts that differ in length, a motion in the wrong space, or frame numbers that
+            are not whole or do not fit int32.
     """
 
     dataset: str
@@ -217,10 +235,15 @@ class PersonSequence:
         object.__setattr__(self, "frame_ids", _array("frame_ids", self.frame_ids, (frames,), int))
         object.__setattr__(self, "valid", _array("valid", self.valid, (frames,), bool))
         object.__setattr__(self, "group", self.group or self.sequence)
-        for motion in (self.camera_motion, self.world_motion):
+        for space, motion in (("camera", self.camera_motion), ("world", self.world_motion)):
+            if motion is None:
+                continue
             _require(
-                motion is None or len(motion) == frames,
-                f"{self.sequence}: a motion and frame_ids differ in length",
+                len(motion) == frames, f"{self.sequence}: a motion and frame_ids differ in length"
+            )
+            _require(
+                motion.space == space,
+                f"{self.sequence}: the {space} motion is in {motion.space} space",
             )
         _require(
             self.view is None or len(self.view.K) == frames,
@@ -328,6 +351,9 @@ def _array(name: str, value, shape: tuple[int, ...], dtype: type = float) -> np.
             bad.size == 0,
             f"{name} is not finite in {bad.size} of {len(array)} rows (first: {bad[:1]})",
         )
+    if dtype is int:
+        _require(bool(np.all(array == np.floor(array))), f"{name} are not all whole numbers")
+        _require(bool(np.all(np.abs(array) < 2**31)), f"{name} do not fit 32-bit integers")
     with np.errstate(over="ignore"):  # an overflow is reported just below
         array = array.astype({float: np.float32, int: np.int32, bool: np.bool_}[dtype])
     if dtype is float:

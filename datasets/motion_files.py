@@ -93,6 +93,21 @@ class MotionFolder:
         )
 
 
+def npz_keys(path: Path) -> set[str]:
+    """Names of the arrays of an ``.npz`` file; none of them is read.
+
+    Raises:
+        ValueError: not an ``.npz``, or a damaged one.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError("not an .npz file, or one cut short")
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {name.removesuffix(".npy") for name in file.namelist()}
+    except Exception as error:  # of zipfile, as the damage will have it
+        raise ValueError(f"not a readable .npz file: {error}") from error
+
+
 def read_npz(
     path: Path, needed: Mapping[str, tuple[str, ...]], optional: Mapping[str, tuple[str, ...]]
 ) -> dict[str, np.ndarray]:
@@ -108,14 +123,13 @@ def read_npz(
     Raises:
         ValueError: not an ``.npz``, a damaged one, no key of a needed array, or it is pickled.
     """
-    if not zipfile.is_zipfile(path):
-        raise ValueError("not an .npz file, or one cut short")
+    there = npz_keys(path)
     found = {}
     entry = ""
     try:
         with np.load(path, allow_pickle=False) as file:
             for name, keys in {**needed, **optional}.items():
-                key = next((key for key in keys if key in file.files), None)
+                key = next((key for key in keys if key in there), None)
                 if key is not None:
                     entry = f" (array {key})"
                     found[name] = file[key]

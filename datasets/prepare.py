@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 if TYPE_CHECKING:
-    from datasets.motion import Dataset, PersonSequence, SkipLog
+    from datasets.motion import Clip, Dataset, PersonSequence, SkipLog
 
 NUM_FRAMES = 65  # of a clip, as the video tasks have it
 
@@ -32,7 +32,8 @@ def prepare(
     """Cut a dataset into clips and write them as a clip store.
 
     Where the dataset has no official splits, a first pass measures its groups and
-    `datasets.splits` assigns them. One sequence at a time is held in memory.
+    `datasets.splits` assigns them. One sequence at a time is held in memory; one that cannot be
+    used is left out, with the reason in the manifest.
 
     Args:
         dataset: the adapter, see `datasets.get`.
@@ -53,9 +54,9 @@ def prepare(
     from tqdm import tqdm
 
     from datasets.body import load_body
-    from datasets.clip_schema import StoreError
+    from datasets.clip_schema import ClipError, StoreError
     from datasets.clip_store import ClipStore
-    from datasets.clip_writer import ClipStoreWriter, cut
+    from datasets.clip_writer import ClipStoreWriter
     from datasets.motion import SkipLog
     from datasets.splits import RULE, split_groups
 
@@ -71,14 +72,15 @@ def prepare(
         sequences = dataset.sequences(root, split if derived is None else None, skipped=skipped)
         total = limit if measured is None else len(measured)
         for sequence in bar(islice(sequences, limit), desc="writing", total=total):
-            if not _has_clip(sequence, num_frames):
-                skipped.add(sequence.sequence, f"fewer than {num_frames} usable frames in a row")
-                continue
-            own = sequence.split if derived is None else derived[sequence.group]
-            if split in (None, own):
-                num_sequences += 1
-                for clip in cut(sequence, own, num_frames):
-                    writer.add(clip)
+            # A group without a usable sequence has no split.
+            own = sequence.split if derived is None else derived.get(sequence.group, "")
+            try:
+                clips = _clips(sequence, own, num_frames)
+                if split in (None, own):
+                    writer.add(*clips)
+                    num_sequences += 1
+            except ClipError as error:
+                skipped.add(sequence.sequence, error.reason)
         if not num_sequences:
             raise StoreError(f"no clip to write: {_why_nothing(skipped, split)}")
         notes = []
@@ -160,25 +162,42 @@ def _positive(word: str) -> int:
     return int(word)
 
 
-def _has_clip(sequence: "PersonSequence", num_frames: int) -> bool:
-    from datasets.clip_writer import cut
+def _clips(sequence: "PersonSequence", split: str, num_frames: int) -> "list[Clip]":
+    """The clips of a sequence.
 
-    return next(cut(sequence, "", num_frames), None) is not None
+    Raises:
+        ClipError: there is none, or the store cannot keep one of them.
+    """
+    from datasets.clip_schema import ClipError
+    from datasets.clip_writer import check, cut
+
+    clips = list(cut(sequence, split, num_frames))
+    if not clips:
+        raise ClipError(sequence.sequence, f"fewer than {num_frames} usable frames in a row")
+    for clip in clips:
+        check(clip)
+    return clips
 
 
 def _measure(
     sequences: "Iterable[PersonSequence]", num_frames: int
 ) -> list[tuple[str, int]] | None:
-    """Group and length of every sequence, length 0 where no clip fits.
+    """Group and length of every sequence, length 0 where it is not usable.
 
     None as soon as the dataset turns out to have official splits.
     """
+    from datasets.clip_schema import ClipError
+
     measured = []
     for sequence in sequences:
         if sequence.split is not None:
             return None
-        usable = _has_clip(sequence, num_frames)
-        measured.append((sequence.group, len(sequence) if usable else 0))
+        try:
+            _clips(sequence, "", num_frames)
+        except ClipError:
+            measured.append((sequence.group, 0))
+        else:
+            measured.append((sequence.group, len(sequence)))
     return measured
 
 

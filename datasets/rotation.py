@@ -35,13 +35,16 @@ def sixd_to_matrix(sixd: np.ndarray) -> np.ndarray:
     Degenerate input (a zero or parallel column) still yields a rotation, with an arbitrary
     completion, so that one bad network output cannot put NaN into a batch.
     """
-    sixd = np.asarray(sixd)
-    first = _unit(sixd[..., :3], np.array([1.0, 0.0, 0.0]))
-    second = sixd[..., 3:] - np.sum(first * sixd[..., 3:], -1, keepdims=True) * first
+    columns = np.asarray(sixd, np.float64)
+    first = _unit(columns[..., :3], np.array([1.0, 0.0, 0.0]))
+    second = columns[..., 3:] - np.sum(first * columns[..., 3:], -1, keepdims=True) * first
     # The basis vector least aligned with the first column is a safe stand-in for the second.
     spare = np.eye(3)[np.argmin(np.abs(first), axis=-1)]
     spare = spare - np.sum(first * spare, -1, keepdims=True) * first
-    second = _unit(second, spare / np.linalg.norm(spare, axis=-1, keepdims=True))
+    # Less of the second column than this is rounding, and would not be orthogonal to the first.
+    rounding = 1e-8 * np.linalg.norm(columns[..., 3:], axis=-1, keepdims=True)
+    spare = spare / np.linalg.norm(spare, axis=-1, keepdims=True)
+    second = _unit(second, spare, smallest=rounding)
     third = np.cross(first, second)
     return np.stack([first, second, third], -1).astype(_float_dtype(sixd))
 
@@ -61,15 +64,11 @@ def canonical_axis_angle(axis_angle: np.ndarray) -> np.ndarray:
     )
 
 
-def geodesic_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Angle in radians, [0, pi], between matrices (..., 3, 3) and (..., 3, 3)."""
-    relative = np.swapaxes(np.asarray(a, np.float64), -1, -2) @ np.asarray(b, np.float64)
-    return np.linalg.norm(matrix_to_axis_angle(relative), axis=-1)
-
-
-def _unit(vector: np.ndarray, fallback: np.ndarray) -> np.ndarray:
+def _unit(
+    vector: np.ndarray, fallback: np.ndarray, *, smallest: np.ndarray | float = 0.0
+) -> np.ndarray:
     norm = np.linalg.norm(vector, axis=-1, keepdims=True)
-    usable = norm > 1e-8
+    usable = norm > smallest
     return np.where(usable, vector / np.where(usable, norm, 1.0), fallback)
 
 

@@ -1,7 +1,8 @@
 """A folder of plain SMPL-X motions: one ``.npz`` a take, under the common key names.
 
 Native frame rate. ``up`` is 'y' (also where absent) or 'z', which is turned. Takes of one CMU
-two-person recording share a group.
+two-person recording share a group. AMASS's own files, which are z up without saying so, are left
+to `datasets.amass`.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from datasets.motion import Motion
 from datasets.motion_files import (
     MotionFolder,
+    npz_keys,
     read_npz,
     scalar,
     take_group,
@@ -31,8 +33,12 @@ def read(path: Path) -> Motion:
     """The y-up world motion of one file.
 
     Raises:
-        ValueError: unreadable, a missing key, a wrong shape, a number that is not finite.
+        ValueError: unreadable, a missing key, a wrong shape, a number that is not finite, or a file
+            of AMASS.
     """
+    keys = npz_keys(path)
+    if "poses" in keys and "up" not in keys:
+        raise ValueError("an AMASS file (it has an array poses): use the dataset amass")
     arrays = read_npz(path, _NEEDED, _OPTIONAL)
     up = word(arrays["up"]) if "up" in arrays else "y"
     if up not in ("y", "z"):

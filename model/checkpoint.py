@@ -84,7 +84,7 @@ def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict
 
 
 def load_weights(path: str | Path, model: torch.nn.Module) -> None:
-    """Fill `model` in place; every name and shape must agree.
+    """Give `model`, which may be on the meta device, the file's tensors; all of them must fit.
 
     Raises:
         CheckpointError: an unreadable file, or the first tensor that is missing, unknown or has
@@ -106,7 +106,28 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
                 f"{path}: tensor {name} is {_describe(found)}, "
                 f"{type(model).__name__} wants {_describe(wanted)}"
             )
-    model.load_state_dict(state)
+    model.load_state_dict(state, assign=True)
+
+
+def load_model(path: str | Path, cls: type, config_cls: type) -> torch.nn.Module:
+    """The `cls(config)` of a checkpoint, in evaluation mode, on the CPU.
+
+    The model is laid out without memory first: a configuration that does not fit the file is
+    refused before anything of its size is allocated.
+
+    Raises:
+        CheckpointError: an unreadable or foreign file, a configuration out of range, or tensors
+            that do not fit.
+    """
+    sidecar = read_sidecar(path, expected_class=cls.__name__)
+    try:
+        config = config_cls.from_dict(sidecar["config"])
+    except ValueError as error:
+        raise CheckpointError(f"{sidecar_path(path)}: {error}") from error
+    with torch.device("meta"):
+        model = cls(config)
+    load_weights(path, model)
+    return model.eval()
 
 
 def _describe(tensor: torch.Tensor) -> str:

@@ -10,6 +10,7 @@ def from_dict(cls, values: dict):
     Raises:
         ValueError: unknown or missing settings, or values out of range.
     """
+    require(isinstance(values, dict), f"not a {cls.__name__}: {values!r}")
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - known)
     require(not unknown, f"unknown {cls.__name__} settings: {', '.join(unknown)}")

@@ -37,8 +37,9 @@ class MeanPose:
         rotations = axis_angle_to_matrix(clips.channels[..., :66].reshape(-1, 22, 3))
         rotations = project_to_rotation(rotations.mean(axis=0, dtype=np.float64))
         mean[:66] = matrix_to_axis_angle(rotations).ravel()
-        np.save(out / "mean_pose.npy", mean.astype(np.float32))
-        return out / "mean_pose.npy"
+        temporary = out / "mean_pose.tmp.npy"
+        np.save(temporary, mean.astype(np.float32))
+        return temporary.replace(out / "mean_pose.npy")
 
     def facts(self, weights: Path) -> dict[str, float]:
         """See `benchmark.spec.Method`."""

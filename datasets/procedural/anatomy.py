@@ -9,31 +9,8 @@ rotation of the leg, elevation; of the trunk and head, bending forward, turning 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-# The 22 body joints in SMPL-X order.
-JOINTS = [
-    "pelvis",
-    "left_hip",
-    "right_hip",
-    "spine1",
-    "left_knee",
-    "right_knee",
-    "spine2",
-    "left_ankle",
-    "right_ankle",
-    "spine3",
-    "left_foot",
-    "right_foot",
-    "neck",
-    "left_collar",
-    "right_collar",
-    "head",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-]
+from datasets.motion import JOINTS
+
 SIDES = ("left", "right")
 
 # angle: (lowest, highest, at ease, sd of the involuntary movement, sd between people).

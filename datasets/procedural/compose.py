@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.motion import Motion
+from datasets.motion import JOINTS, Motion
 from datasets.procedural import (
     anatomy,
     arms,
@@ -135,12 +135,12 @@ def perform(
             flying = np.where(np.arange(end - start) < overlap / 2, airborne[start:end], flying)
             airborne[start:end] = flying
             changing[start : start + overlap] = np.sin(np.pi * weight)
-            weight = np.repeat(weight[:, None], len(anatomy.JOINTS), axis=1)
+            weight = np.repeat(weight[:, None], len(JOINTS), axis=1)
             blended = kinematics.slerp(rotations[-overlap:], part[:overlap], weight)
             rotations = np.concatenate([rotations[:-overlap], blended, part[overlap:]])
         heading_at = heading[-1]
 
-    rest = body.rest_joints(betas)[: len(anatomy.JOINTS)].astype(np.float64)
+    rest = body.rest_joints(betas)[: len(JOINTS)].astype(np.float64)
     points = ground.contact_points(body, betas, rest)
     transl = ground.place(
         rotations, rest, body.parents, points, airborne=airborne, changing=changing, fps=fps

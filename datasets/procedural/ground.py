@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from datasets.motion import JOINTS
 from datasets.procedural import kinematics
-from datasets.procedural.anatomy import JOINTS
 
 if TYPE_CHECKING:
     from datasets.body import BodyModel

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from datasets.procedural.anatomy import JOINTS, SIDES
+from datasets.motion import JOINTS
+from datasets.procedural.anatomy import SIDES
 
 
 def forward(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.motion import Motion
-from model.checkpoint import load_weights, read_sidecar, save_model
+from model.checkpoint import load_model, save_model
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.layers import Encoder, ExpertDecoders, initialise
 from model.tokenizer.loss import expert_losses
@@ -149,13 +149,10 @@ class MotionTokenizer(nn.Module):
         """The tokenizer of a checkpoint, in evaluation mode, on the CPU.
 
         Raises:
-            CheckpointError: an unreadable or foreign file, or tensors that do not fit.
-            ValueError: a configuration out of range.
+            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
+                not fit.
         """
-        sidecar = read_sidecar(path, expected_class=cls.__name__)
-        model = cls(TokenizerConfig.from_dict(sidecar["config"]))
-        load_weights(path, model)
-        return model.eval()
+        return load_model(path, cls, TokenizerConfig)
 
     # --- parts ---
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.checkpoint import load_weights, read_sidecar, save_model
+from model.checkpoint import load_model, save_model
 from model.tokenizer.quantizer import EMAQuantizer
 from model.tokenizer.representation import STD_FLOOR
 from model.tokenizer.solami_config import SolamiConfig
@@ -228,10 +228,7 @@ class SolamiTokenizer(nn.Module):
         """The tokenizer of a checkpoint of ours, in evaluation mode, on the CPU.
 
         Raises:
-            CheckpointError: an unreadable or foreign file, or tensors that do not fit.
-            ValueError: a configuration out of range.
+            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
+                not fit.
         """
-        sidecar = read_sidecar(path, expected_class=cls.__name__)
-        model = cls(SolamiConfig.from_dict(sidecar["config"]))
-        load_weights(path, model)
-        return model.eval()
+        return load_model(path, cls, SolamiConfig)

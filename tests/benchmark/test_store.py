@@ -48,12 +48,13 @@ def test_a_failed_attempt_leaves_its_reason_and_the_next_one_clears_it(tmp_path)
 def test_a_damaged_record_counts_as_unfinished(tmp_path):
     run = store.Run(tmp_path, "train", {})
     run.folder.mkdir(parents=True)
-    (run.folder / "run.json").write_text('{"seconds": 1')
-    assert run.record() is None
+    for text in ('{"seconds": 1', "[]", "3", "{}", '{"a": 1}'):
+        (run.folder / "run.json").write_text(text)
+        assert run.record() is None
 
 
 def _hold(folder, held):
-    with store.locked(folder):
+    with store.locked(folder / "lock"):
         held.set()
         time.sleep(0.3)
         (folder / "finished").touch()
@@ -64,8 +65,8 @@ def test_a_second_process_waits_for_the_lock(tmp_path):
     held = context.Event()
     other = context.Process(target=_hold, args=(tmp_path, held))
     other.start()
-    held.wait()
-    with store.locked(tmp_path):
+    assert held.wait(10)
+    with store.locked(tmp_path / "lock"):
         assert (tmp_path / "finished").exists()
     other.join()
 

@@ -170,10 +170,21 @@ def test_a_folder_is_searched_where_the_official_archives_put_the_file(tmp_path,
     assert load_body(tmp_path).sha256 == load_body(STAND_IN).sha256
 
 
-def test_the_mesh_decides_the_name(small, tmp_path, stand_in):
+def test_the_file_decides_the_name(small, tmp_path, stand_in):
     np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **{**small, "f": small["f"][:20908]})
     assert load_body(tmp_path).name == "smplx-neutral"
     assert stand_in.name == "stand-in"
+    np.savez(tmp_path / "SMPLX_NEUTRAL.npz", **small)
+    assert load_body(tmp_path).name == "other"
+
+
+@pytest.mark.parametrize("gender", ["FEMALE", "MALE"])
+def test_a_body_that_is_not_neutral_is_refused(small, tmp_path, gender):
+    path = tmp_path / f"SMPLX_{gender}.npz"
+    np.savez(path, **{**small, "f": small["f"][:20908]})
+    with pytest.raises(ValueError, match="not the neutral body") as error:
+        load_body(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 # --- hostile and broken files -----------------------------------------------------------------

@@ -431,7 +431,7 @@ def test_a_written_model_is_what_load_body_reads(tmp_path):
     betas = np.random.default_rng(1).normal(size=10)
     shaped = arrays["v_template"] + arrays["shapedirs"][..., :10] @ betas
     np.testing.assert_allclose(body.rest_joints(betas), arrays["J_regressor"] @ shaped, atol=1e-5)
-    assert body.name == "stand-in"
+    assert body.name == "other"
 
 
 def test_the_same_model_is_the_same_bytes_and_replaces_the_old_one_only_whole(tmp_path):

@@ -1,13 +1,15 @@
 """The clip store: what goes in comes out, and nothing unfinished or damaged ever opens."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from datasets.clip_schema import StoreError
+from datasets.clip_schema import ClipError, StoreError, content_digest
 from datasets.clip_store import ClipStore
-from datasets.clip_writer import ClipStoreWriter, cut
+from datasets.clip_writer import ClipStoreWriter, check, cut
 from datasets.motion import Camera, Motion, PersonSequence
 
 T = 8
@@ -286,3 +288,123 @@ def test_the_manifest_describes_the_files(tmp_path):
     assert manifest["split_rule"] == "none"
     for name, facts in manifest["files"].items():
         assert (tmp_path / "s" / name).stat().st_size == facts["bytes"]
+
+
+@pytest.mark.parametrize("name", ["take.npz", "manifest.json", None])
+def test_a_folder_that_is_no_store_is_never_to_be_deleted(tmp_path, name):
+    if name:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(StoreError, match="is not a clip store") as error:
+        ClipStore.open(tmp_path)
+    assert "elete" not in str(error.value)
+    assert f"python -m datasets.prepare NAME --root {tmp_path} --out NEW" in str(error.value)
+
+
+def test_an_unfinished_store_may_be_deleted(tmp_path):
+    (tmp_path / "motion.parquet.tmp").write_text("")
+    with pytest.raises(StoreError, match=r"not a finished store\. Delete"):
+        ClipStore.open(tmp_path)
+
+
+def _edit_manifest(path, **changes):
+    file = path / "manifest.json"
+    manifest = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps(manifest))
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"files": None}, "incomplete"),
+        ({"files": ["index.parquet", "motion.parquet"]}, "incomplete"),
+        ({"files": {"index.parquet": {}, "motion.parquet": {}}}, "incomplete"),
+        ({"files": {"index.parquet": "0", "motion.parquet": {"sha256": 1}}}, "incomplete"),
+        ({"num_frames": str(T)}, "incomplete"),
+        ({"num_frames": True}, "incomplete"),
+        ({"num_clips": None}, "incomplete"),
+        ({"content_sha256": None}, "content_sha256"),
+        ({"content_sha256": "0" * 64}, "content_sha256"),
+        ({"num_frames": T + 1}, "num_frames 9, the files 8"),
+        ({"num_clips": 3}, "num_clips 3, the files 2"),
+    ],
+)
+def test_a_manifest_that_does_not_describe_the_files_is_refused(tmp_path, changes, word):
+    write(tmp_path / "s", [sequence()])
+    _edit_manifest(tmp_path / "s", **changes)
+    with pytest.raises(StoreError, match=word) as error:
+        ClipStore.open(tmp_path / "s")
+    assert "\n" not in str(error.value)
+
+
+def test_files_of_two_stores_do_not_make_one(tmp_path):
+    write(tmp_path / "one", [sequence()])
+    write(tmp_path / "two", [sequence(frames=3 * T)])
+    theirs = json.loads((tmp_path / "two" / "manifest.json").read_text())["files"]
+    shutil.copy(tmp_path / "two" / "motion.parquet", tmp_path / "one")
+    ours = json.loads((tmp_path / "one" / "manifest.json").read_text())["files"]
+    files = {**ours, "motion.parquet": theirs["motion.parquet"]}
+    _edit_manifest(tmp_path / "one", files=files, content_sha256=content_digest(files))
+    with pytest.raises(StoreError, match="num_clips 2, the files 3"):
+        ClipStore.open(tmp_path / "one")
+
+
+def starts(frame_ids):
+    whole = dataclasses.replace(sequence(frames=len(frame_ids)), frame_ids=np.array(frame_ids))
+    return [int(clip.frame_ids[0]) for clip in cut(whole, "test", T)]
+
+
+def test_cut_never_crosses_a_gap_in_the_frame_numbers():
+    assert starts([*range(10), *range(50, 60)]) == [0, 50]
+    assert starts(range(0, 6 * T, 3)) == [0, 3 * T]  # every third frame was labelled
+    assert starts([*range(0, 30, 3), *range(33, 43)]) == [33]  # the step is 1: the first 10 gape
+    assert starts([*range(T), *range(T)]) == [0, 0]
+    assert starts([5] * 20) == []
+
+
+def test_motions_that_cannot_both_be_stored_are_refused():
+    clip = next(cut(sequence(), "test", T))
+    check(clip)
+    for name, value in (
+        ("body_pose", clip.world_motion.body_pose + 1),
+        ("betas", clip.world_motion.betas + 1),
+        ("gender", "male"),
+    ):
+        other = dataclasses.replace(clip.world_motion, **{name: value})
+        with pytest.raises(ClipError, match=f"differ in {name}"):
+            check(dataclasses.replace(clip, world_motion=other))
+
+
+def test_clips_are_added_all_or_none(tmp_path):
+    with ClipStoreWriter(tmp_path / "s", num_frames=T) as writer:
+        first, second = cut(sequence(), "test", T)
+        with pytest.raises(ClipError, match="already"):
+            writer.add(first, second, first)
+        writer.add(second)
+        writer.close({})
+    assert ClipStore.open(tmp_path / "s").clip_ids == [second.clip_id]
+
+
+def test_leaving_without_closing_leaves_nothing(tmp_path):
+    with ClipStoreWriter(tmp_path / "s", num_frames=T) as writer:
+        writer.add(*cut(sequence(), "test", T))
+    assert not (tmp_path / "s").exists()
+
+
+def test_temporary_files_of_others_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tmp").write_text("mine")
+    with pytest.raises(StoreError, match=r"not empty \(it holds thesis.tmp\)"):
+        ClipStoreWriter(tmp_path, num_frames=T)
+    assert (tmp_path / "thesis.tmp").read_text() == "mine"
+
+
+@pytest.mark.parametrize("obstacle", ["index.parquet.tmp", "manifest.json.tmp"])
+def test_a_write_error_names_the_store_and_leaves_no_file_of_it(tmp_path, obstacle):
+    with (
+        pytest.raises(StoreError, match=f"cannot write {tmp_path / 's'}: "),
+        ClipStoreWriter(tmp_path / "s", num_frames=T) as writer,
+    ):
+        writer.add(*cut(sequence(), "test", T))
+        (tmp_path / "s" / obstacle).symlink_to("/dev/full")
+        writer.close({})
+    assert not (tmp_path / "s").exists()

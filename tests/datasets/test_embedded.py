@@ -3,8 +3,8 @@ import pytest
 
 from datasets.body import load_body
 from datasets.embedded import DATASET, TEST_START, EmbeddedDataset
+from datasets.motion import JOINTS
 from datasets.procedural import compose
-from datasets.procedural.anatomy import JOINTS
 
 # Mean magnitude of the channels of the first 16 training sequences: one of each action.
 GOLDEN_MEANS = [

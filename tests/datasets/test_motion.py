@@ -42,6 +42,12 @@ def make(frames=6, seed=0, **changes):
         ({"body": "smal"}, "body"),
         ({"gender": "Female"}, "gender"),
         ({"body": "smpl"}, "body_pose"),
+        ({"body_pose": np.full((6, 63), -90.0)}, "body_pose reaches 90 rad: are these degrees"),
+        ({"global_orient": np.full((6, 3), 45.0)}, "global_orient reaches 45 rad.*degrees"),
+        ({"betas": np.full(10, 180.0)}, "betas reaches 180"),
+        ({"transl": np.full((6, 3), 12000.0)}, "transl reaches 12000 m: are these millimetres"),
+        ({"fps": 1 / 30}, "fps is 0.0333333: are these seconds per frame"),
+        ({"fps": 33333}, "fps is 33333: are these microseconds"),
     ],
 )
 def test_refuses(changes, word):
@@ -172,3 +178,22 @@ def test_a_sequence_groups_with_itself_and_prefers_the_camera_motion():
     assert both.motion is camera
     with pytest.raises(ValueError, match="length"):
         PersonSequence("d", "take", world_motion=make(frames=5), **fields)
+
+
+def test_a_sequence_refuses_a_motion_in_the_wrong_space():
+    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
+    with pytest.raises(ValueError, match="the camera motion is in world space"):
+        PersonSequence("d", "take", camera_motion=make(), **fields)
+    with pytest.raises(ValueError, match="the world motion is in camera space"):
+        PersonSequence("d", "take", world_motion=make(space="camera"), **fields)
+
+
+@pytest.mark.parametrize(
+    ("last", "word"),
+    [(np.nan, "whole"), (1.7, "whole"), (np.inf, "32-bit"), (3e9, "32-bit"), (-(2**40), "32-bit")],
+)
+def test_frame_numbers_are_whole_and_fit(last, word):
+    with pytest.raises(ValueError, match=word):
+        PersonSequence("d", "take", np.array([0, last]), np.ones(2, bool), 30.0)
+    kept = PersonSequence("d", "take", np.array([0.0, 7.0]), np.ones(2, bool), 30.0)
+    np.testing.assert_array_equal(kept.frame_ids, [0, 7])

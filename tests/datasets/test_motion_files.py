@@ -334,3 +334,18 @@ def test_real_takes_stand_on_the_ground():
     feet, head = joints[:, [10, 11], 1].min(1), joints[:, 15, 1]
     assert np.percentile(feet, 5) == pytest.approx(0.03, abs=0.02)
     assert 0.8 < np.median(head) < 1.8
+
+
+def test_a_file_for_the_other_adapter_is_skipped_with_its_name(tmp_path):
+    save(tmp_path / "z" / "amass.npz", captured())
+    both = captured(root_orient=np.zeros((T, 3)), pose_body=np.zeros((T, 63)))
+    save(tmp_path / "z" / "amass-x.npz", both)
+    renamed = {"theta": "pose_body", "phi": "root_orient"}
+    arrays = {renamed.get(name, name): array for name, array in plain().items()}
+    save(tmp_path / "z" / "plain.npz", arrays)
+    found, skipped = read_all(smplx_npz.DATASET, tmp_path)
+    assert list(found) == ["z/plain"]
+    assert all("use the dataset amass" in skipped[f"z/{n}"] for n in ("amass", "amass-x"))
+    found, skipped = read_all(amass.DATASET, tmp_path)
+    assert sorted(found) == ["z/amass", "z/amass-x"]
+    assert "use the dataset smplx_npz" in skipped["z/plain"]

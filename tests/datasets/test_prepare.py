@@ -1,5 +1,6 @@
 """`python -m datasets.prepare`: files in, a store out, and never half a store."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -303,6 +304,50 @@ prepare(many, None, {str(tmp_path / "s")!r}, num_frames=10, progress=False)
     manifest = prepare(Official(), None, tmp_path / "s", num_frames=10, progress=False)
     assert manifest["num_clips"] == 8
     assert len(os.listdir(tmp_path / "s")) == 3
+
+
+@dataclass
+class Mixed(Official):
+    """Sequence 1 is of the SMPL body, 2 without a motion, 3 named as 0."""
+
+    official: bool = True
+
+    def sequences(self, root, split=None, *, skipped=None):
+        for index, whole in enumerate(super().sequences(root, split)):
+            motion = whole.world_motion
+            if index == 1:
+                pose = np.zeros((20, 69))
+                motion = dataclasses.replace(motion, body="smpl", body_pose=pose)
+            yield dataclasses.replace(
+                whole,
+                sequence="s0000" if index == 3 else whole.sequence,
+                group="",
+                world_motion=None if index == 2 else motion,
+                split=whole.split if self.official else None,
+            )
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_an_unusable_sequence_is_skipped_and_the_batch_goes_on(tmp_path, official):
+    mixed = Mixed(("test",) * 5, official=official)
+    manifest = prepare(mixed, None, tmp_path / "s", num_frames=10, progress=False)
+    assert {c.sequence for c in ClipStore.open(tmp_path / "s")} == {"s0000", "s0004"}
+    assert (manifest["num_clips"], manifest["num_sequences"]) == (4, 2)
+    assert [entry["name"] for entry in manifest["skipped"]] == ["s0001", "s0002", "s0000"]
+    reasons = [entry["reason"] for entry in manifest["skipped"]]
+    assert reasons[0] == reasons[1] == "a clip needs an SMPL-X motion"
+    assert "already" in reasons[2]
+
+
+def test_a_store_that_cannot_be_written_stops_the_batch(tmp_path, monkeypatch, capsys):
+    def fill():
+        (tmp_path / "s" / "index.parquet.tmp").symlink_to("/dev/full")
+
+    many = Official(("test",) * 8, stop=fill, stop_at=6)
+    monkeypatch.setattr(datasets, "get", lambda name: many)
+    assert run("official", "--out", tmp_path / "s", "--frames", 10, "--quiet") == 1
+    assert f"cannot write {tmp_path / 's'}: " in error_line(capsys)
+    assert not (tmp_path / "s").exists()
 
 
 def test_the_module_runs_as_a_command(tmp_path):

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from datasets.body import BODY_JOINTS, load_body
-from datasets.motion import Motion
+from datasets.motion import JOINTS, Motion
 from datasets.procedural import anatomy, compose, curves, gait, ground, kinematics
-from datasets.procedural.anatomy import JOINTS
 from datasets.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 
 FPS = 30.0

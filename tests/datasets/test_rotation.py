@@ -147,9 +147,17 @@ def test_projection_of_a_mirror_is_no_mirror():
     assert np.linalg.det(rotation.project_to_rotation(np.diag([1.0, 1, -1]))) == pytest.approx(1)
 
 
-def test_geodesic_angle():
-    identity = np.eye(3)
-    assert rotation.geodesic_angle(identity, QUARTER_Z) == pytest.approx(np.pi / 2)
-    assert rotation.geodesic_angle(QUARTER_Z, QUARTER_Z) == pytest.approx(0)
-    half = rotation.axis_angle_to_matrix(np.array([np.pi, 0, 0]))
-    assert rotation.geodesic_angle(identity, half) == pytest.approx(np.pi)
+def test_nearly_parallel_float32_columns_give_rotations():
+    rng = np.random.default_rng(8)
+    first = rng.normal(size=(2000, 3)) * 10.0 ** rng.uniform(-12, 12, (2000, 1))
+    second = first * rng.normal(size=(2000, 1)) + first * rng.normal(0, 1e-7, (2000, 3))
+    matrix = rotation.sixd_to_matrix(np.concatenate([first, second], 1).astype(np.float32))
+    gram = matrix @ np.swapaxes(matrix, 1, 2)
+    np.testing.assert_allclose(gram, np.tile(np.eye(3), (2000, 1, 1)), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.det(matrix), 1, atol=1e-6)
+
+
+def test_float32_input_gives_the_float64_result_rounded():
+    sixd = np.random.default_rng(9).normal(size=(100, 6)).astype(np.float32)
+    exact = rotation.sixd_to_matrix(sixd.astype(np.float64))
+    np.testing.assert_array_equal(rotation.sixd_to_matrix(sixd), exact.astype(np.float32))
