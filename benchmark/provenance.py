@@ -82,4 +82,6 @@ def git_state() -> dict:
     commit = git("rev-parse", "HEAD")
     if commit is None:
         return {"commit": "unknown", "dirty": None}
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "-uno"))}
+    # Reports are what runs write: they do not make the code another.
+    changed = git("status", "--porcelain", "-uno", "--", ".", ":(exclude)reports")
+    return {"commit": commit, "dirty": bool(changed)}

@@ -121,11 +121,10 @@ def load_model(path: str | Path, cls: type, config_cls: type) -> torch.nn.Module
     """
     sidecar = read_sidecar(path, expected_class=cls.__name__)
     try:
-        config = config_cls.from_dict(sidecar["config"])
-    except ValueError as error:
+        with torch.device("meta"):
+            model = cls(config_cls.from_dict(sidecar["config"]))
+    except (ValueError, RuntimeError) as error:  # RuntimeError: larger than torch can count
         raise CheckpointError(f"{sidecar_path(path)}: {error}") from error
-    with torch.device("meta"):
-        model = cls(config)
     load_weights(path, model)
     return model.eval()
 

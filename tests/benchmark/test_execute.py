@@ -89,6 +89,42 @@ def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny):
     assert all(one == found[0] for one in found[1:])
 
 
+def test_damaged_scores_are_made_again(setup, tiny):
+    task = task_of(tiny)
+    stages.perform(setup, task, progress=ignore)
+    scores = stages.lookup(setup, task).scores
+    for path in setup.cache.rglob("scores.parquet"):
+        path.write_bytes(b"damaged")
+    assert stages.lookup(setup, task).missing == ["score codebook", "score pose"]
+    stages.perform(setup, task, progress=ignore)
+    assert stages.lookup(setup, task).scores == scores
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "predictions-00000.parquet"])
+def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, name):
+    task = task_of(tiny)
+    stages.perform(setup, task, progress=ignore)
+    scores = stages.lookup(setup, task).scores
+    for pattern in (name, "scores.parquet"):
+        for path in setup.cache.rglob(pattern):
+            path.write_bytes(b"damaged")
+    stages.weights_sha256.cache_clear()
+    stages.lookup(setup, task)
+    with pytest.raises(ValueError, match=r"damaged.*run the same command again"):
+        stages.perform(setup, task, progress=ignore)
+    stages.weights_sha256.cache_clear()
+    stages.perform(setup, task, progress=ignore)
+    assert stages.lookup(setup, task).scores == scores
+
+
+def test_a_method_that_uses_the_body_has_it_in_its_keys(setup, tiny):
+    other = dataclasses.replace(setup.body, sha256="0" * 64)
+    moved = dataclasses.replace(setup, body=other)
+    solami = task_of(tiny, Row("SOLAMI", "solami"))
+    assert keys(setup, solami, "train") != keys(moved, solami, "train")
+    assert keys(setup, task_of(tiny), "train") == keys(moved, task_of(tiny), "train")
+
+
 def test_what_changes_the_training_key(setup, tiny):
     key = keys(setup, task_of(tiny), "train")
     longer = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=4))

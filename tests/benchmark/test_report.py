@@ -187,6 +187,22 @@ def test_nothing_measured_draws_nothing(setup, tmp_path):
     assert not (tmp_path / "none.png").exists()
 
 
+def test_a_kill_before_the_json_leaves_no_stale_figure(result, tmp_path, monkeypatch):
+    report.write(result, tmp_path)
+    (tmp_path / f"{result['table']}.png").write_bytes(b"of other numbers")
+    (tmp_path / f"{result['table']}.json").write_text("{}")
+    report.write(result, tmp_path)
+    assert (tmp_path / f"{result['table']}.png").read_bytes() != b"of other numbers"
+
+
+def test_a_figure_of_nothing_is_removed(result, tmp_path):
+    report.write(result, tmp_path)
+    empty = [{**cell, "status": "unavailable", "value": None} for cell in result["cells"]]
+    paths = report.write({**result, "cells": empty}, tmp_path)
+    assert not any(path.suffix == ".png" for path in paths)
+    assert not (tmp_path / f"{result['table']}.png").exists()
+
+
 def test_computed_tables_are_values_or_say_why_not():
     columns, rows = (Column("value", "Value"),), (Row("a"),)
     paper = "Setting  Value\na  16"

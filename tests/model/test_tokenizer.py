@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -255,3 +256,27 @@ def test_importing_the_package_does_not_import_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (5, "model.json: not a TokenizerConfig"),
+        ({"width": -1}, "model.json: width"),
+        ({"breadth": 1}, "model.json: unknown"),
+        ({"width": 10**5}, "tensor"),
+        ({"width": 10**9}, "model.json: "),
+    ],
+)
+def test_a_checkpoint_with_a_hostile_configuration_is_refused(tmp_path, config, message):
+    path = trained_a_little(tiny()).save(tmp_path / "model.safetensors")
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    sidecar["config"] = config if config == 5 else {**sidecar["config"], **config}
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    with pytest.raises(CheckpointError, match=message):
+        MotionTokenizer.load(path)
+
+
+def test_a_longer_training_warms_up_in_proportion():
+    assert TrainingConfig.small(2000).with_steps(40) == TrainingConfig.small(40)
+    assert TrainingConfig.small().with_steps(20_000) == TrainingConfig.small(20_000)
