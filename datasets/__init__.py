@@ -3,7 +3,7 @@
 This is unimo-bench's own package, not Hugging Face's ``datasets``.
 
 A dataset adapter is a module of this folder with a top-level ``DATASET = ...`` (see
-`datasets.motion.Dataset`); its name is the module's.
+`datasets.sequence.Dataset`); its name is the module's.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from datasets.discovery import find_modules, unknown
 
 if TYPE_CHECKING:
-    from datasets.motion import Dataset
+    from datasets.sequence import Dataset
 
 
 def names() -> list[str]:

@@ -26,7 +26,7 @@ _CHUNK = 256  # frames per vertex chunk: 10475 vertices x 256 frames x 12 bytes 
 
 
 class BodyModel:
-    """A neutral SMPL-X-layout body; inputs and outputs are float32 numpy arrays.
+    """An SMPL-X-layout body; inputs and outputs are float32 numpy arrays.
 
     Attributes:
         name: as `datasets.body_file.BodyFile.name`.
@@ -127,14 +127,14 @@ class BodyModel:
             out[frame] = posed.numpy()
 
 
-def load_body(path: str | Path | None = None) -> BodyModel:
+def load_body(path: str | Path | None = None, *, gender: str = "neutral") -> BodyModel:
     """The body of a file, looked for as `datasets.body_file.find_body` does, on every call.
 
     Raises:
         FileNotFoundError: a path was given (or set in the environment) and holds no model.
         ValueError: the file is not an SMPL-X model.
     """
-    return _load(find_body(path))
+    return _load(find_body(path, gender=gender))
 
 
 @functools.lru_cache(maxsize=4)

@@ -42,7 +42,8 @@ class BodyFile:
 
     Attributes:
         path: of the ``.npz``.
-        name: ``stand-in`` for the packaged file, ``smplx-neutral`` for SMPL-X's, else ``other``.
+        name: ``stand-in`` for the packaged file, ``smplx-neutral`` (``-female``, ``-male``) for
+            SMPL-X's, else ``other``.
         sha256: of the file.
     """
 
@@ -51,19 +52,31 @@ class BodyFile:
     sha256: str
 
 
-def find_body(path: str | Path | None = None) -> BodyFile:
+def find_body(path: str | Path | None = None, *, gender: str = "neutral") -> BodyFile:
     """The file named by `path`, ``$UNIMO_BODY_MODEL`` or the packaged stand-in, in that order.
+
+    The stand-in serves every gender; a user's female and male files lie beside the neutral one.
 
     Args:
         path: an ``SMPLX_*.npz`` file, or a folder that holds ``SMPLX_NEUTRAL.npz`` (itself or
             under ``smplx/`` or ``models/smplx/``).
+        gender: ``neutral``, ``female`` or ``male``.
 
     Raises:
-        FileNotFoundError: a path was given (or set in the environment) and holds no model.
-        ValueError: the file is not a body model, or is SMPL-X's female or male one.
+        FileNotFoundError: a path was given (or set in the environment) and holds no model of that
+            gender.
+        ValueError: the file is not a body model, or the neutral one is SMPL-X's female or male.
     """
     wanted = path or os.environ.get(ENV_BODY)
     file = _find(Path(wanted)) if wanted else STAND_IN
+    if wanted and gender != "neutral":
+        file = file.with_name(f"SMPLX_{gender.upper()}.npz")
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"no {file}: labels of {gender} bodies need it; put the {gender} SMPL-X model "
+                f"(v1.1, https://smpl-x.is.tue.mpg.de) beside the neutral one"
+            )
+        return BodyFile(file, f"smplx-{gender}", _sha256(file))
     return BodyFile(file, _name(file), _sha256(file))
 
 

@@ -1,17 +1,23 @@
 """The columns of a clip store's Parquet files, and a clip as a row of each."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
 
-from datasets.motion import Camera, Clip, Motion
+from datasets.motion import Camera, Motion
+from datasets.pad_resize import PadResize
+from datasets.sequence import Clip
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROW_GROUP = 64
-FILES = ("index.parquet", "motion.parquet")
+FILES = ("index.parquet", "motion.parquet", "gt.parquet")
 # What a writer that was killed may leave behind.
 UNFINISHED = tuple(f"{name}.tmp" for name in (*FILES, "manifest.json"))
+VIDEOS = "videos"
+WORK = ".work"  # parts of a store that is still being made, so that the work can go on
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -21,17 +27,41 @@ INDEX_SCHEMA = pa.schema(
         ("sequence", pa.string()),
         ("camera", pa.string()),
         ("person", pa.string()),
+        ("group", pa.string()),
+        ("num_people", pa.int32()),
         ("start_frame", pa.int32()),
         ("num_frames", pa.int32()),
         ("fps", pa.float32()),
-        ("body", pa.string()),
+        ("body", pa.string()),  # with gender empty where a clip has no motion
         ("gender", pa.string()),
+        ("motion_source", pa.string()),
         ("has_camera_motion", pa.bool_()),
         ("has_world_motion", pa.bool_()),
         ("has_view", pa.bool_()),
         ("has_extrinsics", pa.bool_()),
-        ("width", pa.int32()),
+        ("has_pelvis_rest", pa.bool_()),
+        ("width", pa.int32()),  # of the pictures that K describes: the clip's video if it has one
         ("height", pa.int32()),
+        ("pixel_origin", pa.string()),
+        ("src_width", pa.int32()),  # of the dataset's upright pictures; 0 without a video
+        ("src_height", pa.int32()),
+        ("video_size", pa.int32()),
+        ("video_path", pa.string()),  # relative to the store; empty without a video
+        ("video_sha256", pa.string()),
+    ]
+)
+
+
+# Native labels: one row an array, so that arrays of any shape and number keep their own names.
+GT_SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("name", pa.string()),
+        ("dtype", pa.string()),  # as stored by the dataset, in numpy's notation
+        ("shape", pa.list_(pa.int32())),
+        ("per_frame", pa.bool_()),
+        ("values", pa.list_(pa.float64())),
+        ("text", pa.list_(pa.string())),  # instead of values where the array is of text
     ]
 )
 
@@ -68,7 +98,7 @@ def motion_schema(num_frames: int) -> pa.Schema:
     return pa.schema(
         [
             ("clip_id", pa.string()),
-            ("body_pose", floats(t * 63)),
+            ("body_pose", pa.list_(pa.float32())),  # T * 63 of SMPL-X, T * 69 of SMPL
             ("betas", pa.list_(pa.float32())),  # 10 where constant over the clip, else T * 10
             ("global_orient_camera", floats(t * 3)),
             ("transl_camera", floats(t * 3)),
@@ -76,6 +106,7 @@ def motion_schema(num_frames: int) -> pa.Schema:
             ("transl_world", floats(t * 3)),
             ("K", floats(t * 9)),
             ("T_w2c", floats(t * 16)),
+            ("pelvis_rest", floats(3)),
             ("valid", pa.list_(pa.bool_(), t)),
             ("frame_ids", pa.list_(pa.int32(), t)),
         ],
@@ -83,9 +114,9 @@ def motion_schema(num_frames: int) -> pa.Schema:
     )
 
 
-def index_row(clip: Clip) -> dict:
-    """A clip's row of ``index.parquet``."""
-    motion = clip.motion
+def index_row(clip: Clip, root: Path) -> dict:
+    """A clip's row of ``index.parquet`` in the store at `root`."""
+    motion, view, resize = clip.motion, clip.view, clip.resize
     return {
         "clip_id": clip.clip_id,
         "dataset": clip.dataset,
@@ -93,74 +124,152 @@ def index_row(clip: Clip) -> dict:
         "sequence": clip.sequence,
         "camera": clip.camera,
         "person": clip.person,
+        "group": clip.group or clip.sequence,
+        "num_people": clip.num_people,
         "start_frame": int(clip.frame_ids[0]),
         "num_frames": len(clip.frame_ids),
         "fps": clip.fps,
-        "body": motion.body,
-        "gender": motion.gender,
+        "body": motion.body if motion else "",
+        "gender": motion.gender if motion else "",
+        "motion_source": clip.motion_source if motion else "",
         "has_camera_motion": clip.camera_motion is not None,
         "has_world_motion": clip.world_motion is not None,
-        "has_view": clip.view is not None,
-        "has_extrinsics": clip.view is not None and clip.view.T_w2c is not None,
-        "width": 0 if clip.view is None else clip.view.width,
-        "height": 0 if clip.view is None else clip.view.height,
+        "has_view": view is not None,
+        "has_extrinsics": view is not None and view.T_w2c is not None,
+        "has_pelvis_rest": clip.pelvis_rest is not None,
+        "width": view.width if view else 0,
+        "height": view.height if view else 0,
+        "pixel_origin": view.pixel_origin if view else "",
+        "src_width": resize.width if resize else 0,
+        "src_height": resize.height if resize else 0,
+        "video_size": resize.size if resize else 0,
+        "video_path": clip.video.relative_to(root).as_posix() if clip.video else "",
+        "video_sha256": hashlib.sha256(clip.video.read_bytes()).hexdigest() if clip.video else "",
     }
 
 
 def motion_row(clip: Clip) -> dict:
     """A clip's row of ``motion.parquet``."""
     num_frames = len(clip.frame_ids)
+    motion = clip.motion
 
-    def flat(array: np.ndarray | None, width: int) -> np.ndarray:
-        return np.zeros(num_frames * width, np.float32) if array is None else array.reshape(-1)
+    def flat(array: np.ndarray | None, size: int) -> np.ndarray:
+        return np.zeros(size, np.float32) if array is None else array.reshape(-1)
 
     row = {
         "clip_id": clip.clip_id,
-        "body_pose": flat(clip.motion.body_pose, 63),
-        "betas": clip.motion.betas.reshape(-1),
-        "K": flat(clip.view and clip.view.K, 9),
-        "T_w2c": flat(clip.view and clip.view.T_w2c, 16),
+        "body_pose": flat(motion and motion.body_pose, 0),
+        "betas": flat(motion and motion.betas, 0),
+        "K": flat(clip.view and clip.view.K, num_frames * 9),
+        "T_w2c": flat(clip.view and clip.view.T_w2c, num_frames * 16),
+        "pelvis_rest": flat(clip.pelvis_rest, 3),
         "valid": clip.valid,
         "frame_ids": clip.frame_ids,
     }
-    for space, motion in (("camera", clip.camera_motion), ("world", clip.world_motion)):
-        row[f"global_orient_{space}"] = flat(motion and motion.global_orient, 3)
-        row[f"transl_{space}"] = flat(motion and motion.transl, 3)
+    for space, own in (("camera", clip.camera_motion), ("world", clip.world_motion)):
+        row[f"global_orient_{space}"] = flat(own and own.global_orient, num_frames * 3)
+        row[f"transl_{space}"] = flat(own and own.transl, num_frames * 3)
     return row
 
 
-def clip_of_row(facts: dict, table: pa.Table, row: int) -> Clip:
-    """Inverse of `index_row` and `motion_row`: the index row `facts`, and row `row` of `table`."""
-    t = facts["num_frames"]
+def native_rows(clip: Clip) -> list[dict]:
+    """A clip's rows of ``gt.parquet``, one an array, sorted by name."""
+    rows = []
+    for name, value in sorted(clip.native.items()):
+        array = np.asarray(value)
+        text = array.dtype.kind in "US"
+        rows.append(
+            {
+                "clip_id": clip.clip_id,
+                "name": name,
+                "dtype": array.dtype.newbyteorder("=").str,
+                "shape": list(array.shape),
+                "per_frame": name in clip.native_frames,
+                "values": None if text else array.reshape(-1).astype(np.float64),
+                "text": array.reshape(-1).astype(str).tolist() if text else None,
+            }
+        )
+    return rows
 
-    def array(name: str, *shape: int) -> np.ndarray:
-        return table.column(name)[row].values.to_numpy(zero_copy_only=False).reshape(shape)
+
+def native_of_rows(rows: Iterable[dict]) -> dict[str, np.ndarray]:
+    """Inverse of `native_rows`: name -> array, of the rows of one clip."""
+    found = {}
+    for row in rows:
+        values = row["text"] if row["values"] is None else row["values"]
+        found[row["name"]] = np.array(values).astype(row["dtype"]).reshape(row["shape"])
+    return found
+
+
+def rows_of(table: pa.Table) -> Iterator[dict]:
+    """The rows of a ``motion.parquet`` or ``gt.parquet`` table, with numbers as arrays."""
+    numbers = {
+        field.name
+        for field in table.schema
+        if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
+        if not pa.types.is_string(field.type.value_type)
+    }
+    for row in range(len(table)):
+        scalars = {name: table.column(name)[row] for name in table.column_names}
+        yield {
+            name: scalar.values.to_numpy(zero_copy_only=False)
+            if name in numbers and scalar.is_valid
+            else scalar.as_py()
+            for name, scalar in scalars.items()
+        }
+
+
+def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:
+    """Inverse of `index_row` and `motion_row`: the rows `facts` and `arrays` of a clip."""
+    t = facts["num_frames"]
 
     def motion(space: str) -> Motion | None:
         if not facts[f"has_{space}_motion"]:
             return None
-        betas = array("betas", -1)
+        betas = arrays["betas"]
         return Motion(
-            body_pose=array("body_pose", t, 63),
-            global_orient=array(f"global_orient_{space}", t, 3),
+            body_pose=arrays["body_pose"].reshape(t, -1),
+            global_orient=arrays[f"global_orient_{space}"].reshape(t, 3),
             betas=betas if len(betas) == 10 else betas.reshape(t, 10),
-            transl=array(f"transl_{space}", t, 3),
+            transl=arrays[f"transl_{space}"].reshape(t, 3),
             fps=facts["fps"],
             space=space,
             body=facts["body"],
             gender=facts["gender"],
         )
 
-    view = None
+    view = resize = None
     if facts["has_view"]:
-        extrinsics = array("T_w2c", t, 4, 4) if facts["has_extrinsics"] else None
-        view = Camera(array("K", t, 3, 3), extrinsics, facts["width"], facts["height"])
-    names = ("clip_id", "dataset", "sequence", "split", "fps", "camera", "person")
+        view = Camera(
+            K=arrays["K"].reshape(t, 3, 3),
+            T_w2c=arrays["T_w2c"].reshape(t, 4, 4) if facts["has_extrinsics"] else None,
+            width=facts["width"],
+            height=facts["height"],
+            pixel_origin=facts["pixel_origin"],
+        )
+    if facts["video_size"]:
+        resize = PadResize(facts["src_width"], facts["src_height"], facts["video_size"])
+    names = ("clip_id", "dataset", "sequence", "split", "fps", "camera", "person", "group")
     return Clip(
-        **{name: facts[name] for name in names},
-        frame_ids=array("frame_ids", t),
-        valid=array("valid", t),
+        **{name: facts[name] for name in (*names, "num_people", "motion_source")},
+        frame_ids=arrays["frame_ids"],
+        valid=arrays["valid"],
         view=view,
         camera_motion=motion("camera"),
         world_motion=motion("world"),
+        pelvis_rest=arrays["pelvis_rest"] if facts["has_pelvis_rest"] else None,
+        resize=resize,
+        video=inside(root, facts["video_path"]) if facts["video_path"] else None,
     )
+
+
+def inside(root: Path, name: str) -> Path:
+    """`name`, a path relative to `root` that an index file gives, as a path below `root`.
+
+    Raises:
+        StoreError: it leads outside.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise StoreError(f"{root}: its index names a file outside the store ({name!r})")
+    return root / path

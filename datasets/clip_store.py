@@ -5,6 +5,8 @@ A store holds clips of one fixed length T:
 * ``index.parquet``: one row a clip, scalars only, so that scans never touch arrays;
 * ``motion.parquet``: one row a clip, arrays as fixed-size lists of float32, row groups of 64,
   zstd over byte-stream-split (an SMPL-X clip of 65 frames takes about 14 kB, a random one 2 ms);
+* ``gt.parquet``: the dataset's own labels as it stores them, one row an array;
+* ``videos/``: the clips' pictures, where the dataset has any; their sha256 are in the index;
 * ``manifest.json``: counts, split rule, what was skipped, sha256 of the other files. Written last:
   a folder without it is not a store.
 
@@ -12,6 +14,7 @@ Every file is written under a temporary name and renamed. The same input gives t
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from functools import cached_property
@@ -26,11 +29,14 @@ from datasets.clip_schema import (
     ROW_GROUP,
     SCHEMA_VERSION,
     UNFINISHED,
+    WORK,
     StoreError,
-    clip_of_row,
+    clip_of_rows,
     content_digest,
+    native_of_rows,
+    rows_of,
 )
-from datasets.motion import Clip
+from datasets.sequence import Clip
 
 _REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
 
@@ -86,11 +92,8 @@ class ClipStore:
         return len(self.clip_ids)
 
     def __iter__(self) -> Iterator[Clip]:
-        for group in range(self._motion.num_row_groups):
-            table = self._motion.read_row_group(group)
-            first = group * ROW_GROUP
-            for row in range(len(table)):
-                yield self._clip(table, row, first + row)
+        for position, arrays in enumerate(self._motion_rows()):
+            yield clip_of_rows(self._facts(position), arrays, self.path)
 
     def __getitem__(self, key: int | str) -> Clip:
         """One clip, by position or clip id; reads one row group (64 clips, about 2 ms).
@@ -101,7 +104,8 @@ class ClipStore:
         """
         position = self._position[key] if isinstance(key, str) else range(len(self))[key]
         table = self._motion.read_row_group(position // ROW_GROUP)
-        return self._clip(table, position % ROW_GROUP, position)
+        (arrays,) = rows_of(table.slice(position % ROW_GROUP, 1))
+        return clip_of_rows(self._facts(position), arrays, self.path)
 
     @property
     def num_frames(self) -> int:
@@ -129,26 +133,68 @@ class ClipStore:
         """(N, T, 79) float32 motion channels of the clips named, in the order given.
 
         The motion is the one `Clip.motion` names: camera space where known, else world.
+
+        Raises:
+            StoreError: one of them has no SMPL-X motion.
         """
         rows = np.array([self._position[name] for name in ids], dtype=np.int64)
-        return self._channels[rows]
+        found = self._channel_rows[rows]
+        if np.any(found < 0):
+            name = ids[int(np.argmax(found < 0))]
+            raise StoreError(
+                f"{self.path}: {name} has no SMPL-X motion: estimate it from the videos with "
+                f"`python -m datasets.pseudo_gt --store {self.path} --out NEW`"
+            )
+        return self._channels[found]
+
+    def native(self, clip_id: str) -> dict[str, np.ndarray]:
+        """A clip's labels exactly as its dataset stores them, name -> array; empty if none.
+
+        Raises:
+            KeyError: unknown clip id.
+        """
+        if clip_id not in self._position:
+            raise KeyError(clip_id)
+        table = pq.read_table(self.path / "gt.parquet", filters=[("clip_id", "=", clip_id)])
+        return native_of_rows(rows_of(table))
+
+    def rows(self) -> Iterator[tuple[dict, dict, list[dict]]]:
+        """Index row, motion row and native rows of every clip, in store order (for copying)."""
+        by_clip = itertools.groupby(self._native_rows(), key=lambda row: row["clip_id"])
+        ahead = next(by_clip, None)
+        for position, arrays in enumerate(self._motion_rows()):
+            native = []
+            if ahead is not None and ahead[0] == self.clip_ids[position]:
+                native, ahead = list(ahead[1]), next(by_clip, None)
+            yield self._facts(position), arrays, native
 
     @cached_property
     def _motion(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.path / "motion.parquet")
 
     @cached_property
+    def _channel_rows(self) -> np.ndarray:
+        """(N,) row of each clip in `_channels`, -1 where it has no SMPL-X motion."""
+        has = self._has_channels
+        return np.where(has, np.cumsum(has) - 1, -1)
+
+    @cached_property
+    def _has_channels(self) -> np.ndarray:
+        return self.index.column("body").to_numpy(zero_copy_only=False) == "smplx"
+
+    @cached_property
     def _channels(self) -> np.ndarray:
         t = self.num_frames
+        has = self._has_channels
         columns = ["body_pose", "betas"]
         for space in ("camera", "world"):
             columns += [f"global_orient_{space}", f"transl_{space}"]
-        table = self._motion.read(columns=columns)
+        table = self._motion.read(columns=columns).filter(has)
 
         def floats(name: str, width: int) -> np.ndarray:
             return _flat(table.column(name)).reshape(-1, t, width)
 
-        camera = self.index.column("has_camera_motion").to_numpy()[:, None, None]
+        camera = self.index.column("has_camera_motion").to_numpy()[has][:, None, None]
         orient = np.where(
             camera, floats("global_orient_camera", 3), floats("global_orient_world", 3)
         )
@@ -161,11 +207,17 @@ class ClipStore:
         ).astype(np.float32)
         return np.concatenate([orient, floats("body_pose", 63), betas, transl], axis=2)
 
-    def _clip(self, table: pa.Table, row: int, position: int) -> Clip:
-        facts = {
-            name: self.index.column(name)[position].as_py() for name in self.index.column_names
-        }
-        return clip_of_row(facts, table, row)
+    def _motion_rows(self) -> Iterator[dict]:
+        for group in range(self._motion.num_row_groups):
+            yield from rows_of(self._motion.read_row_group(group))
+
+    def _native_rows(self) -> Iterator[dict]:
+        file = pq.ParquetFile(self.path / "gt.parquet")
+        for group in range(file.num_row_groups):
+            yield from rows_of(file.read_row_group(group))
+
+    def _facts(self, position: int) -> dict:
+        return {name: self.index.column(name)[position].as_py() for name in self.index.column_names}
 
 
 def _read_manifest(path: Path) -> dict:
@@ -173,6 +225,8 @@ def _read_manifest(path: Path) -> dict:
         raise StoreError(
             f"no clip store at {path}: make one with `python -m datasets.prepare NAME --out {path}`"
         )
+    if (path / WORK).is_dir() and not (path / "manifest.json").exists():
+        raise StoreError(f"{path} is not finished: run the command that makes it again to go on")
     if not any((path / name).exists() for name in (*FILES, *UNFINISHED)):
         raise StoreError(
             f"{path} is not a clip store: if it holds the files of a dataset, "
@@ -208,4 +262,4 @@ def _is_complete(manifest: dict) -> bool:
 
 
 def _flat(column: pa.ChunkedArray) -> np.ndarray:
-    return np.concatenate([chunk.values.to_numpy() for chunk in column.chunks])
+    return np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks])

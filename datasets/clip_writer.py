@@ -14,18 +14,23 @@ import pyarrow.parquet as pq
 
 from datasets.clip_schema import (
     FILES,
+    GT_SCHEMA,
     INDEX_SCHEMA,
     ROW_GROUP,
     SCHEMA_VERSION,
     UNFINISHED,
+    VIDEOS,
+    WORK,
     ClipError,
     StoreError,
     content_digest,
     index_row,
     motion_row,
     motion_schema,
+    native_rows,
 )
-from datasets.motion import Clip, PersonSequence
+from datasets.clip_store import ClipStore
+from datasets.sequence import Clip, PersonSequence
 
 
 def clip_id(sequence: PersonSequence, split: str, start: int) -> str:
@@ -62,17 +67,25 @@ def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]
                 view=pieces[0],
                 camera_motion=pieces[1],
                 world_motion=pieces[2],
+                group=sequence.group,
+                num_people=sequence.num_people,
+                native={
+                    name: np.asarray(value)[frames] if name in sequence.native_frames else value
+                    for name, value in sequence.native.items()
+                },
+                native_frames=sequence.native_frames,
+                pelvis_rest=sequence.pelvis_rest,
             )
 
 
 def check(clip: Clip) -> None:
-    """Raise `ClipError` where a clip is not what a store holds: one SMPL-X motion of a person."""
-    if clip.motion is None or clip.motion.body != "smplx":
-        raise ClipError(clip.clip_id, "a clip needs an SMPL-X motion")
+    """Raise `ClipError` where a clip is not what a store holds: motion or pictures of a person."""
+    if clip.motion is None and clip.video is None:
+        raise ClipError(clip.clip_id, "it has neither a motion nor a video")
     camera, world = clip.camera_motion, clip.world_motion
     if camera is None or world is None:
         return
-    for name in ("body_pose", "betas", "gender"):  # stored once for both
+    for name in ("body", "body_pose", "betas", "gender"):  # stored once for both
         if not np.array_equal(getattr(camera, name), getattr(world, name)):
             raise ClipError(clip.clip_id, f"its camera and world motions differ in {name}")
 
@@ -83,38 +96,42 @@ class ClipStoreWriter:
     Use as a context manager and call `close` at its end: leaving it without, by an exception or
     not, removes what was written. Clips keep the order in which they are added.
 
+    Args:
+        path: the store's folder.
+        num_frames: of every clip.
+        root: the folder below which the clips' videos lie, where it is not `path`: a part of a
+            store in the making has the paths of the whole.
+
     Raises:
         StoreError: the folder already holds a store or other files, or cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, num_frames: int):
+    def __init__(self, path: str | Path, *, num_frames: int, root: Path | None = None):
         self.path = Path(path)
+        self.root = self.path if root is None else root
         self.num_frames = num_frames
         self._schema = motion_schema(num_frames)
         self._index: list[dict] = []
         self._pending: list[dict] = []
+        self._native: list[dict] = []
         self._ids: set[str] = set()
         self._closed = False
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            others = sorted(p.name for p in self.path.iterdir() if p.name not in UNFINISHED)
+            allowed = (*UNFINISHED, VIDEOS, WORK)
+            others = sorted(p.name for p in self.path.iterdir() if p.name not in allowed)
         if others:
             raise StoreError(
                 f"{self.path} is not empty (it holds {others[0]}): "
                 "name a new folder or empty this one first"
             )
         with self._writing():
-            self._parquet = pq.ParquetWriter(
+            self._parquet = _parquet_writer(
                 self._temporary("motion.parquet"),
                 self._schema,
-                compression="zstd",
-                use_dictionary=False,
-                column_encoding={
-                    f"{f.name}.list.element": "BYTE_STREAM_SPLIT"
-                    for f in self._schema
-                    if f.name not in ("clip_id", "valid", "frame_ids")
-                },
+                [f.name for f in self._schema if f.name not in ("clip_id", "valid", "frame_ids")],
             )
+            self._gt = _parquet_writer(self._temporary("gt.parquet"), GT_SCHEMA, ["values"])
 
     def __enter__(self) -> "ClipStoreWriter":
         return self
@@ -140,11 +157,41 @@ class ClipStoreWriter:
             ids.add(clip.clip_id)
         self._ids |= ids
         for clip in clips:
-            self._index.append(index_row(clip))
-            self._pending.append(motion_row(clip))
-            if len(self._pending) == ROW_GROUP:
-                with self._writing():
-                    self._flush()
+            with self._writing():
+                self._append(index_row(clip, self.root), motion_row(clip), native_rows(clip))
+
+    def extend(self, store: ClipStore, ids: list[str] | None = None) -> None:
+        """Append clips of another store, as they are there; their videos are the caller's to bring.
+
+        Args:
+            store: of clips of the same length.
+            ids: of the clips, all by default; appended in the order of the other store.
+
+        Raises:
+            ClipError: a clip with an id that was already written.
+            StoreError: the store cannot be read or written, or has clips of another length.
+        """
+        if store.num_frames != self.num_frames:
+            raise StoreError(
+                f"{store.path} has clips of {store.num_frames} frames, not {self.num_frames}"
+            )
+        wanted = set(store.clip_ids if ids is None else ids)
+        for facts, arrays, native in store.rows():
+            name = facts["clip_id"]
+            if name not in wanted:
+                continue
+            if name in self._ids:
+                raise ClipError(name, "a clip with its id was already written")
+            self._ids.add(name)
+            with self._writing():
+                self._append(facts, arrays, native)
+
+    def _append(self, facts: dict, arrays: dict, native: list[dict]) -> None:
+        self._index.append(facts)
+        self._pending.append(arrays)
+        self._native += native
+        if len(self._pending) == ROW_GROUP:
+            self._flush()
 
     def close(self, manifest: dict) -> None:
         """Finish: rename the files and write the manifest, which makes the folder a store.
@@ -168,6 +215,7 @@ class ClipStoreWriter:
     def _finish(self, manifest: dict) -> None:
         self._flush()
         self._parquet.close()
+        self._gt.close()
         index = pa.Table.from_pylist(self._index, schema=INDEX_SCHEMA)
         pq.write_table(index, self._temporary("index.parquet"), compression="zstd")
         files = {}
@@ -200,6 +248,7 @@ class ClipStoreWriter:
             return
         with contextlib.suppress(OSError):  # a full disk must not keep the rest from being removed
             self._parquet.close()
+            self._gt.close()
         for name in (*FILES, *UNFINISHED):
             (self.path / name).unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
@@ -212,6 +261,9 @@ class ClipStoreWriter:
         if self._pending:
             self._parquet.write_table(pa.Table.from_pylist(self._pending, schema=self._schema))
             self._pending.clear()
+        if self._native:
+            self._gt.write_table(pa.Table.from_pylist(self._native, schema=GT_SCHEMA))
+            self._native.clear()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -219,6 +271,17 @@ class ClipStoreWriter:
             yield
         except OSError as error:
             raise StoreError(f"cannot write {self.path}: {error}") from error
+
+
+def _parquet_writer(path: Path, schema: pa.Schema, split: list[str]) -> pq.ParquetWriter:
+    """A writer whose list columns `split` are byte-stream-split, which halves floats under zstd."""
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in split},
+    )
 
 
 def _runs(sequence: PersonSequence) -> Iterator[tuple[int, int]]:

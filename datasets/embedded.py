@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from datasets.motion import Camera, Motion, PersonSequence, SkipLog
+from datasets.motion import Camera, Motion
 from datasets.procedural import compose
+from datasets.sequence import PersonSequence, SkipLog
 
 FPS = 30.0
 IMAGE_SIZE = 512

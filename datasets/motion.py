@@ -1,4 +1,4 @@
-"""The types that everything shares: `Motion`, `Camera`, `PersonSequence`, `Clip`.
+"""The types that everything shares: `Motion` and `Camera` (sequences: `datasets.sequence`).
 
 Frames of reference: ``camera`` is OpenCV's (x right, y down, z forward), ``world`` has y up.
 Angles are radians, lengths metres. All arrays are float32 unless a docstring says otherwise and
@@ -6,10 +6,8 @@ all of it is checked on construction, so whoever holds one of these holds finite
 """
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -64,14 +62,14 @@ class Motion:
     gender: Literal["neutral", "female", "male"] = "neutral"
 
     def __post_init__(self):
-        _require(self.space in ("camera", "world"), f"unknown space {self.space!r}")
-        _require(self.body in BODY_POSE_CHANNELS, f"unknown body {self.body!r}")
-        _require(self.gender in ("neutral", "female", "male"), f"unknown gender {self.gender!r}")
-        _require(np.isfinite(self.fps) and self.fps > 0, f"fps must be positive, got {self.fps}")
-        _require(self.fps >= 0.1, f"fps is {self.fps:g}: are these seconds per frame?")
-        _require(self.fps <= 1000, f"fps is {self.fps:g}: are these microseconds per frame?")
+        require(self.space in ("camera", "world"), f"unknown space {self.space!r}")
+        require(self.body in BODY_POSE_CHANNELS, f"unknown body {self.body!r}")
+        require(self.gender in ("neutral", "female", "male"), f"unknown gender {self.gender!r}")
+        require(np.isfinite(self.fps) and self.fps > 0, f"fps must be positive, got {self.fps}")
+        require(self.fps >= 0.1, f"fps is {self.fps:g}: are these seconds per frame?")
+        require(self.fps <= 1000, f"fps is {self.fps:g}: are these microseconds per frame?")
         pose = np.asarray(self.body_pose)
-        _require(pose.ndim == 2 and len(pose) > 0, f"body_pose has shape {pose.shape}, not (T, n)")
+        require(pose.ndim == 2 and len(pose) > 0, f"body_pose has shape {pose.shape}, not (T, n)")
         frames = len(pose)
         betas_shape = (10,) if np.ndim(self.betas) == 1 else (frames, 10)
         shapes = {
@@ -81,10 +79,10 @@ class Motion:
             "transl": (frames, 3),
         }
         for name, shape in shapes.items():
-            array = _array(name, getattr(self, name), shape)
+            array = checked_array(name, getattr(self, name), shape)
             largest, unit = _PLAUSIBLE[name]
             found = np.abs(array).max()
-            _require(bool(found <= largest), f"{name} reaches {found:g} {unit}")
+            require(bool(found <= largest), f"{name} reaches {found:g} {unit}")
             object.__setattr__(self, name, array)
         object.__setattr__(self, "fps", float(self.fps))
 
@@ -103,7 +101,7 @@ class Motion:
 
     def to_channels(self) -> np.ndarray:
         """(T, 79) float32, SMPL-X only: global_orient 3, body_pose 63, betas 10, transl 3."""
-        _require(self.body == "smplx", "only SMPL-X motions have the 79 channels")
+        require(self.body == "smplx", "only SMPL-X motions have the 79 channels")
         betas = np.broadcast_to(self.betas, (len(self), 10))
         return np.concatenate([self.global_orient, self.body_pose, betas, self.transl], axis=1)
 
@@ -114,7 +112,7 @@ class Motion:
         Betas that are equal in every frame become one (10,) vector.
         """
         channels = np.asarray(channels)
-        _require(
+        require(
             channels.ndim == 2 and channels.shape[1] == NUM_CHANNELS,
             f"channels have shape {channels.shape}, not (T, {NUM_CHANNELS})",
         )
@@ -162,6 +160,8 @@ class Camera:
         T_w2c: (T, 4, 4) rigid world -> camera, or None where the world is unknown.
         width: image width in pixels.
         height: image height in pixels.
+        pixel_origin: where (0, 0) is: the ``corner`` of the first pixel (intrinsics made from
+            width / 2), or its ``centre`` (intrinsics from a calibration with OpenCV).
 
     Raises:
         ValueError: wrong shapes, non-finite numbers, no positive focal length, not a rotation.
@@ -171,192 +171,69 @@ class Camera:
     T_w2c: np.ndarray | None
     width: int
     height: int
+    pixel_origin: Literal["corner", "centre"] = "corner"
 
     def __post_init__(self):
         frames = len(self.K)
-        object.__setattr__(self, "K", _array("K", self.K, (frames, 3, 3)))
-        _require(np.all(self.K[:, [0, 1], [0, 1]] > 0), "K has a focal length that is not positive")
-        _require(self.width > 0 and self.height > 0, "image width and height must be positive")
+        object.__setattr__(self, "K", checked_array("K", self.K, (frames, 3, 3)))
+        require(np.all(self.K[:, [0, 1], [0, 1]] > 0), "K has a focal length that is not positive")
+        require(self.width > 0 and self.height > 0, "image width and height must be positive")
+        require(
+            self.pixel_origin in ("corner", "centre"), f"unknown pixel origin {self.pixel_origin!r}"
+        )
         if self.T_w2c is not None:
-            object.__setattr__(self, "T_w2c", _array("T_w2c", self.T_w2c, (frames, 4, 4)))
+            object.__setattr__(self, "T_w2c", checked_array("T_w2c", self.T_w2c, (frames, 4, 4)))
             rot = self.T_w2c[:, :3, :3]
             skew = np.abs(rot @ np.swapaxes(rot, 1, 2) - np.eye(3)).max()
-            _require(skew < 1e-3 and np.all(np.linalg.det(rot) > 0), "T_w2c is not a rotation")
+            require(skew < 1e-3 and np.all(np.linalg.det(rot) > 0), "T_w2c is not a rotation")
 
     def __getitem__(self, frames: slice) -> "Camera":
         T_w2c = None if self.T_w2c is None else self.T_w2c[frames]
         return dataclasses.replace(self, K=self.K[frames], T_w2c=T_w2c)
 
-
-@dataclass(frozen=True, eq=False)
-class PersonSequence:
-    """What a dataset adapter yields: one person seen by one camera (or by none) for M frames.
-
-    Attributes:
-        dataset: the adapter's name.
-        sequence: native name of the sequence.
-        frame_ids: (M,) int32 native frame numbers.
-        valid: (M,) bool, label usable (and image present).
-        fps: native frames per second.
-        camera: native name of the camera, ``none`` for motion without images.
-        person: native name or index of the person.
-        split: ``train``, ``val`` or ``test`` where the dataset has official splits, else None and
-            `datasets.splits` decides.
-        group: recordings that share a moment (partners, cameras of one take) share a group and
-            never stand on two sides of a split; the sequence itself by default.
-        view: intrinsics and pose of the camera, or None.
-        camera_motion: labels in the camera frame, or None.
-        world_motion: labels in the world frame, or None.
-        native: the labels exactly as stored by the dataset, name -> array.
-        source: the video file, or the ordered image files, that show the person.
-
-    Raises:
-        ValueError: parts that differ in length, a motion in the wrong space, or frame numbers that
-            are not whole or do not fit int32.
-    """
-
-    dataset: str
-    sequence: str
-    frame_ids: np.ndarray
-    valid: np.ndarray
-    fps: float
-    camera: str = "none"
-    person: str = "0"
-    split: str | None = None
-    group: str = ""
-    view: Camera | None = None
-    camera_motion: Motion | None = None
-    world_motion: Motion | None = None
-    native: dict = field(default_factory=dict)
-    source: object = None
-
-    def __post_init__(self):
-        frames = len(self.frame_ids)
-        object.__setattr__(self, "frame_ids", _array("frame_ids", self.frame_ids, (frames,), int))
-        object.__setattr__(self, "valid", _array("valid", self.valid, (frames,), bool))
-        object.__setattr__(self, "group", self.group or self.sequence)
-        for space, motion in (("camera", self.camera_motion), ("world", self.world_motion)):
-            if motion is None:
-                continue
-            _require(
-                len(motion) == frames, f"{self.sequence}: a motion and frame_ids differ in length"
-            )
-            _require(
-                motion.space == space,
-                f"{self.sequence}: the {space} motion is in {motion.space} space",
-            )
-        _require(
-            self.view is None or len(self.view.K) == frames,
-            f"{self.sequence}: camera and frame_ids differ in length",
-        )
-
     def __len__(self) -> int:
-        return len(self.frame_ids)
+        return len(self.K)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Pixels (T, N, 2) of camera-frame points (T, N, 3) in metres; nan behind the camera."""
+        points = np.asarray(points, np.float64)
+        ahead = points[..., 2:] > 0
+        flat = np.where(ahead, points / np.where(ahead, points[..., 2:], 1), np.nan)
+        return np.einsum("tij,tnj->tni", self.K[:, :2].astype(np.float64), flat)
 
     @property
-    def motion(self) -> Motion | None:
-        """The motion that is evaluated: in the camera frame where a camera is known."""
-        return self.camera_motion if self.camera_motion is not None else self.world_motion
-
-    @property
-    def gender(self) -> str:
-        """The body the betas belong to (``neutral`` where there is no label)."""
-        return "neutral" if self.motion is None else self.motion.gender
-
-    @property
-    def body(self) -> str:
-        """``smplx`` or ``smpl``."""
-        return "smplx" if self.motion is None else self.motion.body
-
-    @property
-    def K(self) -> np.ndarray | None:
-        """(M, 3, 3) intrinsics in pixels."""
-        return None if self.view is None else self.view.K
-
-    @property
-    def T_w2c(self) -> np.ndarray | None:
-        """(M, 4, 4) world -> camera."""
-        return None if self.view is None else self.view.T_w2c
+    def is_static(self) -> bool | None:
+        """Whether the camera stands still in the world; None where the world is unknown."""
+        return None if self.T_w2c is None else bool(np.ptp(self.T_w2c, axis=0).max() < 1e-5)
 
 
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A fixed-length piece of a `PersonSequence` as kept in a clip store; fields as there."""
-
-    clip_id: str
-    dataset: str
-    sequence: str
-    split: str
-    frame_ids: np.ndarray
-    valid: np.ndarray
-    fps: float
-    camera: str = "none"
-    person: str = "0"
-    view: Camera | None = None
-    camera_motion: Motion | None = None
-    world_motion: Motion | None = None
-
-    @property
-    def motion(self) -> Motion | None:
-        """The motion that is evaluated: in the camera frame where a camera is known."""
-        return self.camera_motion if self.camera_motion is not None else self.world_motion
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A sequence (or clip) that was left out, and why, in words for the user."""
-
-    name: str
-    reason: str
-
-
-@dataclass
-class SkipLog:
-    """Collects what an adapter could not use while it iterates."""
-
-    entries: list[Skipped] = field(default_factory=list)
-
-    def add(self, name: str, reason: str) -> None:
-        """Record that `name` was left out because of `reason`."""
-        self.entries.append(Skipped(name, reason))
-
-
-class Dataset(Protocol):
-    """A dataset adapter: the module attribute ``DATASET`` of a file in this folder."""
-
-    name: str
-    version: int
-    needs_root: bool
-
-    def sequences(
-        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
-    ) -> Iterator[PersonSequence]:
-        """Yield person-sequences lazily, in a deterministic order; record what was left out."""
-        ...
-
-
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise `ValueError` with `message` unless `condition`."""
     if not condition:
         raise ValueError(message)
 
 
-def _array(name: str, value, shape: tuple[int, ...], dtype: type = float) -> np.ndarray:
-    """`value` as a read-only array of `shape`; float32, int32 or bool."""
+def checked_array(name: str, value, shape: tuple[int, ...], dtype: type = float) -> np.ndarray:
+    """`value` as a read-only array of `shape`; float32, int32 or bool (`dtype` float, int, bool).
+
+    Raises:
+        ValueError: another shape, not numeric, or a number that is not finite or does not fit.
+    """
     array = np.asarray(value)
-    _require(array.dtype.kind in "fiub", f"{name} is not numeric (dtype {array.dtype})")
-    _require(array.shape == shape, f"{name} has shape {array.shape}, expected {shape}")
+    require(array.dtype.kind in "fiub", f"{name} is not numeric (dtype {array.dtype})")
+    require(array.shape == shape, f"{name} has shape {array.shape}, expected {shape}")
     if dtype is float:
         bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-        _require(
+        require(
             bad.size == 0,
             f"{name} is not finite in {bad.size} of {len(array)} rows (first: {bad[:1]})",
         )
     if dtype is int:
-        _require(bool(np.all(array == np.floor(array))), f"{name} are not all whole numbers")
-        _require(bool(np.all(np.abs(array) < 2**31)), f"{name} do not fit 32-bit integers")
+        require(bool(np.all(array == np.floor(array))), f"{name} are not all whole numbers")
+        require(bool(np.all(np.abs(array) < 2**31)), f"{name} do not fit 32-bit integers")
     with np.errstate(over="ignore"):  # an overflow is reported just below
         array = array.astype({float: np.float32, int: np.int32, bool: np.bool_}[dtype])
     if dtype is float:
-        _require(bool(np.isfinite(array).all()), f"{name} overflows float32")
+        require(bool(np.isfinite(array).all()), f"{name} overflows float32")
     array.flags.writeable = False
     return array

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from datasets.body import load_body
-from datasets.motion import Motion, PersonSequence, SkipLog
+from datasets.motion import Motion
+from datasets.sequence import PersonSequence, SkipLog
 
 # (x, y, z) -> (x, z, -y): z up becomes y up.
 Z_UP_TO_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])

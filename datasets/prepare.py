@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import datasets
 
 if TYPE_CHECKING:
-    from datasets.motion import Clip, Dataset, PersonSequence, SkipLog
+    from datasets.sequence import Clip, Dataset, PersonSequence, SkipLog
 
 NUM_FRAMES = 65  # of a clip, as the video tasks have it
 
@@ -57,7 +57,7 @@ def prepare(
     from datasets.clip_schema import ClipError, StoreError
     from datasets.clip_store import ClipStore
     from datasets.clip_writer import ClipStoreWriter
-    from datasets.motion import SkipLog
+    from datasets.sequence import SkipLog
     from datasets.splits import RULE, split_groups
 
     root = None if root is None else Path(root)

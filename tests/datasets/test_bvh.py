@@ -6,7 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from datasets import bvh
 from datasets.body import load_body
-from datasets.motion import JOINTS, Motion, SkipLog
+from datasets.motion import JOINTS, Motion
+from datasets.sequence import SkipLog
 
 BONES = [("hip", "knee"), ("knee", "ankle"), ("ankle", "foot")]
 BONES += [("shoulder", "elbow"), ("elbow", "wrist")]

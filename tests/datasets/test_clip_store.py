@@ -10,7 +10,8 @@ import pytest
 from datasets.clip_schema import ClipError, StoreError, content_digest
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter, check, cut
-from datasets.motion import Camera, Motion, PersonSequence
+from datasets.motion import Camera, Motion
+from datasets.sequence import PersonSequence
 
 T = 8
 
@@ -138,7 +139,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         write(tmp_path / name, [sequence(frames=T * 70)])
     files = sorted(p.name for p in (tmp_path / "one").iterdir())
-    assert files == ["index.parquet", "manifest.json", "motion.parquet"]
+    assert files == ["gt.parquet", "index.parquet", "manifest.json", "motion.parquet"]
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 

@@ -5,7 +5,8 @@ import pytest
 
 from datasets import rotation
 from datasets.body import load_body
-from datasets.motion import JOINTS, Camera, Motion, PersonSequence, split_channels
+from datasets.motion import JOINTS, Camera, Motion, split_channels
+from datasets.sequence import PersonSequence
 
 
 def make(frames=6, seed=0, **changes):

@@ -8,8 +8,8 @@ import pytest
 
 from datasets import amass, smplx_npz
 from datasets.body import load_body
-from datasets.motion import SkipLog
 from datasets.motion_files import subject_group, take_group
+from datasets.sequence import SkipLog
 
 T = 12
 # (x, y, z) -> (x, z, -y)

@@ -16,8 +16,9 @@ import datasets
 from datasets import smplx_npz
 from datasets.clip_schema import StoreError
 from datasets.clip_store import ClipStore
-from datasets.motion import Motion, PersonSequence
+from datasets.motion import Motion
 from datasets.prepare import main, prepare
+from datasets.sequence import PersonSequence
 from datasets.splits import RULE, split_groups
 
 ROOT = Path(__file__).parents[2]

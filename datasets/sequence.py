@@ -1,0 +1,243 @@
+"""What dataset adapters yield and clip stores keep: `PersonSequence`, `Clip`, `FrameSource`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from datasets.motion import Camera, Motion, checked_array, require
+from datasets.pad_resize import PadResize
+
+
+class FrameSource(Protocol):
+    """The pictures of a `PersonSequence`, upright and without lens distortion.
+
+    Objects are small and can be pickled (paths, not open files): other processes read them.
+
+    Attributes:
+        width: of every picture, in pixels.
+        height: of every picture, in pixels.
+    """
+
+    width: int
+    height: int
+
+    def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yield the pictures of some rows of the sequence, uint8 (height, width, 3) RGB, in order.
+
+        Args:
+            rows: indices into the sequence's `frame_ids`, increasing.
+
+        Raises:
+            ValueError: a picture is missing, damaged or has another size.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class PersonSequence:
+    """What a dataset adapter yields: one person seen by one camera (or by none) for M frames.
+
+    Attributes:
+        dataset: the adapter's name.
+        sequence: native name of the sequence.
+        frame_ids: (M,) int32 native frame numbers.
+        valid: (M,) bool, label usable (and image present).
+        fps: native frames per second.
+        camera: native name of the camera, ``none`` for motion without images.
+        person: native name or index of the person.
+        split: ``train``, ``val`` or ``test`` where the dataset has official splits, else None and
+            `datasets.splits` decides.
+        group: recordings that share a moment (partners, cameras of one take) share a group and
+            never stand on two sides of a split; the sequence itself by default.
+        num_people: people annotated in these pictures, this one included.
+        view: intrinsics and pose of the camera, or None.
+        camera_motion: labels in the camera frame, or None.
+        world_motion: labels in the world frame, or None.
+        native: the labels exactly as stored by the dataset, name -> array (numbers or text).
+        native_frames: names of the native arrays with one row a frame (M, ...).
+        pelvis_rest: (3,) metres, J0(betas) of the labels' own body, or None.
+        source: the pictures that show the person, or None.
+
+    Raises:
+        ValueError: parts that differ in length, a motion in the wrong space, or frame numbers that
+            are not whole or do not fit int32.
+    """
+
+    dataset: str
+    sequence: str
+    frame_ids: np.ndarray
+    valid: np.ndarray
+    fps: float
+    camera: str = "none"
+    person: str = "0"
+    split: str | None = None
+    group: str = ""
+    num_people: int = 1
+    view: Camera | None = None
+    camera_motion: Motion | None = None
+    world_motion: Motion | None = None
+    native: dict[str, np.ndarray] = field(default_factory=dict)
+    native_frames: frozenset[str] = frozenset()
+    pelvis_rest: np.ndarray | None = None
+    source: FrameSource | None = None
+
+    def __post_init__(self):
+        frames = len(self.frame_ids)
+        object.__setattr__(
+            self, "frame_ids", checked_array("frame_ids", self.frame_ids, (frames,), int)
+        )
+        object.__setattr__(self, "valid", checked_array("valid", self.valid, (frames,), bool))
+        object.__setattr__(self, "group", self.group or self.sequence)
+        for space, motion in (("camera", self.camera_motion), ("world", self.world_motion)):
+            if motion is None:
+                continue
+            require(
+                len(motion) == frames, f"{self.sequence}: a motion and frame_ids differ in length"
+            )
+            require(
+                motion.space == space,
+                f"{self.sequence}: the {space} motion is in {motion.space} space",
+            )
+        require(
+            self.view is None or len(self.view) == frames,
+            f"{self.sequence}: camera and frame_ids differ in length",
+        )
+        for name in self.native_frames:
+            require(
+                len(self.native[name]) == frames,
+                f"{self.sequence}: native {name} and frame_ids differ in length",
+            )
+        if self.pelvis_rest is not None:
+            rest = checked_array("pelvis_rest", self.pelvis_rest, (3,))
+            object.__setattr__(self, "pelvis_rest", rest)
+
+    def __len__(self) -> int:
+        return len(self.frame_ids)
+
+    @property
+    def motion(self) -> Motion | None:
+        """The motion that is evaluated: in the camera frame where a camera is known."""
+        return self.camera_motion if self.camera_motion is not None else self.world_motion
+
+    @property
+    def gender(self) -> str:
+        """The body the betas belong to (``neutral`` where there is no label)."""
+        return "neutral" if self.motion is None else self.motion.gender
+
+    @property
+    def body(self) -> str:
+        """``smplx`` or ``smpl``."""
+        return "smplx" if self.motion is None else self.motion.body
+
+    @property
+    def K(self) -> np.ndarray | None:
+        """(M, 3, 3) intrinsics in pixels."""
+        return None if self.view is None else self.view.K
+
+    @property
+    def T_w2c(self) -> np.ndarray | None:
+        """(M, 4, 4) world -> camera."""
+        return None if self.view is None else self.view.T_w2c
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A fixed-length piece of a `PersonSequence` as kept in a clip store.
+
+    Fields as there, and:
+
+    Attributes:
+        clip_id: ``dataset/split/sequence/camera/person/start``.
+        view: of the clip's own video where there is one (`resize` of the dataset's), else of the
+            dataset's pictures.
+        motion_source: ``dataset`` for the dataset's labels, else the estimator's name.
+        resize: from the dataset's upright pictures to the clip's video; None without a video.
+        video: the clip's mp4 file, T square pictures at `fps`; None without a video.
+        native: filled for writing only; of a clip in a store, ask `ClipStore.native`.
+    """
+
+    clip_id: str
+    dataset: str
+    sequence: str
+    split: str
+    frame_ids: np.ndarray
+    valid: np.ndarray
+    fps: float
+    camera: str = "none"
+    person: str = "0"
+    group: str = ""
+    num_people: int = 1
+    view: Camera | None = None
+    camera_motion: Motion | None = None
+    world_motion: Motion | None = None
+    motion_source: str = "dataset"
+    native: dict[str, np.ndarray] = field(default_factory=dict)
+    native_frames: frozenset[str] = frozenset()
+    pelvis_rest: np.ndarray | None = None
+    resize: PadResize | None = None
+    video: Path | None = None
+
+    @property
+    def motion(self) -> Motion | None:
+        """The motion that is evaluated: in the camera frame where a camera is known."""
+        return self.camera_motion if self.camera_motion is not None else self.world_motion
+
+
+def finite_rows(*arrays: np.ndarray) -> np.ndarray:
+    """(M,) bool: rows in which every one of the arrays (M, ...) is finite."""
+    rows = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays]
+    return np.logical_and.reduce(rows)
+
+
+def hold(array: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`array` (M, ...) with the rows that are not valid replaced by the nearest valid one.
+
+    `Motion` and `Camera` hold finite numbers only; frames without a usable label get those of a
+    neighbour and stay marked as not valid.
+
+    Raises:
+        ValueError: no row is valid.
+    """
+    kept = np.flatnonzero(valid)
+    require(len(kept) > 0, "no frame has a usable label")
+    rows = np.arange(len(array))
+    right = np.searchsorted(kept, rows).clip(max=len(kept) - 1)
+    left = (right - 1).clip(min=0)
+    nearer_left = np.abs(kept[left] - rows) <= np.abs(kept[right] - rows)
+    return np.asarray(array)[kept[np.where(nearer_left, left, right)]]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A sequence (or clip) that was left out, and why, in words for the user."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class SkipLog:
+    """Collects what an adapter could not use while it iterates."""
+
+    entries: list[Skipped] = field(default_factory=list)
+
+    def add(self, name: str, reason: str) -> None:
+        """Record that `name` was left out because of `reason`."""
+        self.entries.append(Skipped(name, reason))
+
+
+class Dataset(Protocol):
+    """A dataset adapter: the module attribute ``DATASET`` of a file in this folder."""
+
+    name: str
+    version: int
+    needs_root: bool
+
+    def sequences(
+        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
+    ) -> Iterator[PersonSequence]:
+        """Yield person-sequences lazily, in a deterministic order; record what was left out."""
+        ...
