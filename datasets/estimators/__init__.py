@@ -32,7 +32,7 @@ class ClipVideo:
         video: the clip's mp4, T square pictures.
         K: (T, 3, 3) intrinsics of the video in pixels.
         K_source: ``dataset``, or ``diagonal`` where the dataset gives none and the focal length is
-            the diagonal of the dataset's picture (GVHMR's own default, a field of view of 53 degrees).
+            the diagonal of the dataset's picture (GVHMR's own default, 53 degrees across).
         fps: frames per second of the video.
         static_camera: whether the camera stands still; None where nobody knows.
     """
