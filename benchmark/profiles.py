@@ -3,8 +3,9 @@
 from functools import partial
 
 from benchmark.spec import Profile
-from model.tokenizer import TokenizerConfig, TrainingConfig
+from model.tokenizer import TokenizerConfig
 from model.tokenizer.solami_config import SolamiConfig
+from model.training import TrainingConfig
 
 
 def smoke() -> Profile:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datasets.body import BodyModel
-    from model.tokenizer import TokenizerConfig, TrainingConfig
+    from model.tokenizer import TokenizerConfig
     from model.tokenizer.solami_config import SolamiConfig
+    from model.training import TrainingConfig
 
 
 class UserError(Exception):

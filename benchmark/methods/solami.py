@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmark.methods.unimo import train_tokenizer
 from benchmark.spec import Clips, Profile, Progress, Reconstruction
-from model.tokenizer import TrainingConfig
 from model.tokenizer.solami_config import SolamiConfig
+from model.training import TrainingConfig
 
 
 class Solami:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.spec import Clips, Profile, Progress, Reconstruction
-from model.tokenizer import TokenizerConfig, TrainingConfig
+from model.tokenizer import TokenizerConfig
+from model.training import TrainingConfig
 
 
 class UniMo:

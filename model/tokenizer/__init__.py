@@ -3,9 +3,9 @@
 Importing this package is light; `MotionTokenizer`, which needs torch, is loaded on first use.
 """
 
-from model.tokenizer.config import TokenizerConfig, TrainingConfig
+from model.tokenizer.config import TokenizerConfig
 
-__all__ = ["MotionTokenizer", "TokenizerConfig", "TrainingConfig"]
+__all__ = ["MotionTokenizer", "TokenizerConfig"]
 
 
 def __getattr__(name: str):

@@ -11,6 +11,7 @@ The folder of a run holds ``model.safetensors`` and ``model.json`` once it is fi
 
 import argparse
 import contextlib
+import hashlib
 import sys
 import time
 from collections.abc import Callable
@@ -19,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.tokenizer.config import TokenizerConfig, TrainingConfig
-from model.tokenizer.trainable import Step, Trainable, TrainingError
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.trainable import Step, Trainable
+from model.training import TrainingConfig, TrainingError
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
     import torch
@@ -62,11 +64,11 @@ def train(
     import torch
 
     from model.checkpoint import load_weights
-    from model.tokenizer.run import Run, identify, is_finished
+    from model.run import Run, identity_of, is_finished
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    identity = identify(model, training, channels)
+    identity = identity_of(model, training, _describe(channels, training.window))
     path = out / "model.safetensors"
     model.to(device)
     if is_finished(path, identity):
@@ -108,6 +110,27 @@ def train(
                 run.save()
                 saved_at = time.monotonic()
     return run.finish(path, description)
+
+
+def _describe(channels: np.ndarray, window: int) -> dict:
+    """What identifies the training clips.
+
+    Raises:
+        TrainingError: the clips have another shape, or are not finite.
+    """
+    channels = np.ascontiguousarray(channels, np.float32)
+    if channels.ndim != 3 or len(channels) == 0 or channels.shape[1] < window:
+        raise TrainingError(
+            f"training clips have shape {channels.shape}: expected (N, T, 79) with T of at least "
+            f"{window} frames, the training window"
+        )
+    if not np.isfinite(channels).all():
+        raise TrainingError("the training clips hold numbers that are not finite")
+    return {
+        "clips": len(channels),
+        "frames": channels.shape[1],
+        "data_sha256": hashlib.sha256(channels).hexdigest(),
+    }
 
 
 def _draw(

@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     import torch
 
 
-class TrainingError(ValueError):
-    """A run cannot start, continue or go on. The message says why and how to fix it."""
-
-
 @dataclass(frozen=True)
 class Step:
     """Where a training step stands.

@@ -12,12 +12,13 @@ from scipy.spatial.transform import Rotation
 from datasets.body import load_body
 from datasets.motion import Motion
 from model.checkpoint import CheckpointError
-from model.tokenizer import TrainingConfig, solami_released
+from model.tokenizer import solami_released
 from model.tokenizer.solami import SolamiTokenizer
 from model.tokenizer.solami_config import SolamiConfig
 from model.tokenizer.solami_features import extract, restore
 from model.tokenizer.solami_released import load_released
 from model.tokenizer.train import train
+from model.training import TrainingConfig
 
 TINY = SolamiConfig(width=16, code_dim=16, depth=1, codebook_size=32)
 

@@ -8,9 +8,10 @@ import torch
 
 from datasets.motion import Motion
 from model.checkpoint import CheckpointError
-from model.tokenizer import MotionTokenizer, TokenizerConfig, TrainingConfig
+from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.tokenizer.layers import DecoderHead, FrameToTokens
 from model.tokenizer.loss import expert_losses
+from model.training import TrainingConfig
 
 TOKENS_PER_FRAME = (1, 8, 24, 36, 54)
 # Millions of trainable parameters of a design with nothing but Duolando's defaults, the codebook

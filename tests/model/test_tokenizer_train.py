@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from model.checkpoint import read_sidecar
-from model.tokenizer import MotionTokenizer, TokenizerConfig, TrainingConfig
+from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.tokenizer.train import TrainingError, train
+from model.training import TrainingConfig
 
 CONFIG = TokenizerConfig(
     tokens_per_frame=4, strides=(1, 4), width=16, code_dim=8, depth=1, codebook_size=32

@@ -1,25 +1,33 @@
 """The state of a training run: what is updated, logged, written, and resumed."""
 
 import csv
-import hashlib
 import math
 import os
 import time
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from model.checkpoint import read_sidecar, sidecar_path
-from model.tokenizer.config import TrainingConfig
-from model.tokenizer.trainable import Trainable, TrainingError
+from model.training import TrainingConfig, TrainingError
+
+
+class Savable(Protocol):
+    """What a run asks of a model, besides being a `torch.nn.Module`."""
+
+    config: object
+    """Has `to_dict()`; a run is only resumed with an equal one."""
+
+    def save(self, path: Path, *, extra: dict) -> Path:
+        """Write the checkpoint through `model.checkpoint`, with `extra` in its sidecar."""
 
 
 class Run:
     """The state of a run: model, optimiser, step, loss curve; everything that is resumed."""
 
-    def __init__(self, model: Trainable, training: TrainingConfig, identity: dict, out: Path):
+    def __init__(self, model: Savable, training: TrainingConfig, identity: dict, out: Path):
         self.model = model
         self.training = training
         self.identity = identity
@@ -147,29 +155,12 @@ class Run:
         os.replace(temporary, self.out / "losses.csv")
 
 
-def identify(model: Trainable, training: TrainingConfig, channels: np.ndarray) -> dict:
-    """What must be equal for a run to be the same run.
-
-    Raises:
-        TrainingError: the clips have another shape, or are not finite.
-    """
-    channels = np.ascontiguousarray(channels, np.float32)
-    if channels.ndim != 3 or len(channels) == 0 or channels.shape[1] < training.window:
-        raise TrainingError(
-            f"training clips have shape {channels.shape}: expected (N, T, 79) with T of at least "
-            f"{training.window} frames, the training window"
-        )
-    if not np.isfinite(channels).all():
-        raise TrainingError("the training clips hold numbers that are not finite")
+def identity_of(model: Savable, training: TrainingConfig, data: dict) -> dict:
+    """What must be equal for a run to be the same run; `data` identifies what it learns from."""
     return {
         "class": type(model).__name__,
         "config": model.config.to_dict(),
-        "run": {
-            **training.to_dict(),
-            "clips": len(channels),
-            "frames": channels.shape[1],
-            "data_sha256": hashlib.sha256(channels).hexdigest(),
-        },
+        "run": {**training.to_dict(), **data},
     }
 
 
