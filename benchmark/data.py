@@ -9,7 +9,7 @@ from benchmark.discover import ROOT
 from benchmark.spec import Clips, Profile, UserError
 from benchmark.store import hash_lines, locked, make_key
 from datasets.body_file import find_body
-from datasets.clip_schema import StoreError
+from datasets.clip_schema import SCHEMA_VERSION, StoreError
 from datasets.clip_store import ClipStore
 from datasets.embedded import EmbeddedDataset
 from datasets.prepare import NUM_FRAMES, prepare
@@ -59,6 +59,7 @@ def built_in_path(profile: Profile, folder: Path = ROOT / "data") -> Path:
     made_from = {**dataclasses.asdict(dataset), "clip_frames": NUM_FRAMES}
     # The generator stands its people on the body's own soles.
     made_from["body"] = find_body().sha256
+    made_from["store_schema"] = SCHEMA_VERSION
     return folder / f"{dataset.name}-{make_key(made_from)}"
 
 
@@ -103,6 +104,13 @@ def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
         if not ids:
             raise UserError(
                 f"{path} has no {split} clips (it has {_splits(store)}): {_cure(store)}"
+            )
+    for split in ("train", "test"):
+        bare = store.without_channels(split)
+        if bare:
+            raise UserError(
+                f"{len(bare)} {split} clips of {path} have no SMPL-X motion (the first: {bare[0]}): "
+                f"estimate it with `python -m datasets.pseudo_gt --store {path} --out NEW`"
             )
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]

@@ -147,6 +147,11 @@ class ClipStore:
             )
         return self._channels[found]
 
+    def without_channels(self, split: str) -> list[str]:
+        """Clip ids of a split that have no SMPL-X motion, for which `channels` raises."""
+        has = dict(zip(self.clip_ids, self._has_channels, strict=True))
+        return [name for name in self.ids(split) if not has[name]]
+
     def native(self, clip_id: str) -> dict[str, np.ndarray]:
         """A clip's labels exactly as its dataset stores them, name -> array; empty if none.
 
