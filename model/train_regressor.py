@@ -1,0 +1,289 @@
+"""``python -m model.train_regressor``: train the built-in estimator on rendered pictures.
+
+The pictures are those of the built-in dataset's training sequences, rendered small; a few minutes
+on two cores, from nothing. A run that was stopped goes on where it was: the pictures are kept until
+it ends, and a step is a function of (seed, step) alone.
+"""
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
+    import numpy as np
+
+    from model.regressor import MotionRegressor
+    from model.training import TrainingConfig
+
+SEQUENCES = 320
+STEPS = 1500
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What the network learns from: N sequences of T frames.
+
+    Attributes:
+        pictures: (N, T, size, size, 3) uint8 RGB.
+        features: (N, T, 145) float32, see `model.regressor.to_features`.
+        focal: (N, T) float32 focal lengths in picture sizes.
+        rest: (N, 22, 3) float32 joints of the rest pose, metres.
+        identity: JSON-ready; says what they are.
+    """
+
+    pictures: "np.ndarray"
+    features: "np.ndarray"
+    focal: "np.ndarray"
+    rest: "np.ndarray"
+    identity: dict
+
+
+def train(
+    model: "MotionRegressor",
+    training: "TrainingConfig",
+    examples: Examples,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Path:
+    """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
+
+    Args:
+        model: a fresh network.
+        training: steps, batch size, window and optimiser.
+        examples: what it learns from.
+        out: folder of the run, made if needed.
+        device: ``cpu`` or ``cuda``.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        ``out/model.safetensors``.
+
+    Raises:
+        TrainingError: `out` holds another run, or the loss stopped being finite.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from model.checkpoint import load_weights
+    from model.run import Run, identity_of, is_finished
+
+    out.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(model, training, examples.identity)
+    path = out / "model.safetensors"
+    model.to(device)
+    if is_finished(path, identity):
+        load_weights(path, model)
+        model.eval()
+        return path
+    run = Run(model, training, identity, out)
+    run.resume()
+    if run.step == 0:
+        model.fit_statistics(examples.features)
+    model.train()
+    saved_at = time.monotonic()
+    with tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step") as bar:
+        while run.step < training.steps:
+            batch = _draw(examples, training, run.step)
+            run.update(*model.loss(*(torch.from_numpy(array).to(device) for array in batch)))
+            bar.update()
+            if run.step % max(1, training.steps // 100) == 0 or run.step == training.steps:
+                bar.set_postfix_str(f"joints={1000 * run.log()['joints']:.0f} mm", refresh=False)
+            if time.monotonic() - saved_at > 15 and run.step < training.steps:
+                run.save()
+                saved_at = time.monotonic()
+    return run.finish(path, "regressor")
+
+
+def train_built_in(
+    out: Path,
+    *,
+    steps: int = STEPS,
+    sequences: int = SEQUENCES,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Path:
+    """Render the built-in dataset's first training sequences, and train on them.
+
+    Args:
+        out: folder of the run, made if needed.
+        steps: optimiser steps.
+        sequences: how many, of 130 frames each.
+        seed: of the weights and of the batches.
+        device: ``cpu`` or ``cuda``.
+        progress: show progress bars on stderr.
+
+    Returns:
+        ``out/model.safetensors``.
+
+    Raises:
+        TrainingError: `out` holds another run, or the loss stopped being finite.
+    """
+    import torch
+
+    from model.regressor import MotionRegressor, RegressorConfig
+    from model.training import TrainingConfig
+
+    training = TrainingConfig(
+        steps=steps,
+        batch_size=16,
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup_steps=steps // 20,
+        window=17,
+        seed=seed,
+    )
+    config = RegressorConfig()
+    out.mkdir(parents=True, exist_ok=True)
+    examples = render_built_in(out / "pictures.npz", sequences, config.size, progress=progress)
+    torch.manual_seed(seed)
+    model = MotionRegressor(config)
+    path = train(model, training, examples, out, device=device, progress=progress)
+    (out / "pictures.npz").unlink()
+    return path
+
+
+def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = True) -> Examples:
+    """The first training sequences of the built-in dataset, rendered once and kept in `file`."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from datasets.body import load_body
+    from datasets.embedded import DATASET
+
+    identity = {
+        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences, {size} px",
+        "body_sha256": load_body().sha256,
+    }
+    label = repr(identity)
+    if file.is_file():
+        with np.load(file, allow_pickle=False) as stored:
+            if str(stored["label"]) == label:
+                names = ("pictures", "features", "focal", "rest")
+                return Examples(**{name: stored[name] for name in names}, identity=identity)
+    workers = len(os.sched_getaffinity(0))
+    jobs = [(index, size) for index in range(sequences)]
+    with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+        rendered = tqdm(
+            pool.map(_render, jobs, chunksize=4),
+            total=sequences,
+            desc="rendering",
+            unit=" sequences",
+            disable=not progress,
+        )
+        columns = [np.stack(column) for column in zip(*rendered, strict=True)]
+    examples = Examples(*columns, identity=identity)
+    temporary = file.with_name(file.name + ".tmp")
+    with open(temporary, "wb") as out:
+        np.savez(
+            out,
+            label=label,
+            pictures=examples.pictures,
+            features=examples.features,
+            focal=examples.focal,
+            rest=examples.rest,
+        )
+    os.replace(temporary, file)
+    return examples
+
+
+def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
+    """Pictures, features, focal lengths and rest joints of one sequence."""
+    import numpy as np
+
+    from datasets.body import BODY_JOINTS, load_body
+    from datasets.embedded import DATASET
+    from datasets.pad_resize import PadResize
+    from model.regressor import focal_lengths, to_features
+
+    index, size = job
+    sequence = DATASET.sequence(index)
+    source = sequence.source.scaled(size)
+    view = PadResize(sequence.view.width, sequence.view.height, size).camera(sequence.view)
+    motion = sequence.camera_motion
+    return (
+        np.stack(list(source.frames(range(len(motion))))),
+        to_features(motion.to_channels(), view),
+        focal_lengths(view).astype(np.float32),
+        load_body().rest_joints(motion.betas)[:BODY_JOINTS],
+    )
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _draw(
+    examples: Examples, training: "TrainingConfig", step: int
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]":
+    """The batch of a step, from (seed, step) alone: pictures, focal lengths, features, rest joints.
+
+    The colour channels of every clip are shuffled, so that no garment's colour can mean a limb.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng((training.seed, step))
+    count, frames = examples.focal.shape
+    clips = rng.integers(count, size=training.batch_size)[:, None]
+    starts = rng.integers(frames - training.window + 1, size=(training.batch_size, 1))
+    window = starts + np.arange(training.window)
+    colours = rng.permuted(np.tile(np.arange(3), (training.batch_size, 1)), axis=1)
+    pictures = np.take_along_axis(
+        examples.pictures[clips, window], colours[:, None, None, None], axis=-1
+    )
+    return (
+        pictures,
+        examples.focal[clips, window],
+        examples.features[clips, window],
+        examples.rest[clips[:, 0]],
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.train_regressor",
+        description="Train the built-in video -> motion estimator on rendered pictures.",
+    )
+    parser.add_argument("--out", type=Path, help="folder of the run (default: data/regressor)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
+    parser.add_argument(
+        "--sequences", type=int, default=SEQUENCES, help="rendered (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    args = parser.parse_args(argv)
+    try:
+        from model.regressor import WEIGHTS
+
+        print(
+            train_built_in(
+                args.out or WEIGHTS.parent,
+                steps=args.steps,
+                sequences=args.sequences,
+                seed=args.seed,
+                device=args.device,
+                progress=not args.quiet,
+            )
+        )
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
