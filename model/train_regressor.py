@@ -199,19 +199,16 @@ def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
     import numpy as np
 
     from datasets.body import BODY_JOINTS, load_body
-    from datasets.embedded import DATASET
-    from datasets.pad_resize import PadResize
+    from datasets.embedded import EmbeddedDataset
     from model.regressor import focal_lengths, to_features
 
     index, size = job
-    sequence = DATASET.sequence(index)
-    source = sequence.source.scaled(size)
-    view = PadResize(sequence.view.width, sequence.view.height, size).camera(sequence.view)
+    sequence = EmbeddedDataset(image_size=size).sequence(index)
     motion = sequence.camera_motion
     return (
-        np.stack(list(source.frames(range(len(motion))))),
-        to_features(motion.to_channels(), view),
-        focal_lengths(view).astype(np.float32),
+        np.stack(list(sequence.source.frames(range(len(motion))))),
+        to_features(motion.to_channels(), sequence.view),
+        focal_lengths(sequence.view).astype(np.float32),
         load_body().rest_joints(motion.betas)[:BODY_JOINTS],
     )
 
