@@ -10,6 +10,7 @@ different bodies are not comparable, so every report names the body and its sha2
 """
 
 import contextlib
+import copy
 import functools
 import io
 import tempfile
@@ -77,6 +78,22 @@ class BodyModel:
         for start in range(0, len(flat), _CHUNK):
             self._skin(flat[start : start + _CHUNK], out[start : start + _CHUNK])
         return out.reshape(*channels.shape[:-1], self.num_vertices, 3)
+
+    def subset(self, vertices: np.ndarray, faces: np.ndarray) -> "BodyModel":
+        """The same body with a smaller mesh; its joints stay as they are.
+
+        Args:
+            vertices: (N,) indices of the vertices to keep.
+            faces: (F, 3) triangles of these, indices into `vertices`.
+        """
+        part = copy.copy(self)
+        part.faces = faces
+        part._template = self._template[vertices]
+        part._shapedirs = self._shapedirs[vertices]
+        part._weights = self._weights[vertices]
+        if self._posedirs is not None:
+            part._posedirs = self._posedirs.unflatten(1, (-1, 3))[:, vertices].flatten(1)
+        return part
 
     @torch.no_grad()
     def _chain(self, channels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -64,6 +64,19 @@ def canonical_axis_angle(axis_angle: np.ndarray) -> np.ndarray:
     )
 
 
+def up_to_y(up: np.ndarray) -> np.ndarray:
+    """The shortest rotation (3, 3) that turns the direction `up` (3,) to +y."""
+    return Rotation.align_vectors(np.array([0.0, 1.0, 0.0]), up)[0].as_matrix()
+
+
+def slerp(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Rotations on the way from `start` to `end` (..., 3, 3), by weights (...) in [0, 1]."""
+    start = start.reshape(-1, 3, 3)
+    way = Rotation.from_matrix(np.swapaxes(start, 1, 2) @ end.reshape(-1, 3, 3)).as_rotvec()
+    part = Rotation.from_rotvec(way * weight.reshape(-1, 1)).as_matrix()
+    return (start @ part).reshape(end.shape)
+
+
 def _unit(
     vector: np.ndarray, fallback: np.ndarray, *, smallest: np.ndarray | float = 0.0
 ) -> np.ndarray:

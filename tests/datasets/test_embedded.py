@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from datasets.body import load_body
 from datasets.embedded import DATASET, TEST_START, EmbeddedDataset
 from datasets.motion import JOINTS
 from datasets.procedural import compose
+from datasets.rendering.look import Look
 
 # Mean magnitude of the channels of the first 16 training sequences: one of each action.
 GOLDEN_MEANS = [
@@ -170,3 +173,43 @@ def test_the_motion_of_this_version_is_as_it_was():
     assert dataset.version == 1
     numbers = [np.abs(dataset.sequence(i).world_motion.to_channels()).mean() for i in range(16)]
     np.testing.assert_allclose(numbers, GOLDEN_MEANS, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [64, 192])  # drawn fast, and drawn well
+@pytest.mark.parametrize("index", [2, 10, TEST_START])
+def test_pictures_show_the_person_where_the_labels_are(size, index):
+    body = load_body()
+    sequence = EmbeddedDataset(image_size=size).sequence(index)
+    rows = [0, 60, 129]
+    pictures = np.stack(list(sequence.source.frames(rows)))
+    assert pictures.dtype == np.uint8 and pictures.shape == (3, size, size, 3)
+    assert (sequence.source.width, sequence.source.height) == (size, size)
+    backdrop = Look.sample(np.random.default_rng([index, 1])).background(size, size)
+    shown = (np.abs(pictures.astype(int) - backdrop) > 4).any(axis=-1)
+    channels, view = sequence.camera_motion.to_channels()[rows], sequence.view[rows]
+    column, row = np.floor(np.moveaxis(view.project(body.joints(channels)), -1, 0)).astype(int)
+    assert shown[np.arange(3)[:, None], row, column].mean() > 0.9
+    outline = view.project(body.vertices(channels))
+    for mask, points in zip(shown, outline, strict=True):
+        rows_shown, columns_shown = np.nonzero(mask)
+        found = np.array([columns_shown.min(), rows_shown.min(), columns_shown.max() + 1])
+        expected = np.array([*points.min(axis=0), points[:, 0].max()])
+        assert np.abs(found - expected).max() < 2.5
+
+
+def test_pictures_are_the_same_in_every_run_and_process():
+    dataset = EmbeddedDataset(image_size=64)
+    source = dataset.sequence(5).source
+    whole = list(source.frames(range(4, 12)))
+    again = list(pickle.loads(pickle.dumps(source)).frames(range(4, 12)))
+    np.testing.assert_array_equal(again, whole)
+    np.testing.assert_array_equal(list(source.frames([5, 9])), [whole[1], whole[5]])
+    assert len(pickle.dumps(source)) < 1000
+    other = next(dataset.sequence(6).source.frames([0]))
+    assert (other != whole[0]).mean() > 0.5
+
+
+def test_the_size_of_the_pictures_changes_nothing_but_the_scale_of_the_camera(sequences):
+    small = EmbeddedDataset(image_size=64).sequence(3)
+    np.testing.assert_allclose(small.K[:, :2] * 8, sequences[3].K[:, :2], rtol=1e-6)
+    assert content(small)[1:] == content(sequences[3])[1:]

@@ -161,3 +161,14 @@ def test_float32_input_gives_the_float64_result_rounded():
     sixd = np.random.default_rng(9).normal(size=(100, 6)).astype(np.float32)
     exact = rotation.sixd_to_matrix(sixd.astype(np.float64))
     np.testing.assert_array_equal(rotation.sixd_to_matrix(sixd), exact.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "up", [(0, 1, 0), (0, 0, 1), (0, 0, -1), (-1, 0, 0), (0, -1, 0), (0.2, -0.3, 2.0)]
+)
+def test_a_way_up_is_turned_to_y_by_the_shortest_rotation(up):
+    turn = rotation.up_to_y(np.array(up, float))
+    assert np.allclose(turn @ up, [0, np.linalg.norm(up), 0])
+    assert np.linalg.det(turn) == pytest.approx(1)
+    angle = np.linalg.norm(rotation.matrix_to_axis_angle(turn))
+    assert np.cos(angle) == pytest.approx(up[1] / np.linalg.norm(up))

@@ -1,0 +1,257 @@
+"""``python -m datasets.render CLIP``: a motion drawn over its video, or two side by side.
+
+Nothing heavy is imported before there is work to do, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasets.motion import Camera, Motion
+    from datasets.sequence import Clip
+
+OPACITY = 0.65  # over a video, so that the person beneath can be seen
+STAGE_SIZE = 512  # pixels, where there is no video
+CAPTION = 28  # pixels high
+COLOURS = ((0.36, 0.62, 0.92), (0.96, 0.58, 0.32))  # of the motion, and of the one against it
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A motion and what it is drawn over.
+
+    Attributes:
+        name: without characters that a file name cannot have.
+        caption: one line for people.
+        motion: SMPL-X; in the camera frame where there is a video.
+        view: the video's camera, or None.
+        video: None puts the motion on a stage.
+    """
+
+    name: str
+    caption: str
+    motion: "Motion"
+    view: "Camera | None" = None
+    video: Path | None = None
+
+    def pictures(self, colour: tuple[float, float, float]) -> "Iterator[np.ndarray]":
+        """Yield the pictures, uint8 RGB of one size, with the body in a colour.
+
+        Raises:
+            ValueError: the video is damaged, or not the one that the clip's labels describe.
+        """
+        from datasets.body import load_body
+        from datasets.rendering import draw
+        from datasets.rendering.look import Look
+        from datasets.rendering.stage import Stage
+
+        body = load_body(gender=self.motion.gender)
+        if self.video is None:
+            stage = Stage.of(self.motion, body, STAGE_SIZE)
+            return draw(
+                stage.motion.to_channels(),
+                stage.view,
+                look=Look.shirt_only(colour),
+                background=stage.pictures(),
+                body=body,
+            )
+        return draw(
+            self.motion.to_channels(),
+            self.view,
+            look=Look.plain(colour),
+            background=_video(self),
+            opacity=OPACITY,
+            body=body,
+        )
+
+
+def load(word: str) -> Scene:
+    """The scene that the command line names: a clip of a store, a store, or a motion file.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: nothing there can be drawn; the message says why.
+    """
+    path = Path(word)
+    if path.suffix.lower() == ".npz":
+        from datasets import smplx_npz
+
+        try:
+            motion = smplx_npz.read(path)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        return Scene(path.stem, path.name, motion)
+    for folder in (path, *path.parents):
+        if (folder / "manifest.json").is_file():
+            return _scene(_clip(folder, path.relative_to(folder).as_posix()))
+    raise FileNotFoundError(
+        f"no clip store at {word} or above it: name STORE/CLIP_ID, a store made by "
+        "`python -m datasets.prepare`, or an SMPL-X motion .npz"
+    )
+
+
+def render(left: Scene, right: Scene | None, out: Path) -> None:
+    """Write the mp4 of a scene, or of two side by side under captions, as long as the shorter.
+
+    Raises:
+        ValueError: frame rates that differ, or a video that cannot be read.
+        OSError: `out` cannot be written.
+    """
+    from tqdm import tqdm
+
+    from datasets.video import write_video
+
+    pictures, total = left.pictures(COLOURS[0]), len(left.motion)
+    if right is not None:
+        fps, other = left.motion.fps, right.motion.fps
+        if abs(fps - other) > 0.01 * fps:
+            raise ValueError(f"{fps:g} and {other:g} frames per second do not go side by side")
+        total = min(total, len(right.motion))
+        pairs = zip(pictures, right.pictures(COLOURS[1]), strict=False)
+        pictures = (_side_by_side(pair, (left.caption, right.caption)) for pair in pairs)
+    bar = tqdm(pictures, total=total, unit=" frames", leave=False, disable=None)
+    write_video(out, map(_even, bar), fps=left.motion.fps)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
+    args = _parser().parse_args(argv)
+    try:
+        left = load(args.clip)
+        right = load(args.against) if args.against else None
+        out = Path(args.out or f"{left.name}.mp4")
+        if out.is_dir() or not out.parent.is_dir():
+            raise FileNotFoundError(f"--out {out} must be a file in a folder that exists")
+    except (OSError, ValueError) as error:
+        return _fail(error, 2)
+    try:
+        render(left, right, out)
+    except KeyboardInterrupt:
+        print("interrupted: no video was written", file=sys.stderr)
+        return 130  # what shells expect of Ctrl-C
+    except ValueError as error:
+        return _fail(error, 2)
+    except OSError as error:
+        return _fail(error, 1)
+    print(out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.render",
+        description="Write a video of a motion: over the clip's own video where it has one, "
+        "else on a plain stage.",
+    )
+    parser.add_argument(
+        "clip", metavar="CLIP", help="STORE/CLIP_ID, a store (its first clip) or a motion .npz"
+    )
+    parser.add_argument("--against", metavar="CLIP", help="a second motion, shown beside it")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the mp4 to write (default: named after CLIP, here)"
+    )
+    return parser
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def _clip(folder: Path, clip_id: str) -> "Clip":
+    """A clip of the store at `folder`; its first one for the id ``.``."""
+    import difflib
+
+    from datasets.clip_store import ClipStore
+
+    store = ClipStore.open(folder)
+    if clip_id == ".":
+        if not len(store):
+            raise ValueError(f"{folder} has no clips")
+        return store[0]
+    if clip_id not in store.clip_ids:
+        near = difflib.get_close_matches(clip_id, store.clip_ids, n=1, cutoff=0)
+        raise ValueError(f"{folder} has no clip {clip_id}; the nearest is {' '.join(near)}")
+    return store[clip_id]
+
+
+def _scene(clip: "Clip") -> Scene:
+    """A clip over its video where its camera is known, else on the stage."""
+    from datasets.body import load_body
+
+    motion = clip.motion
+    if motion is None:
+        raise ValueError(
+            f"{clip.clip_id} has no motion: estimate it with `python -m datasets.pseudo_gt`"
+        )
+    if motion.body != "smplx":
+        raise ValueError(f"{clip.clip_id} is a motion of the SMPL body; only SMPL-X is drawn")
+    source = "labels" if clip.motion_source == "dataset" else clip.motion_source
+    name, caption = clip.clip_id.replace("/", "-"), f"{clip.dataset} {clip.sequence}: {source}"
+    view = clip.view
+    if clip.video is not None and view is not None:
+        if motion.space == "world" and view.T_w2c is not None:
+            rest = load_body(gender=motion.gender).rest_joints(motion.betas)[..., 0, :]
+            motion = motion.transformed(view.T_w2c, rest, space="camera")
+        if motion.space == "camera":
+            return Scene(name, caption, motion, view, clip.video)
+    return Scene(name, caption, motion)
+
+
+def _video(scene: Scene) -> "np.ndarray":
+    from datasets.video import read_video
+
+    frames = read_video(scene.video)
+    expected = (len(scene.motion), scene.view.height, scene.view.width, 3)
+    if frames.shape != expected:
+        raise ValueError(f"{scene.video} holds {frames.shape} numbers, its clip {expected}")
+    return frames
+
+
+def _side_by_side(
+    pictures: "tuple[np.ndarray, np.ndarray]", captions: tuple[str, str]
+) -> "np.ndarray":
+    """Two pictures, the second as high as the first, each under its caption."""
+    import numpy as np
+    from PIL import Image
+
+    height = len(pictures[0])
+    panels = []
+    for picture, caption in zip(pictures, captions, strict=True):
+        if len(picture) != height:
+            width = round(picture.shape[1] * height / len(picture))
+            picture = np.asarray(Image.fromarray(picture).resize((width, height)))
+        panels.append(np.concatenate([_strip(caption, picture.shape[1]), picture]))
+    return np.concatenate(panels, axis=1)
+
+
+def _strip(text: str, width: int) -> "np.ndarray":
+    """(CAPTION, width, 3) uint8: a line of text, its beginning left out where it is too long."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(CAPTION / 2)
+    strip = Image.new("RGB", (width, CAPTION), (24, 24, 27))
+    margin, shown = CAPTION // 4, text
+    while len(shown) > 1 and font.getlength(shown) > width - 2 * margin:
+        shown = "…" + shown[2:]
+    ImageDraw.Draw(strip).text((margin, CAPTION // 2), shown, (240, 240, 240), font, anchor="lm")
+    return np.asarray(strip)
+
+
+def _even(picture: "np.ndarray") -> "np.ndarray":
+    """With a last row or column repeated where the number is odd, as video needs it."""
+    import numpy as np
+
+    height, width = picture.shape[:2]
+    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
