@@ -74,7 +74,7 @@ def make_built_in(profile: Profile, *, progress: bool = True) -> Path:
         with locked(path.parent / ".lock"):
             if not (path / "manifest.json").exists():
                 shutil.rmtree(path, ignore_errors=True)
-                prepare(_built_in(profile), None, path, num_frames=NUM_FRAMES, progress=progress)
+                prepare(_built_in(profile), None, path, video_size=None, progress=progress)
     except (OSError, StoreError) as error:
         raise UserError(f"the built-in data cannot be made: {error}") from error
     return path

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 from benchmark import discover, provenance
+from benchmark.setup import tool_state
+from datasets import isolated
 
 _PINS = discover.ROOT / "requirements" / "base.txt"
 
@@ -20,6 +22,7 @@ def examine() -> int:
         *_datasets_package(),
         _torch(),
         _body(),
+        *_tools(),
         *_files(),
     ]
     width = max(len(name) for _, name, _ in checks)
@@ -93,6 +96,24 @@ def _body() -> tuple[str, str, str]:
     if body.name == "stand-in":
         text += f"; for the real body set ${ENV_BODY} to SMPLX_NEUTRAL.npz (smpl-x.is.tue.mpg.de)"
     return "ok", "body model", text
+
+
+def _tools() -> list[tuple[str, str, str]]:
+    """External tools, which only some tables and commands need: environments and weights."""
+    checks = []
+    for tool in isolated.names():
+        installed, text = tool_state(tool)
+        checks.append(("ok" if installed else "absent", f"tool {tool}", text))
+    with contextlib.suppress(ImportError):  # what is missing is told above
+        from datasets import estimators
+
+        for name in ("gvhmr", "phalp"):
+            try:
+                estimators.get(name).preflight()
+                checks.append(("ok", f"estimator {name}", "all its files are there"))
+            except estimators.EstimatorUnavailable as error:
+                checks.append(("absent", f"estimator {name}", str(error)))
+    return checks
 
 
 def _files() -> list[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark import discover
 from benchmark.spec import TableSpec, UserError
 
-VERBS = ("run", "list", "show", "report", "doctor")
+VERBS = ("run", "list", "show", "report", "setup", "doctor")
 LISTED = ("tables", "datasets", "methods", "metrics", "profiles")
 _EPILOG = """\
 examples:
@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
             "list": _list,
             "show": _show,
             "report": _report,
+            "setup": _setup,
             "doctor": _doctor,
         }[args.verb](args)
     except UserError as error:
@@ -106,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="render the files again from the JSON results")
     report.add_argument("tables", nargs="*", metavar="TABLE")
     report.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
+    setup = verbs.add_parser("setup", help="install an external tool in an environment of its own")
+    setup.add_argument(
+        "tool", nargs="?", metavar="TOOL", help="such as gvhmr; without it: list them"
+    )
     verbs.add_parser("doctor", help="what is installed and what is missing")
     return parser
 
@@ -146,6 +151,12 @@ def _report(args: argparse.Namespace) -> int:
     from benchmark.regenerate import render_again
 
     return render_again(args.out, args.tables)
+
+
+def _setup(args: argparse.Namespace) -> int:
+    from benchmark.setup import install, list_tools
+
+    return list_tools() if args.tool is None else install(args.tool)
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The columns of a clip store's Parquet files, and a clip as a row of each."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -12,7 +13,7 @@ from datasets.pad_resize import PadResize
 from datasets.sequence import Clip
 
 SCHEMA_VERSION = 2
-ROW_GROUP = 64
+ROW_GROUP = 32  # clips: smaller reads one clip faster, larger scans single columns faster
 FILES = ("index.parquet", "motion.parquet", "gt.parquet")
 # What a writer that was killed may leave behind.
 UNFINISHED = tuple(f"{name}.tmp" for name in (*FILES, "manifest.json"))
@@ -31,7 +32,7 @@ INDEX_SCHEMA = pa.schema(
         ("num_people", pa.int32()),
         ("start_frame", pa.int32()),
         ("num_frames", pa.int32()),
-        ("fps", pa.float32()),
+        ("fps", pa.float64()),
         ("body", pa.string()),  # with gender empty where a clip has no motion
         ("gender", pa.string()),
         ("motion_source", pa.string()),
@@ -61,13 +62,17 @@ GT_SCHEMA = pa.schema(
         ("shape", pa.list_(pa.int32())),
         ("per_frame", pa.bool_()),
         ("values", pa.list_(pa.float64())),
-        ("text", pa.list_(pa.string())),  # instead of values where the array is of text
+        ("text", pa.list_(pa.string())),  # instead, of text and of integers beyond 2^53
     ]
 )
 
 
 class StoreError(ValueError):
     """A clip store cannot be opened, or would be overwritten. The message says how to fix it."""
+
+
+class FolderError(StoreError):
+    """The folder named for a store cannot be used for it: it holds something else, or is in use."""
 
 
 class ClipError(StoreError):
@@ -173,11 +178,24 @@ def motion_row(clip: Clip) -> dict:
 
 
 def native_rows(clip: Clip) -> list[dict]:
-    """A clip's rows of ``gt.parquet``, one an array, sorted by name."""
+    """A clip's rows of ``gt.parquet``, one an array, sorted by name.
+
+    Raises:
+        ClipError: an array that is neither of numbers of up to 64 bits nor of text.
+    """
     rows = []
     for name, value in sorted(clip.native.items()):
         array = np.asarray(value)
-        text = array.dtype.kind in "US"
+        if array.dtype.kind not in "biufU" or array.dtype == np.longdouble:
+            raise ClipError(clip.clip_id, f"native label {name} is of {array.dtype}")
+        flat = array.reshape(-1)
+        text = values = None
+        if array.dtype.kind == "U" or not _fit_float64(flat):
+            text = flat.astype(str).tolist()
+            if not _is_unicode(text):
+                raise ClipError(clip.clip_id, f"native label {name} is not Unicode text")
+        else:
+            values = flat.astype(np.float64)
         rows.append(
             {
                 "clip_id": clip.clip_id,
@@ -185,11 +203,24 @@ def native_rows(clip: Clip) -> list[dict]:
                 "dtype": array.dtype.newbyteorder("=").str,
                 "shape": list(array.shape),
                 "per_frame": name in clip.native_frames,
-                "values": None if text else array.reshape(-1).astype(np.float64),
-                "text": array.reshape(-1).astype(str).tolist() if text else None,
+                "values": values,
+                "text": text,
             }
         )
     return rows
+
+
+def _fit_float64(flat: np.ndarray) -> bool:
+    """Whether float64 holds all these numbers; large integers are kept as text instead."""
+    return flat.dtype.kind not in "iu" or not np.any((flat > 2**53) | (flat < -(2**53)))
+
+
+def _is_unicode(text: list[str]) -> bool:
+    try:
+        "".join(text).encode()
+    except UnicodeEncodeError:  # bytes of another encoding, as file names may have them
+        return False
+    return True
 
 
 def native_of_rows(rows: Iterable[dict]) -> dict[str, np.ndarray]:
@@ -203,20 +234,23 @@ def native_of_rows(rows: Iterable[dict]) -> dict[str, np.ndarray]:
 
 def rows_of(table: pa.Table) -> Iterator[dict]:
     """The rows of a ``motion.parquet`` or ``gt.parquet`` table, with numbers as arrays."""
-    numbers = {
-        field.name
-        for field in table.schema
-        if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type)
-        if not pa.types.is_string(field.type.value_type)
-    }
-    for row in range(len(table)):
-        scalars = {name: table.column(name)[row] for name in table.column_names}
-        yield {
-            name: scalar.values.to_numpy(zero_copy_only=False)
-            if name in numbers and scalar.is_valid
-            else scalar.as_py()
-            for name, scalar in scalars.items()
-        }
+    columns = [_cells(table.column(name).combine_chunks()) for name in table.column_names]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(table.column_names, cells, strict=True))
+
+
+def _cells(column: pa.Array) -> Iterable:
+    """A column's cells, one a row; lists of numbers as views of one array."""
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind):
+        values = column.flatten().to_numpy(zero_copy_only=False)
+        return values.reshape(len(column), kind.list_size)
+    if pa.types.is_list(kind) and not pa.types.is_string(kind.value_type):
+        values = column.values.to_numpy(zero_copy_only=False)
+        bounds = itertools.pairwise(column.offsets.to_pylist())
+        there = column.is_valid().to_pylist()
+        return [values[i:j] if ok else None for ok, (i, j) in zip(there, bounds, strict=True)]
+    return column.to_pylist()
 
 
 def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:

@@ -3,8 +3,8 @@
 A store holds clips of one fixed length T:
 
 * ``index.parquet``: one row a clip, scalars only, so that scans never touch arrays;
-* ``motion.parquet``: one row a clip, arrays as fixed-size lists of float32, row groups of 64,
-  zstd over byte-stream-split (an SMPL-X clip of 65 frames takes about 14 kB, a random one 2 ms);
+* ``motion.parquet``: one row a clip, arrays as fixed-size lists of float32, row groups of 32,
+  zstd over byte-stream-split (an SMPL-X clip of 65 frames takes about 16 kB);
 * ``gt.parquet``: the dataset's own labels as it stores them, one row an array;
 * ``videos/``: the clips' pictures, where the dataset has any; their sha256 are in the index;
 * ``manifest.json``: counts, split rule, what was skipped, sha256 of the other files. Written last:
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datasets.clip_schema import (
@@ -36,6 +37,7 @@ from datasets.clip_schema import (
     native_of_rows,
     rows_of,
 )
+from datasets.motion import NUM_CHANNELS, split_channels
 from datasets.sequence import Clip
 
 _REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
@@ -63,10 +65,11 @@ class ClipStore:
         manifest = _read_manifest(path)
         for name, expected in manifest["files"].items():
             try:
-                data = (path / name).read_bytes()
+                with (path / name).open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
                 raise StoreError(f"{path / name} cannot be read ({error}): {_REBUILD}") from error
-            if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+            if found != expected["sha256"]:
                 raise StoreError(
                     f"{path / name} is damaged: its sha256 differs from the manifest's. {_REBUILD}"
                 )
@@ -92,11 +95,11 @@ class ClipStore:
         return len(self.clip_ids)
 
     def __iter__(self) -> Iterator[Clip]:
-        for position, arrays in enumerate(self._motion_rows()):
-            yield clip_of_rows(self._facts(position), arrays, self.path)
+        for facts, arrays in zip(self.index.to_pylist(), self._motion_rows(), strict=True):
+            yield clip_of_rows(facts, arrays, self.path)
 
     def __getitem__(self, key: int | str) -> Clip:
-        """One clip, by position or clip id; reads one row group (64 clips, about 2 ms).
+        """One clip, by position or clip id; reads one row group (32 clips).
 
         Raises:
             KeyError: unknown clip id.
@@ -105,7 +108,8 @@ class ClipStore:
         position = self._position[key] if isinstance(key, str) else range(len(self))[key]
         table = self._motion.read_row_group(position // ROW_GROUP)
         (arrays,) = rows_of(table.slice(position % ROW_GROUP, 1))
-        return clip_of_rows(self._facts(position), arrays, self.path)
+        (facts,) = self.index.slice(position, 1).to_pylist()
+        return clip_of_rows(facts, arrays, self.path)
 
     @property
     def num_frames(self) -> int:
@@ -167,11 +171,11 @@ class ClipStore:
         """Index row, motion row and native rows of every clip, in store order (for copying)."""
         by_clip = itertools.groupby(self._native_rows(), key=lambda row: row["clip_id"])
         ahead = next(by_clip, None)
-        for position, arrays in enumerate(self._motion_rows()):
+        for facts, arrays in zip(self.index.to_pylist(), self._motion_rows(), strict=True):
             native = []
-            if ahead is not None and ahead[0] == self.clip_ids[position]:
+            if ahead is not None and ahead[0] == facts["clip_id"]:
                 native, ahead = list(ahead[1]), next(by_clip, None)
-            yield self._facts(position), arrays, native
+            yield facts, arrays, native
 
     @cached_property
     def _motion(self) -> pq.ParquetFile:
@@ -189,28 +193,30 @@ class ClipStore:
 
     @cached_property
     def _channels(self) -> np.ndarray:
-        t = self.num_frames
         has = self._has_channels
-        columns = ["body_pose", "betas"]
-        for space in ("camera", "world"):
-            columns += [f"global_orient_{space}", f"transl_{space}"]
-        table = self._motion.read(columns=columns).filter(has)
+        channels = np.empty((has.sum(), self.num_frames, NUM_CHANNELS), np.float32)
+        parts = split_channels(channels)
+        column = self._column("body_pose")
+        parts["body_pose"][:] = _flat(column).reshape(parts["body_pose"].shape)
+        column = self._column("betas")
+        constant = pc.list_value_length(column).to_numpy() == 10
+        values = _flat(column).reshape(-1, 10)
+        of_constant = np.repeat(constant, np.where(constant, 1, self.num_frames))
+        parts["betas"][constant] = values[of_constant][:, None]
+        parts["betas"][~constant] = values[~of_constant].reshape(-1, self.num_frames, 10)
+        in_camera = self.index.column("has_camera_motion").to_numpy()[has]
+        for space, rows in (("camera", in_camera), ("world", ~in_camera)):
+            if rows.any():
+                for name in ("global_orient", "transl"):
+                    values = _flat(self._column(f"{name}_{space}"))
+                    parts[name][rows] = values.reshape(parts[name].shape)[rows]
+        return channels
 
-        def floats(name: str, width: int) -> np.ndarray:
-            return _flat(table.column(name)).reshape(-1, t, width)
-
-        camera = self.index.column("has_camera_motion").to_numpy()[has][:, None, None]
-        orient = np.where(
-            camera, floats("global_orient_camera", 3), floats("global_orient_world", 3)
-        )
-        transl = np.where(camera, floats("transl_camera", 3), floats("transl_world", 3))
-        betas = np.stack(
-            [
-                np.broadcast_to(np.reshape(row, (-1, 10)), (t, 10))
-                for row in table.column("betas").to_pylist()
-            ]
-        ).astype(np.float32)
-        return np.concatenate([orient, floats("body_pose", 63), betas, transl], axis=2)
+    def _column(self, name: str) -> pa.Array:
+        """A column of ``motion.parquet`` for the clips that have channels."""
+        table = self._motion.read(columns=[name])
+        has = self._has_channels
+        return (table if has.all() else table.filter(has)).column(name).combine_chunks()
 
     def _motion_rows(self) -> Iterator[dict]:
         for group in range(self._motion.num_row_groups):
@@ -220,9 +226,6 @@ class ClipStore:
         file = pq.ParquetFile(self.path / "gt.parquet")
         for group in range(file.num_row_groups):
             yield from rows_of(file.read_row_group(group))
-
-    def _facts(self, position: int) -> dict:
-        return {name: self.index.column(name)[position].as_py() for name in self.index.column_names}
 
 
 def _read_manifest(path: Path) -> dict:
@@ -266,5 +269,5 @@ def _is_complete(manifest: dict) -> bool:
     )
 
 
-def _flat(column: pa.ChunkedArray) -> np.ndarray:
-    return np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks])
+def _flat(column: pa.Array) -> np.ndarray:
+    return column.flatten().to_numpy()

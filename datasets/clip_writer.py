@@ -1,10 +1,9 @@
-"""Writing a clip store (see `datasets.clip_store`): cutting sequences, appending clips."""
+"""Writing a clip store (see `datasets.clip_store`)."""
 
 import contextlib
 import hashlib
 import json
 import os
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from datasets.clip_schema import (
     VIDEOS,
     WORK,
     ClipError,
+    FolderError,
     StoreError,
     content_digest,
     index_row,
@@ -30,52 +30,7 @@ from datasets.clip_schema import (
     native_rows,
 )
 from datasets.clip_store import ClipStore
-from datasets.sequence import Clip, PersonSequence
-
-
-def clip_id(sequence: PersonSequence, split: str, start: int) -> str:
-    """``dataset/split/sequence/camera/person/start``, ASCII, percent-encoded where needed."""
-    names = (sequence.dataset, split, sequence.sequence, sequence.camera, sequence.person)
-    quoted = [urllib.parse.quote(name, safe="") for name in names]
-    return "/".join([*quoted, f"{start:06d}"])
-
-
-def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]:
-    """Non-overlapping clips of `num_frames` valid, consecutive frames.
-
-    A run of valid frames is cut from its first frame on; what is left at its end is dropped. Frames
-    are consecutive where `frame_ids` grow by the sequence's step, their smallest positive
-    difference.
-    """
-    for first, end in _runs(sequence):
-        for start in range(first, end - num_frames + 1, num_frames):
-            frames = slice(start, start + num_frames)
-            pieces = [
-                None if whole is None else whole[frames]
-                for whole in (sequence.view, sequence.camera_motion, sequence.world_motion)
-            ]
-            yield Clip(
-                clip_id=clip_id(sequence, split, int(sequence.frame_ids[start])),
-                dataset=sequence.dataset,
-                sequence=sequence.sequence,
-                split=split,
-                frame_ids=sequence.frame_ids[frames],
-                valid=sequence.valid[frames],
-                fps=sequence.fps,
-                camera=sequence.camera,
-                person=sequence.person,
-                view=pieces[0],
-                camera_motion=pieces[1],
-                world_motion=pieces[2],
-                group=sequence.group,
-                num_people=sequence.num_people,
-                native={
-                    name: np.asarray(value)[frames] if name in sequence.native_frames else value
-                    for name, value in sequence.native.items()
-                },
-                native_frames=sequence.native_frames,
-                pelvis_rest=sequence.pelvis_rest,
-            )
+from datasets.sequence import Clip
 
 
 def check(clip: Clip) -> None:
@@ -97,18 +52,16 @@ class ClipStoreWriter:
     not, removes what was written. Clips keep the order in which they are added.
 
     Args:
-        path: the store's folder.
+        path: the store's folder; the clips' videos lie below it.
         num_frames: of every clip.
-        root: the folder below which the clips' videos lie, where it is not `path`: a part of a
-            store in the making has the paths of the whole.
 
     Raises:
-        StoreError: the folder already holds a store or other files, or cannot be written.
+        FolderError: the folder already holds a store or other files.
+        StoreError: it cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, num_frames: int, root: Path | None = None):
+    def __init__(self, path: str | Path, *, num_frames: int):
         self.path = Path(path)
-        self.root = self.path if root is None else root
         self.num_frames = num_frames
         self._schema = motion_schema(num_frames)
         self._index: list[dict] = []
@@ -121,7 +74,7 @@ class ClipStoreWriter:
             allowed = (*UNFINISHED, VIDEOS, WORK)
             others = sorted(p.name for p in self.path.iterdir() if p.name not in allowed)
         if others:
-            raise StoreError(
+            raise FolderError(
                 f"{self.path} is not empty (it holds {others[0]}): "
                 "name a new folder or empty this one first"
             )
@@ -143,7 +96,8 @@ class ClipStoreWriter:
         """Append clips, all or none of them.
 
         Raises:
-            ClipError: wrong length, a repeated id, or what `check` refuses.
+            ClipError: wrong length, a repeated id, what `check` refuses, or a native label that is
+                neither a number nor text.
             StoreError: the store cannot be written.
         """
         ids = set()
@@ -155,10 +109,11 @@ class ClipStoreWriter:
                 raise ClipError(clip.clip_id, "a clip with its id was already written")
             check(clip)
             ids.add(clip.clip_id)
-        self._ids |= ids
-        for clip in clips:
-            with self._writing():
-                self._append(index_row(clip, self.root), motion_row(clip), native_rows(clip))
+        with self._writing():
+            rows = [(index_row(c, self.path), motion_row(c), native_rows(c)) for c in clips]
+            self._ids |= ids
+            for facts, arrays, native in rows:
+                self._append(facts, arrays, native)
 
     def extend(self, store: ClipStore, ids: list[str] | None = None) -> None:
         """Append clips of another store, as they are there; their videos are the caller's to bring.
@@ -168,6 +123,7 @@ class ClipStoreWriter:
             ids: of the clips, all by default; appended in the order of the other store.
 
         Raises:
+            KeyError: the store has no clip of that id.
             ClipError: a clip with an id that was already written.
             StoreError: the store cannot be read or written, or has clips of another length.
         """
@@ -175,16 +131,17 @@ class ClipStoreWriter:
             raise StoreError(
                 f"{store.path} has clips of {store.num_frames} frames, not {self.num_frames}"
             )
-        wanted = set(store.clip_ids if ids is None else ids)
-        for facts, arrays, native in store.rows():
-            name = facts["clip_id"]
-            if name not in wanted:
-                continue
-            if name in self._ids:
-                raise ClipError(name, "a clip with its id was already written")
-            self._ids.add(name)
-            with self._writing():
-                self._append(facts, arrays, native)
+        there = set(store.clip_ids)
+        wanted = there if ids is None else set(ids)
+        for name in sorted(wanted - there):
+            raise KeyError(name)
+        for name in sorted(wanted & self._ids):
+            raise ClipError(name, "a clip with its id was already written")
+        self._ids |= wanted
+        with self._writing():
+            for facts, arrays, native in store.rows():
+                if facts["clip_id"] in wanted:
+                    self._append(facts, arrays, native)
 
     def _append(self, facts: dict, arrays: dict, native: list[dict]) -> None:
         self._index.append(facts)
@@ -220,8 +177,9 @@ class ClipStoreWriter:
         pq.write_table(index, self._temporary("index.parquet"), compression="zstd")
         files = {}
         for name in FILES:
-            data = self._temporary(name).read_bytes()
-            files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            with self._temporary(name).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            files[name] = {"bytes": self._temporary(name).stat().st_size, "sha256": digest}
         splits: dict[str, int] = {}
         for row in self._index:
             splits[row["split"]] = splits.get(row["split"], 0) + 1
@@ -282,14 +240,3 @@ def _parquet_writer(path: Path, schema: pa.Schema, split: list[str]) -> pq.Parqu
         use_dictionary=False,
         column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in split},
     )
-
-
-def _runs(sequence: PersonSequence) -> Iterator[tuple[int, int]]:
-    """First frame and end of every run of valid, consecutive frames."""
-    steps = np.diff(sequence.frame_ids.astype(np.int64))
-    step = steps[steps > 0].min(initial=np.iinfo(np.int64).max)
-    valid = sequence.valid
-    joined = valid[:-1] & valid[1:] & (steps == step)
-    first = np.flatnonzero(valid & ~np.append(False, joined))
-    last = np.flatnonzero(valid & ~np.append(joined, False))
-    return zip(first, last + 1, strict=True)

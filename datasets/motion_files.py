@@ -63,7 +63,7 @@ class MotionFolder:
         skipped = SkipLog() if skipped is None else skipped
         seen = set()
         for path in files:
-            sequence = _printable(path.relative_to(root).with_suffix("").as_posix())
+            sequence = printable(path.relative_to(root).with_suffix("").as_posix())
             try:
                 if sequence in seen:
                     raise ValueError("another file has the same name but for the suffix's case")
@@ -72,7 +72,7 @@ class MotionFolder:
                     raise ValueError("not a readable file")
                 motion = self.read(path)
             except (OSError, ValueError) as error:
-                skipped.add(sequence, _printable(str(error)).replace("\n", " "))
+                skipped.add(sequence, printable(str(error)).replace("\n", " "))
                 continue
             yield PersonSequence(
                 dataset=self.name,
@@ -210,6 +210,6 @@ def _cmu_pair(subject: int) -> str | None:
     return f"{first}+{first + 1}"
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A file name as printable Unicode: bytes that are not UTF-8 are spelled out."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

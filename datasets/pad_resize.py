@@ -70,7 +70,8 @@ class PadResize:
     def image(self, frame: np.ndarray) -> np.ndarray:
         """The square (size, size, 3) uint8 of a picture (height, width, 3) uint8 RGB.
 
-        Pixel areas are averaged when shrinking; enlarging interpolates linearly.
+        Linear filter, as wide as a pixel of the square when shrinking: nothing is passed over, and
+        things stay where `points` has them (Pillow's box filter moves them by up to 0.4 pixels).
 
         Raises:
             ValueError: the picture has another size.
@@ -86,9 +87,8 @@ class PadResize:
         out = np.zeros((self.size, self.size, 3), np.uint8)
         left, top = self.pads[:2]
         if inner != (self.width, self.height):
-            shrinks = inner[0] <= self.width
-            method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-            frame = np.asarray(Image.fromarray(frame).resize(inner, method))
+            linear = Image.Resampling.BILINEAR
+            frame = np.asarray(Image.fromarray(frame).resize(inner, linear))
         out[top : top + inner[1], left : left + inner[0]] = frame
         return out
 

@@ -1,12 +1,14 @@
 """``python -m datasets.prepare NAME --root DIR --out STORE``: a dataset into a clip store.
 
+``python -m datasets.prepare testset --stores A B --out TEST`` picks the test clips of several.
 Nothing heavy is imported before there is work to do, so that ``--help`` answers at once.
 """
 
 import argparse
+import contextlib
 import functools
+import os
 import sys
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +16,16 @@ from typing import TYPE_CHECKING
 import datasets
 
 if TYPE_CHECKING:
-    from datasets.sequence import Clip, Dataset, PersonSequence, SkipLog
+    from datasets.sequence import Dataset, Skipped
 
 NUM_FRAMES = 65  # of a clip, as the video tasks have it
+VIDEO_SIZE = 512  # pixels, as well
+_REASONS = 10  # shown of why something was left out; the manifest has all
+_EPILOG = """\
+A command that was stopped goes on where it was; a finished store is never written over.
+exit codes: 0 the store is there, whatever was skipped, 1 failure, 2 a mistake in the command or
+its folders, 130 stopped with Ctrl-C
+"""
 
 
 def prepare(
@@ -27,13 +36,16 @@ def prepare(
     split: str | None = None,
     num_frames: int = NUM_FRAMES,
     limit: int | None = None,
+    video_size: int | None = VIDEO_SIZE,
+    workers: int = 1,
     progress: bool = True,
 ) -> dict:
-    """Cut a dataset into clips and write them as a clip store.
+    """Cut a dataset into clips and write them, with their pictures, as a clip store.
 
-    Where the dataset has no official splits, a first pass measures its groups and
-    `datasets.splits` assigns them. One sequence at a time is held in memory; one that cannot be
-    used is left out, with the reason in the manifest.
+    Where the dataset has no official splits, a first pass over its labels measures its groups and
+    `datasets.splits` assigns them. A few sequences at a time are held in memory. What cannot be
+    used is left out, with the reason in the manifest. Whoever is stopped keeps the videos made so
+    far for the same call to go on; the store's bytes depend neither on that nor on `workers`.
 
     Args:
         dataset: the adapter, see `datasets.get`.
@@ -42,106 +54,177 @@ def prepare(
         split: keep only this split; all by default.
         num_frames: length of a clip.
         limit: read only the first so many usable sequences, as a trial.
-        progress: show progress bars on stderr.
+        video_size: width and height of the clips' pictures; None for a store of labels alone.
+        workers: processes that make videos; 1 stays in this one.
+        progress: show progress on stderr.
 
     Returns:
-        The store's manifest.
+        The store's manifest; where `out` is the finished store of the same call, that one's.
 
     Raises:
-        OSError: the root is missing.
-        StoreError: `out` is in use or cannot be written, or no sequence was usable.
+        FileNotFoundError: the root is missing or not the dataset's.
+        FolderError: `out` is in use, or holds something else.
+        StoreError: `out` cannot be written, or there was no clip to write.
     """
     from tqdm import tqdm
 
-    from datasets.body import load_body
+    from datasets.body_file import find_body
     from datasets.clip_schema import ClipError, StoreError
     from datasets.clip_store import ClipStore
+    from datasets.clip_video import encode
     from datasets.clip_writer import ClipStoreWriter
-    from datasets.sequence import SkipLog
-    from datasets.splits import RULE, split_groups
+    from datasets.planning import derive_splits, plan
+    from datasets.processes import in_order
+    from datasets.sequence import SkipLog, Skipped
+    from datasets.splits import RULE
+    from datasets.work_folder import claimed, is_finished, remove_other_videos
 
-    root = None if root is None else Path(root)
-    skipped = SkipLog()
-    num_sequences = 0
-    with ClipStoreWriter(out, num_frames=num_frames) as writer:
-        bar = functools.partial(tqdm, unit=" sequences", leave=False, disable=not progress)
-        first_pass = bar(islice(dataset.sequences(root), limit), desc="measuring")
-        measured = _measure(first_pass, num_frames)
-        derived = None if measured is None else split_groups(_sum_by_group(measured))
-        # Only official splits are the adapter's to select; ours are selected below.
-        sequences = dataset.sequences(root, split if derived is None else None, skipped=skipped)
-        total = limit if measured is None else len(measured)
-        for sequence in bar(islice(sequences, limit), desc="writing", total=total):
-            # A group without a usable sequence has no split.
-            own = sequence.split if derived is None else derived.get(sequence.group, "")
-            try:
-                clips = _clips(sequence, own, num_frames)
-                if split in (None, own):
-                    writer.add(*clips)
-                    num_sequences += 1
-            except ClipError as error:
-                skipped.add(sequence.sequence, error.reason)
-        if not num_sequences:
-            raise StoreError(f"no clip to write: {_why_nothing(skipped, split)}")
-        notes = []
-        if derived is not None and len(derived) == 1:
-            notes.append("all sequences belong to one group, so all are in the test split")
-        body = load_body()
-        writer.close(
-            {
-                "name": writer.path.resolve().name,
-                "dataset": dataset.name,
-                "dataset_version": dataset.version,
-                "split_rule": "official" if derived is None else RULE,
-                "split": split,
-                "limit": limit,
-                "num_sequences": num_sequences,
-                "body": {"name": body.name, "sha256": body.sha256},
-                "notes": notes,
-                "skipped": [{"name": s.name, "reason": s.reason} for s in skipped.entries],
-            }
+    root, out = None if root is None else Path(root), Path(out)
+    body = find_body()
+    job = {  # all that the store's content depends on
+        "dataset": dataset.name,
+        "dataset_version": dataset.version,
+        "root": None if root is None else str(root.resolve()),
+        "split": split,
+        "limit": limit,
+        "num_frames": num_frames,
+        "video_size": video_size,
+        "body": {"name": body.name, "sha256": body.sha256},
+    }
+    if is_finished(out, job):
+        return ClipStore.open(out).manifest
+    bar = functools.partial(tqdm, leave=False, disable=not progress)
+    log, left_out, used, videos = SkipLog(), [], set(), set()
+    with claimed(out, job), ClipStoreWriter(out, num_frames=num_frames) as writer:
+        labels = bar(islice(dataset.sequences(root), limit), desc="measuring", unit=" sequences")
+        splits = derive_splits(labels, num_frames, video_size)
+        # Only official splits are the adapter's to select; ours are selected by the plan.
+        sequences = dataset.sequences(root, split if splits is None else None, skipped=log)
+        planned = plan(
+            islice(sequences, limit),
+            log,
+            splits=splits,
+            only=split,
+            num_frames=num_frames,
+            video_size=video_size,
+            root=out,
         )
+        done = in_order(encode, planned, workers=workers, died="its worker process died twice")
+        with contextlib.closing(done), bar(desc="writing", unit=" clips") as clips:
+            for item, failure in done:
+                try:
+                    if failure is None and not isinstance(item, Skipped):
+                        writer.add(item)
+                except ClipError as error:
+                    failure = error.reason
+                if failure is not None:
+                    item = Skipped(item.clip_id, failure)
+                if isinstance(item, Skipped):
+                    left_out.append(item)
+                    continue
+                used.add((item.sequence, item.camera, item.person))
+                videos.add(item.video)
+                clips.set_postfix(sequences=len(used), refresh=False)
+                clips.update()
+        if not used:
+            raise StoreError(f"no clip to write: {_why_nothing(left_out, split)}")
+        notes = []
+        if splits is not None and len(splits) == 1:
+            notes.append("all sequences belong to one group, so all are in the test split")
+        facts = {
+            "name": out.resolve().name,
+            **job,
+            "split_rule": "official" if splits is None else RULE,
+            "num_sequences": len(used),
+            "notes": notes,
+            "skipped": [{"name": s.name, "reason": s.reason} for s in left_out],
+        }
+        remove_other_videos(out, videos)
+        writer.close(facts)
     return ClipStore.open(out).manifest
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
-    parser = _parser()
+    argv = sys.argv[1:] if argv is None else argv
+    parser, command = (
+        (_testset_parser(), _testset) if argv[:1] == ["testset"] else (_parser(), _prepare)
+    )
     args = parser.parse_args(argv)
     try:
-        try:
-            dataset = datasets.get(args.dataset)
-        except ValueError as error:
-            parser.error(str(error))
-        if dataset.needs_root and args.root is None:
-            parser.error(f"{args.dataset} needs --root DIR, the folder with its files")
-        manifest = prepare(
-            dataset,
-            args.root,
-            args.out,
-            split=args.split,
-            num_frames=args.frames,
-            limit=args.limit,
-            progress=not args.quiet,
-        )
+        command(args, parser)
     except KeyboardInterrupt:
-        print("interrupted: no store was written", file=sys.stderr)
+        print(f"interrupted: {_go_on(args.out) or 'no store was written'}", file=sys.stderr)
         return 130  # what shells expect of Ctrl-C
     except (OSError, ValueError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    print(_summary(manifest, args.out))
+        usage = _is_users_mistake(error)
+        hint = "" if usage else _go_on(args.out)
+        line = " ".join(str(error).split())
+        print(f"error: {line} ({hint})" if hint else f"error: {line}", file=sys.stderr)
+        return 2 if usage else 1
     return 0
+
+
+def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    try:
+        dataset = datasets.get(args.dataset)
+    except ValueError as error:
+        parser.error(str(error))
+    if dataset.needs_root and args.root is None:
+        parser.error(f"{args.dataset} needs --root DIR, the folder with its files")
+    finished = (Path(args.out) / "manifest.json").exists()
+    manifest = prepare(
+        dataset,
+        args.root,
+        args.out,
+        split=args.split,
+        num_frames=args.frames,
+        limit=args.limit,
+        video_size=None if args.no_video else args.size,
+        workers=args.workers,
+        progress=not args.quiet,
+    )
+    if finished:
+        print("nothing to do, this store is finished:")
+    print(_summary(manifest, args.out))
+
+
+def _testset(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    from datasets.testset import make_testset
+
+    manifest = make_testset(args.stores, args.out, progress=not args.quiet)
+    print(f"{manifest['num_clips']} clips from {len(args.stores)} stores\nstore: {args.out}")
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    from datasets.clip_schema import FolderError
+
+    return isinstance(error, FileNotFoundError | NotADirectoryError | FolderError)
+
+
+def _go_on(out: str) -> str:
+    """What is left of a stopped command, for the user; empty if nothing."""
+    from datasets.clip_schema import WORK
+
+    there = (Path(out) / WORK).is_dir()
+    return "the same command goes on where this one stopped" if there else ""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m datasets.prepare", description="Cut a dataset into a store of clips."
+        prog="python -m datasets.prepare",
+        description="Cut a dataset into a store of clips. "
+        "(`testset --stores A B --out TEST` instead picks the test clips of several stores.)",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("dataset", help=f"one of: {', '.join(datasets.names())}")
     parser.add_argument("--root", metavar="DIR", help="the folder with the dataset's files")
     parser.add_argument("--out", metavar="STORE", required=True, help="the folder to create")
     parser.add_argument("--split", choices=("train", "val", "test"), help="keep only this split")
+    parser.add_argument(
+        "--limit", type=_positive, metavar="N", help="read only the first N usable sequences"
+    )
     parser.add_argument(
         "--frames",
         type=_positive,
@@ -150,9 +233,33 @@ def _parser() -> argparse.ArgumentParser:
         help="frames of a clip (default: %(default)s)",
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="read only the first N usable sequences"
+        "--size",
+        type=_even,
+        default=VIDEO_SIZE,
+        metavar="PIXELS",
+        help="width and height of the clips' videos (default: %(default)s)",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument("--no-video", action="store_true", help="labels alone, no pictures")
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that make videos (default: CPU cores)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    return parser
+
+
+def _testset_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.prepare testset",
+        description="Pick the test clips of prepared stores by a fixed rule, as a store.",
+    )
+    parser.add_argument("testset", help=argparse.SUPPRESS)
+    parser.add_argument("--stores", nargs="+", metavar="STORE", required=True, help="to pick from")
+    parser.add_argument("--out", metavar="STORE", required=True, help="the folder to create")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     return parser
 
 
@@ -162,58 +269,16 @@ def _positive(word: str) -> int:
     return int(word)
 
 
-def _clips(sequence: "PersonSequence", split: str, num_frames: int) -> "list[Clip]":
-    """The clips of a sequence.
-
-    Raises:
-        ClipError: there is none, or the store cannot keep one of them.
-    """
-    from datasets.clip_schema import ClipError
-    from datasets.clip_writer import check, cut
-
-    clips = list(cut(sequence, split, num_frames))
-    if not clips:
-        raise ClipError(sequence.sequence, f"fewer than {num_frames} usable frames in a row")
-    for clip in clips:
-        check(clip)
-    return clips
+def _even(word: str) -> int:
+    if _positive(word) % 2:
+        raise argparse.ArgumentTypeError(f"{word} is odd: videos have even sizes")
+    return int(word)
 
 
-def _measure(
-    sequences: "Iterable[PersonSequence]", num_frames: int
-) -> list[tuple[str, int]] | None:
-    """Group and length of every sequence, length 0 where it is not usable.
-
-    None as soon as the dataset turns out to have official splits.
-    """
-    from datasets.clip_schema import ClipError
-
-    measured = []
-    for sequence in sequences:
-        if sequence.split is not None:
-            return None
-        try:
-            _clips(sequence, "", num_frames)
-        except ClipError:
-            measured.append((sequence.group, 0))
-        else:
-            measured.append((sequence.group, len(sequence)))
-    return measured
-
-
-def _sum_by_group(measured: list[tuple[str, int]]) -> dict[str, int]:
-    """Group -> frames; groups without a clip are left out, as they would starve a split."""
-    frames: dict[str, int] = {}
-    for group, length in measured:
-        if length:
-            frames[group] = frames.get(group, 0) + length
-    return frames
-
-
-def _why_nothing(skipped: "SkipLog", split: str | None) -> str:
-    if skipped.entries:
-        first = skipped.entries[0]
-        return f"{len(skipped.entries)} skipped, the first, {first.name}: {first.reason}"
+def _why_nothing(left_out: "list[Skipped]", split: str | None) -> str:
+    if left_out:
+        first = left_out[0]
+        return f"{len(left_out)} skipped, the first, {first.name}: {first.reason}"
     return "the dataset is empty" if split is None else f"no sequence is in the {split} split"
 
 
@@ -230,9 +295,11 @@ def _summary(manifest: dict, out: str) -> str:
     by_reason: dict[str, list[str]] = {}
     for entry in manifest["skipped"]:
         by_reason.setdefault(entry["reason"], []).append(entry["name"])
-    for reason, names in by_reason.items():
+    for reason, names in list(by_reason.items())[:_REASONS]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"  {names[0]}{more}: {reason}")
+    if len(by_reason) > _REASONS:
+        lines.append(f"  and {len(by_reason) - _REASONS} more reasons, all in its manifest.json")
     return "\n".join([*lines, f"store: {out}"])
 
 

@@ -9,12 +9,14 @@ import importlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from datasets.discovery import find_modules, unknown
-from datasets.motion import Motion
+
+if TYPE_CHECKING:  # command lines ask for the names alone
+    import numpy as np
+
+    from datasets.motion import Motion
 
 # Our own networks live one layer up and are found by name at run time, never imported from here.
 _FOLDERS = {
@@ -39,7 +41,7 @@ class ClipVideo:
 
     clip_id: str
     video: Path
-    K: np.ndarray
+    K: "np.ndarray"
     K_source: Literal["dataset", "diagonal"]
     fps: float
     static_camera: bool | None
@@ -55,8 +57,8 @@ class Estimate:
         diagnostics: numbers worth keeping beside it, such as the mean keypoint confidence.
     """
 
-    camera_motion: Motion
-    world_motion: Motion | None = None
+    camera_motion: "Motion"
+    world_motion: "Motion | None" = None
     diagnostics: dict[str, float] = field(default_factory=dict)
 
 

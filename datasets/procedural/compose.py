@@ -18,7 +18,7 @@ from datasets.procedural import (
     whole_body,
 )
 from datasets.procedural.movement import Action, Movement, Scene
-from datasets.rotation import matrix_to_axis_angle
+from datasets.rotation import matrix_to_axis_angle, slerp
 
 if TYPE_CHECKING:
     from datasets.body import BodyModel
@@ -136,7 +136,7 @@ def perform(
             airborne[start:end] = flying
             changing[start : start + overlap] = np.sin(np.pi * weight)
             weight = np.repeat(weight[:, None], len(JOINTS), axis=1)
-            blended = kinematics.slerp(rotations[-overlap:], part[:overlap], weight)
+            blended = slerp(rotations[-overlap:], part[:overlap], weight)
             rotations = np.concatenate([rotations[:-overlap], blended, part[overlap:]])
         heading_at = heading[-1]
 

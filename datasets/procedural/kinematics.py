@@ -5,6 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from datasets.motion import JOINTS
 from datasets.procedural.anatomy import SIDES
+from datasets.rotation import slerp
 
 
 def forward(
@@ -25,14 +26,6 @@ def forward(
         bone = rest[joint] - rest[parent]
         placed[:, joint] = placed[:, parent] + turned[:, parent] @ bone
     return turned, placed
-
-
-def slerp(start: np.ndarray, end: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Rotations on the way from `start` to `end` (..., 3, 3), by weights (...) in [0, 1]."""
-    start = start.reshape(-1, 3, 3)
-    way = Rotation.from_matrix(np.swapaxes(start, 1, 2) @ end.reshape(-1, 3, 3)).as_rotvec()
-    part = Rotation.from_rotvec(way * weight.reshape(-1, 1)).as_matrix()
-    return (start @ part).reshape(end.shape)
 
 
 def flatten_soles(

@@ -47,7 +47,7 @@ def random_denoiser(python: Path, root: Path, file: Path) -> None:
         "HF_HUB_OFFLINE": "1",
     }
     command = [python, "-I", "-c", _RANDOM_DENOISER, str(_WORKER), str(file)]
-    subprocess.run(command, env=env, cwd=file.parent, check=True)
+    subprocess.run(command, env=env, cwd=file.parent, check=True, capture_output=True)
 
 
 def preprocess(folder: Path, num_pictures: int, size: int) -> None:

@@ -1,17 +1,21 @@
 """The clip store: what goes in comes out, and nothing unfinished or damaged ever opens."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from datasets.clip_schema import ClipError, StoreError, content_digest
 from datasets.clip_store import ClipStore
-from datasets.clip_writer import ClipStoreWriter, check, cut
+from datasets.clip_writer import ClipStoreWriter, check
+from datasets.cutting import cut
 from datasets.motion import Camera, Motion
-from datasets.sequence import PersonSequence
+from datasets.pad_resize import PadResize
+from datasets.sequence import Clip, PersonSequence
 
 T = 8
 
@@ -235,7 +239,7 @@ def test_an_error_or_an_empty_store_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize("file", ["index.parquet", "motion.parquet"])
+@pytest.mark.parametrize("file", ["index.parquet", "motion.parquet", "gt.parquet"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
 def test_damage_is_found_on_opening(tmp_path, file, damage):
     write(tmp_path / "s", [sequence()])
@@ -408,4 +412,193 @@ def test_a_write_error_names_the_store_and_leaves_no_file_of_it(tmp_path, obstac
         writer.add(*cut(sequence(), "test", T))
         (tmp_path / "s" / obstacle).symlink_to("/dev/full")
         writer.close({})
+    assert not (tmp_path / "s").exists()
+
+
+def clip_at(root, name="walk", *, body="smplx", video=True, **fields):
+    """A clip whose video, if any, lies below `root`."""
+    rng = np.random.default_rng(len(name))
+    motions = {}
+    if body is not None:
+        joints = {"smplx": 63, "smpl": 69}[body]
+        motions["camera_motion"] = dataclasses.replace(
+            motion(T, rng, "camera", gender="female"),
+            body=body,
+            body_pose=rng.normal(size=(T, joints)),
+        )
+    view = Camera(np.tile(np.diag([300.0, 300, 1]), (T, 1, 1)), None, 64, 64, "centre")
+    clip = Clip(
+        clip_id=f"test/test/{name}/c/p/000000",
+        dataset="test",
+        sequence=name,
+        split="test",
+        frame_ids=np.arange(T, dtype=np.int32),
+        valid=np.ones(T, bool),
+        fps=30000 / 1001,
+        view=view,
+        **motions,
+        **fields,
+    )
+    if not video:
+        return clip
+    file = root / "videos" / f"{name}.mp4"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(name.encode())
+    return dataclasses.replace(clip, video=file, resize=PadResize(1920, 1080, 64))
+
+
+def write_clips(path, *clips):
+    with ClipStoreWriter(path, num_frames=T) as writer:
+        writer.add(*clips)
+        writer.close({})
+    return ClipStore.open(path)
+
+
+def test_every_kind_of_clip_comes_back_whole(tmp_path):
+    root = tmp_path / "s"
+    clips = [
+        clip_at(root, "smplx", group="take 7", num_people=2, pelvis_rest=np.float32([1, 2, 3])),
+        clip_at(root, "smpl", body="smpl", motion_source="gvhmr"),
+        clip_at(root, "pictures alone", body=None),
+        clip_at(root, "labels alone", video=False),
+    ]
+    store = write_clips(root, *clips)
+    for got, expected in zip(store, clips, strict=True):
+        for name in ("clip_id", "fps", "num_people", "resize", "video"):
+            assert getattr(got, name) == getattr(expected, name), name
+        assert got.group == (expected.group or expected.sequence)
+        assert (got.view.width, got.view.pixel_origin) == (64, "centre")
+        assert (got.pelvis_rest is None) == (expected.pelvis_rest is None)
+        if expected.motion is None:
+            assert got.motion is None
+            continue
+        assert (got.motion.body, got.motion.gender) == (expected.motion.body, "female")
+        assert got.motion.fps == 30000 / 1001
+        np.testing.assert_array_equal(got.motion.body_pose, expected.motion.body_pose)
+    np.testing.assert_array_equal(store[0].pelvis_rest, [1, 2, 3])
+    assert [clip.motion_source for clip in store][:2] == ["dataset", "gvhmr"]
+    hashes = store.index.column("video_sha256").to_pylist()
+    assert hashes[:3] == [hashlib.sha256(c.video.read_bytes()).hexdigest() for c in clips[:3]]
+    assert hashes[3] == ""
+
+
+def test_channels_are_of_smplx_motions_alone(tmp_path):
+    root = tmp_path / "s"
+    varying = next(cut(sequence("b", frames=T, moving_betas=True), "test", T))
+    constant = next(cut(sequence("a", frames=T, seed=4), "test", T))
+    others = clip_at(root, "c", body="smpl"), clip_at(root, "d", body=None)
+    store = write_clips(root, others[0], varying, others[1], constant)
+    expected = np.stack([constant.motion.to_channels(), varying.motion.to_channels()])
+    ids = [constant.clip_id, varying.clip_id]
+    np.testing.assert_array_equal(store.channels(ids), expected)
+    for clip in others:
+        with pytest.raises(StoreError, match=f"{clip.clip_id} has no SMPL-X motion") as error:
+            store.channels([varying.clip_id, clip.clip_id])
+        assert "datasets.pseudo_gt" in str(error.value)
+
+
+NATIVE = {
+    "poses": np.linspace(0, 1, T * 72).reshape(T, 72),
+    "trans": np.float32([[0.1, np.nan, -np.inf]] * T),
+    "half": np.arange(T, dtype=np.float16),
+    "ids": np.arange(T, dtype=np.uint16),
+    "big": np.array([2**63 - 1, -(2**63), 2**53 + 1]),
+    "bigger": np.array([2**64 - 1], np.uint64),
+    "flags": np.array([[True], [False]]),
+    "scale": np.array(1.23456789012345678),
+    "gender": np.array("weiblich, ä"),
+    "names": np.array(["left", "", "right hand"]),
+    "no rows": np.zeros((0, 3), np.int8),
+    "no text": np.array([], "<U4"),
+    'a,b=c "d"': np.array([-0.0]),
+}
+
+
+def test_native_labels_come_back_exactly(tmp_path):
+    clips = [clip_at(tmp_path, name, video=False) for name in ("a", "b", "c")]
+    per_frame = frozenset(["poses", "trans"])
+    clips[1] = dataclasses.replace(clips[1], native=NATIVE, native_frames=per_frame)
+    clips[2] = dataclasses.replace(clips[2], native={"poses": NATIVE["poses"] + 1})
+    one = write_clips(tmp_path / "one", *clips)
+    with ClipStoreWriter(tmp_path / "two", num_frames=T) as writer:
+        writer.extend(one)
+        writer.close({})
+    for store in (one, ClipStore.open(tmp_path / "two")):
+        found = store.native(clips[1].clip_id)
+        assert found.keys() == NATIVE.keys()
+        for name, expected in NATIVE.items():
+            assert (found[name].dtype, found[name].shape) == (expected.dtype, expected.shape), name
+            assert found[name].tobytes() == expected.tobytes(), name
+        assert store.native(clips[0].clip_id) == {}
+        np.testing.assert_array_equal(store.native(clips[2].clip_id)["poses"], NATIVE["poses"] + 1)
+        with pytest.raises(KeyError):
+            store.native("nothing")
+
+
+@pytest.mark.parametrize(
+    "value", [np.array([None]), np.array([b"x"]), np.array([1j]), np.array(["\ud800"])]
+)
+def test_native_labels_that_cannot_be_kept_are_refused_alone(tmp_path, value):
+    good, bad = (clip_at(tmp_path, name, video=False) for name in ("a", "b"))
+    with ClipStoreWriter(tmp_path / "s", num_frames=T) as writer:
+        writer.add(good)
+        with pytest.raises(ClipError, match="native label"):
+            writer.add(dataclasses.replace(bad, native={"label": value}))
+        writer.add(bad)
+        writer.close({})
+    assert len(ClipStore.open(tmp_path / "s")) == 2
+
+
+def test_clips_of_other_stores_are_appended_as_they_are(tmp_path):
+    whole = write_clips(
+        tmp_path / "whole",
+        *cut(sequence("a", frames=T * 40), "test", T),
+        clip_at(tmp_path / "whole", "b", native=NATIVE),
+        clip_at(tmp_path / "whole", "c", body="smpl"),
+    )
+    ids = whole.clip_ids
+    for name, some in (("head", ids[:33]), ("tail", ids[33:])):
+        with ClipStoreWriter(tmp_path / name, num_frames=T) as writer:
+            writer.extend(whole, some)
+            writer.close({})
+    with ClipStoreWriter(tmp_path / "joined", num_frames=T) as writer:
+        for name in ("head", "tail"):
+            writer.extend(ClipStore.open(tmp_path / name))
+        with pytest.raises(ClipError, match="already"):
+            writer.extend(whole, ids[:1])
+        with pytest.raises(KeyError, match="nothing"):
+            writer.extend(whole, ["nothing"])
+        writer.close({})
+    assert ClipStore.open(tmp_path / "joined").sha256 == whole.sha256
+    with (
+        pytest.raises(StoreError, match="clips of 8 frames, not 9"),
+        ClipStoreWriter(tmp_path / "nine", num_frames=9) as writer,
+    ):
+        writer.extend(whole)
+
+
+@pytest.mark.parametrize("name", ["../x.mp4", "/etc/passwd", "videos/../../x.mp4", "videos/\0"])
+def test_an_index_that_leads_out_of_the_store_is_refused(tmp_path, name):
+    root = tmp_path / "s"
+    write_clips(root, clip_at(root))
+    index = pq.read_table(root / "index.parquet")
+    position = index.schema.get_field_index("video_path")
+    pq.write_table(index.set_column(position, "video_path", [[name]]), root / "index.parquet")
+    files = json.loads((root / "manifest.json").read_text())["files"]
+    digest = hashlib.sha256((root / "index.parquet").read_bytes()).hexdigest()
+    files["index.parquet"]["sha256"] = digest
+    _edit_manifest(root, files=files, content_sha256=content_digest(files))
+    store = ClipStore.open(root)
+    with pytest.raises(StoreError, match="outside the store"):
+        store[0]
+    with pytest.raises(StoreError, match="outside the store"):
+        list(store)
+
+
+def test_a_video_must_lie_in_the_store(tmp_path):
+    with (
+        pytest.raises(ValueError, match="subpath"),
+        ClipStoreWriter(tmp_path / "s", num_frames=T) as writer,
+    ):
+        writer.add(clip_at(tmp_path / "elsewhere"))
     assert not (tmp_path / "s").exists()

@@ -208,7 +208,7 @@ def test_limit_reads_the_first_usable_sequences(tmp_path):
 def error_line(capsys):
     out, err = capsys.readouterr()
     assert out == ""
-    lines = [line for line in err.splitlines() if "sequences [" not in line and line.strip()]
+    lines = err.splitlines()
     assert len(lines) == 1, err
     return lines[0]
 
@@ -221,15 +221,15 @@ def test_failures_are_one_line_and_leave_nothing(tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("")
     out = tmp_path / "out"
-    for root, word in (
-        (tmp_path / "nowhere", "no folder"),
-        (empty, "no .npz"),
-        (short, "fewer than 65"),
+    for root, code, word in (
+        (tmp_path / "nowhere", 2, "no folder"),
+        (empty, 2, "no .npz"),
+        (short, 1, "fewer than 65"),
     ):
-        assert run("smplx_npz", "--root", root, "--out", out, "--quiet") == 1
+        assert run("smplx_npz", "--root", root, "--out", out, "--quiet") == code
         assert word in error_line(capsys)
         assert not out.exists()
-    assert run("smplx_npz", "--root", good, "--out", good, "--quiet") == 1
+    assert run("smplx_npz", "--root", good, "--out", good, "--quiet") == 2
     assert "not empty" in error_line(capsys)
     assert run("smplx_npz", "--root", good, "--out", file / "s", "--quiet") == 1
     assert "cannot write" in error_line(capsys)
@@ -241,8 +241,11 @@ def test_a_finished_store_is_never_written_over(tmp_path, capsys):
     assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 0
     capsys.readouterr()
     before = {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()}
-    assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 1
+    words = ("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet")
+    assert run(*words, "--frames", 35) == 2
     assert "not empty" in error_line(capsys)
+    assert run(*words) == 0
+    assert capsys.readouterr().out.startswith("nothing to do, this store is finished:\n2 clips")
     assert {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()} == before
 
 
@@ -256,6 +259,9 @@ def test_a_finished_store_is_never_written_over(tmp_path, capsys):
         (["smplx_npz", "--root", ".", "--out", "s", "--frames", "0"], "positive"),
         (["smplx_npz", "--root", ".", "--out", "s", "--limit", "-1"], "positive"),
         (["smplx_npz", "--root", ".", "--out", "s", "--split", "all"], "invalid choice"),
+        (["smplx_npz", "--root", ".", "--out", "s", "--size", "511"], "odd"),
+        (["smplx_npz", "--root", ".", "--out", "s", "--workers", "0"], "positive"),
+        (["testset", "--out", "s"], "--stores"),
         ([], "required"),
     ],
 )
@@ -299,31 +305,46 @@ prepare(many, None, {str(tmp_path / "s")!r}, num_frames=10, progress=False)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert os.listdir(tmp_path / "s") == ["motion.parquet.tmp"]
-    with pytest.raises(StoreError, match="manifest"):
+    left = [".work", "gt.parquet.tmp", "motion.parquet.tmp"]
+    assert sorted(os.listdir(tmp_path / "s")) == left
+    with pytest.raises(StoreError, match="not finished"):
         ClipStore.open(tmp_path / "s")
-    manifest = prepare(Official(), None, tmp_path / "s", num_frames=10, progress=False)
-    assert manifest["num_clips"] == 8
-    assert len(os.listdir(tmp_path / "s")) == 3
+    again = Official(("test",) * 100)
+    manifest = prepare(again, None, tmp_path / "s", num_frames=10, progress=False)
+    assert manifest["num_clips"] == 200
+    files = ["gt.parquet", "index.parquet", "manifest.json", "motion.parquet"]
+    assert sorted(os.listdir(tmp_path / "s")) == files
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from datasets.prepare import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'torch', 'pyarrow', 'av', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    for words in (["--help"], ["testset", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True)
+        assert done.returncode == 0, done.stderr
 
 
 @dataclass
 class Mixed(Official):
-    """Sequence 1 is of the SMPL body, 2 without a motion, 3 named as 0."""
+    """Sequence 1 has two motions of two people, 2 has none, 3 is named as 0."""
 
     official: bool = True
 
     def sequences(self, root, split=None, *, skipped=None):
         for index, whole in enumerate(super().sequences(root, split)):
             motion = whole.world_motion
-            if index == 1:
-                pose = np.zeros((20, 69))
-                motion = dataclasses.replace(motion, body="smpl", body_pose=pose)
+            other = dataclasses.replace(motion, betas=np.ones(10), space="camera")
             yield dataclasses.replace(
                 whole,
                 sequence="s0000" if index == 3 else whole.sequence,
                 group="",
                 world_motion=None if index == 2 else motion,
+                camera_motion=other if index == 1 else None,
                 split=whole.split if self.official else None,
             )
 
@@ -336,8 +357,31 @@ def test_an_unusable_sequence_is_skipped_and_the_batch_goes_on(tmp_path, officia
     assert (manifest["num_clips"], manifest["num_sequences"]) == (4, 2)
     assert [entry["name"] for entry in manifest["skipped"]] == ["s0001", "s0002", "s0000"]
     reasons = [entry["reason"] for entry in manifest["skipped"]]
-    assert reasons[0] == reasons[1] == "a clip needs an SMPL-X motion"
+    assert reasons[0] == "its camera and world motions differ in betas"
+    assert reasons[1] == "it has neither a motion nor a video"
     assert "already" in reasons[2]
+
+
+def test_a_sequence_in_no_split_of_a_dataset_that_has_splits_is_skipped(tmp_path):
+    manifest = prepare(
+        Official(("test", None, "train")), None, tmp_path / "s", num_frames=10, progress=False
+    )
+    assert manifest["splits"] == {"test": 2, "train": 2}
+    assert manifest["skipped"][1]["name"] == "s0001"
+    assert "in no split" in manifest["skipped"][1]["reason"]
+
+
+def test_smpl_motions_are_kept(tmp_path):
+    class Smpl(Official):
+        def sequences(self, root, split=None, *, skipped=None):
+            for whole in super().sequences(root, split):
+                motion = dataclasses.replace(
+                    whole.world_motion, body="smpl", body_pose=np.zeros((20, 69))
+                )
+                yield dataclasses.replace(whole, world_motion=motion)
+
+    prepare(Smpl(), None, tmp_path / "s", num_frames=10, progress=False)
+    assert {clip.motion.body for clip in ClipStore.open(tmp_path / "s")} == {"smpl"}
 
 
 def test_a_store_that_cannot_be_written_stops_the_batch(tmp_path, monkeypatch, capsys):

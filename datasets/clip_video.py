@@ -1,0 +1,78 @@
+"""A clip's own video: the dataset's pictures, each on a square."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.clip_schema import VIDEOS, StoreError
+from datasets.pad_resize import PadResize
+from datasets.sequence import FrameSource
+
+_LONGEST_NAME = 200  # bytes of a file name; file systems end at 255
+
+
+def video_name(clip_id: str) -> str:
+    """Path of a clip's video below its store: ``videos/<clip id>.mp4``.
+
+    Parts of the id that are no file names (too long, empty, ``.``, ``..``) end in a hash.
+    """
+    return "/".join([VIDEOS, *(_file_name(part) for part in clip_id.split("/"))]) + ".mp4"
+
+
+def _file_name(part: str) -> str:
+    if len(part) <= _LONGEST_NAME and part not in ("", ".", ".."):
+        return part
+    digest = hashlib.sha256(part.encode()).hexdigest()[:16]
+    return f"{part[: _LONGEST_NAME - 17].strip('.')}~{digest}"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The making of one video.
+
+    Attributes:
+        source: the pictures of the clip's sequence.
+        rows: those of the clip.
+        resize: from a picture to the square.
+        fps: frames per second.
+        path: of the video; it appears when it is complete.
+    """
+
+    source: FrameSource
+    rows: range
+    resize: PadResize
+    fps: float
+    path: Path
+
+
+def encode(encoding: Encoding) -> str | None:
+    """Make a video; returns None, or why the pictures cannot be had.
+
+    Raises:
+        StoreError: the video cannot be written.
+    """
+    from datasets.video import VideoError, write_video
+
+    try:
+        encoding.path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(encoding.path, _squares(encoding), fps=encoding.fps)
+    except (_UnreadableError, VideoError) as error:
+        return str(error)
+    except OSError as error:
+        raise StoreError(f"cannot write {encoding.path}: {error}") from error
+    return None
+
+
+class _UnreadableError(Exception):
+    """Sets what reading raises apart from what writing raises."""
+
+
+def _squares(encoding: Encoding) -> Iterator[np.ndarray]:
+    try:
+        for picture in encoding.source.frames(encoding.rows):
+            yield encoding.resize.image(picture)
+    except (OSError, ValueError) as error:
+        raise _UnreadableError(" ".join(str(error).split())) from error

@@ -1,0 +1,74 @@
+"""Clips of a fixed length out of a sequence."""
+
+import urllib.parse
+from collections.abc import Iterator
+
+import numpy as np
+
+from datasets.sequence import Clip, PersonSequence
+
+
+def clip_id(sequence: PersonSequence, split: str, start: int) -> str:
+    """``dataset/split/sequence/camera/person/start``, ASCII, percent-encoded where needed."""
+    names = (sequence.dataset, split, sequence.sequence, sequence.camera, sequence.person)
+    quoted = [urllib.parse.quote(name, safe="") for name in names]
+    return "/".join([*quoted, f"{start:06d}"])
+
+
+def windows(sequence: PersonSequence, num_frames: int) -> Iterator[slice]:
+    """Rows of non-overlapping pieces of `num_frames` valid, consecutive frames.
+
+    A run of valid frames is cut from its first frame on; what is left at its end is dropped. Frames
+    are consecutive where `frame_ids` grow by the sequence's step, their smallest positive
+    difference.
+    """
+    for first, end in _runs(sequence):
+        for start in range(first, end - num_frames + 1, num_frames):
+            yield slice(start, start + num_frames)
+
+
+def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]:
+    """The clips of a sequence: its `windows`, without pictures."""
+    for rows in windows(sequence, num_frames):
+        yield clip_of(sequence, split, rows)
+
+
+def clip_of(sequence: PersonSequence, split: str, rows: slice) -> Clip:
+    """Some rows of a sequence as a clip, without pictures."""
+    view, camera_motion, world_motion = (
+        None if whole is None else whole[rows]
+        for whole in (sequence.view, sequence.camera_motion, sequence.world_motion)
+    )
+    return Clip(
+        clip_id=clip_id(sequence, split, int(sequence.frame_ids[rows.start])),
+        dataset=sequence.dataset,
+        sequence=sequence.sequence,
+        split=split,
+        frame_ids=sequence.frame_ids[rows],
+        valid=sequence.valid[rows],
+        fps=sequence.fps,
+        camera=sequence.camera,
+        person=sequence.person,
+        group=sequence.group,
+        num_people=sequence.num_people,
+        view=view,
+        camera_motion=camera_motion,
+        world_motion=world_motion,
+        native={
+            name: value[rows] if name in sequence.native_frames else value
+            for name, value in sequence.native.items()
+        },
+        native_frames=sequence.native_frames,
+        pelvis_rest=sequence.pelvis_rest,
+    )
+
+
+def _runs(sequence: PersonSequence) -> Iterator[tuple[int, int]]:
+    """First frame and end of every run of valid, consecutive frames."""
+    steps = np.diff(sequence.frame_ids.astype(np.int64))
+    step = steps[steps > 0].min(initial=np.iinfo(np.int64).max)
+    valid = sequence.valid
+    joined = valid[:-1] & valid[1:] & (steps == step)
+    first = np.flatnonzero(valid & ~np.append(False, joined))
+    last = np.flatnonzero(valid & ~np.append(joined, False))
+    return zip(first, last + 1, strict=True)

@@ -1,0 +1,41 @@
+"""What the clients of external tools share: one GPU for a process, files known by their sha256."""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from datasets.estimators import EstimatorUnavailable
+
+
+def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:
+    """`env` for a process that shall take `device` (``cpu``, ``cuda``, ``cuda:N``) as its first.
+
+    Tools take the first GPU that they see, whatever device they are told.
+    """
+    index = device.partition(":")[2]
+    if not index:
+        return dict(env)
+    visible = env.get("CUDA_VISIBLE_DEVICES")
+    return {**env, "CUDA_VISIBLE_DEVICES": visible.split(",")[int(index)] if visible else index}
+
+
+def checked_sha256(path: Path) -> str:
+    """The sha256 of a file; a file ``<name>.sha256`` beside it says what it must be.
+
+    Raises:
+        EstimatorUnavailable: it is not that.
+    """
+    stat = path.stat()
+    found = _sha256(path, stat.st_size, stat.st_mtime_ns)
+    pin = path.with_name(f"{path.name}.sha256")
+    if pin.is_file() and pin.read_text(encoding="utf-8").split()[:1] != [found]:
+        raise EstimatorUnavailable(f"{path} has sha256 {found}, which is not what {pin} says")
+    return found
+
+
+@functools.lru_cache(maxsize=32)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Kept until the file changes: weights have gigabytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,161 @@
+"""GVHMR inside its own environment; started by `datasets.worker_main`, nothing of ours is imported.
+
+The working folder holds the clips to come and is where the package writes.
+"""
+
+import importlib.metadata
+import importlib.util
+import math
+import os
+import pickle
+import traceback
+import types
+from pathlib import Path
+
+import torch
+
+# The package's caches between its stages. Where all are given, its three ViT passes are skipped.
+_PREPROCESS = ("bbx.pt", "vitpose.pt", "vit_features.pt", "vit_features_flip.pt")
+
+
+def start(options):
+    """Load the package and its denoiser; the other networks follow with the first clip.
+
+    Args:
+        options: ``work``, the working folder; ``checkpoint``, the file of the denoiser.
+    """
+    os.chdir(options["work"])
+    _declare_torchvision_operators()
+    import gvhmr
+    from gvhmr.utils.console import console
+    from gvhmr.utils.device import get_device
+
+    device = get_device()
+    # The package lets cuDNN choose by speed, another kernel each time.
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    # Its own loading executes what a checkpoint asks for, and goes on without what is not in it.
+    empty = Path("empty.ckpt")
+    torch.save({"state_dict": {}}, empty)
+    console.quiet = True  # about the missing weights
+    pipe = gvhmr.pipeline(device=str(device), ckpt_path=empty)
+    console.quiet = False
+    pipe.model.pl.load_state_dict(_read_state(options["checkpoint"]), strict=True)
+    hello = {
+        "gvhmr": importlib.metadata.version("gvhmr"),
+        "torch": torch.__version__,
+        "device": device.type,
+    }
+    return hello, lambda request: _recover(pipe, request)
+
+
+def _recover(pipe, request):
+    """One clip; ``name``.mp4 and ``name``.npz (its K) are in the working folder."""
+    name = request["name"]
+    try:
+        _give_preprocess(request["preprocess"], Path(name, "preprocess"))
+        result = pipe(
+            Path(f"{name}.mp4"),
+            static_camera=request["static"],
+            camera="simplevo",
+            intrinsics=f"{name}.npz",
+            f_mm=_lens(f"{name}.mp4", request["focal"]),
+            flip_test=request["flip_test"],
+            world_from_incam=False,
+            output_dir=name,
+            render=False,
+            progress=False,
+        )
+        result.save_npz(Path(name, "result.npz"))
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        return {"status": _status(error), "reason": f"{type(error).__name__}: {error}"}
+    return {"status": "ok"}
+
+
+def _lens(video, focal):
+    """The focal length in mm of a 36 x 24 mm camera with the same view along the diagonal.
+
+    The intrinsics have precedence over it, except in the camera tracking: that reads nothing else,
+    and would take a lens of 24 mm.
+    """
+    from gvhmr.utils.video_io_utils import get_video_lwh
+
+    _, width, height = get_video_lwh(video)
+    return focal * math.hypot(36, 24) / math.hypot(width, height)
+
+
+def _status(error):
+    """The word for what went wrong, by the package's function that it went wrong in."""
+    where = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    if isinstance(error, IndexError) and "get_one_track" in where:
+        return "no_person"
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return "out_of_memory"
+    if isinstance(error, OSError) and where & {"get_video_lwh", "get_batch", "read_video_np"}:
+        return "decode_error"
+    return "error"
+
+
+def _give_preprocess(source, target):
+    """Put caches that are given where the package looks for them, as tensors and nothing else."""
+    if source is None:
+        return
+    target.mkdir(parents=True)
+    for name in _PREPROCESS:
+        if Path(source, name).is_file():
+            # The package would unpickle them without restriction.
+            torch.save(torch.load(Path(source, name), weights_only=True), target / name)
+
+
+def _read_state(path):
+    """The tensors of a checkpoint by name; of anything else in it nothing is imported or run."""
+    module = types.ModuleType("tensors")  # in place of pickle
+    module.Unpickler = _Unpickler
+    loaded = torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)
+    return loaded["state_dict"]
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes tensors; the trainer's other objects in a checkpoint become `_Inert`."""
+
+    _KNOWN = (
+        ("collections", "OrderedDict"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch._utils", "_rebuild_parameter"),
+    )
+
+    def find_class(self, module, name):
+        if (module, name) in self._KNOWN:
+            return super().find_class(module, name)
+        return _Inert
+
+
+class _Inert(dict):
+    """Stands for an object that is not wanted: takes what a pickle gives it and does nothing."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+
+    def __setstate__(self, state):
+        pass
+
+    def append(self, item):
+        pass
+
+
+def _declare_torchvision_operators():
+    """Let torchvision be imported where its own operators cannot be loaded.
+
+    The package index has torchvision for CUDA only. With torch for the CPU its library does not
+    load, and importing it fails for want of the declarations. Only the detector needs the operators
+    themselves.
+    """
+    folder = importlib.util.find_spec("torchvision").submodule_search_locations[0]
+    try:
+        torch.ops.load_library(os.path.join(folder, "_C.so"))
+    except OSError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        start.library = library  # its declarations live as long as it does

@@ -1,0 +1,326 @@
+"""``python -m datasets.pseudo_gt --store STORE --estimator NAME --out STORE2``: pseudo labels.
+
+The clips of a store that have a video, with the motion that an estimator sees in it. The work is
+cut into shards (`datasets.pseudo_shards`) that any number of workers do in any order
+(`datasets.pseudo_worker`, `datasets.executors`); the store that comes out (`datasets.pseudo_store`)
+depends on neither, nor on how often the work was interrupted.
+
+Nothing heavy is imported before there is work to do, so that ``--help`` answers at once.
+"""
+
+import argparse
+import contextlib
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets import estimators, executors
+from datasets.estimators import Estimator, EstimatorUnavailable
+
+if TYPE_CHECKING:
+    from datasets.pseudo_shards import Shard
+    from datasets.pseudo_worker import ShardDone, ShardTask, StartWorker
+
+TIMEOUT = 3600.0  # seconds for one clip
+
+
+def estimate_store(
+    store: str | Path,
+    estimator: Estimator,
+    out: str | Path,
+    *,
+    executor: str = "local",
+    workers: int = 1,
+    device: str = "auto",
+    split: str | None = None,
+    limit: int | None = None,
+    timeout: float = TIMEOUT,
+    address: str | None = None,
+    progress: bool = True,
+) -> dict:
+    """Estimate the motion of a store's clips from their videos and write it as a new store.
+
+    A clip that fails is left out of the store; ``pseudo_gt.parquet`` beside it has the status of
+    every clip. An interrupted job goes on where it was when it is called again.
+
+    Args:
+        store: folder of the store with the videos.
+        estimator: what estimates; imported by name in other processes.
+        out: the new store's folder, whose name becomes the store's.
+        executor: ``local`` or ``ray``.
+        workers: processes, each with an estimator of its own.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+        split: estimate only the clips of this split.
+        limit: estimate only the first so many clips.
+        timeout: seconds after which a clip is given up.
+        address: of the Ray cluster to join; None for one on this machine.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The new store's manifest, also where it was finished before.
+
+    Raises:
+        EstimatorUnavailable: the estimator cannot run here.
+        ExecutorError: the workers cannot be started or do not stay alive.
+        StoreError: a store cannot be read or written, `out` is in use or of another job, there is
+            no clip with a video, or no clip could be estimated.
+    """
+    from datasets.clip_schema import FILES, WORK, StoreError
+    from datasets.clip_store import ClipStore
+    from datasets.pseudo_input import select, tasks
+    from datasets.pseudo_shards import plan
+    from datasets.pseudo_store import STATUS_FILE, write_store
+    from datasets.pseudo_worker import StartWorker, forget_tries
+    from datasets.work_folder import claimed, is_finished
+
+    source = ClipStore.open(store)
+    out = Path(out)
+    job = {  # all that the store's content depends on
+        "source": {"name": source.manifest.get("name", ""), "content_sha256": source.sha256},
+        "estimator": {
+            "name": estimator.name,
+            "note": estimator.note,
+            "identity": estimator.identity(),
+        },
+        "only_split": split,
+        "only_first": limit,
+    }
+    if is_finished(out, job):
+        return ClipStore.open(out).manifest
+    clip_ids, with_video = select(source, split, limit)
+    shards = plan(with_video, job)
+    with claimed(out, job, files=(*FILES, STATUS_FILE)):
+        work = out / WORK
+        forget_tries(work)
+        bar = _Progress(work, shards, shown=progress)
+        todo = tasks(source, list(bar.unfinished.values()), work)
+        start = StartWorker(estimator, device, timeout)
+        results = _run(executor, todo, start, workers=workers, address=address)
+        with contextlib.closing(bar.bar), contextlib.closing(results):
+            for done in results:
+                if done is not None:
+                    bar.finish(done)
+                    shutil.rmtree(done.shard.scratch(work))
+                bar.show()
+        rows = _rows(clip_ids, shards, work, num_frames=source.num_frames)
+        counts = write_store(out, source, clip_ids, rows, job)
+        if not counts.get("ok"):
+            raise StoreError(
+                f"no clip could be estimated ({_count(counts)}): {out / STATUS_FILE} has the "
+                f"reason of each; to try again, delete {out} first"
+            )
+    return ClipStore.open(out).manifest
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    options = {} if args.checkpoint is None else {"checkpoint": args.checkpoint}
+    was_there = (Path(args.out) / "manifest.json").exists()
+    try:
+        estimator = estimators.get(args.estimator, **options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, TypeError) and "checkpoint" in str(error):
+            error = f"{args.estimator} has no --checkpoint"
+        parser.error(str(error))
+    try:
+        manifest = estimate_store(
+            args.store,
+            estimator,
+            args.out,
+            executor=args.executor,
+            workers=args.workers,
+            device=args.device,
+            split=args.split,
+            limit=args.limit,
+            timeout=args.timeout,
+            address=args.address,
+            progress=not args.quiet,
+        )
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it was", file=sys.stderr)
+        return 130  # what shells expect of Ctrl-C
+    except (EstimatorUnavailable, OSError, ValueError, executors.ExecutorError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if _is_users_mistake(error) else 1
+    print(_summary(manifest, args.out, was_there=was_there))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.pseudo_gt",
+        description="Estimate the motion in a store's videos and write it as a new store.",
+        epilog="An interrupted job goes on where it was when the same command is given again.",
+    )
+    parser.add_argument("--store", metavar="STORE", required=True, help="the clips with videos")
+    parser.add_argument(
+        "--estimator",
+        metavar="NAME",
+        required=True,
+        help=f"one of: {', '.join(estimators.names())}",
+    )
+    parser.add_argument("--out", metavar="STORE2", required=True, help="the folder to create")
+    parser.add_argument(
+        "--executor",
+        choices=executors.NAMES,
+        default="local",
+        help="processes of this machine, or a Ray cluster (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="processes, each with an estimator of its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="worker i has GPU i modulo their number (default: a GPU where there is one)",
+    )
+    parser.add_argument("--split", choices=("train", "val", "test"), help="only this split")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N clips")
+    parser.add_argument("--checkpoint", metavar="FILE", help="the estimator's weights")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT,
+        metavar="S",
+        help="seconds after which a clip is given up (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--address", metavar="RAY", help="the Ray cluster to join: auto or ray://HOST:PORT"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
+    return int(word)
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 1e6:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds")
+    return seconds
+
+
+def _run(
+    executor: str,
+    tasks: "Iterator[ShardTask]",
+    start: "StartWorker",
+    *,
+    workers: int,
+    address: str | None,
+) -> Iterator:
+    from datasets.pseudo_worker import RETRIES
+
+    if executor == "ray":
+        from datasets.executors import ray
+
+        return ray.run(
+            tasks,
+            start,
+            workers=workers,
+            retries=RETRIES,
+            address=address,
+            gpus=start.device != "cpu",
+        )
+    from datasets.executors import local
+
+    return local.run(tasks, start, workers=workers, retries=RETRIES)
+
+
+def _rows(
+    clip_ids: list[str], shards: "list[Shard]", work: Path, *, num_frames: int
+) -> Iterator[dict]:
+    """The result of every clip, in store order: those in no shard have no video."""
+    from datasets.clip_schema import rows_of
+    from datasets.pseudo_shards import failed_row, read_rows
+
+    estimated = (row for shard in shards for row in rows_of(read_rows(shard.file(work), shard.key)))
+    with_video = {name for shard in shards for name in shard.clip_ids}
+    for name in clip_ids:
+        if name in with_video:
+            yield next(estimated)
+        else:
+            yield failed_row(name, "no_video", "it has no video", n_frames=num_frames)
+
+
+class _Progress:
+    """A bar on stderr that counts clips, those of unfinished shards by their scratch files."""
+
+    def __init__(self, work: Path, shards: "list[Shard]", *, shown: bool):
+        from tqdm import tqdm
+
+        from datasets.pseudo_shards import read_rows
+
+        self.work, self.shown = work, shown
+        self.statuses: Counter[str] = Counter()
+        self.unfinished = {}
+        for shard in shards:
+            rows = read_rows(shard.file(work), shard.key)
+            if rows is None:
+                self.unfinished[shard.number] = shard
+            else:
+                self.statuses.update(rows.column("status").to_pylist())
+        total = sum(len(shard.clip_ids) for shard in shards)
+        self.bar = tqdm(total=total, unit=" clips", leave=False, disable=not shown)
+
+    def finish(self, done: "ShardDone") -> None:
+        del self.unfinished[done.shard.number]
+        self.statuses.update(done.statuses)
+
+    def show(self) -> None:
+        from datasets.pseudo_shards import scratch_files
+
+        if not self.shown:
+            return
+        statuses = self.statuses.copy()
+        for shard in self.unfinished.values():
+            statuses.update(file.suffix[1:] for file in scratch_files(shard.scratch(self.work)))
+        self.bar.n = statuses.total()
+        self.bar.set_postfix(ok=statuses["ok"], failed=statuses.total() - statuses["ok"])
+
+
+def _summary(manifest: dict, out: str, *, was_there: bool) -> str:
+    """What was written, in lines for the user."""
+    facts = manifest["pseudo_gt"]
+    lines = ["finished before: nothing to do"] if was_there else []
+    lines.append(
+        f"{manifest['num_clips']} clips of {manifest['num_frames']} frames with motion "
+        f"by {manifest['estimator']['name']} ({_count(facts['statuses'])})"
+    )
+    by_status: dict[str, list[dict]] = {}
+    for entry in manifest["skipped"]:
+        by_status.setdefault(entry["reason"].partition(":")[0], []).append(entry)
+    for entries in by_status.values():
+        more = f" and {len(entries) - 1} more" if len(entries) > 1 else ""
+        lines.append(f"  {entries[0]['name']}{more}: {entries[0]['reason']}")
+    return "\n".join([*lines, f"store: {out}"])
+
+
+def _count(statuses: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in statuses.items())
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    from datasets.clip_schema import FolderError
+
+    return isinstance(error, EstimatorUnavailable | FolderError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

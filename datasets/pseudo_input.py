@@ -1,0 +1,82 @@
+"""What an estimator is told of the clips of a store."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from datasets.clip_schema import StoreError
+from datasets.clip_store import ClipStore
+from datasets.estimators import ClipVideo
+from datasets.motion import Camera
+from datasets.pseudo_shards import Shard
+from datasets.pseudo_worker import Request, ShardTask
+from datasets.sequence import Clip
+
+K_RULE = (
+    "the dataset's intrinsics of the clip's video; where it has none, a focal length of "
+    "sqrt(width^2 + height^2) of the dataset's picture and its centre, moved onto the video"
+)
+
+
+def select(source: ClipStore, split: str | None, limit: int | None) -> tuple[list[str], list[str]]:
+    """Ids of the clips of a job in store order: all of them, and those that have a video.
+
+    Raises:
+        StoreError: there is none.
+    """
+    clip_ids = (source.clip_ids if split is None else source.ids(split))[:limit]
+    if not clip_ids:
+        raise StoreError(f"{source.path} has no clip in the {split} split")
+    videos = _column(source, "video_path")
+    with_video = [name for name in clip_ids if videos[name]]
+    if not with_video:
+        raise StoreError(
+            f"{source.path} has no videos to estimate motion from: prepare a dataset with pictures"
+        )
+    return clip_ids, with_video
+
+
+def tasks(source: ClipStore, shards: Iterable[Shard], work: Path) -> Iterator[ShardTask]:
+    """What workers get, made as they ask for it; `shards` are in store order."""
+    digests = _column(source, "video_sha256")
+    clips = iter(source)  # reads everything once, where asking by id would read 64 times as much
+    for shard in shards:
+        requests = []
+        for name in shard.clip_ids:
+            clip = next(clip for clip in clips if clip.clip_id == name)
+            requests.append(Request(_clip_video(clip), digests[name]))
+        yield ShardTask(shard, requests, work.resolve())
+
+
+def camera_of(clip: Clip) -> tuple[Camera, Literal["dataset", "diagonal"]]:
+    """The camera of a clip's video by `K_RULE`, without a world, and where it comes from.
+
+    The diagonal as focal length, 53 degrees from corner to corner, is GVHMR's own default.
+    """
+    if clip.view is not None:
+        return dataclasses.replace(clip.view, T_w2c=None), "dataset"
+    width, height = clip.resize.width, clip.resize.height
+    focal = math.hypot(width, height)
+    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    camera = Camera(np.tile(K, (len(clip.frame_ids), 1, 1)), None, width, height, "corner")
+    return clip.resize.camera(camera), "diagonal"
+
+
+def _clip_video(clip: Clip) -> ClipVideo:
+    camera, K_source = camera_of(clip)
+    return ClipVideo(
+        clip_id=clip.clip_id,
+        video=clip.video.resolve(),
+        K=camera.K,
+        K_source=K_source,
+        fps=clip.fps,
+        static_camera=None if clip.view is None else clip.view.is_static,
+    )
+
+
+def _column(source: ClipStore, name: str) -> dict[str, str]:
+    return dict(zip(source.clip_ids, source.index.column(name).to_pylist(), strict=True))

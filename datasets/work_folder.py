@@ -1,0 +1,115 @@
+"""The folder of a store in the making: one process and one command at a time, and it can go on."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets.clip_schema import UNFINISHED, VIDEOS, WORK, FolderError, StoreError
+
+
+def is_finished(path: Path, job: dict) -> bool:
+    """Whether the folder holds the finished store of a job."""
+    manifest = _read_object(path / "manifest.json")
+    return bool(manifest) and all(manifest.get(name) == value for name, value in job.items())
+
+
+@contextlib.contextmanager
+def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[None]:
+    """Hold the folder `path` for a job while it makes the store.
+
+    Whoever is stopped leaves the videos and the work made so far and the job's description, and
+    the same job goes on; where there is none of it yet, nothing is left.
+
+    Args:
+        path: the store's folder.
+        job: JSON values by name: all that the store's content depends on.
+        files: other files that the job writes there and, once stopped, does not mind.
+
+    Raises:
+        FolderError: the folder holds something else, the unfinished work of another job, or
+            another process works there.
+        StoreError: the folder cannot be written.
+    """
+    work = path / WORK
+    with contextlib.ExitStack() as held:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_others_files(path, files)
+            work.mkdir(exist_ok=True)
+            lock = held.enter_context((work / "lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
+            _refuse_other_job(path, job)
+        except BlockingIOError:
+            raise FolderError(f"{path}: another process is making this store") from None
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error}") from error
+        try:
+            yield
+        except BaseException:
+            if not _anything_made(path):
+                _remove(path, VIDEOS, WORK)
+            raise
+        _remove(path, WORK)
+
+
+def _anything_made(path: Path) -> bool:
+    work = (file.name for file in (path / WORK).rglob("*") if file.is_file())
+    return any((path / VIDEOS).rglob("*.mp4")) or not {"lock", "job.json"}.issuperset(work)
+
+
+def _refuse_others_files(path: Path, files: tuple[str, ...]) -> None:
+    # A folder of videos is only ours, to add to and to tidy, where a job of ours made it.
+    ours = (WORK, VIDEOS, *files) if (path / WORK / "job.json").is_file() else (WORK,)
+    others = sorted(p.name for p in path.iterdir() if p.name not in (*UNFINISHED, *ours))
+    if others:
+        raise FolderError(
+            f"{path} is not empty (it holds {others[0]}): name a new folder or empty this one first"
+        )
+
+
+def _refuse_other_job(path: Path, job: dict) -> None:
+    file = path / WORK / "job.json"
+    if not file.exists():
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(job, indent=1) + "\n")
+        os.replace(temporary, file)
+        return
+    theirs = _read_object(file)
+    differing = [name for name in job if job[name] != theirs.get(name)]
+    if differing:
+        name = differing[0]
+        raise FolderError(
+            f"{path} holds the unfinished work of another command ({name} was "
+            f"{theirs.get(name)!r}, now {job[name]!r}): repeat that one, delete the folder or "
+            "name another"
+        )
+
+
+def remove_other_videos(path: Path, keep: set[Path]) -> None:
+    """Remove what killed processes left in the folder of videos, and videos of no clip."""
+    for file in sorted((path / VIDEOS).rglob("*"), reverse=True):  # files before their folders
+        if file.is_dir():
+            with contextlib.suppress(OSError):  # not empty
+                file.rmdir()
+        elif file not in keep:
+            file.unlink()
+
+
+def _read_object(file: Path) -> dict:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        value = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _remove(path: Path, *names: str) -> None:
+    for name in names:
+        shutil.rmtree(path / name, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty: a store
+        path.rmdir()

@@ -1,0 +1,327 @@
+"""`datasets.prepare` with pictures: their videos, and going on after whatever stopped it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mini_pictures import FRAMES, Pictures
+
+import datasets
+from datasets.clip_schema import FolderError, StoreError
+from datasets.clip_store import ClipStore
+from datasets.pad_resize import PadResize
+from datasets.prepare import main, prepare
+from datasets.video import read_video
+from datasets.work_folder import claimed
+
+ROOT = Path(__file__).parents[2]
+T = 4  # frames of a clip
+
+
+def make(dataset, out, **options):
+    options = {"num_frames": T, "video_size": 32, "progress": False, **options}
+    return prepare(dataset, None, out, **options)
+
+
+def contents(path):
+    """Every file below a folder, by name."""
+    return {p.relative_to(path).as_posix(): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def script(out, *, dataset="Pictures()", before="", words=()):
+    """A process that prepares a dataset of `mini_pictures` by the command line."""
+    words = ["pictures", "--out", str(out), "--frames", str(T), "--size", "32", *words]
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+import datasets
+from mini_pictures import *
+from datasets.prepare import main
+datasets.get = lambda name: {dataset}
+{before}
+sys.exit(main({words!r}))
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_every_clip_has_its_pictures_and_the_camera_that_took_them(tmp_path):
+    dataset = Pictures()
+    manifest = make(dataset, tmp_path / "s")
+    store = ClipStore.open(tmp_path / "s")
+    assert manifest["num_clips"] == 9
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == sorted(
+        ["gt.parquet", "index.parquet", "manifest.json", "motion.parquet", "videos"]
+    )
+    resize = PadResize(48, 32, 32)
+    for clip in store:
+        whole = dataset.sequence(int(clip.sequence[1:]))
+        rows = slice(int(clip.frame_ids[0]), int(clip.frame_ids[0]) + T)
+        assert clip.resize == resize
+        assert clip.video == tmp_path / "s" / "videos" / f"{clip.clip_id}.mp4"
+        np.testing.assert_array_equal(clip.view.K, resize.camera(whole.view[rows]).K)
+        assert (clip.view.width, clip.view.height) == (32, 32)
+        pictures = [resize.image(frame) for frame in whole.source.frames(range(FRAMES)[rows])]
+        error = read_video(clip.video).astype(float) - pictures
+        assert np.abs(error).mean() < 6
+        np.testing.assert_array_equal(
+            store.native(clip.clip_id)["poses"], whole.native["poses"][rows]
+        )
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
+    dataset = Pictures(unreadable=((0, 9), (2, 0)))
+    make(dataset, tmp_path / "a" / "s", workers=1)
+    make(dataset, tmp_path / "b" / "s", workers=2)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    skipped = ClipStore.open(tmp_path / "a" / "s").manifest["skipped"]
+    assert [entry["name"] for entry in skipped] == [
+        "pictures/test/s0/cam%200/0/000008",
+        "left out",
+        "pictures/test/s2/cam%200/0/000000",
+    ]
+    assert [entry["reason"] for entry in skipped][::2] == [
+        "picture 9 is cut short",
+        "picture 0 is cut short",
+    ]
+    assert not any("s2/cam%200/0/000000" in name for name in contents(tmp_path / "a"))
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_loses_only_the_clip_that_kills_it(tmp_path):
+    manifest = make(Pictures(deadly=((1, 5),)), tmp_path / "s", workers=2)
+    assert manifest["num_clips"] == 8
+    assert manifest["skipped"][1:] == [
+        {"name": "pictures/test/s1/cam%200/0/000004", "reason": "its worker process died twice"}
+    ]
+
+
+def test_labels_alone(tmp_path):
+    manifest = make(Pictures(), tmp_path / "s", video_size=None)
+    clip = ClipStore.open(tmp_path / "s")[0]
+    assert manifest["num_clips"] == 9
+    assert (clip.video, clip.resize, clip.view.width, clip.view.height) == (None, None, 48, 32)
+    with pytest.raises(StoreError, match="neither a motion nor a video"):
+        make(Pictures(labelled=False), tmp_path / "t", video_size=None)
+    assert not (tmp_path / "t").exists()
+
+
+def test_pictures_alone(tmp_path):
+    make(Pictures(labelled=False), tmp_path / "s")
+    for clip in ClipStore.open(tmp_path / "s"):
+        assert (clip.motion, clip.view) == (None, None)
+        assert read_video(clip.video).shape == (T, 32, 32, 3)
+
+
+def test_a_camera_of_other_pictures_is_a_reason_to_skip(tmp_path, monkeypatch):
+    whole = Pictures.sequence
+    wrong = {0: 47}
+
+    def sequence(self, index):
+        found = whole(self, index)
+        return replace(found, view=replace(found.view, width=wrong.get(index, 48)))
+
+    monkeypatch.setattr(Pictures, "sequence", sequence)
+    manifest = make(Pictures(count=2), tmp_path / "s")
+    assert manifest["num_clips"] == 3
+    assert manifest["skipped"][0]["name"] == "s0/cam 0/0"
+    assert "47x32" in manifest["skipped"][0]["reason"]
+
+
+def test_labels_that_no_store_can_keep_are_a_reason_to_skip(tmp_path, monkeypatch):
+    whole = Pictures.sequence
+
+    def sequence(self, index):
+        native = {"pickled": np.array([None])} if index == 0 else {}
+        return replace(whole(self, index), native=native, native_frames=frozenset())
+
+    monkeypatch.setattr(Pictures, "sequence", sequence)
+    manifest = make(Pictures(count=2), tmp_path / "s")
+    assert manifest["num_clips"] == 3
+    reasons = [entry["reason"] for entry in manifest["skipped"][:3]]
+    assert reasons == ["native label pickled is of object"] * 3
+    assert not any("s0" in name for name in contents(tmp_path))
+
+
+def test_names_that_are_no_file_names(tmp_path):
+    names = ("", "..", ".", "a/../b", "q\"' =,;", "ä" * 100, "ä" * 100 + "b", "~", "x\n")
+    make(Pictures(count=len(names), names=names), tmp_path / "s")
+    store = ClipStore.open(tmp_path / "s")
+    videos = [clip.video for clip in store]
+    assert len(set(videos)) == len(videos) == 3 * len(names)
+    assert [clip.sequence for clip in store][::3] == list(names)
+    for video in videos:
+        assert video.resolve().is_relative_to((tmp_path / "s" / "videos").resolve())
+        assert len(video.relative_to(tmp_path / "s").parts) == 7
+        assert max(len(os.fsencode(part)) for part in video.parts) <= 210
+        assert read_video(video).shape == (T, 32, 32, 3)
+
+
+def test_what_was_made_is_neither_read_nor_made_again(tmp_path):
+    log = tmp_path / "log"
+    plain = Pictures(log=log)
+    make(plain, tmp_path / "a" / "s")
+    assert len(log.read_text()) == 3 * FRAMES
+    # Killed at the third clip of the second sequence.
+    out = tmp_path / "b" / "s"
+    process = script(out, dataset="Pictures(deadly=((1, 10),))", words=["--workers", "1"])
+    assert process.wait() == -signal.SIGKILL
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}
+    assert len(before) == 5
+    (out / "videos" / "stale.mp4.tmp").write_text("")
+    log.write_text("")
+    make(plain, out)
+    assert len(log.read_text()) == 4 * T
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def stopped(out):
+    """Leave a store half made."""
+
+    def stop(self, index):
+        if index == 1:
+            raise KeyboardInterrupt
+        return whole(self, index)
+
+    whole = Pictures.sequence
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Pictures, "sequence", stop)
+        make(Pictures(), out)
+    assert sorted(p.name for p in out.iterdir()) == [".work", "videos"]
+
+
+def test_an_interrupted_command_says_that_it_goes_on(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "s"
+    stopped(out)
+    with pytest.raises(StoreError, match="run the command that makes it again"):
+        ClipStore.open(out)
+
+    def interrupt(self, index):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets, "get", lambda name: Pictures())
+    words = ["pictures", "--out", str(out), "--frames", str(T), "--size", "32"]
+    words += ["--workers", "1", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Pictures, "sequence", interrupt)
+        assert main(words) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "9 clips" in capsys.readouterr().out
+    before = contents(tmp_path)
+    assert main(words) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert contents(tmp_path) == before
+    assert main([*words, "--limit", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "not empty" in error and "goes on" not in error
+    assert contents(tmp_path) == before
+
+
+def test_another_command_does_not_go_on_with_it(tmp_path):
+    stopped(tmp_path / "s")
+    before = contents(tmp_path)
+    for change, word in (
+        ({"video_size": 64}, r"video_size was 32, now 64"),
+        ({"num_frames": 6}, "num_frames"),
+        ({"limit": 1}, "limit"),
+    ):
+        with pytest.raises(FolderError, match=word) as error:
+            make(Pictures(), tmp_path / "s", **change)
+        assert "delete the folder" in str(error.value)
+    with pytest.raises(FolderError, match="dataset_version was 1, now 2"):
+        make(Pictures(version=2), tmp_path / "s")
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_of_videos_of_others_is_left_alone(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "holiday.mp4").write_text("mine")
+    with pytest.raises(FolderError, match="not empty"):
+        make(Pictures(), tmp_path)
+    assert contents(tmp_path) == {"videos/holiday.mp4": b"mine"}
+
+
+def test_two_processes_do_not_make_the_same_store(tmp_path):
+    stopped(tmp_path / "s")
+    job = json.loads((tmp_path / "s" / ".work" / "job.json").read_text())
+    with claimed(tmp_path / "s", job), pytest.raises(FolderError, match="another process"):
+        make(Pictures(), tmp_path / "s")
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_full_disk_is_one_line_and_the_command_goes_on(tmp_path, workers):
+    make(Pictures(), tmp_path / "a" / "s")
+    out = tmp_path / "b" / "s"
+    out.mkdir(parents=True)
+    smallest = min(p.stat().st_size for p in (tmp_path / "a").rglob("*.mp4"))
+    largest = max(p.stat().st_size for p in (tmp_path / "a").rglob("*.mp4"))
+    assert smallest < largest
+    # Files may not grow to the size of the largest video, in the workers neither.
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({largest - 1},) * 2)"
+    process = script(out, before=limit, words=["--workers", str(workers), "--quiet"])
+    output, error = process.communicate()
+    assert (process.returncode, output) == (1, ""), error
+    (line,) = error.splitlines()
+    assert line.startswith("error: cannot write")
+    assert line.endswith("(the same command goes on where this one stopped)")
+    assert "File too large" in line
+    assert not list(out.rglob("*.tmp"))
+    for video in out.rglob("*.mp4"):
+        assert read_video(video).shape == (T, 32, 32, 3)
+    make(Pictures(), out, workers=workers)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_workers_too(tmp_path):
+    slow = "(time.sleep(0.3), whole(self, index))[1]"
+    before = (
+        f"import time; whole = Pictures.sequence\nPictures.sequence = lambda self, index: {slow}"
+    )
+    out = tmp_path / "s"
+    process = script(out, dataset="Pictures(count=100)", before=before, words=["--workers", "2"])
+    while not list(out.rglob("*.mp4")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert error.splitlines()[-1].startswith("interrupted: the same command goes on")
+    assert {p.name for p in out.iterdir()} == {".work", "videos"}
+    assert not list(out.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_kills_gives_the_same_bytes(tmp_path, workers):
+    dataset = "Pictures(count=60, unreadable=((0, 9), (40, 2)))"
+    words = ["--workers", str(workers)]
+    assert script(tmp_path / "a" / "s", dataset=dataset, words=words).wait() == 0
+    out = tmp_path / "b" / "s"
+    rng = random.Random(workers)
+    for _ in range(6):
+        goal = len(list(out.rglob("*.mp4"))) + rng.randrange(0, 30)
+        process = script(out, dataset=dataset, words=words)
+        while len(list(out.rglob("*.mp4"))) < goal and process.poll() is None:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)  # its workers end by themselves
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    assert script(out, dataset=dataset, words=words).wait() == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")

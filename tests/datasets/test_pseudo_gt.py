@@ -1,0 +1,524 @@
+"""`python -m datasets.pseudo_gt`: whatever happens on the way, the same store comes out."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pseudo_estimators import FPS, NoOp, Scripted, T, build_store, clip_name
+
+import datasets.estimators
+from datasets.clip_schema import FolderError, StoreError
+from datasets.clip_store import ClipStore
+from datasets.estimators import EstimatorUnavailable
+from datasets.executors import ExecutorError
+from datasets.pseudo_gt import estimate_store, main
+from datasets.pseudo_input import camera_of, tasks
+from datasets.pseudo_shards import SIZE, plan, read_rows
+from datasets.pseudo_worker import run_shard
+from datasets.work_folder import claimed
+
+ROOT = Path(__file__).parents[2]
+COUNT = 40  # clips: a full shard and a part of one
+SCRIPT = {
+    **{1: "no_person", 2: "kill", 3: "kill once", 5: "broken", 6: "exit", 7: "memory"},
+    **{9: "long", 10: "nan", 11: "world first", 12: "female", 13: "fps", 14: "two people"},
+    33: "hang",
+}
+OK = [number for number in range(COUNT) if SCRIPT.get(number) in (None, "kill once")]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return build_store(tmp_path_factory.mktemp("source") / "in", COUNT)
+
+
+def scripted(folder, script=(), **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    return Scripted(folder, dict(script), **options)
+
+
+def estimate(source, estimator, out, **options):
+    options = {"device": "cpu", "progress": False, **options}
+    return estimate_store(source.path, estimator, out, **options)
+
+
+@pytest.fixture(scope="module")
+def hard_times(source, tmp_path_factory):
+    """A run with two workers in which everything goes wrong that can."""
+    folder = tmp_path_factory.mktemp("hard")
+    estimator = scripted(folder / "log", SCRIPT)
+    estimate(source, estimator, folder / "out", workers=2, timeout=0.5)
+    return estimator, ClipStore.open(folder / "out")
+
+
+def contents(folder):
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def quiet_times(source, tmp_path_factory):
+    """What comes out where nothing goes wrong."""
+    folder = tmp_path_factory.mktemp("quiet")
+    estimate(source, scripted(folder / "log"), folder / "out")
+    return contents(folder / "out")
+
+
+def status_rows(out):
+    return {row["clip_id"]: row for row in pq.read_table(out / "pseudo_gt.parquet").to_pylist()}
+
+
+def test_every_clip_has_the_status_of_what_happened_to_it(hard_times):
+    _, store = hard_times
+    rows = status_rows(store.path)
+    assert list(rows) == [clip_name(number) for number in range(COUNT)]
+    expected = {
+        **{1: "no_person", 2: "crashed", 5: "error", 6: "error", 7: "out_of_memory"},
+        **{9: "error", 10: "error", 11: "error", 12: "error", 13: "error", 14: "error"},
+        33: "timeout",
+    }
+    found = {number: rows[clip_name(number)]["status"] for number in range(COUNT)}
+    assert found == {**dict.fromkeys(OK, "ok"), **expected}
+    for number, reason in (
+        (1, "nobody is there"),
+        (5, "RuntimeError: something in the model"),
+        (6, "SystemExit: 1"),
+        (9, f"length {T + 1}, not {T}"),
+        (10, "transl is not finite"),
+        (11, "space world, not camera"),
+        (12, "gender female, not neutral"),
+        (13, "fps 30.0, not 25.0"),
+        (14, "differ in pose or shape"),
+        (33, "longer than 0.5 seconds"),
+    ):
+        assert reason in rows[clip_name(number)]["reason"]
+    assert set(rows[clip_name(0)]) == {
+        *("clip_id", "status", "reason", "K_source", "n_frames", "diagnostics")
+    }
+    diagnostics = json.loads(rows[clip_name(0)]["diagnostics"])
+    assert 0 < diagnostics["confidence"] < 1
+    assert diagnostics["odd"] is None
+
+
+def test_only_a_clip_that_kills_its_worker_is_tried_twice(hard_times):
+    estimator, _ = hard_times
+    assert estimator.estimates() == {**dict.fromkeys(range(COUNT), 1), 2: 2, 3: 2}
+
+
+def test_the_store_has_the_clips_of_the_other_with_the_estimated_motion(source, hard_times):
+    estimator, store = hard_times
+    assert store.clip_ids == [clip_name(number) for number in OK]
+    with estimator.start("cpu") as session:
+        for number, clip in zip(OK, store, strict=True):
+            old = source[clip.clip_id]
+            for name in ("dataset", "split", "sequence", "camera", "person", "group", "fps"):
+                assert getattr(clip, name) == getattr(old, name)
+            np.testing.assert_array_equal(clip.frame_ids, old.frame_ids)
+            np.testing.assert_array_equal(clip.view.K, old.view.K)
+            assert clip.view.T_w2c is None and clip.pelvis_rest is None
+            assert clip.motion_source == "scripted"
+            assert clip.resize == old.resize
+            native, old_native = store.native(clip.clip_id), source.native(clip.clip_id)
+            np.testing.assert_array_equal(native["pose"], old_native["pose"])
+            assert native["who"] == old_native["who"]
+            assert clip.video.samefile(old.video)
+            (request,) = next(tasks(source, plan([clip.clip_id], {}), Path())).requests
+            object.__setattr__(estimator, "script", {})
+            expected = session.estimate(request.clip)
+            pairs = [(clip.camera_motion, expected.camera_motion)]
+            pairs.append((clip.world_motion, expected.world_motion))
+            assert (clip.world_motion is None) == (number % 4 == 0)
+            for found, motion in pairs:
+                if motion is not None:
+                    assert found.space == motion.space and found.fps == FPS
+                    np.testing.assert_array_equal(found.to_channels(), motion.to_channels())
+
+
+def test_the_manifest_says_where_it_all_comes_from(source, hard_times):
+    _, store = hard_times
+    manifest = store.manifest
+    assert manifest["source"] == {"name": "in", "content_sha256": source.sha256}
+    assert manifest["estimator"] == {
+        **{"name": "scripted", "note": "random numbers", "identity": {"version": "1"}}
+    }
+    assert (manifest["name"], manifest["dataset"]) == ("out", "test")
+    assert manifest["split_rule"] == "official"
+    facts = manifest["pseudo_gt"]
+    assert facts["statuses"] == {
+        **{"crashed": 1, "error": 8, "no_person": 1, "ok": 28, "out_of_memory": 1, "timeout": 1}
+    }
+    assert facts["K_sources"] == {"dataset": 28}
+    rows = status_rows(store.path)
+    assert {entry["name"]: entry["reason"] for entry in manifest["skipped"]} == {
+        name: f"{row['status']}: {row['reason']}"
+        for name, row in rows.items()
+        if row["status"] != "ok"
+    }
+    assert not (store.path / ".work").exists()
+
+
+@pytest.mark.slow
+def test_other_accidents_and_fewer_workers_give_the_same_bytes(source, hard_times, tmp_path):
+    _, store = hard_times
+    script = {**SCRIPT, 2: "abort", 3: "", 0: "kill once"}
+    estimate(source, scripted(tmp_path / "log", script), tmp_path / "out", timeout=0.5)
+    assert contents(tmp_path / "out") == contents(store.path)
+
+
+def test_two_workers_give_the_same_bytes_as_one(source, quiet_times, tmp_path):
+    estimate(source, scripted(tmp_path / "log"), tmp_path / "out", workers=2)
+    assert contents(tmp_path / "out") == quiet_times
+
+
+def test_shards_are_a_function_of_the_clips_and_the_job():
+    names = [f"clip {number}" for number in range(2 * SIZE + 1)]
+    shards = plan(names, {"a": 1, "b": None})
+    assert [name for shard in shards for name in shard.clip_ids] == names
+    assert [len(shard.clip_ids) for shard in shards] == [SIZE, SIZE, 1]
+    assert shards == plan(names, {"b": None, "a": 1})
+    assert len({shard.key for shard in shards}) == 3
+    for job, clips in (({"a": 2, "b": None}, names), ({"a": 1, "b": None}, names[1:])):
+        assert not {s.key for s in shards} & {s.key for s in plan(clips, job)}
+
+
+def test_the_estimator_is_told_the_dataset_s_camera(source):
+    task = next(tasks(source, plan(source.clip_ids, {}), Path()))
+    for number, request in enumerate(task.requests):
+        clip = request.clip
+        assert clip.K_source == "dataset"
+        assert clip.K[0, 0, 0] == 500 + number
+        assert clip.static_camera == (number % 2 == 0)
+        assert clip.fps == FPS
+
+
+def test_without_a_camera_the_focal_length_is_the_picture_s_diagonal(tmp_path):
+    source = build_store(tmp_path / "in", 1, cameras=False)
+    camera, K_source = camera_of(source[0])
+    scale = 512 / 1920  # of the 1920 x 1080 picture, 288 rows below a bar of 112
+    focal = np.sqrt(1920**2 + 1080**2) * scale
+    expected = [[focal, 0, 256], [0, focal, 112 + 144], [0, 0, 1]]
+    np.testing.assert_allclose(camera.K, np.tile(expected, (T, 1, 1)), rtol=1e-6)
+    assert (camera.width, camera.height, camera.T_w2c) == (512, 512, None)
+    assert K_source == "diagonal"
+    (request,) = next(tasks(source, plan(source.clip_ids, {}), Path())).requests
+    assert request.clip.static_camera is None
+    np.testing.assert_array_equal(request.clip.K, camera.K)
+
+
+def shard_run(source, estimator, work, *, job=None):
+    """The first shard, done in this process."""
+    task = next(tasks(source, plan(source.clip_ids, job or {}), work))
+    with estimator.start("cpu") as session:
+        return task, run_shard(task, session=session, timeout=60)
+
+
+def test_damaged_and_missing_videos_are_decode_errors(tmp_path):
+    source = build_store(tmp_path / "in", 3)
+    source[0].video.write_bytes(b"video O")
+    source[1].video.unlink()
+    estimator = scripted(tmp_path / "log")
+    _, done = shard_run(source, estimator, tmp_path)
+    assert done.statuses == {"decode_error": 2, "ok": 1}
+    assert estimator.estimates() == {2: 1}
+
+
+def test_a_shard_goes_on_behind_its_last_whole_clip(source, tmp_path):
+    estimator = scripted(tmp_path / "log", {5: "no_person"})
+    task, _ = shard_run(source, estimator, tmp_path)
+    file, scratch = task.shard.file(tmp_path), task.shard.scratch(tmp_path)
+    before = file.read_bytes()
+    file.unlink()
+    (scratch / "03.ok").write_bytes((scratch / "03.ok").read_bytes()[:100])
+    (scratch / "04.ok").write_bytes(b"")
+    (scratch / "05.no_person").unlink()
+    (scratch / ".06.ok.12345678").write_bytes(b"torn")
+    shutil.copyfile(scratch / "01.ok", tmp_path / "other")
+    shard_run(source, estimator, tmp_path)
+    assert file.read_bytes() == before
+    begun = estimator.estimates()
+    assert {number for number in begun if begun[number] == 2} == {3, 4, 5}
+    # The results of another job count for nothing.
+    other, _ = shard_run(source, estimator, tmp_path, job={"version": 2})
+    assert read_rows(other.shard.file(tmp_path), task.shard.key) is None
+    assert min(estimator.estimates().values()) == 2
+
+
+def cli(source, out, *words, log, **options):
+    """The command in this process, with a scripted estimator."""
+    get = datasets.estimators.get
+    datasets.estimators.get = lambda name: scripted(log, **options)
+    try:
+        words = ("--store", source.path, "--out", out, "--device", "cpu", *words)
+        return main([str(word) for word in ("--estimator", "scripted", *words)])
+    finally:
+        datasets.estimators.get = get
+
+
+def test_a_finished_job_is_left_alone_and_says_so(source, tmp_path, capsys):
+    words, log = ("--split", "train", "--limit", 3, "--quiet"), tmp_path / "log"
+    assert cli(source, tmp_path / "out", *words, log=log, script={3: "no_person"}) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"2 clips of {T} frames with motion by scripted (no_person 1, ok 2)\n")
+    assert f"  {clip_name(3)}: no_person: nobody is there\n" in out
+    assert out.endswith(f"store: {tmp_path / 'out'}\n")
+    assert err == ""
+    before = contents(tmp_path / "out")
+    assert cli(source, tmp_path / "out", *words, log=log, script={3: "no_person"}) == 0
+    assert capsys.readouterr().out.startswith("finished before: nothing to do\n2 clips")
+    assert contents(tmp_path / "out") == before
+    assert scripted(log).estimates() == {0: 1, 3: 1, 6: 1}
+    assert [row["n_frames"] for row in status_rows(tmp_path / "out").values()] == [T] * 3
+    # Another job does not touch it.
+    assert cli(source, tmp_path / "out", "--quiet", log=log) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_job_without_success_writes_the_reasons_and_no_store(source, tmp_path, capsys):
+    broken = {"log": tmp_path / "log", "script": {0: "no_person", 1: "broken"}}
+    for _ in range(2):
+        assert cli(source, tmp_path / "out", "--limit", 2, "--quiet", **broken) == 1
+        line = capsys.readouterr().err
+        assert "no clip could be estimated (error 1, no_person 1)" in line
+        assert str(tmp_path / "out" / "pseudo_gt.parquet") in line and line.count("\n") == 1
+        statuses = [row["status"] for row in status_rows(tmp_path / "out").values()]
+        assert statuses == ["no_person", "error"]
+        with pytest.raises(StoreError, match="not finished"):
+            ClipStore.open(tmp_path / "out")
+    # An unfinished folder is of one job; another one is told what differs.
+    for options, word in (({"limit": 3}, "only_first"), ({"split": "test"}, "only_split")):
+        with pytest.raises(FolderError, match=word):
+            estimate(source, scripted(tmp_path / "log"), tmp_path / "out", **options)
+    with pytest.raises(FolderError, match="identity.*'2'"):
+        estimate(source, scripted(tmp_path / "log", version="2"), tmp_path / "out", limit=2)
+
+
+def test_clips_without_a_video_are_counted(tmp_path):
+    source = build_store(tmp_path / "in", 3, without_video=(0, 2))
+    manifest = estimate(source, NoOp(), tmp_path / "out")
+    assert manifest["pseudo_gt"]["statuses"] == {"no_video": 2, "ok": 1}
+    assert list(status_rows(tmp_path / "out")) == source.clip_ids
+    bare = build_store(tmp_path / "bare", 2, without_video=(0, 1))
+    with pytest.raises(StoreError, match="no videos to estimate"):
+        estimate(bare, NoOp(), tmp_path / "out2")
+    with pytest.raises(StoreError, match="no clip in the val split"):
+        estimate(source, NoOp(), tmp_path / "out2", split="val")
+    assert not (tmp_path / "out2").exists()
+
+
+def test_what_is_missing_is_said_before_anything_is_done(source, tmp_path, capsys):
+    log = tmp_path / "log"
+    assert cli(source, tmp_path / "out", log=log, start_fails="unavailable") == 2
+    err = capsys.readouterr().err
+    assert err.splitlines()[-1] == "error: no weights: get them at https://example.org"
+    assert not (tmp_path / "out").exists()
+    assert cli(source, tmp_path / "out", "--executor", "ray", "--address", "no", log=log) == 1
+    assert "Ray" in capsys.readouterr().err
+
+
+def test_two_processes_never_write_one_store(source, tmp_path, capsys):
+    job = {"some": "job"}
+    with claimed(tmp_path / "out", job):
+        assert cli(source, tmp_path / "out", "--quiet", log=tmp_path / "log") == 2
+    assert "another process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--estimator", "gvmhr"], "Did you mean gvhmr"),
+        (["--workers", "0"], "positive"),
+        (["--limit", "x"], "positive"),
+        (["--timeout", "-1"], "seconds"),
+        (["--timeout", "nan"], "seconds"),
+        (["--split", "all"], "invalid choice"),
+        (["--executor", "slurm"], "invalid choice"),
+    ],
+)
+def test_usage_errors(words, expected, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--store", "a", "--out", "b", "--estimator", "gvhmr", *words])
+    assert stop.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import contextlib, sys
+from datasets.pseudo_gt import main
+with contextlib.suppress(SystemExit):
+    main(["--help"])
+assert not {"numpy", "torch", "pyarrow", "ray"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def command(source, folder, *words, seconds=0.0, before=None):
+    """The command as a process of its own, as a user starts it."""
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+from pathlib import Path
+import datasets.estimators, pseudo_estimators
+log = Path({str(folder / "log")!r})
+log.mkdir(exist_ok=True)
+datasets.estimators.get = lambda name: pseudo_estimators.Scripted(log, seconds={seconds})
+from datasets.pseudo_gt import main
+sys.exit(main(sys.argv[1:]))
+"""
+    options = ["--store", source.path, "--estimator", "scripted", "--out", folder / "out"]
+    words = [str(word) for word in (*options, "--device", "cpu", *words)]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=before,
+    )
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def is_gone(pid):
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(source, quiet_times, tmp_path):
+    estimator = scripted(tmp_path / "log")
+    stopped = command(source, tmp_path, "--workers", 2, seconds=0.05)
+    wait_for(lambda: estimator.estimates().total() > 10)
+    stopped.send_signal(signal.SIGINT)
+    _, err = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert err.splitlines()[-1] == "interrupted: the same command goes on where it was"
+    assert all(is_gone(pid) for pid in estimator.pids())
+    estimate(source, estimator, tmp_path / "out")
+    assert contents(tmp_path / "out") == quiet_times
+    assert estimator.estimates().total() <= COUNT + 2
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_loses_at_most_the_clips_in_flight(source, quiet_times, tmp_path):
+    rng = random.Random(0)
+    estimator = scripted(tmp_path / "log")
+    kills = 0
+    while True:
+        begun = estimator.estimates().total()
+        job = command(source, tmp_path, "--workers", 1 + kills % 2, "--quiet", seconds=0.03)
+        if kills < 8:
+            wait_for(
+                lambda begun=begun, job=job: (
+                    job.poll() is not None or begun < estimator.estimates().total()
+                )
+            )
+            time.sleep(rng.uniform(0, 0.4))
+        else:
+            job.wait()
+        finished = job.poll() is not None
+        job.kill()
+        job.communicate()
+        wait_for(lambda: all(is_gone(pid) for pid in estimator.pids()))
+        if finished:
+            break
+        kills += 1
+        assert not (tmp_path / "out" / "manifest.json").exists()
+    assert job.returncode == 0
+    assert kills >= 3
+    assert contents(tmp_path / "out") == quiet_times
+    assert estimator.estimates().total() <= COUNT + 2 * kills
+
+
+@pytest.mark.slow
+def test_kill_9_while_the_store_is_put_together(source, quiet_times, tmp_path, monkeypatch):
+    estimator = scripted(tmp_path / "log")
+    code = f"""
+import os, sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+import test_pseudo_gt as t
+from pathlib import Path
+rename, left = os.replace, int(sys.argv[1])
+def replace(source, target):
+    global left
+    if Path(target).parent == Path({str(tmp_path / "out")!r}):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+    rename(source, target)
+os.replace = replace
+source = t.ClipStore.open({str(source.path)!r})
+t.estimate(source, t.scripted(Path({str(tmp_path / "log")!r})), {str(tmp_path / "out")!r})
+"""
+    for renames in range(5):  # the status file, three Parquet files, the manifest
+        done = subprocess.run([sys.executable, "-c", code, str(renames)])
+        assert done.returncode == -signal.SIGKILL
+        with pytest.raises(StoreError, match="not finished"):
+            ClipStore.open(tmp_path / "out")
+    subprocess.run([sys.executable, "-c", code, "5"], check=True)
+    assert contents(tmp_path / "out") == quiet_times
+    assert estimator.estimates() == dict.fromkeys(range(COUNT), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [500, 20_000, 100_000])
+def test_a_full_disk_stops_the_job_and_leaves_nothing_torn(source, quiet_times, tmp_path, limit):
+    """Files of more than `limit` bytes cannot be written: one clip, a shard, the whole store."""
+    full = command(
+        *(source, tmp_path, "--quiet"),
+        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    out, err = full.communicate(timeout=60)
+    assert (full.returncode, out) == (1, "")
+    assert "File too large" in err and err.count("\n") == 1, err
+    estimate(source, scripted(tmp_path / "log"), tmp_path / "out")
+    assert contents(tmp_path / "out") == quiet_times
+    assert max(scripted(tmp_path / "log").estimates().values()) == (2 if limit == 500 else 1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_while_starting_stops_the_job(source, tmp_path):
+    estimator = scripted(tmp_path / "log", start_fails="killed")
+    with pytest.raises(ExecutorError, match="died 3 times while starting"):
+        estimate(source, estimator, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(EstimatorUnavailable, match="no weights"):
+        estimate(
+            *(source, scripted(tmp_path / "log", start_fails="unavailable"), tmp_path / "out"),
+            workers=2,
+        )
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced(source, quiet_times, tmp_path):
+    estimator = scripted(tmp_path / "log")
+    job = command(source, tmp_path, "--workers", 2, "--quiet", seconds=0.05)
+    for kills in range(3):
+        wait_for(lambda kills=kills: estimator.estimates().total() > 3 + 8 * kills)
+        alive = [pid for pid in estimator.pids() if not is_gone(pid)]
+        if alive:
+            os.kill(alive[-1], signal.SIGKILL)
+    job.communicate(timeout=60)
+    assert job.returncode == 0
+    assert contents(tmp_path / "out") == quiet_times
+    assert estimator.estimates().total() <= COUNT + 3
