@@ -109,7 +109,7 @@ def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
         bare = store.without_channels(split)
         if bare:
             raise UserError(
-                f"{len(bare)} {split} clips of {path} have no SMPL-X motion (the first: {bare[0]}): "
+                f"{len(bare)} {split} clips of {path} have no SMPL-X motion (first: {bare[0]}): "
                 f"estimate it with `python -m datasets.pseudo_gt --store {path} --out NEW`"
             )
     if limit is not None and limit < len(test):

@@ -6,6 +6,7 @@ Nothing heavy is imported before there is work to do, so that ``--help`` answers
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import os
 import sys
@@ -71,15 +72,17 @@ def prepare(
     from datasets.body_file import find_body
     from datasets.clip_schema import ClipError, StoreError
     from datasets.clip_store import ClipStore
-    from datasets.clip_video import encode
     from datasets.clip_writer import ClipStoreWriter
-    from datasets.planning import derive_splits, plan
+    from datasets.preparing.clip_video import encode
+    from datasets.preparing.plan import derive_splits, plan
     from datasets.processes import in_order
     from datasets.sequence import SkipLog, Skipped
     from datasets.splits import RULE
     from datasets.work_folder import claimed, is_finished, remove_other_videos
 
     root, out = None if root is None else Path(root), Path(out)
+    if video_size is not None and hasattr(dataset, "image_size"):
+        dataset = dataclasses.replace(dataset, image_size=video_size)  # drawn as large as needed
     body = find_body()
     job = {  # all that the store's content depends on
         "dataset": dataset.name,
@@ -193,7 +196,9 @@ def _testset(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     from datasets.testset import make_testset
 
     manifest = make_testset(args.stores, args.out, progress=not args.quiet)
-    print(f"{manifest['num_clips']} clips from {len(args.stores)} stores\nstore: {args.out}")
+    quotas = manifest["quotas"]
+    counts = (f"{name} {n} of {quotas[name]}" for name, n in manifest["counts"].items())
+    print(f"{manifest['num_clips']} clips ({', '.join(counts)})\nstore: {args.out}")
 
 
 def _is_users_mistake(error: Exception) -> bool:

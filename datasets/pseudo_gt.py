@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from datasets.estimators import Estimator, EstimatorUnavailable
 
 if TYPE_CHECKING:
     from datasets.pseudo_shards import Shard
-    from datasets.pseudo_worker import ShardDone, ShardTask, StartWorker
+    from datasets.pseudo_worker import ShardTask, StartWorker
 
 TIMEOUT = 3600.0  # seconds for one clip
 
@@ -71,6 +70,7 @@ def estimate_store(
     from datasets.clip_schema import FILES, WORK, StoreError
     from datasets.clip_store import ClipStore
     from datasets.pseudo_input import select, tasks
+    from datasets.pseudo_progress import ClipsDone
     from datasets.pseudo_shards import plan
     from datasets.pseudo_store import STATUS_FILE, write_store
     from datasets.pseudo_worker import StartWorker, forget_tries
@@ -95,11 +95,11 @@ def estimate_store(
     with claimed(out, job, files=(*FILES, STATUS_FILE)):
         work = out / WORK
         forget_tries(work)
-        bar = _Progress(work, shards, shown=progress)
+        bar = ClipsDone(work, shards, shown=progress)
         todo = tasks(source, list(bar.unfinished.values()), work)
         start = StartWorker(estimator, device, timeout)
         results = _run(executor, todo, start, workers=workers, address=address)
-        with contextlib.closing(bar.bar), contextlib.closing(results):
+        with contextlib.closing(bar), contextlib.closing(results):
             for done in results:
                 if done is not None:
                     bar.finish(done)
@@ -257,42 +257,6 @@ def _rows(
             yield next(estimated)
         else:
             yield failed_row(name, "no_video", "it has no video", n_frames=num_frames)
-
-
-class _Progress:
-    """A bar on stderr that counts clips, those of unfinished shards by their scratch files."""
-
-    def __init__(self, work: Path, shards: "list[Shard]", *, shown: bool):
-        from tqdm import tqdm
-
-        from datasets.pseudo_shards import read_rows
-
-        self.work, self.shown = work, shown
-        self.statuses: Counter[str] = Counter()
-        self.unfinished = {}
-        for shard in shards:
-            rows = read_rows(shard.file(work), shard.key)
-            if rows is None:
-                self.unfinished[shard.number] = shard
-            else:
-                self.statuses.update(rows.column("status").to_pylist())
-        total = sum(len(shard.clip_ids) for shard in shards)
-        self.bar = tqdm(total=total, unit=" clips", leave=False, disable=not shown)
-
-    def finish(self, done: "ShardDone") -> None:
-        del self.unfinished[done.shard.number]
-        self.statuses.update(done.statuses)
-
-    def show(self) -> None:
-        from datasets.pseudo_shards import scratch_files
-
-        if not self.shown:
-            return
-        statuses = self.statuses.copy()
-        for shard in self.unfinished.values():
-            statuses.update(file.suffix[1:] for file in scratch_files(shard.scratch(self.work)))
-        self.bar.n = statuses.total()
-        self.bar.set_postfix(ok=statuses["ok"], failed=statuses.total() - statuses["ok"])
 
 
 def _summary(manifest: dict, out: str, *, was_there: bool) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets.clip_schema import FILES, UNFINISHED, StoreError, clip_of_rows, native_of_rows
+from datasets.clip_schema import FILES, UNFINISHED, WORK, StoreError, clip_of_rows, native_of_rows
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
 from datasets.pseudo_input import K_RULE, camera_of
@@ -67,7 +67,8 @@ def write_store(
                 )
                 writer.add(clip)
         data = _parquet(statuses)
-        write_file(out / STATUS_FILE, data)
+        write_file(out / WORK / STATUS_FILE, data)  # there nobody minds what a kill leaves
+        os.replace(out / WORK / STATUS_FILE, out / STATUS_FILE)
         counts = Counter(row["status"] for row in statuses)
         if counts["ok"]:
             writer.close(_manifest(out, source, statuses, counts, job, data))

@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --
     from model.regressor import MotionRegressor
     from model.training import TrainingConfig
 
-SEQUENCES = 320
+SEQUENCES = 1600
+FRAMES = 33  # of a sequence: short ones show more people, places and directions
 STEPS = 1500
 
 
@@ -115,7 +116,7 @@ def train_built_in(
     Args:
         out: folder of the run, made if needed.
         steps: optimiser steps.
-        sequences: how many, of 130 frames each.
+        sequences: how many, of `FRAMES` frames each.
         seed: of the weights and of the batches.
         device: ``cpu`` or ``cuda``.
         progress: show progress bars on stderr.
@@ -159,7 +160,8 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     from datasets.embedded import DATASET
 
     identity = {
-        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences, {size} px",
+        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences of "
+        f"{FRAMES} frames, {size} px",
         "body_sha256": load_body().sha256,
     }
     label = repr(identity)
@@ -203,7 +205,7 @@ def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
     from model.regressor import focal_lengths, to_features
 
     index, size = job
-    sequence = EmbeddedDataset(image_size=size).sequence(index)
+    sequence = EmbeddedDataset(num_frames=FRAMES, image_size=size).sequence(index)
     motion = sequence.camera_motion
     return (
         np.stack(list(sequence.source.frames(range(len(motion))))),

@@ -1,4 +1,4 @@
-"""GVHMR inside its own environment; started by `datasets.worker_main`, nothing of ours is imported.
+"""GVHMR inside its own environment; started by `datasets.isolated.worker_main`, imports none of us.
 
 The working folder holds the clips to come and is where the package writes.
 """

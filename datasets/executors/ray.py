@@ -48,9 +48,12 @@ def run(
     payload = pickle.dumps(start)
     with _cluster(ray, address):
         share = ray.cluster_resources().get("GPU", 0) / workers if gpus else 0
-        remote = ray.remote(num_gpus=min(1, share), max_restarts=-1, max_task_retries=retries)(
-            _Actor
-        )
+        remote = ray.remote(
+            num_gpus=min(1, share),
+            max_restarts=-1,
+            max_task_retries=retries,
+            runtime_env={"env_vars": _environment()},
+        )(_Actor)
         actors = {}  # by the call that each one is working on
         try:
             for index, task in zip(range(workers), queue, strict=False):
@@ -107,10 +110,7 @@ def _cluster(ray, address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield  # the caller's, to be left as it is
         return
-    variables = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
-    # Actors import what this process can import, wherever it was found.
-    variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
-    options = {"log_to_driver": False, "runtime_env": {"env_vars": variables}}
+    options = {"log_to_driver": False, "logging_level": "error"}
     own = None
     if address is not None:
         options["address"] = address
@@ -124,8 +124,8 @@ def _cluster(ray, address: str | None) -> Iterator[None]:
         }
     try:
         try:
-            ray.init(logging_level="error", **options)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            ray.init(**options)
+        except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
             where = "here" if address is None else f"at {address}"
             raise ExecutorError(f"no Ray cluster {where}: {error}") from error
         yield
@@ -133,6 +133,13 @@ def _cluster(ray, address: str | None) -> Iterator[None]:
         ray.shutdown()
         if own is not None:
             shutil.rmtree(own, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    """Variables of the actors, which import what this process can, wherever it was found."""
+    variables = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
+    variables["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    return variables
 
 
 def _result(ray, call) -> Any:

@@ -88,7 +88,7 @@ def test_its_pictures_are_upright_and_of_the_cameras_size(miniature):
 
 
 def test_the_splits_are_its_parts(miniature):
-    name, root, truth = miniature
+    name, root, _ = miniature
     dataset = datasets.get(name)
     whole = {key(s): (s.split, s.group) for s in dataset.sequences(root)}
     parts = {}

@@ -12,9 +12,9 @@ import pytest
 from datasets.clip_schema import ClipError, StoreError, content_digest
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter, check
-from datasets.cutting import cut
 from datasets.motion import Camera, Motion
 from datasets.pad_resize import PadResize
+from datasets.preparing.cut import cut
 from datasets.sequence import Clip, PersonSequence
 
 T = 8

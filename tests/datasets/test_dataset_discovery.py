@@ -24,9 +24,9 @@ def test_modules_without_the_attribute_are_not_datasets():
 
 
 def test_an_unknown_name_gets_the_nearest_match_and_all_names():
-    with pytest.raises(ValueError, match=r"mean smplx_npz.*amass, bvh"):
+    with pytest.raises(ValueError, match=r"mean smplx_npz.*amass, bedlam, bvh"):
         datasets.get("smplxnpz")
-    with pytest.raises(ValueError, match="amass, bvh"):
+    with pytest.raises(ValueError, match="amass, bedlam, bvh"):
         datasets.get("")
 
 

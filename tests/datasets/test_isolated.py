@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datasets import isolated
-from datasets.worker import Worker, WorkerError, WorkerFailed, WorkerGone, WorkerTimeout
+from datasets.isolated.worker import Worker, WorkerError, WorkerFailed, WorkerGone, WorkerTimeout
 
 ROOT = Path(__file__).parents[2]
 
@@ -213,7 +213,7 @@ def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
     (tmp_path / "script.py").write_text(ECHO)
     code = f"""
 import os, sys
-from datasets.worker import Worker
+from datasets.isolated.worker import Worker
 script = {str(tmp_path / "script.py")!r}
 with Worker(sys.executable, script, env={{}}, options={{}}, timeout=20) as worker:
     print(worker.hello["pid"], flush=True)

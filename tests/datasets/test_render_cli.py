@@ -11,10 +11,10 @@ import pytest
 from datasets.body import load_body
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
-from datasets.cutting import cut
 from datasets.embedded import EmbeddedDataset
 from datasets.motion import Motion
 from datasets.pad_resize import PadResize
+from datasets.preparing.cut import cut
 from datasets.render import COLOURS, load, main
 from datasets.sequence import PersonSequence
 from datasets.video import read_video, write_video

@@ -1,4 +1,4 @@
-"""The tool's side of `datasets.worker`: runs in the tool's own environment, standard library only.
+"""The tool's side of `worker`: runs in the tool's own environment, standard library only.
 
 ``python -I worker_main.py SCRIPT`` reads one JSON object a line on stdin and answers each with one
 line on stdout. SCRIPT defines ``start(options)``, which is called with the first message and

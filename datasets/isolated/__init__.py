@@ -5,7 +5,7 @@ That file is an ordinary requirements file of pip but for its headings: a commen
 [OPTIONS]`` starts a step, and the lines below it are installed together with those options, one
 step after the other. A tool is added by writing such a file.
 
-`datasets.worker` talks to the tools.
+`datasets.isolated.worker` talks to the tools.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ENV_TOOLS = "UNIMO_TOOLS"  # a folder for the environments instead of .tools
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _REQUIREMENTS = _ROOT / "requirements"
 _STAMP = "built.sha256"  # written last: its presence means complete
 _STEP = re.compile(r"^# pip install\b(.*)$", re.MULTILINE)

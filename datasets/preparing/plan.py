@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datasets.clip_schema import ClipError
-from datasets.clip_video import Encoding, video_name
 from datasets.clip_writer import check
-from datasets.cutting import clip_of, windows
 from datasets.pad_resize import PadResize
+from datasets.preparing.clip_video import Encoding, video_name
+from datasets.preparing.cut import clip_of, windows
 from datasets.sequence import Clip, PersonSequence, SkipLog, Skipped
 from datasets.splits import split_groups
 

@@ -1,7 +1,7 @@
 """A long-lived process of an external tool that answers requests: JSON lines over its pipes.
 
 One object a line each way, every answer with the ``id`` of its request. Messages are small: arrays
-travel as files. The tool's side is `datasets.worker_main`.
+travel as files. The tool's side is `datasets.isolated.worker_main`.
 """
 
 import json
@@ -41,7 +41,7 @@ class Worker:
 
     Args:
         python: the interpreter of the tool's environment.
-        script: what it runs, see `datasets.worker_main`.
+        script: what it runs, see `datasets.isolated.worker_main`.
         env: its whole environment; nothing is inherited.
         options: the first message, which makes it load what it needs.
         timeout: seconds for that.
