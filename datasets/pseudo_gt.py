@@ -1,9 +1,8 @@
 """``python -m datasets.pseudo_gt --store STORE --estimator NAME --out STORE2``: pseudo labels.
 
 The clips of a store that have a video, with the motion that an estimator sees in it. The work is
-cut into shards (`datasets.pseudo_shards`) that any number of workers do in any order
-(`datasets.pseudo_worker`, `datasets.executors`); the store that comes out (`datasets.pseudo_store`)
-depends on neither, nor on how often the work was interrupted.
+cut into shards that any number of workers do in any order (`datasets.pseudo`); the store that comes
+out depends on neither, nor on how often the work was interrupted.
 
 Nothing heavy is imported before there is work to do, so that ``--help`` answers at once.
 """
@@ -16,14 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets import estimators, executors
+from datasets import estimators
 from datasets.estimators import Estimator, EstimatorUnavailable
+from datasets.pseudo import executors
 
 if TYPE_CHECKING:
-    from datasets.pseudo_shards import Shard
-    from datasets.pseudo_worker import ShardTask, StartWorker
+    from datasets.pseudo.shards import Shard
+    from datasets.pseudo.worker import ShardTask, StartWorker
 
-TIMEOUT = 3600.0  # seconds for one clip
+TIMEOUT = 7200.0  # seconds for one clip; estimators may have shorter limits of their own
 
 
 def estimate_store(
@@ -69,11 +69,11 @@ def estimate_store(
     """
     from datasets.clip_schema import FILES, WORK, StoreError
     from datasets.clip_store import ClipStore
-    from datasets.pseudo_input import select, tasks
-    from datasets.pseudo_progress import ClipsDone
-    from datasets.pseudo_shards import plan
-    from datasets.pseudo_store import STATUS_FILE, write_store
-    from datasets.pseudo_worker import StartWorker, forget_tries
+    from datasets.pseudo.input import select, tasks
+    from datasets.pseudo.progress import ClipsDone
+    from datasets.pseudo.shards import plan
+    from datasets.pseudo.store import STATUS_FILE, write_store
+    from datasets.pseudo.worker import StartWorker, forget_tries
     from datasets.work_folder import claimed, is_finished
 
     source = ClipStore.open(store)
@@ -186,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--split", choices=("train", "val", "test"), help="only this split")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N clips")
-    parser.add_argument("--checkpoint", metavar="FILE", help="the estimator's weights")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the estimator's weights")
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -225,10 +225,10 @@ def _run(
     workers: int,
     address: str | None,
 ) -> Iterator:
-    from datasets.pseudo_worker import RETRIES
+    from datasets.pseudo.worker import RETRIES
 
     if executor == "ray":
-        from datasets.executors import ray
+        from datasets.pseudo.executors import ray
 
         return ray.run(
             tasks,
@@ -238,7 +238,7 @@ def _run(
             address=address,
             gpus=start.device != "cpu",
         )
-    from datasets.executors import local
+    from datasets.pseudo.executors import local
 
     return local.run(tasks, start, workers=workers, retries=RETRIES)
 
@@ -248,7 +248,7 @@ def _rows(
 ) -> Iterator[dict]:
     """The result of every clip, in store order: those in no shard have no video."""
     from datasets.clip_schema import rows_of
-    from datasets.pseudo_shards import failed_row, read_rows
+    from datasets.pseudo.shards import failed_row, read_rows
 
     estimated = (row for shard in shards for row in rows_of(read_rows(shard.file(work), shard.key)))
     with_video = {name for shard in shards for name in shard.clip_ids}

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from datasets import rotation
 from datasets.body import BODY_JOINTS, load_body
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
-from datasets.motion import Camera, Motion, split_channels
+from datasets.motion import JOINTS, Camera, Motion, split_channels
 from datasets.pad_resize import PadResize
 from datasets.video import VideoError, read_video
 from model.checkpoint import CheckpointError, load_model, read_sidecar, save_model
@@ -34,6 +34,10 @@ from model.settings import from_dict, require_count, require_number
 WEIGHTS = Path(__file__).parents[1] / "data" / "regressor" / "model.safetensors"
 FEATURES = {"rotations": BODY_JOINTS * 6, "betas": 10, "place": 3}
 NUM_FEATURES = sum(FEATURES.values())
+# Joint -> the same one of the other side.
+_OTHER_SIDE = [
+    JOINTS.index(name.replace("left", "RIGHT").replace("right", "left").lower()) for name in JOINTS
+]
 STD_FLOOR = 0.05
 JOINT_WEIGHT = 10.0  # of a metre against a standard deviation of the features
 VELOCITY_WEIGHT = 0.3
@@ -56,7 +60,7 @@ class RegressorConfig:
     widths: tuple[int, ...] = (24, 48, 96, 144)
     width: int = 192
     dilations: tuple[int, ...] = (1, 2, 4)
-    smoothing: float = 1.5
+    smoothing: float = 2.5
 
     def __post_init__(self):
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -208,6 +212,18 @@ def to_features(channels: np.ndarray, view: Camera) -> np.ndarray:
     depth = np.log(pelvis[:, 2:] / focal_lengths(view)[:, None])
     features = [sixd.reshape(len(turns), -1), parts["betas"], place, depth]
     return np.concatenate(features, 1).astype(np.float32)
+
+
+def mirrored(features: np.ndarray) -> np.ndarray:
+    """Targets (..., 145) of mirrored pictures, the principal point in their middle.
+
+    Left and right change places; a rotation R becomes M R M with M = diag(-1, 1, 1).
+    """
+    turns, betas, place = np.split(features, np.cumsum(list(FEATURES.values()))[:-1], axis=-1)
+    turns = turns.reshape(*turns.shape[:-1], BODY_JOINTS, 6)[..., _OTHER_SIDE, :]
+    turns = turns * np.array([1, -1, -1, -1, 1, 1], np.float32)
+    place = np.concatenate([1 - place[..., :1], place[..., 1:]], axis=-1)
+    return np.concatenate([turns.reshape(*betas.shape[:-1], -1), betas, place], axis=-1)
 
 
 def from_features(features: np.ndarray, view: Camera, *, fps: float) -> Motion:

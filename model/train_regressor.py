@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --
 
 SEQUENCES = 1600
 FRAMES = 33  # of a sequence: short ones show more people, places and directions
-STEPS = 1500
+STEPS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +134,11 @@ def train_built_in(
 
     training = TrainingConfig(
         steps=steps,
-        batch_size=16,
+        batch_size=32,
         learning_rate=2e-3,
         schedule="cosine",
         warmup_steps=steps // 20,
-        window=17,
+        window=9,
         seed=seed,
     )
     config = RegressorConfig()
@@ -226,9 +226,12 @@ def _draw(
 ) -> "tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]":
     """The batch of a step, from (seed, step) alone: pictures, focal lengths, features, rest joints.
 
-    The colour channels of every clip are shuffled, so that no garment's colour can mean a limb.
+    The colour channels of every clip are shuffled, so that no garment's colour can mean a limb, and
+    every other clip is mirrored.
     """
     import numpy as np
+
+    from model.regressor import mirrored
 
     rng = np.random.default_rng((training.seed, step))
     count, frames = examples.focal.shape
@@ -239,10 +242,13 @@ def _draw(
     pictures = np.take_along_axis(
         examples.pictures[clips, window], colours[:, None, None, None], axis=-1
     )
+    features = examples.features[clips, window]
+    pictures[::2] = pictures[::2, :, :, ::-1]
+    features[::2] = mirrored(features[::2])
     return (
         pictures,
         examples.focal[clips, window],
-        examples.features[clips, window],
+        features,
         examples.rest[clips[:, 0]],
     )
 

@@ -19,11 +19,11 @@ import datasets.estimators
 from datasets.clip_schema import FolderError, StoreError
 from datasets.clip_store import ClipStore
 from datasets.estimators import EstimatorUnavailable
-from datasets.executors import ExecutorError
+from datasets.pseudo.executors import ExecutorError
+from datasets.pseudo.input import camera_of, tasks
+from datasets.pseudo.shards import SIZE, plan, read_rows
+from datasets.pseudo.worker import run_shard
 from datasets.pseudo_gt import estimate_store, main
-from datasets.pseudo_input import camera_of, tasks
-from datasets.pseudo_shards import SIZE, plan, read_rows
-from datasets.pseudo_worker import run_shard
 from datasets.work_folder import claimed
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from test_pseudo_gt import contents, estimate, scripted
 
 from datasets.clip_store import ClipStore
 from datasets.estimators import EstimatorUnavailable
-from datasets.executors import ExecutorError
+from datasets.pseudo.executors import ExecutorError
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (requirements/ray.txt)")
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from datasets import estimators
 from datasets.body import BODY_JOINTS, load_body
 from datasets.embedded import DATASET, TEST_START, EmbeddedDataset
 from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable
-from datasets.motion import Camera
+from datasets.motion import JOINTS, Camera
 from datasets.video import write_video
 from model.kinematics import joints_from_rotations, sixd_to_matrix
 from model.regressor import (
@@ -19,6 +19,7 @@ from model.regressor import (
     RegressorConfig,
     RegressorEstimator,
     from_features,
+    mirrored,
     to_features,
 )
 from model.train_regressor import Examples, train, train_built_in
@@ -79,6 +80,24 @@ def test_features_do_not_depend_on_the_focal_length_but_for_the_perspective(sequ
     np.testing.assert_allclose(far_pelvis[:, 2], 2 * pelvis[:, 2], rtol=1e-4)
     pixels = view.project(pelvis[:, None]), longer.project(far_pelvis[:, None])
     np.testing.assert_allclose(*pixels, atol=0.05)
+
+
+def test_mirrored_features_are_those_of_the_mirrored_person(sequence):
+    motion, body = sequence.camera_motion, load_body()
+    features = mirrored(to_features(motion.to_channels(), sequence.view))
+    found = body.joints(from_features(features, sequence.view, fps=30.0).to_channels())
+    wanted = body.joints(motion.to_channels()) * [-1, 1, 1]
+    swapped = [
+        JOINTS.index(name.replace("left", "R").replace("right", "left").replace("R", "right"))
+        for name in JOINTS
+    ]
+    # The stand-in's own sides differ by millimetres.
+    np.testing.assert_allclose(found, wanted[:, swapped], atol=0.01)
+    np.testing.assert_allclose(mirrored(features), features_of(sequence), atol=1e-6)
+
+
+def features_of(sequence):
+    return to_features(sequence.camera_motion.to_channels(), sequence.view)
 
 
 def test_joints_in_torch_are_those_of_the_body(sequence):

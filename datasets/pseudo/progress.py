@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from datasets.pseudo_shards import Shard, read_rows, scratch_files
-from datasets.pseudo_worker import ShardDone
+from datasets.pseudo.shards import Shard, read_rows, scratch_files
+from datasets.pseudo.worker import ShardDone
 
 
 class ClipsDone:

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SIZE = 32  # clips of a shard
+_VERSION = 1  # of the rows
 _KEY = b"shard_key"
-TRIES = "tries"  # the one file of a scratch folder that is no result: see datasets.pseudo_worker
+TRIES = "tries"  # the one file of a scratch folder that is no result: see datasets.pseudo.worker
 
 # One row a clip. Lists are row-major and empty where the clip failed.
 SCHEMA = pa.schema(
@@ -67,7 +68,7 @@ def plan(clip_ids: Sequence[str], job: dict) -> list[Shard]:
     shards = []
     for number, start in enumerate(range(0, len(clip_ids), SIZE)):
         own = tuple(clip_ids[start : start + SIZE])
-        text = json.dumps([job, own], sort_keys=True)
+        text = json.dumps([_VERSION, job, own], sort_keys=True)
         shards.append(Shard(number, hashlib.sha256(text.encode()).hexdigest(), own))
     return shards
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from datasets.executors import ENVIRONMENT, TICK, ExecutorError, Start
+from datasets.pseudo.executors import ENVIRONMENT, TICK, ExecutorError, Start
 
 _STARTS = 3  # deaths in a row of a worker that never got ready
 _GOODBYE = 30.0  # seconds for a worker to free what it holds
 
 
 def run(tasks: Iterable, start: Start, *, workers: int, retries: int) -> Iterator[Any]:
-    """Run tasks in `workers` processes; see `datasets.executors`.
+    """Run tasks in `workers` processes; see `datasets.pseudo.executors`.
 
     Args:
         tasks: picklable, taken one at a time.

@@ -30,7 +30,7 @@ from datasets.estimators import (
     EstimatorUnavailable,
     Session,
 )
-from datasets.pseudo_shards import (
+from datasets.pseudo.shards import (
     SCHEMA,
     SIZE,
     TRIES,
@@ -72,7 +72,7 @@ class ShardDone:
 
 @dataclass(frozen=True, eq=False)
 class StartWorker:
-    """Starts an estimator in a worker process (see `datasets.executors`).
+    """Starts an estimator in a worker process (see `datasets.pseudo.executors`).
 
     Attributes:
         estimator: what to start.
@@ -185,8 +185,8 @@ def _row(request: Request, session: Session) -> dict:
     except MemoryError as error:
         return _failed(request, "out_of_memory", str(error))
     except (Exception, SystemExit) as error:  # foreign code also exits where it should raise
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise  # not the clip's fault
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # a full disk is not the clip's fault
         kind = type(error).__name__
         status = "out_of_memory" if kind == "OutOfMemoryError" else "error"  # torch's
         return _failed(request, status, f"{kind}: {error}")

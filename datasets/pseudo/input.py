@@ -12,8 +12,8 @@ from datasets.clip_schema import StoreError
 from datasets.clip_store import ClipStore
 from datasets.estimators import ClipVideo
 from datasets.motion import Camera
-from datasets.pseudo_shards import Shard
-from datasets.pseudo_worker import Request, ShardTask
+from datasets.pseudo.shards import Shard
+from datasets.pseudo.worker import Request, ShardTask
 from datasets.sequence import Clip
 
 K_RULE = (
@@ -43,7 +43,7 @@ def select(source: ClipStore, split: str | None, limit: int | None) -> tuple[lis
 def tasks(source: ClipStore, shards: Iterable[Shard], work: Path) -> Iterator[ShardTask]:
     """What workers get, made as they ask for it; `shards` are in store order."""
     digests = _column(source, "video_sha256")
-    clips = iter(source)  # reads everything once, where asking by id would read 64 times as much
+    clips = iter(source)  # by id, every clip would read its whole row group
     for shard in shards:
         requests = []
         for name in shard.clip_ids:

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from datasets.clip_schema import FILES, UNFINISHED, WORK, StoreError, clip_of_rows, native_of_rows
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
-from datasets.pseudo_input import K_RULE, camera_of
-from datasets.pseudo_shards import SCHEMA, write_file
+from datasets.pseudo.input import K_RULE, camera_of
+from datasets.pseudo.shards import SCHEMA, write_file
 
 STATUS_FILE = "pseudo_gt.parquet"
 STATUS_SCHEMA = pa.schema([field for field in SCHEMA if not pa.types.is_list(field.type)][:6])
@@ -33,7 +33,7 @@ def write_store(
         out: folder of the new store; what an earlier try left there is replaced.
         source: the clips' store.
         clip_ids: of the clips that were worked on, in store order.
-        results: their rows (`datasets.pseudo_shards.SCHEMA`), in the same order.
+        results: their rows (`datasets.pseudo.shards.SCHEMA`), in the same order.
         job: what they depend on; kept in the manifest.
 
     Returns:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from datasets.executors import ENVIRONMENT, TICK, ExecutorError, Start
+from datasets.pseudo.executors import ENVIRONMENT, TICK, ExecutorError, Start
 
 _OBJECT_STORE = 100 * 2**20  # bytes: results go through the file system, not through Ray
 
@@ -24,7 +24,7 @@ def run(
     address: str | None = None,
     gpus: bool = False,
 ) -> Iterator[Any]:
-    """Run tasks in `workers` Ray actors; see `datasets.executors`.
+    """Run tasks in `workers` Ray actors; see `datasets.pseudo.executors`.
 
     Args:
         tasks: picklable, taken one at a time.
