@@ -67,7 +67,7 @@ def estimate_store(
         StoreError: a store cannot be read or written, `out` is in use or of another job, there is
             no clip with a video, or no clip could be estimated.
     """
-    from datasets.clip_schema import FILES, WORK, StoreError
+    from datasets.clip_schema import WORK, StoreError
     from datasets.clip_store import ClipStore
     from datasets.pseudo.input import select, tasks
     from datasets.pseudo.progress import ClipsDone
@@ -92,7 +92,7 @@ def estimate_store(
         return ClipStore.open(out).manifest
     clip_ids, with_video = select(source, split, limit)
     shards = plan(with_video, job)
-    with claimed(out, job, files=(*FILES, STATUS_FILE)):
+    with claimed(out, job, files=(STATUS_FILE,)):
         work = out / WORK
         forget_tries(work)
         bar = ClipsDone(work, shards, shown=progress)

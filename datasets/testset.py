@@ -6,8 +6,6 @@ The paper takes 300 clips of single people from five datasets and does not say w
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 from datasets.clip_schema import StoreError, inside
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
+from datasets.preparing.clip_video import bring
 from datasets.work_folder import claimed, is_finished, remove_other_videos
 
 RULE_NAME = "unimo-test"
@@ -242,24 +241,16 @@ def _check_sides(rows: Mapping[Path, list[dict]]) -> None:
 
 
 def _bring_video(store: ClipStore, row: Mapping, out: Path) -> Path:
-    """The clip's video under the same name below `out`; whole or not at all.
+    """The clip's video under the same name below `out`.
 
     Raises:
         StoreError: it is missing or damaged, or cannot be written.
     """
-    source, target = inside(store.path, row["video_path"]), inside(out, row["video_path"])
+    source = inside(store.path, row["video_path"])
     try:
-        if hashlib.sha256(source.read_bytes()).hexdigest() != row["video_sha256"]:
-            raise StoreError(f"{source} is damaged: its sha256 differs from the index's")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{target.name}.tmp")
-        for old in (part, target):  # renaming a link onto another link of one file does nothing
-            old.unlink(missing_ok=True)
-        try:
-            os.link(source, part)
-        except OSError:  # another disk, or a file system without links
-            shutil.copyfile(source, part)
-        os.replace(part, target)
+        damaged = hashlib.sha256(source.read_bytes()).hexdigest() != row["video_sha256"]
     except OSError as error:
-        raise StoreError(f"cannot bring {source} to {out}: {error}") from error
-    return target
+        raise StoreError(f"{source} cannot be read: {error}") from error
+    if damaged:
+        raise StoreError(f"{source} is damaged: its sha256 differs from the index's")
+    return bring(source, inside(out, row["video_path"]))

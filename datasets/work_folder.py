@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.clip_schema import UNFINISHED, VIDEOS, WORK, FolderError, StoreError
+from datasets.clip_schema import FILES, UNFINISHED, VIDEOS, WORK, FolderError, StoreError
 
 
 def is_finished(path: Path, job: dict) -> bool:
@@ -27,7 +27,7 @@ def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[N
     Args:
         path: the store's folder.
         job: JSON values by name: all that the store's content depends on.
-        files: other files that the job writes there and, once stopped, does not mind.
+        files: those that the job writes there beside a store's; of a stopped job, all are removed.
 
     Raises:
         FolderError: the folder holds something else, the unfinished work of another job, or
@@ -43,6 +43,8 @@ def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[N
             lock = held.enter_context((work / "lock").open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
             _refuse_other_job(path, job)
+            for name in (*FILES, *files):  # a job killed while it finished leaves some of them
+                (path / name).unlink(missing_ok=True)
         except BlockingIOError:
             raise FolderError(f"{path}: another process is making this store") from None
         except OSError as error:
@@ -63,7 +65,7 @@ def _anything_made(path: Path) -> bool:
 
 def _refuse_others_files(path: Path, files: tuple[str, ...]) -> None:
     # A folder of videos is only ours, to add to and to tidy, where a job of ours made it.
-    ours = (WORK, VIDEOS, *files) if (path / WORK / "job.json").is_file() else (WORK,)
+    ours = (WORK, VIDEOS, *FILES, *files) if (path / WORK / "job.json").is_file() else (WORK,)
     others = sorted(p.name for p in path.iterdir() if p.name not in (*UNFINISHED, *ours))
     if others:
         raise FolderError(

@@ -1,6 +1,8 @@
 """A clip's own video: the dataset's pictures, each on a square."""
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,27 @@ def encode(encoding: Encoding) -> str | None:
     except OSError as error:
         raise StoreError(f"cannot write {encoding.path}: {error}") from error
     return None
+
+
+def bring(video: Path, target: Path) -> Path:
+    """`video` at `target`, whole or not at all: the same file where the disk allows, else a copy.
+
+    Raises:
+        StoreError: it cannot be read or written.
+    """
+    temporary = target.with_name(f"{target.name}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in (temporary, target):  # renaming a link onto one of the same file does nothing
+            old.unlink(missing_ok=True)
+        try:
+            os.link(video.resolve(), temporary)
+        except OSError:  # another disk, or a file system without links
+            shutil.copyfile(video, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise StoreError(f"cannot bring {video} to {target}: {error}") from error
+    return target
 
 
 class _UnreadableError(Exception):

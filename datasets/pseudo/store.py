@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets.clip_schema import FILES, UNFINISHED, WORK, StoreError, clip_of_rows, native_of_rows
+from datasets.clip_schema import WORK, clip_of_rows, native_of_rows
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
+from datasets.preparing.clip_video import bring
 from datasets.pseudo.input import K_RULE, camera_of
 from datasets.pseudo.shards import SCHEMA, write_file
 
@@ -30,7 +30,7 @@ def write_store(
     """Write the store of the clips that could be estimated, and the status file of all.
 
     Args:
-        out: folder of the new store; what an earlier try left there is replaced.
+        out: folder of the new store.
         source: the clips' store.
         clip_ids: of the clips that were worked on, in store order.
         results: their rows (`datasets.pseudo.shards.SCHEMA`), in the same order.
@@ -42,8 +42,6 @@ def write_store(
     Raises:
         StoreError: the store cannot be written.
     """
-    for name in (*FILES, *UNFINISHED, STATUS_FILE):
-        (out / name).unlink(missing_ok=True)
     wanted = set(clip_ids)
     statuses = []
     with ClipStoreWriter(out, num_frames=source.num_frames) as writer:
@@ -63,7 +61,7 @@ def write_store(
                     view=camera_of(clip)[0],
                     native=native_of_rows(native),
                     native_frames=frozenset(n["name"] for n in native if n["per_frame"]),
-                    video=_bring(clip.video, out / facts["video_path"]),
+                    video=bring(clip.video, out / facts["video_path"]),
                 )
                 writer.add(clip)
         data = _parquet(statuses)
@@ -86,23 +84,6 @@ def _new_facts(row: dict, estimator: str) -> dict:
         "has_extrinsics": False,
         "has_pelvis_rest": False,
     }
-
-
-def _bring(video: Path, target: Path) -> Path:
-    """`video` at `target`: the same file where the file system allows, else a copy."""
-    if target.exists():  # either way it appeared whole
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(video.resolve(), target)
-        except OSError:  # another file system, or one without links
-            temporary = target.with_name(f".{target.name}.tmp")
-            shutil.copyfile(video, temporary)
-            os.replace(temporary, target)
-    except OSError as error:
-        raise StoreError(f"cannot write {target}: {error}") from error
-    return target
 
 
 def _parquet(statuses: list[dict]) -> bytes:
