@@ -27,6 +27,7 @@ class Data:
         train_ids: clips trained on, in store order.
         test_ids: clips evaluated on, in store order.
         split_rule: how the store was split, in its own words.
+        notes: what a reader of a table must know of the clips, such as who estimated the motion.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Data:
     train_ids: tuple[str, ...]
     test_ids: tuple[str, ...]
     split_rule: str
+    notes: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> dict:
@@ -122,6 +124,7 @@ def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
         train_ids=tuple(train),
         test_ids=tuple(test),
         split_rule=str(store.manifest.get("split_rule", "")),
+        notes=tuple(f"Data: {note}." for note in store.manifest.get("notes", [])),
     )
 
 

@@ -60,6 +60,7 @@ def measured_result(
     outcomes |= {table.floor.label: floor} if floor else {}
     notes = [
         *profile.notes,
+        *data.notes,
         *table.notes,
         *_method_notes(rows),
         *findings(result["columns"], cells),
