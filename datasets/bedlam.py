@@ -12,9 +12,10 @@ the bodies in the sequence. World motion is that of the motion file: y up and st
 of the person's own, so that ``T_w2c`` differs between people of one picture. Scenes named
 ``closeup`` were rendered on their side; their labels are of the upright pictures.
 
-There is no official split with public labels: the sequences from 80 % of a scene's list on are the
-test split, the others train. The same motion may be worn by another person in another scene; what
-never stands on two sides is a sequence.
+There is no official split with public labels: of the sequences that a scene folder's name counts,
+those numbered from 80 % on are the test split, the others train, whatever part of them is there.
+The same motion may be worn by another person in another scene; what never stands on two sides is a
+sequence.
 """
 
 import functools
@@ -41,7 +42,8 @@ AMBIGUOUS = "20221017_1_250_batch01hand_closeup_suburb_a"
 
 _PLACES = ((".", "."), ("images", "smplx_gt"), ("bedlam_data/images", "bedlam_data/smplx_gt"))
 _HOLDS = f"the scene folders (20221018_1_250_…) and {MOTIONS[0]}, or bedlam_data"
-_SCENE = re.compile(r"\d{8}[-_]\d+[-_].+")
+_SCENE = re.compile(r"\d{8}[-_]\d+(?:-\d+)?[-_](?P<sequences>\d+)[-_].+")
+_TAKE = re.compile(r"seq_(\d{6})")
 _NAME = re.compile(r"[\w-][\w.-]*")
 
 
@@ -88,9 +90,11 @@ class Bedlam:
             except (OSError, ValueError) as error:
                 skipped.add(scene.name, str(error))
                 continue
-            for position, (name, people) in enumerate(takes):
-                own = "test" if position * 100 >= TEST_FROM_PERCENT * len(takes) else "train"
-                if split in (None, own):
+            for name, people in takes:
+                own = split_of(scene.name, name)
+                if own is None:
+                    skipped.add(f"{scene.name}/{name}", "no name of a sequence, as seq_000000 is")
+                elif split in (None, own):
                     yield from self._take(scene, name, people, own, skipped)
 
     def _take(
@@ -99,8 +103,8 @@ class Bedlam:
         sequence = f"{scene.name}/{name}"
         try:
             require(bool(people), "nobody is labelled")
-            folder = _inside(scene / "png", name)
-            frame_ids, source = bedlam_labels.pictures(folder, rotated=is_rotated(scene.name))
+            rotated = is_rotated(scene.name)
+            frame_ids, source = bedlam_labels.pictures(scene / "png" / name, rotated=rotated)
         except (OSError, ValueError) as error:
             skipped.add(sequence, str(error))
             return
@@ -120,6 +124,15 @@ class Bedlam:
                 skipped.add(f"{sequence}/{person}", str(error))
                 continue
             yield found
+
+
+def split_of(scene: str, take: str) -> str | None:
+    """``train`` or ``test`` by the number of a sequence; None where its name has none."""
+    number = _TAKE.fullmatch(take)
+    if number is None:
+        return None
+    count = int(_SCENE.fullmatch(scene)["sequences"])
+    return "test" if int(number[1]) * 100 >= TEST_FROM_PERCENT * count else "train"
 
 
 def is_rotated(scene: str) -> bool:
@@ -199,7 +212,7 @@ def _find(root: Path) -> Layout | None:
         if chosen is None or not (root / images).is_dir():
             continue
         folders = sorted((root / images).iterdir())
-        scenes = tuple(path for path in folders if _SCENE.match(path.name) and path.is_dir())
+        scenes = tuple(path for path in folders if _SCENE.fullmatch(path.name) and path.is_dir())
         if scenes:
             return Layout(scenes, chosen)
     return None

@@ -10,7 +10,7 @@ from datasets.body import load_body
 from datasets.frames import ImageFiles
 from datasets.motion import Camera, Motion, require
 from datasets.motion_files import read_npz, scalar, ten_betas, word
-from datasets.sequence import PersonSequence, finite_rows, hold
+from datasets.sequence import PersonSequence, finite_rows, hold, rows_at
 
 FPS = 30
 SIX_FPS = "pictures of the 6 fps release: clips of 65 frames need the 30 fps images"
@@ -81,11 +81,11 @@ def from_motion(
     fps = scalar(arrays.get("mocap_frame_rate", np.array(FPS)), "mocap_frame_rate")
     require(fps == FPS, f"a motion of {fps:g} fps under pictures of {FPS} fps")
     arrays |= {
-        name: _rows_at(arrays[name], body.start_frame + frame_ids)
+        name: rows_at(arrays[name], body.start_frame + frame_ids)
         for name in _MOTION_FRAMES
         if name in arrays
     }
-    track = {name: _rows_at(column, frame_ids) for name, column in track.items()}
+    track = {name: rows_at(column, frame_ids) for name, column in track.items()}
     poses, trans = arrays["poses"], arrays["trans"]
     require(poses.shape[1:] == (165,), f"poses have shape {poses.shape}, expected (T, 165)")
     labelled = finite_rows(poses, trans, *track.values())
@@ -167,7 +167,7 @@ def from_processed(
     )
     at = np.full(max(numbers.max(), frame_ids.max()) + 1, -1)
     at[numbers] = np.arange(len(numbers))
-    own = {name: _rows_at(rows[name], at[frame_ids]) for name in _PROCESSED_FRAMES}
+    own = {name: rows_at(rows[name], at[frame_ids]) for name in _PROCESSED_FRAMES}
     pose, ext = own["pose_cam"], own["cam_ext"]
     labelled = finite_rows(pose, own["trans_cam"], own["cam_int"], ext)
     K = hold(own["cam_int"], labelled)
@@ -200,14 +200,6 @@ def _is_6_fps(numbers: np.ndarray) -> bool:
     One picture alone does not tell.
     """
     return len(numbers) > 1 and not (numbers % 5).any()
-
-
-def _rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Rows (M, ...) of `array` by number, NaN where it has none of that number."""
-    found = np.full((len(rows), *array.shape[1:]), np.nan, array.dtype)
-    there = (rows >= 0) & (rows < len(array))
-    found[there] = array[rows[there]]
-    return found
 
 
 def _is_visible(motion: Motion, view: Camera) -> np.ndarray:

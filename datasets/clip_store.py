@@ -13,9 +13,7 @@ A store holds clips of one fixed length T:
 Every file is written under a temporary name and renamed. The same input gives the same bytes.
 """
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -25,22 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datasets.clip_schema import (
-    FILES,
-    ROW_GROUP,
-    SCHEMA_VERSION,
-    UNFINISHED,
-    WORK,
-    StoreError,
-    clip_of_rows,
-    content_digest,
-    native_of_rows,
-    rows_of,
-)
+from datasets.clip_manifest import REBUILD, check_file, read_manifest
+from datasets.clip_schema import ROW_GROUP, StoreError, clip_of_rows, rows_of
 from datasets.motion import NUM_CHANNELS, split_channels
+from datasets.native import native_of_rows
 from datasets.sequence import Clip
-
-_REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
 
 
 class ClipStore:
@@ -57,27 +44,21 @@ class ClipStore:
     def open(cls, path: str | Path) -> "ClipStore":
         """Open a store and check it against its manifest (schema, sizes, sha256).
 
+        ``gt.parquet`` may be large and is seldom needed: its sha256 is checked at its first use.
+
         Raises:
             StoreError: no store there, an unfinished one, another schema version, damaged files,
                 a manifest that does not describe them.
         """
         path = Path(path)
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
         for name, expected in manifest["files"].items():
-            try:
-                with (path / name).open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                raise StoreError(f"{path / name} cannot be read ({error}): {_REBUILD}") from error
-            if found != expected["sha256"]:
-                raise StoreError(
-                    f"{path / name} is damaged: its sha256 differs from the manifest's. {_REBUILD}"
-                )
+            check_file(path / name, expected, hashed=name != "gt.parquet")
         try:
             index = pq.read_table(path / "index.parquet")
             motion = pq.read_metadata(path / "motion.parquet")
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{path} has an unreadable file ({error}). {_REBUILD}") from error
+            raise StoreError(f"{path} has an unreadable file ({error}). {REBUILD}") from error
         num_frames = (motion.metadata or {}).get(b"num_frames", b"").decode("ascii", "replace")
         for name, found in (
             ("num_clips", len(index)),
@@ -87,7 +68,7 @@ class ClipStore:
             if str(manifest[name]) != str(found):
                 raise StoreError(
                     f"{path}/manifest.json has {name} {manifest[name]}, the files {found}. "
-                    f"{_REBUILD}"
+                    f"{REBUILD}"
                 )
         return cls(path, manifest, index)
 
@@ -161,14 +142,21 @@ class ClipStore:
 
         Raises:
             KeyError: unknown clip id.
+            StoreError: ``gt.parquet`` is damaged.
         """
         if clip_id not in self._position:
             raise KeyError(clip_id)
-        table = pq.read_table(self.path / "gt.parquet", filters=[("clip_id", "=", clip_id)])
-        return native_of_rows(rows_of(table))
+        if clip_id not in self._native_group:
+            return {}
+        table = self._native.read_row_group(self._native_group[clip_id])
+        return native_of_rows(rows_of(table.filter(pc.equal(table["clip_id"], clip_id))))
 
     def rows(self) -> Iterator[tuple[dict, dict, list[dict]]]:
-        """Index row, motion row and native rows of every clip, in store order (for copying)."""
+        """Index row, motion row and native rows of every clip, in store order (for copying).
+
+        Raises:
+            StoreError: ``gt.parquet`` is damaged.
+        """
         by_clip = itertools.groupby(self._native_rows(), key=lambda row: row["clip_id"])
         ahead = next(by_clip, None)
         for facts, arrays in zip(self.index.to_pylist(), self._motion_rows(), strict=True):
@@ -180,6 +168,21 @@ class ClipStore:
     @cached_property
     def _motion(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.path / "motion.parquet")
+
+    @cached_property
+    def _native(self) -> pq.ParquetFile:
+        path = self.path / "gt.parquet"
+        check_file(path, self.manifest["files"]["gt.parquet"], hashed=True)
+        return pq.ParquetFile(path)
+
+    @cached_property
+    def _native_group(self) -> dict[str, int]:
+        """Row group of ``gt.parquet`` with a clip's labels; the writer keeps a clip's together."""
+        found = {}
+        for group in range(self._native.num_row_groups):
+            names = self._native.read_row_group(group, columns=["clip_id"])["clip_id"]
+            found.update(dict.fromkeys(names.unique().to_pylist(), group))
+        return found
 
     @cached_property
     def _channel_rows(self) -> np.ndarray:
@@ -223,50 +226,8 @@ class ClipStore:
             yield from rows_of(self._motion.read_row_group(group))
 
     def _native_rows(self) -> Iterator[dict]:
-        file = pq.ParquetFile(self.path / "gt.parquet")
-        for group in range(file.num_row_groups):
-            yield from rows_of(file.read_row_group(group))
-
-
-def _read_manifest(path: Path) -> dict:
-    if not path.is_dir():
-        raise StoreError(
-            f"no clip store at {path}: make one with `python -m datasets.prepare NAME --out {path}`"
-        )
-    if (path / WORK).is_dir() and not (path / "manifest.json").exists():
-        raise StoreError(f"{path} is not finished: run the command that makes it again to go on")
-    if not any((path / name).exists() for name in (*FILES, *UNFINISHED)):
-        raise StoreError(
-            f"{path} is not a clip store: if it holds the files of a dataset, "
-            f"`python -m datasets.prepare NAME --root {path} --out NEW` makes one"
-        )
-    file = path / "manifest.json"
-    if not file.is_file():
-        raise StoreError(f"{path} has no manifest.json: it is not a finished store. {_REBUILD}")
-    try:
-        manifest = json.loads(file.read_text())
-        version = manifest["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{file} is not a store manifest ({error}). {_REBUILD}") from error
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}. {_REBUILD}"
-        )
-    if not _is_complete(manifest):
-        raise StoreError(f"{file} is incomplete. {_REBUILD}")
-    if manifest.get("content_sha256") != content_digest(manifest["files"]):
-        raise StoreError(f"{file}: content_sha256 is not that of the files listed. {_REBUILD}")
-    return manifest
-
-
-def _is_complete(manifest: dict) -> bool:
-    files = manifest.get("files")
-    return (
-        isinstance(files, dict)
-        and sorted(files) == sorted(FILES)
-        and all(isinstance(f, dict) and isinstance(f.get("sha256"), str) for f in files.values())
-        and all(type(manifest.get(name)) is int for name in ("num_clips", "num_frames"))
-    )
+        for group in range(self._native.num_row_groups):
+            yield from rows_of(self._native.read_row_group(group))
 
 
 def _flat(column: pa.Array) -> np.ndarray:

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from datasets.clip_schema import (
     FILES,
-    GT_SCHEMA,
     INDEX_SCHEMA,
     ROW_GROUP,
     SCHEMA_VERSION,
@@ -27,9 +26,9 @@ from datasets.clip_schema import (
     index_row,
     motion_row,
     motion_schema,
-    native_rows,
 )
 from datasets.clip_store import ClipStore
+from datasets.native import GT_SCHEMA, native_rows
 from datasets.sequence import Clip
 
 

@@ -17,7 +17,10 @@ def find_modules(folder: Path, attribute: str) -> dict[str, str]:
         file = folder / f"{module.name}.py"
         if module.ispkg:
             continue
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if attribute not in text:  # parsing is slow
+            continue
+        tree = ast.parse(text)
         if attribute in _assigned(tree):
             found[module.name] = first_line(tree)
     return found

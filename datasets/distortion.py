@@ -4,6 +4,8 @@ Pictures are undistorted onto the same intrinsics, so K stays true of the result
 from the centre of the first one, as OpenCV's calibration does.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 _STRIP = 16  # rows
@@ -32,34 +34,48 @@ def distort(points: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     )
 
 
-def source_pixels(K: np.ndarray, coefficients: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(height, width, 2) column and row of the taken picture for each pixel of the undistorted one.
+def source_pixels(
+    K: np.ndarray, coefficients: np.ndarray, width: int, rows: np.ndarray
+) -> np.ndarray:
+    """Column and row of the taken picture for pixels of the undistorted one.
 
     Args:
         K: (3, 3) intrinsics in pixels, of either picture.
         coefficients: as in `distort`.
         width: of either picture.
-        height: of either picture.
+        rows: (n,) of the undistorted picture.
+
+    Returns:
+        (n, width, 2) float64.
     """
     focal, centre = K[[0, 1], [0, 1]], K[:2, 2]
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    grid = np.stack(np.meshgrid(np.arange(width), rows), axis=-1)
     return distort((grid - centre) / focal, coefficients) * focal + centre
 
 
 class Undistortion:
     """Takes the distortion out of pictures of one camera, with linear interpolation.
 
+    It holds twelve bytes a pixel.
+
     Args:
-        source: of `source_pixels`.
+        K: (3, 3) intrinsics in pixels.
+        coefficients: as in `distort`.
+        width: of the pictures.
+        height: of the pictures.
     """
 
-    def __init__(self, source: np.ndarray):
-        height, width = source.shape[:2]
-        # In a picture with a black edge of one pixel, which is all that is seen of the outside.
-        places = np.clip(source, -1, [width, height]) + 1
-        first = np.minimum(places.astype(np.int64), [width, height])
-        self._first = first[..., 1] * (width + 2) + first[..., 0]
-        self._weights = (places - first).astype(np.float32)
+    def __init__(self, K: np.ndarray, coefficients: np.ndarray, width: int, height: int):
+        self._first = np.empty((height, width), np.int32)
+        self._across = np.empty((height, width), np.float32)
+        self._down = np.empty((height, width), np.float32)
+        for strip in _strips(height):
+            source = source_pixels(K, coefficients, width, np.arange(strip.start, strip.stop))
+            # In a picture with a black edge of one pixel, which is all that is seen of the outside.
+            places = np.clip(source, -1, [width, height]) + 1
+            first = np.minimum(places.astype(np.int64), [width, height])
+            self._first[strip] = first[..., 1] * (width + 2) + first[..., 0]
+            self._across[strip], self._down[strip] = np.moveaxis(places - first, -1, 0)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """The picture (height, width, 3) uint8 undistorted; black where the lens saw nothing."""
@@ -69,14 +85,23 @@ class Undistortion:
         pixels[1:-1, 1:-1, :3] = picture
         pixels = pixels.view(np.uint32).reshape(-1)
         out = np.empty_like(picture)
-        for strip in (slice(row, row + _STRIP) for row in range(0, height, _STRIP)):
-            first = self._first[strip]
-            across, down = np.moveaxis(self._weights[strip, :, None], -1, 0)
-            top, top_right, bottom, bottom_right = (
-                pixels[first + step].view(np.uint8).reshape(*first.shape, 4).astype(np.float32)
+        for strip in _strips(height):
+            first = self._first[strip].astype(np.intp)
+            across, down = self._across[strip], self._down[strip]
+            neighbours = [
+                pixels.take(first + step).view(np.uint8).reshape(*first.shape, 4)
                 for step in (0, 1, width + 2, width + 3)
-            )
-            top += across * (top_right - top)
-            bottom += across * (bottom_right - bottom)
-            out[strip] = np.rint(top + down * (bottom - top))[..., :3]
+            ]
+            for colour in range(3):
+                top, top_right, bottom, bottom_right = (
+                    neighbour[..., colour].astype(np.float32) for neighbour in neighbours
+                )
+                top += across * (top_right - top)
+                bottom += across * (bottom_right - bottom)
+                out[strip, :, colour] = np.rint(top + down * (bottom - top))
         return out
+
+
+def _strips(height: int) -> Iterator[slice]:
+    """All rows of a picture, a few at a time."""
+    return (slice(row, min(row + _STRIP, height)) for row in range(0, height, _STRIP))

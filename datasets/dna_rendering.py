@@ -13,11 +13,10 @@ of the first frame. Recordings without labels (parts 3 and later) give pictures 
 
 Stored camera poses are camera -> world. Lenses distort; pictures are undistorted onto the same K.
 
-There is no official split. An actor is one group, and in the test split if the first byte of the
-sha256 of ``unimo-test-v1|<actor>`` is less than 51 (one in five), else in the training split.
+There is no official split. An actor is one group, and one in five is the test split
+(`datasets.splits.split_of` the actor's number).
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,11 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from datasets.body import load_body
-from datasets.motion import Camera, Motion, require
+from datasets.motion import Camera, Motion, constant_betas, require
 from datasets.root_folder import check_root
 from datasets.rotation import up_to_y
-from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold
+from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold, rows_at
 from datasets.smc_file import TakenPictures, UndistortedPictures, read_annotations, read_main
+from datasets.splits import split_of
 
 FPS = 15.0
 _LABELS = {"fullpose": 55 * 3, "transl": 3, "betas": 10}  # numbers a frame
@@ -63,7 +63,7 @@ class DnaRendering:
             annotations = folder.with_name(folder.name.removesuffix("main") + "annotations")
             for main in sorted(folder.glob("*.smc")):
                 match = _RECORDING.fullmatch(main.stem)  # others are of the depth cameras
-                if match is None or split not in (None, _split(match[1])):
+                if match is None or split not in (None, split_of(match[1])):
                     continue
                 try:
                     yield from _recording(main, annotations / f"{main.stem}_annots.smc", skipped)
@@ -120,7 +120,7 @@ def _seen(
         valid &= usable
     per_frame = {name for name, array in stored.items() if array.ndim and len(array) == frames}
     native = {
-        name: _at(array, frame_ids) if name in per_frame else array
+        name: rows_at(array, frame_ids) if name in per_frame else array
         for name, array in stored.items()
     }
     actor = taken.path.stem.partition("_")[0]
@@ -128,7 +128,7 @@ def _seen(
         dataset=DATASET.name,
         sequence=taken.path.stem,
         camera=taken.camera,
-        split=_split(actor),
+        split=split_of(actor),
         group=f"actor_{actor}",
         frame_ids=frame_ids,
         valid=valid,
@@ -158,12 +158,11 @@ def _labels(
     betas = stored["betas"]
     if len(betas) < frames:  # known defect of some files
         betas = np.tile(betas[:1], (frames, 1))
-    pose = _at(stored["fullpose"].reshape(frames, -1), frame_ids)[:, :66]
-    transl, betas = _at(stored["transl"], frame_ids), _at(betas, frame_ids)
+    pose = rows_at(stored["fullpose"].reshape(frames, -1), frame_ids)[:, :66]
+    transl, betas = rows_at(stored["transl"], frame_ids), rows_at(betas, frame_ids)
     usable = finite_rows(pose, transl, betas)
     pose, transl, betas = (hold(array, usable) for array in (pose, transl, betas))
-    if np.all(betas == betas[:1]):
-        betas = betas[0]
+    betas = constant_betas(betas)
     motion = Motion(
         body_pose=pose[:, 3:],
         global_orient=pose[:, :3],
@@ -175,22 +174,9 @@ def _labels(
     return motion, usable, load_body(gender=gender).rest_joints(betas)[..., 0, :]
 
 
-def _at(array: np.ndarray, frame_ids: np.ndarray) -> np.ndarray:
-    """Rows of `array` (F, ...) at frames (M,); NaN for those that it does not have."""
-    rows = np.full((len(frame_ids), *array.shape[1:]), np.nan, array.dtype)
-    there = frame_ids < len(array)
-    rows[there] = array[frame_ids[there]]
-    return rows
-
-
 def _main_folders(root: Path) -> list[Path]:
     folders = [root / "main", *sorted(root.glob("*_main"))]
     return [folder for folder in folders if folder.is_dir()]
-
-
-def _split(actor: str) -> str:
-    digest = hashlib.sha256(f"unimo-test-v1|{actor}".encode()).digest()
-    return "test" if digest[0] < 51 else "train"
 
 
 DATASET = DnaRendering()

@@ -4,7 +4,7 @@
 ``video_cut.py`` leaves them, and ``smpl/demo_<video>.pkl`` (optional: the archive that is handed
 out has held empty files). A sequence is a cut, named as in the list with the colons of its times,
 which may be ``%3A`` or ``_`` in file names. A cut is yielded without labels where its SMPL file
-is missing or not readable.
+is missing or not readable; nobody has counted the people in it then.
 
 Labels are SMPL (neutral) in camera space, per-frame estimates of one track that were never
 smoothed: the shape changes with every frame, and depth follows from an assumed lens
@@ -12,11 +12,10 @@ smoothed: the shape changes with every frame, and depth follows from an assumed 
 body in use for the median betas, which is near but not the same.
 
 The dataset has no official split. A source video with all its parts and cuts is a group, and one
-in five is the test split: those of which sha256("unimo-test-v1|" + id) begins with a byte below 51.
+in five is the test split (`datasets.splits.split_of` its id).
 """
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +30,8 @@ from datasets.frames import VideoFile
 from datasets.motion import Camera, Motion, require
 from datasets.phalp_file import FOCAL_PER_PIXEL, PhalpTrack, read_track
 from datasets.root_folder import check_root
-from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold
+from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold, rows_at
+from datasets.splits import split_of
 
 _TIME = "%H:%M:%S.%f"
 
@@ -91,7 +91,7 @@ class Human4DiT:
             except (OSError, ValueError) as error:
                 skipped.add(name, str(error))
                 continue
-            fields = {"valid": np.ones(source.num_frames, bool)}
+            fields = {"valid": np.ones(source.num_frames, bool), "num_people": 0}
             if _plain(name) in labels:
                 file = labels[_plain(name)]
                 try:
@@ -109,12 +109,6 @@ class Human4DiT:
                 source=source,
                 **fields,
             )
-
-
-def split_of(video: str) -> str:
-    """``train`` or ``test`` of a source video, from its id alone."""
-    digest = hashlib.sha256(f"unimo-test-v1|{video}".encode()).digest()
-    return "test" if digest[0] < 51 else "train"
 
 
 def read_cuts(file: Path, skipped: SkipLog) -> Iterator[Cut]:
@@ -160,12 +154,9 @@ def labels_of(track: PhalpTrack, source: VideoFile) -> dict:
     frames = source.num_frames
     images = source.source_frames + 1  # the dataset counts images from 1
     at = np.searchsorted(track.images, images).clip(max=len(track.images) - 1)
-    here = track.images[at] == images
-    native = {}
-    for name in ("global_orient", "body_pose", "betas", "camera"):
-        values = getattr(track, name)
-        native[name] = np.full((frames, *values.shape[1:]), np.nan, values.dtype)
-        native[name][here] = values[at[here]]
+    rows = np.where(track.images[at] == images, at, -1)
+    names = ("global_orient", "body_pose", "betas", "camera")
+    native = {name: rows_at(getattr(track, name), rows) for name in names}
     valid = finite_rows(*native.values())
     matrices = np.concatenate([native["global_orient"], native["body_pose"]], axis=1)
     valid[valid] = _are_rotations(matrices[valid])

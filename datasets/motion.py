@@ -117,8 +117,7 @@ class Motion:
             f"channels have shape {channels.shape}, not (T, {NUM_CHANNELS})",
         )
         parts = split_channels(channels)
-        if np.all(parts["betas"] == parts["betas"][:1]):
-            parts["betas"] = parts["betas"][0]
+        parts["betas"] = constant_betas(parts["betas"])
         return cls(**parts, fps=fps, space=space)
 
     def transformed(self, transform: np.ndarray, pelvis_rest: np.ndarray, *, space: str):
@@ -143,6 +142,11 @@ class Motion:
             transl=moved,
             space=space,
         )
+
+
+def constant_betas(betas: np.ndarray) -> np.ndarray:
+    """Betas (T, 10) as one (10,) where they are equal in every frame."""
+    return betas[0] if np.all(betas == betas[:1]) else betas
 
 
 def split_channels(channels: np.ndarray) -> dict[str, np.ndarray]:

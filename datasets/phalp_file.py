@@ -35,7 +35,9 @@ class PhalpTrack:
         betas: (n, 10) float32 of the neutral SMPL body, others in each image.
         camera: (n, 3) float32, SMPL's `transl` in the camera frame.
         pelvis_rest: (n, 3) float32 J0(betas), or None where the file has no ``3d_joints``.
-        num_people: the largest number of people seen in one image.
+        num_people: seen at once in a fifth of the images or more; who is there for less does not
+            count, and the track's own person always does.
+        crowded: share of the images in which somebody else is seen, too.
     """
 
     images: np.ndarray
@@ -45,6 +47,7 @@ class PhalpTrack:
     camera: np.ndarray
     pelvis_rest: np.ndarray | None
     num_people: int
+    crowded: float
 
 
 class NobodySeen(ValueError):
@@ -83,8 +86,15 @@ def read_track(path: Path) -> PhalpTrack:
         images=np.array(list(own)),
         **{name: _stack(path, name, own.values()) for name in _SHAPES},
         pelvis_rest=None if any(p is None for p in pelvis) else np.stack(pelvis),
-        num_people=max(len(people) for _, people in images),
+        num_people=_num_people([len(people) for _, people in images]),
+        crowded=float(np.mean([len(people) > 1 for _, people in tracks if chosen in people])),
     )
+
+
+def _num_people(seen: list[int]) -> int:
+    """The most people that at least a fifth of the images show, of the number seen in each."""
+    fifth = -(-len(seen) // 5)
+    return max(1, sorted(seen, reverse=True)[fifth - 1])
 
 
 def _images(result: Mapping) -> list[tuple[int, Mapping]]:

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 import datasets
 
 if TYPE_CHECKING:
-    from datasets.sequence import Dataset, Skipped
+    from datasets.sequence import Dataset
 
 NUM_FRAMES = 65  # of a clip, as the video tasks have it
 VIDEO_SIZE = 512  # pixels, as well
-_REASONS = 10  # shown of why something was left out; the manifest has all
 _EPILOG = """\
 A command that was stopped goes on where it was; a finished store is never written over.
 exit codes: 0 the store is there, whatever was skipped, 1 failure, 2 a mistake in the command or
@@ -75,6 +74,7 @@ def prepare(
     from datasets.clip_writer import ClipStoreWriter
     from datasets.preparing.clip_video import encode
     from datasets.preparing.plan import derive_splits, plan
+    from datasets.preparing.summary import why_nothing
     from datasets.processes import in_order
     from datasets.sequence import SkipLog, Skipped
     from datasets.splits import RULE
@@ -130,7 +130,7 @@ def prepare(
                 clips.set_postfix(sequences=len(used), refresh=False)
                 clips.update()
         if not used:
-            raise StoreError(f"no clip to write: {_why_nothing(left_out, split)}")
+            raise StoreError(f"no clip to write: {why_nothing(left_out, split)}")
         notes = []
         if splits is not None and len(splits) == 1:
             notes.append("all sequences belong to one group, so all are in the test split")
@@ -169,6 +169,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    from datasets.preparing.summary import summary
+
     try:
         dataset = datasets.get(args.dataset)
     except ValueError as error:
@@ -189,7 +191,7 @@ def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     )
     if finished:
         print("nothing to do, this store is finished:")
-    print(_summary(manifest, args.out))
+    print(summary(manifest, args.out))
 
 
 def _testset(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -248,9 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers",
         type=_positive,
-        default=os.cpu_count() or 1,
+        default=len(os.sched_getaffinity(0)),
         metavar="N",
-        help="processes that make videos (default: CPU cores)",
+        help="processes that make videos (default: the CPU cores it may use)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     return parser
@@ -278,34 +280,6 @@ def _even(word: str) -> int:
     if _positive(word) % 2:
         raise argparse.ArgumentTypeError(f"{word} is odd: videos have even sizes")
     return int(word)
-
-
-def _why_nothing(left_out: "list[Skipped]", split: str | None) -> str:
-    if left_out:
-        first = left_out[0]
-        return f"{len(left_out)} skipped, the first, {first.name}: {first.reason}"
-    return "the dataset is empty" if split is None else f"no sequence is in the {split} split"
-
-
-def _summary(manifest: dict, out: str) -> str:
-    """What was written, in lines for the user."""
-    splits = ", ".join(f"{name} {count}" for name, count in sorted(manifest["splits"].items()))
-    lines = [
-        f"{manifest['num_clips']} clips of {manifest['num_frames']} frames ({splits}) "
-        f"from {manifest['num_sequences']} sequences of {manifest['dataset']}"
-    ]
-    lines += [f"note: {note}" for note in manifest["notes"]]
-    if manifest["skipped"]:
-        lines.append(f"skipped {len(manifest['skipped'])}:")
-    by_reason: dict[str, list[str]] = {}
-    for entry in manifest["skipped"]:
-        by_reason.setdefault(entry["reason"], []).append(entry["name"])
-    for reason, names in list(by_reason.items())[:_REASONS]:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        lines.append(f"  {names[0]}{more}: {reason}")
-    if len(by_reason) > _REASONS:
-        lines.append(f"  and {len(by_reason) - _REASONS} more reasons, all in its manifest.json")
-    return "\n".join([*lines, f"store: {out}"])
 
 
 if __name__ == "__main__":

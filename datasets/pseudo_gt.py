@@ -42,8 +42,9 @@ def estimate_store(
 ) -> dict:
     """Estimate the motion of a store's clips from their videos and write it as a new store.
 
-    A clip that fails is left out of the store; ``pseudo_gt.parquet`` beside it has the status of
-    every clip. An interrupted job goes on where it was when it is called again.
+    A clip that fails is left out of the store, and so is one in whose video several people are
+    annotated; ``pseudo_gt.parquet`` beside it has the status of every clip. An interrupted job goes
+    on where it was when it is called again.
 
     Args:
         store: folder of the store with the videos.
@@ -51,7 +52,8 @@ def estimate_store(
         out: the new store's folder, whose name becomes the store's.
         executor: ``local`` or ``ray``.
         workers: processes, each with an estimator of its own.
-        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where the machine that calls has one; the
+            same for all clips, as their numbers depend on it.
         split: estimate only the clips of this split.
         limit: estimate only the first so many clips.
         timeout: seconds after which a clip is given up.
@@ -65,7 +67,7 @@ def estimate_store(
         EstimatorUnavailable: the estimator cannot run here.
         ExecutorError: the workers cannot be started or do not stay alive.
         StoreError: a store cannot be read or written, `out` is in use or of another job, there is
-            no clip with a video, or no clip could be estimated.
+            no clip with a video of one person, or no clip could be estimated.
     """
     from datasets.clip_schema import WORK, StoreError
     from datasets.clip_store import ClipStore
@@ -73,7 +75,7 @@ def estimate_store(
     from datasets.pseudo.progress import ClipsDone
     from datasets.pseudo.shards import plan
     from datasets.pseudo.store import STATUS_FILE, write_store
-    from datasets.pseudo.worker import StartWorker, forget_tries
+    from datasets.pseudo.worker import StartWorker, kind_of_device, resume
     from datasets.work_folder import claimed, is_finished
 
     source = ClipStore.open(store)
@@ -85,19 +87,19 @@ def estimate_store(
             "note": estimator.note,
             "identity": estimator.identity(),
         },
+        "device": kind_of_device(device),
         "only_split": split,
         "only_first": limit,
     }
     if is_finished(out, job):
         return ClipStore.open(out).manifest
-    clip_ids, with_video = select(source, split, limit)
-    shards = plan(with_video, job)
+    clip_ids, left_out = select(source, split, limit)
+    shards = plan([name for name in clip_ids if name not in left_out], job)
     with claimed(out, job, files=(STATUS_FILE,)):
         work = out / WORK
-        forget_tries(work)
+        start = StartWorker(estimator, job["device"], timeout, resume(work))
         bar = ClipsDone(work, shards, shown=progress)
         todo = tasks(source, list(bar.unfinished.values()), work)
-        start = StartWorker(estimator, device, timeout)
         results = _run(executor, todo, start, workers=workers, address=address)
         with contextlib.closing(bar), contextlib.closing(results):
             for done in results:
@@ -105,7 +107,7 @@ def estimate_store(
                     bar.finish(done)
                     shutil.rmtree(done.shard.scratch(work))
                 bar.show()
-        rows = _rows(clip_ids, shards, work, num_frames=source.num_frames)
+        rows = _rows(clip_ids, left_out, shards, work, num_frames=source.num_frames)
         counts = write_store(out, source, clip_ids, rows, job)
         if not counts.get("ok"):
             raise StoreError(
@@ -182,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="worker i has GPU i modulo their number (default: a GPU where there is one)",
+        help="worker i has GPU i modulo their number (default: cuda where this machine has one)",
     )
     parser.add_argument("--split", choices=("train", "val", "test"), help="only this split")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N clips")
@@ -244,19 +246,23 @@ def _run(
 
 
 def _rows(
-    clip_ids: list[str], shards: "list[Shard]", work: Path, *, num_frames: int
+    clip_ids: list[str],
+    left_out: dict[str, tuple[str, str]],
+    shards: "list[Shard]",
+    work: Path,
+    *,
+    num_frames: int,
 ) -> Iterator[dict]:
-    """The result of every clip, in store order: those in no shard have no video."""
+    """The result of every clip, in store order; `left_out` are those in no shard."""
     from datasets.clip_schema import rows_of
     from datasets.pseudo.shards import failed_row, read_rows
 
     estimated = (row for shard in shards for row in rows_of(read_rows(shard.file(work), shard.key)))
-    with_video = {name for shard in shards for name in shard.clip_ids}
     for name in clip_ids:
-        if name in with_video:
-            yield next(estimated)
+        if name in left_out:
+            yield failed_row(name, *left_out[name], n_frames=num_frames)
         else:
-            yield failed_row(name, "no_video", "it has no video", n_frames=num_frames)
+            yield next(estimated)
 
 
 def _summary(manifest: dict, out: str, *, was_there: bool) -> str:

@@ -9,7 +9,8 @@ Labels are gendered SMPL-X in the frame of camera 0, which is not gravity aligne
 native: 12 PCA coefficients a hand, about the mean hand (``flat_hand_mean=False``).
 
 The world is that of ``multicam2world`` in metres, with y up (`datasets.rich_files.read_world`).
-Where that file is missing, only camera motion is given.
+Where that file is missing it is the frame of camera 0 with the mean "up" of all cameras turned to
+y, so that it leans by as much as the cameras do together.
 
 K is of full-size pictures, 4112x3008 or 3008x4112, and is scaled to the size of those found. Lens
 distortion (k1, k2, ...) is left out, as the toolkit leaves it out, and kept native. The frame rate
@@ -25,7 +26,7 @@ import numpy as np
 
 from datasets.body import load_body
 from datasets.frames import ImageFiles
-from datasets.motion import Camera, Motion, require
+from datasets.motion import Camera, Motion, constant_betas, require
 from datasets.rich_files import LABELS, Metadata, read_bodies, read_calibration, read_world
 from datasets.root_folder import check_root
 from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold
@@ -142,9 +143,7 @@ def _recording(root: Path, split: str, name: str, skipped: SkipLog) -> Iterator[
             )
 
 
-def _seen(
-    labels: _Labels, camera: _Camera, world: np.ndarray | None, **facts: object
-) -> PersonSequence:
+def _seen(labels: _Labels, camera: _Camera, world: np.ndarray, **facts: object) -> PersonSequence:
     """The labels before a camera; `world` (4, 4) maps camera 0's frame to the world.
 
     The other fields of the person-sequence are `facts`.
@@ -157,10 +156,6 @@ def _seen(
         for frame in frames
     ]
     rest = labels.pelvis_rest
-    T_w2c = world_motion = None
-    if world is not None:
-        T_w2c = np.tile(camera.pose @ np.linalg.inv(world), (len(frames), 1, 1))
-        world_motion = labels.motion.transformed(world, rest, space="world")
     return PersonSequence(
         **facts,
         dataset=DATASET.name,
@@ -170,13 +165,13 @@ def _seen(
         fps=FPS,
         view=Camera(
             K=np.tile(camera.K, (len(frames), 1, 1)),
-            T_w2c=T_w2c,
+            T_w2c=np.tile(camera.pose @ np.linalg.inv(world), (len(frames), 1, 1)),
             width=camera.pixels.width,
             height=camera.pixels.height,
             pixel_origin="centre",
         ),
         camera_motion=labels.motion.transformed(camera.pose, rest, space="camera"),
-        world_motion=world_motion,
+        world_motion=labels.motion.transformed(world, rest, space="world"),
         native_frames=frozenset(labels.native),
         pelvis_rest=rest if rest.ndim == 1 else None,
         source=replace(camera.pixels, files=tuple(files)),
@@ -258,8 +253,7 @@ def _labels(files: dict[int, Path], gender: str) -> tuple[_Labels, list[str]]:
     native, problems = read_bodies(list(files.values()))
     usable = finite_rows(*(native[name] for name in LABELS))
     held = {name: hold(native[name], usable) for name in LABELS}
-    if np.all(held["betas"] == held["betas"][:1]):
-        held["betas"] = held["betas"][0]
+    held["betas"] = constant_betas(held["betas"])
     labels = _Labels(
         frame_ids=np.array(list(files)),
         usable=usable,

@@ -132,8 +132,10 @@ def read_calibration(file: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The world of a ``multicam2world`` file, and its numbers as stored.
+
+    Without the file it is camera 0's frame, turned so that y is up.
 
     The file says ``x_world = c * x_cam0 @ R + t``, with R stored for row vectors. The scale c is
     divided out, so that lengths stay those of the body in metres, and the axis that points up is
@@ -144,13 +146,15 @@ def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray | None, dict[st
         down: (3,) the mean direction of image y, in camera 0's frame.
 
     Returns:
-        (4, 4) from camera 0's frame to the y-up world, or None without the file; R, t and c.
+        (4, 4) from camera 0's frame to the y-up world; R, t and c, nothing without the file.
 
     Raises:
         ValueError: the file holds something else.
     """
+    world = np.eye(4)
     if not file.is_file():
-        return None, {}
+        world[:3, :3] = up_to_y(-down)
+        return world, {}
     stored = _read_json(file)
     wrong = f"{file.name} does not hold a rotation R, a shift t and a scale c"
     try:
@@ -165,7 +169,6 @@ def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray | None, dict[st
     up = -turn.T @ down
     axis = np.abs(up).argmax()
     to_y_up = up_to_y(np.sign(up[axis]) * np.eye(3)[axis])
-    world = np.eye(4)
     world[:3, :3] = to_y_up @ turn.T
     world[:3, 3] = to_y_up @ shift.reshape(3) / scale
     return world, {f"multicam2world_{key}": array for key, array in native.items()}

@@ -52,7 +52,7 @@ class PersonSequence:
             `datasets.splits` decides.
         group: recordings that share a moment (partners, cameras of one take) share a group and
             never stand on two sides of a split; the sequence itself by default.
-        num_people: people annotated in these pictures, this one included.
+        num_people: people annotated in these pictures, this one included; 0 where nobody counted.
         view: intrinsics and pose of the camera, or None.
         camera_motion: labels in the camera frame, or None.
         world_motion: labels in the world frame, or None.
@@ -208,6 +208,14 @@ def hold(array: np.ndarray, valid: np.ndarray) -> np.ndarray:
     left = (right - 1).clip(min=0)
     nearer_left = np.abs(kept[left] - rows) <= np.abs(kept[right] - rows)
     return np.asarray(array)[kept[np.where(nearer_left, left, right)]]
+
+
+def rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows (M, ...) of `array` (float) by number, NaN where it has none of that number."""
+    found = np.full((len(rows), *array.shape[1:]), np.nan, array.dtype)
+    there = (rows >= 0) & (rows < len(array))
+    found[there] = array[rows[there]]
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """SMC files of DNA-Rendering: HDF5 with the pictures, calibrations and bodies of a recording.
 
-Cameras go by their number without padding; files pad it to two digits in places.
+Cameras go by their number without padding; files pad it to two digits in places. What is read lies
+in the file itself: links, and data that is kept in other files, are refused.
 """
 
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from datasets.distortion import Undistortion, source_pixels
+from datasets.distortion import Undistortion
 from datasets.motion import require
 
 _CAMERA_GROUPS = ("Camera_5mp", "Camera_12mp")  # cameras 0 to 47, and 48 to 59
@@ -50,9 +52,12 @@ class TakenPictures:
             ValueError: one is missing, damaged or has another size.
         """
         with opened(self.path) as file:
+            pictures = functools.reduce(_member, [*self.group.split("/"), "color"], file)
             for frame in frame_ids:
                 try:
-                    encoded = io.BytesIO(file[f"{self.group}/color/{frame}"][()].tobytes())
+                    stored = _member(pictures, str(frame))
+                    require(stored is not None, "it is not in the file")
+                    encoded = io.BytesIO(stored[()].tobytes())
                     with Image.open(encoded, formats=["JPEG"]) as image:
                         require(
                             image.size == (self.width, self.height),
@@ -98,8 +103,7 @@ class UndistortedPictures:
         if not self.distortion.any():
             yield from pictures
             return
-        source = source_pixels(self.K, self.distortion, self.width, self.height)
-        yield from map(Undistortion(source), pictures)
+        yield from map(Undistortion(self.K, self.distortion, self.width, self.height), pictures)
 
 
 @contextmanager
@@ -125,10 +129,13 @@ def read_main(path: Path) -> tuple[str, list[TakenPictures]]:
     with opened(path) as file:
         gender = file.attrs.get("gender", "")
         gender = gender.decode("ascii", "replace") if isinstance(gender, bytes) else str(gender)
-        for group in (group for group in _CAMERA_GROUPS if group in file):
-            height, width = map(int, file[group].attrs["resolution"])
-            for camera in sorted(filter(str.isdecimal, file[group]), key=int):
-                frames = file[group][camera].get("color", {})
+        for group in _CAMERA_GROUPS:
+            found = _member(file, group)
+            if found is None:
+                continue
+            height, width = map(int, found.attrs["resolution"])
+            for camera in sorted(filter(str.isdecimal, found), key=int):
+                frames = _member(_member(found, camera), "color") or ()
                 frame_ids = sorted(map(int, filter(str.isdecimal, frames)))
                 name = f"{group}/{camera}"
                 cameras.append(TakenPictures(path, name, tuple(frame_ids), width, height))
@@ -149,15 +156,37 @@ def read_annotations(
     """
     calibrations = {}
     with opened(path) as file:
-        for padded, group in file.get("Camera_Parameter", {}).items():
-            stored = _arrays(group)
+        parameters = _member(file, "Camera_Parameter") or ()
+        for padded in parameters:
+            stored = _arrays(_member(parameters, padded))
             if padded.isdecimal() and all(
                 name in stored and stored[name].shape == shape and np.isfinite(stored[name]).all()
                 for name, shape in _CALIBRATION.items()
             ):
                 calibrations[str(int(padded))] = stored
-        return calibrations, _arrays(file.get("SMPLx", {}))
+        return calibrations, _arrays(_member(file, "SMPLx") or {})
 
 
 def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
-    return {name: np.asarray(dataset[()]) for name, dataset in group.items()}
+    return {name: np.asarray(_member(group, name)[()]) for name in group}
+
+
+def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """What a group holds by a name, which may be nothing.
+
+    Raises:
+        ValueError: it is a link, or its data is in another file.
+    """
+    links = group.id.links  # `name in group` would follow a link
+    if not links.exists(name.encode()):
+        return None
+    where = f"{group.name.rstrip('/')}/{name}"
+    kind = links.get_info(name.encode()).type
+    require(kind == h5py.h5l.TYPE_HARD, f"{where} is a link to something else: refused")
+    found = group[name]
+    if isinstance(found, h5py.Dataset):
+        require(
+            not found.external and not found.is_virtual,
+            f"{where} keeps its data in another file: refused",
+        )
+    return found

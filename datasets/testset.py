@@ -17,18 +17,21 @@ from datasets.clip_schema import StoreError, inside
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
 from datasets.preparing.clip_video import bring
+from datasets.splits import TEST_SEED, rank
 from datasets.work_folder import claimed, is_finished, remove_other_videos
 
 RULE_NAME = "unimo-test"
-RULE_VERSION = 1
+RULE_VERSION = 2
 TOTAL = 300
 # In the order in which they make up for what another one lacks.
 DATASETS = ("human4dit", "bedlam", "rich", "dna_rendering", "threedpw")
 RULE = (
-    "Eligible: test split, one annotated person, every frame valid, a video; of dna_rendering the "
-    "5-megapixel cameras (0 to 47). Clips are ranked by sha256 of 'unimo-test-v1|<clip id>' and "
-    "taken in that order, at most 5 of a sequence (threedpw 8); of rich first the best-ranked "
-    "camera of each sequence, then the second, and so on. Each dataset gives a fifth of the total; "
+    "Eligible: test split, one annotated person, labels in the camera frame, every frame valid, a "
+    "video; of human4dit also clips without labels, in which nobody counted the people; of "
+    "dna_rendering the 5-megapixel cameras (0 to 47). Clips are ranked by sha256 of "
+    f"'{TEST_SEED}<clip id>' and taken in that order, at most 5 of a sequence (threedpw 8); of "
+    "rich first the best-ranked camera of each sequence, then the second, and so on. Each dataset "
+    "gives a fifth of the total; "
     f"what one lacks the others give in turn, one clip at a time: {', '.join(DATASETS)}."
 )
 _MOST_OF_SEQUENCE = {"threedpw": 8}
@@ -82,7 +85,7 @@ def choose(rows: Iterable[Mapping], *, total: int = TOTAL) -> Choice:
         lacking -= len(givers)
     ids = [name for dataset in DATASETS for name in queues[dataset][: counts[dataset]]]
     eligible = {name: len(pool) for name, pool in pools.items()}
-    return Choice(tuple(sorted(ids, key=_rank)), quotas, eligible, counts)
+    return Choice(tuple(sorted(ids, key=rank)), quotas, eligible, counts)
 
 
 def make_testset(
@@ -129,17 +132,19 @@ def make_testset(
     if not choice.ids:
         raise StoreError(
             f"no eligible test clip in {', '.join(str(s.path) for s in opened)}: wanted are clips "
-            f"of {', '.join(DATASETS)} in the test split, with a video and one person"
+            f"of {', '.join(DATASETS)} in the test split, with labels, a video and one person"
         )
     chosen = set(choice.ids)
     with claimed(out, job), ClipStoreWriter(out, num_frames=opened[0].num_frames) as writer:
         bar = tqdm(total=len(chosen), unit=" clips", leave=False, disable=not progress)
         videos = set()
+        people_unknown = 0
         # By the ids in them, as the order in which stores are named must not show.
         for store in sorted(opened, key=lambda store: min(store.clip_ids)):
             own = [row for row in rows[store.path] if row["clip_id"] in chosen]
             for row in own:
                 videos.add(_bring_video(store, row, out))
+                people_unknown += row["num_people"] == 0
                 bar.update()
             writer.extend(store, [row["clip_id"] for row in own])
         remove_other_videos(out, videos)
@@ -155,6 +160,7 @@ def make_testset(
                 "quotas": choice.quotas,
                 "eligible": choice.eligible,
                 "deficits": choice.deficits,
+                "people_unknown": people_unknown,
                 "chosen": list(choice.ids),
                 "chosen_sha256": hashlib.sha256("\n".join(choice.ids).encode()).hexdigest(),
             }
@@ -163,21 +169,20 @@ def make_testset(
 
 
 def _is_eligible(row: Mapping) -> bool:
+    if row["dataset"] not in DATASETS or row["split"] != "test" or not row["video_path"]:
+        return False
+    if row["dataset"] == "human4dit":
+        return row["num_people"] <= 1
     if row["dataset"] == "dna_rendering":
         camera = row["camera"]
         if not (camera.isdecimal() and int(camera) < _NUM_5MP_CAMERAS):
             return False
-    return (
-        row["dataset"] in DATASETS
-        and row["split"] == "test"
-        and row["num_people"] == 1
-        and row["video_path"] != ""
-    )
+    return row["num_people"] == 1 and row["has_camera_motion"]
 
 
 def _queue(dataset: str, pool: list[Mapping]) -> list[str]:
     """Ids in the order of taking, no more of a sequence than the rule allows."""
-    ranked = sorted(pool, key=lambda row: _rank(row["clip_id"]))
+    ranked = sorted(pool, key=lambda row: rank(row["clip_id"]))
     if dataset == "rich":
         cameras: dict[str, list[str]] = {}
         for row in ranked:
@@ -193,10 +198,6 @@ def _queue(dataset: str, pool: list[Mapping]) -> list[str]:
             taken[row["sequence"]] += 1
             queue.append(row["clip_id"])
     return queue
-
-
-def _rank(clip_id: str) -> bytes:
-    return hashlib.sha256(f"unimo-test-v1|{clip_id}".encode()).digest()
 
 
 def _whole(store: ClipStore, rows: list[dict]) -> list[dict]:

@@ -10,6 +10,9 @@ The world is the dataset's: metres, y up; ``cam_poses`` lead from it into the ca
 SMPL, female or male. The rest pelvis is that of the tracked body, ``jointPositions`` of the root
 minus ``trans``; where a file has none, or one that changes by more than a millimetre, it is that of
 the SMPL-X body in use for the same betas, which is near but not the same.
+
+Native labels are what belongs to the pictures: neither the motion at 60 Hz (``poses_60Hz``,
+``trans_60Hz``) nor the clothed body (``betas_clothed``, ``v_template_clothed``, ``texture_maps``).
 """
 
 from collections.abc import Iterator

@@ -27,7 +27,8 @@ else:
     decord.logging.set_level(decord.logging.QUIET)  # damage is reported by exceptions
 
 # With one thread and exact arithmetic the same frames give the same bytes, however many cores.
-_X264 = {"crf": "18", "preset": "fast"}
+# x264's macroblock tree reads memory that nobody has written, so its choices differ between runs.
+_X264 = {"crf": "18", "preset": "fast", "mbtree": "0"}
 _MP4 = {"movflags": "+faststart", "fflags": "+bitexact"}
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _DECORD_BYTES = 64 << 20  # of frames that decord hands over at once
@@ -110,6 +111,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], *, fps: float | 
             if stream is None:
                 raise VideoError(path, "no frames to write")
             container.mux(stream.encode(None))
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the name and not the content
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -18,9 +18,9 @@ _SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 class Videos:
     """A dataset adapter over a folder of videos, searched recursively in sorted order.
 
-    A file is one sequence of one person without labels, named by its path below the root without
-    the suffix. Rows are even in time (see `VideoFile`); of files whose frame rate varies,
-    ``native["source_frame"]`` says which frame of the file a row shows.
+    A file is one sequence without labels, named by its path below the root without the suffix; the
+    people in it are not counted. Rows are even in time (see `VideoFile`); of files whose frame rate
+    varies, ``native["source_frame"]`` says which frame of the file a row shows.
     """
 
     name: str = "videos"
@@ -73,6 +73,7 @@ def _sequence(name: str, source: VideoFile) -> PersonSequence:
         dataset=DATASET.name,
         sequence=name,
         camera="0",
+        num_people=0,
         frame_ids=np.arange(source.num_frames),
         valid=np.ones(source.num_frames, dtype=bool),
         fps=source.fps,

@@ -11,6 +11,7 @@ which no single picture shows; K turns the place into metres.
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -262,7 +263,7 @@ class RegressorEstimator:
     )
 
     def identity(self) -> dict[str, str]:
-        """The weights and the body.
+        """The weights, the settings beside them, and the body.
 
         Raises:
             EstimatorUnavailable: there are no weights, or they belong to another body.
@@ -274,7 +275,8 @@ class RegressorEstimator:
                 "(a few minutes), or name a file with --checkpoint"
             )
         try:
-            trained = read_sidecar(path, expected_class="MotionRegressor")["extra"]["training"]
+            sidecar = read_sidecar(path, expected_class="MotionRegressor")
+            trained = sidecar["extra"]["training"]
         except (CheckpointError, KeyError, TypeError) as error:
             raise EstimatorUnavailable(f"{path} is not a trained regressor: {error}") from error
         body = load_body()
@@ -283,7 +285,8 @@ class RegressorEstimator:
                 f"{path} was trained on another body than {body.name}: train it again on this one"
             )
         weights = hashlib.sha256(path.read_bytes()).hexdigest()
-        return {"weights_sha256": weights, "body_sha256": body.sha256}
+        config = json.dumps(sidecar["config"], sort_keys=True)
+        return {"weights_sha256": weights, "config": config, "body_sha256": body.sha256}
 
     @contextmanager
     def start(self, device: str) -> "Iterator[_Session]":

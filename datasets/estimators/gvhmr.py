@@ -54,14 +54,12 @@ class GvhmrEstimator:
 
     Attributes:
         checkpoint: a denoiser to use instead of the released one, such as one trained further.
-        flip_test: average with the mirrored video, as its authors' benchmark does; twice the time.
         preprocess: a folder with boxes, keypoints or image features made before, for instance from
             a dataset's own boxes: ``<clip_id>/bbx.pt``, ``vitpose.pt``, ``vit_features.pt`` as the
             package writes them, one row a picture at 30 fps.
     """
 
     checkpoint: Path | None = None
-    flip_test: bool = False
     preprocess: Path | None = None
     name = "gvhmr"
 
@@ -88,7 +86,7 @@ class GvhmrEstimator:
         if self.checkpoint is not None:
             del files[_DENOISER]  # it must be there for the package, and is not used
         settings = {
-            "flip_test": self.flip_test,
+            "flip_test": False,
             "world_from_incam": False,
             "moving_camera": "simplevo",
             "K": "of the clip",
@@ -140,7 +138,6 @@ class GvhmrEstimator:
             weights=Path(os.environ[ENV_WEIGHTS]).absolute(),
             bodies=files[BODY].path.parents[1],
             denoiser=files["checkpoint" if self.checkpoint else _DENOISER].path,
-            flip_test=self.flip_test,
             preprocess=self.preprocess,
         )
         with session:

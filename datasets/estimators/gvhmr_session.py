@@ -35,7 +35,6 @@ class GvhmrSession:
         weights: the folder of the package's weights.
         bodies: the folder of the body models.
         denoiser: the denoiser's checkpoint.
-        flip_test: average with the mirrored video.
         preprocess: a folder of caches by clip id, or None.
     """
 
@@ -44,7 +43,6 @@ class GvhmrSession:
     weights: Path
     bodies: Path
     denoiser: Path
-    flip_test: bool
     preprocess: Path | None
     _worker: Worker | None = field(default=None, init=False)
     _running: ExitStack = field(default_factory=ExitStack, init=False)  # ends the worker
@@ -73,7 +71,9 @@ class GvhmrSession:
 
         Clips that are not at 30 fps are re-timed to it, every picture of the 30 fps video being
         the clip's nearest. Each frame of the clip gets the estimate of a picture that shows it;
-        where the clip is faster, frames that are not shown are interpolated.
+        where the clip is faster, frames that are not shown are interpolated, and counted in the
+        diagnostics (``frames_interpolated``): accelerations of such a motion are biased, zero at
+        these frames and too large between them.
 
         Raises:
             EstimateError: this clip cannot be estimated.
@@ -118,7 +118,6 @@ class GvhmrSession:
             "name": name,
             "static": clip.static_camera is True,
             "focal": float(np.median(clip.K[:, 0, 0])),
-            "flip_test": self.flip_test,
             "preprocess": self._preprocess(clip.clip_id),
         }
         for last in (False, True):
@@ -233,5 +232,6 @@ def _read(
         diagnostics={
             "keypoint_confidence": float(result["kp2d"][..., 2].mean()),
             "box_size_px": float(np.median(result["bbx_xys"][:, 2])),
+            "frames_interpolated": len(picture) - len(known),
         },
     )

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-# The package's caches between its stages. Where all are given, its three ViT passes are skipped.
-_PREPROCESS = ("bbx.pt", "vitpose.pt", "vit_features.pt", "vit_features_flip.pt")
+# The package's caches between its stages. Where all are given, its passes over the pictures are
+# skipped.
+_PREPROCESS = ("bbx.pt", "vitpose.pt", "vit_features.pt")
 
 
 def start(options):
@@ -60,7 +61,7 @@ def _recover(pipe, request):
             camera="simplevo",
             intrinsics=f"{name}.npz",
             f_mm=_lens(f"{name}.mp4", request["focal"]),
-            flip_test=request["flip_test"],
+            flip_test=False,
             world_from_incam=False,
             output_dir=name,
             render=False,

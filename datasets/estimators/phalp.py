@@ -5,16 +5,18 @@ which needs a CUDA GPU, detectron2 and SMPL and cannot be installed from a packa
 writes is read by `datasets.phalp_file`.
 
 HMR2.0 knows no camera: it assumes one, with which its metric depth means nothing. The translation
-is brought to the clip's intrinsics such that the person stays where it is in the picture; errors
+is brought to the clip's intrinsics such that the pelvis stays where it is in the picture; errors
 relative to the pelvis do not depend on that.
+
+Frames in which the person is not seen are interpolated, and counted in the diagnostics
+(``frames_interpolated``): accelerations of such a motion are biased, zero within a gap and too large
+at its ends.
 """
 
 import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import numpy as np
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.estimators.external import checked_sha256, see_only
 from datasets.estimators.gaps import fill
+from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
 from datasets.motion import Motion
 from datasets.phalp_file import FOCAL_PER_PIXEL, NobodySeen, PhalpTrack, read_track
 from datasets.rotation import matrix_to_axis_angle
@@ -35,6 +38,11 @@ ENV_HOME = "PHALP_HOME"
 _CHECKPOINT = ".cache/4DHumans/logs/train/multiruns/hmr2/0/checkpoints/epoch=35-step=1000000.ckpt"
 _PAGE = "https://github.com/shubham-goel/4D-Humans"
 MAX_GAP = 1.0  # seconds without the person that are still interpolated
+# Up to this share of the images others may be in the picture: people who pass by, false alarms.
+# With somebody there for most of the clip, the largest person need not be the one that is meant.
+MAX_CROWDED = 0.5
+_SCRIPT = Path(__file__).parent / "phalp_worker.py"
+_START_SECONDS = 60
 _SECONDS = 3600  # for a clip, with the loading of the models
 
 
@@ -58,7 +66,7 @@ class PhalpEstimator:
         return {
             "track.py": checked_sha256(track),
             "checkpoint": checked_sha256(checkpoint),
-            "person": "largest summed area",
+            "person": f"largest summed area; none where others are in {MAX_CROWDED:.0%} of images",
             "missing": f"interpolated up to {MAX_GAP:g} s",
             "K": "of the clip, depth scaled by the focal length",
         }
@@ -138,11 +146,15 @@ class PhalpSession:
                 raise EstimateError("no_person", "PHALP sees nobody") from None
             except ValueError as error:
                 raise EstimateError("error", str(error)) from error
+        if track.crowded > MAX_CROWDED:
+            raise EstimateError(
+                "multi_person", f"PHALP sees others in {track.crowded:.0%} of the person's images"
+            )
         return Estimate(
             to_motion(track, clip, info.width, info.height),
             diagnostics={
-                "seen": len(track.images) / len(clip.K),
-                "people": float(track.num_people),
+                "frames_interpolated": len(clip.K) - len(track.images),
+                "people": track.num_people,
             },
         )
 
@@ -155,35 +167,30 @@ class PhalpSession:
             "render.enable": False,
             "overwrite": True,
         }
-        command = [self.python, self.track, *(f"{key}={value}" for key, value in options.items())]
-        with (out / "said.txt").open("w+b") as said:
-            process = subprocess.Popen(
-                command,
-                cwd=self.track.parent,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,  # so that its children can be ended with it
-            )
-            try:
-                process.wait(_SECONDS)
-            except subprocess.TimeoutExpired:
-                raise EstimateError("timeout", f"PHALP took more than {_SECONDS} s") from None
-            finally:
-                if process.poll() is None:
-                    with suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-            said.seek(0)
-            words = said.read().decode(errors="replace").split()
-        return " ".join(words)[-500:]
+        words = [f"{name}={value}" for name, value in options.items()]
+        request = {"command": [str(self.python), str(self.track), *words]}
+        worker = Worker(
+            self.python,
+            _SCRIPT,
+            env={**self.env, "TMPDIR": str(out)},
+            options={"folder": str(self.track.parent)},
+            timeout=_START_SECONDS,
+        )
+        try:
+            with worker:
+                said = worker.request(request, timeout=_SECONDS)["said"]
+        except WorkerTimeout:
+            raise EstimateError("timeout", f"PHALP took more than {_SECONDS} s") from None
+        except WorkerError as error:
+            raise EstimateError("error", f"PHALP: {error}") from error
+        return " ".join(said.split())[-500:]
 
 
 def to_motion(track: PhalpTrack, clip: ClipVideo, width: int, height: int) -> Motion:
     """A track as the motion of all frames of a clip, in the camera with the clip's intrinsics.
 
-    Betas are the mean over the track. Frames without the person are interpolated (`gaps.fill`).
+    Betas are the mean over the track. Frames without the person are interpolated (`gaps.fill`),
+    and held before the first and after the last one with it.
 
     Args:
         track: of the clip's video.
@@ -210,7 +217,7 @@ def to_motion(track: PhalpTrack, clip: ClipVideo, width: int, height: int) -> Mo
             body_pose=matrix_to_axis_angle(track.body_pose).reshape(-1, 69),
             global_orient=matrix_to_axis_angle(track.global_orient).reshape(-1, 3),
             betas=track.betas.mean(0),
-            transl=_translation(track.camera, clip.K[known], width, height),
+            transl=_translation(track, clip.K[known], width, height),
             fps=clip.fps,
             space="camera",
             body="smpl",
@@ -220,18 +227,22 @@ def to_motion(track: PhalpTrack, clip: ClipVideo, width: int, height: int) -> Mo
     return fill(motion, known, num_frames)
 
 
-def _translation(camera: np.ndarray, K: np.ndarray, width: int, height: int) -> np.ndarray:
-    """PHALP's translations (N, 3) for its own camera, in front of cameras with K (N, 3, 3) instead.
+def _translation(track: PhalpTrack, K: np.ndarray, width: int, height: int) -> np.ndarray:
+    """SMPL's translations (n, 3) in front of cameras with K (n, 3, 3) instead of PHALP's own.
 
     A point (x, y, z) is at pixel focal * x / z + size / 2 of PHALP's picture. The same size in the
-    picture needs the depth z * f / focal, and the same pixel then gives x and y.
+    picture needs the depth z * f / focal, and the same pixel then gives x and y. The point is the
+    pelvis, or SMPL's origin where the file has no joints.
     """
+    rest = np.zeros((1, 3)) if track.pelvis_rest is None else track.pelvis_rest.astype(np.float64)
+    point = track.camera.astype(np.float64) + rest
+    K = K.astype(np.float64)
     own = FOCAL_PER_PIXEL * max(width, height)
-    camera, K = camera.astype(np.float64), K.astype(np.float64)
-    pixels = own * camera[:, :2] / camera[:, 2:] + np.array([width, height]) / 2
+    pixels = own * point[:, :2] / point[:, 2:] + np.array([width, height]) / 2
     focal = K[:, [0, 1], [0, 1]]
-    depth = camera[:, 2:] * focal[:, :1] / own
-    return np.concatenate([(pixels - K[:, :2, 2]) / focal * depth, depth], axis=1)
+    depth = point[:, 2:] * focal[:, :1] / own
+    moved = np.concatenate([(pixels - K[:, :2, 2]) / focal * depth, depth], axis=1)
+    return moved - rest.mean(0)  # J0 of the mean betas: it is linear in them
 
 
 ESTIMATOR = PhalpEstimator

@@ -39,6 +39,8 @@ class WorkerTimeout(WorkerGone):
 class Worker:
     """A tool's process; a context manager that starts it and ends it, whatever happens.
 
+    The process and its children also end with ours, however that ends.
+
     Args:
         python: the interpreter of the tool's environment.
         script: what it runs, see `datasets.isolated.worker_main`.
@@ -76,7 +78,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 bufsize=0,
-                start_new_session=True,  # its children can be ended with it, and Ctrl-C is ours
+                start_new_session=True,  # its group ends with it, and Ctrl-C is ours
             )
         except OSError as error:
             self._stderr.close()

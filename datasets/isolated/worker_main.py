@@ -4,12 +4,18 @@
 line on stdout. SCRIPT defines ``start(options)``, which is called with the first message and
 returns what to answer and the function that answers all others. Both may print: what they write to
 stdout goes to stderr, the answers leave by a file descriptor of their own.
+
+It must lead a process group: the whole group ends with stdin, which is to say also when whoever
+asks is killed, and in the middle of a request.
 """
 
 import json
 import os
+import queue
 import runpy
+import signal
 import sys
+import threading
 import traceback
 
 
@@ -22,9 +28,11 @@ def main():
     questions = os.fdopen(os.dup(0), encoding="utf-8")
     devnull = os.open(os.devnull, os.O_RDONLY)
     os.dup2(devnull, 0)  # nor does the tool read our questions
+    asked = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(questions, asked), daemon=True).start()
     handle = None
-    for line in questions:
-        message = json.loads(line)
+    while True:
+        message = json.loads(asked.get())
         number = message.pop("id")
         try:
             if handle is None:
@@ -38,7 +46,12 @@ def main():
             text = json.dumps({"id": number, "error": f"{type(error).__name__}: {what}"})
         answers.write(text + "\n")
         answers.flush()
-    os._exit(0)  # clearing up a tool's libraries takes seconds
+
+
+def _listen(questions, asked):
+    for line in questions:
+        asked.put(line)
+    os.killpg(0, signal.SIGKILL)  # with the tool's own children
 
 
 if __name__ == "__main__":

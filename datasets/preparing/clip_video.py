@@ -68,6 +68,16 @@ def encode(encoding: Encoding) -> str | None:
     return None
 
 
+def is_made(encoding: Encoding) -> bool:
+    """Whether the video is there with all its frames; after a power cut it may be in part."""
+    from datasets.video_probe import VideoError, probe
+
+    try:
+        return probe(encoding.path).num_frames == len(encoding.rows)
+    except VideoError:
+        return False
+
+
 def bring(video: Path, target: Path) -> Path:
     """`video` at `target`, whole or not at all: the same file where the disk allows, else a copy.
 

@@ -19,8 +19,7 @@ def windows(sequence: PersonSequence, num_frames: int) -> Iterator[slice]:
     """Rows of non-overlapping pieces of `num_frames` valid, consecutive frames.
 
     A run of valid frames is cut from its first frame on; what is left at its end is dropped. Frames
-    are consecutive where `frame_ids` grow by the sequence's step, their smallest positive
-    difference.
+    are consecutive where `frame_ids` grow by one: `fps` is that of the dataset's own numbering.
     """
     for first, end in _runs(sequence):
         for start in range(first, end - num_frames + 1, num_frames):
@@ -65,10 +64,9 @@ def clip_of(sequence: PersonSequence, split: str, rows: slice) -> Clip:
 
 def _runs(sequence: PersonSequence) -> Iterator[tuple[int, int]]:
     """First frame and end of every run of valid, consecutive frames."""
-    steps = np.diff(sequence.frame_ids.astype(np.int64))
-    step = steps[steps > 0].min(initial=np.iinfo(np.int64).max)
     valid = sequence.valid
-    joined = valid[:-1] & valid[1:] & (steps == step)
+    steps = np.diff(sequence.frame_ids.astype(np.int64))
+    joined = valid[:-1] & valid[1:] & (steps == 1)
     first = np.flatnonzero(valid & ~np.append(False, joined))
     last = np.flatnonzero(valid & ~np.append(joined, False))
     return zip(first, last + 1, strict=True)

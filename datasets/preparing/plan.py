@@ -7,7 +7,7 @@ from pathlib import Path
 from datasets.clip_schema import ClipError
 from datasets.clip_writer import check
 from datasets.pad_resize import PadResize
-from datasets.preparing.clip_video import Encoding, video_name
+from datasets.preparing.clip_video import Encoding, is_made, video_name
 from datasets.preparing.cut import clip_of, windows
 from datasets.sequence import Clip, PersonSequence, SkipLog, Skipped
 from datasets.splits import split_groups
@@ -76,7 +76,7 @@ def plan(
             continue
         taken.update(clip.clip_id for clip, _ in clips)
         for clip, encoding in clips:
-            made = encoding is None or encoding.path.exists()
+            made = encoding is None or is_made(encoding)
             yield clip, None if made else encoding
     yield from ((entry, None) for entry in log.entries[reported:])
 

@@ -22,22 +22,34 @@ K_RULE = (
 )
 
 
-def select(source: ClipStore, split: str | None, limit: int | None) -> tuple[list[str], list[str]]:
-    """Ids of the clips of a job in store order: all of them, and those that have a video.
+def select(
+    source: ClipStore, split: str | None, limit: int | None
+) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """Ids of the clips of a job in store order, and the status and reason of those left out.
+
+    Estimators follow one person of a video, the largest or the one in the middle. Where others are
+    annotated in it, that need not be the person of the clip. `num_people` 0 means that nobody knows
+    how many there are; such a clip is estimated.
 
     Raises:
-        StoreError: there is none.
+        StoreError: there is nothing to estimate.
     """
     clip_ids = (source.clip_ids if split is None else source.ids(split))[:limit]
     if not clip_ids:
         raise StoreError(f"{source.path} has no clip in the {split} split")
-    videos = _column(source, "video_path")
-    with_video = [name for name in clip_ids if videos[name]]
-    if not with_video:
+    videos, people = _column(source, "video_path"), _column(source, "num_people")
+    left_out = {}
+    for name in clip_ids:
+        if not videos[name]:
+            left_out[name] = "no_video", "it has no video"
+        elif people[name] > 1:
+            left_out[name] = "multi_person", f"{people[name]} people are annotated in its video"
+    if len(left_out) == len(clip_ids):
+        lacking = "no videos" if not any(map(videos.get, clip_ids)) else "no videos of one person"
         raise StoreError(
-            f"{source.path} has no videos to estimate motion from: prepare a dataset with pictures"
+            f"{source.path} has {lacking} to estimate motion from: prepare a dataset that has them"
         )
-    return clip_ids, with_video
+    return clip_ids, left_out
 
 
 def tasks(source: ClipStore, shards: Iterable[Shard], work: Path) -> Iterator[ShardTask]:
@@ -78,5 +90,5 @@ def _clip_video(clip: Clip) -> ClipVideo:
     )
 
 
-def _column(source: ClipStore, name: str) -> dict[str, str]:
+def _column(source: ClipStore, name: str) -> dict:
     return dict(zip(source.clip_ids, source.index.column(name).to_pylist(), strict=True))

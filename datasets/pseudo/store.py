@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets.clip_schema import WORK, clip_of_rows, native_of_rows
+from datasets.clip_schema import WORK, clip_of_rows
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
+from datasets.native import native_of_rows
 from datasets.preparing.clip_video import bring
 from datasets.pseudo.input import K_RULE, camera_of
 from datasets.pseudo.shards import SCHEMA, write_file

@@ -13,6 +13,8 @@ import functools
 import hashlib
 import json
 import math
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,17 +78,20 @@ class StartWorker:
 
     Attributes:
         estimator: what to start.
-        device: ``auto``, ``cpu`` or ``cuda``; several GPUs are dealt out in turn.
+        device: ``cpu`` or ``cuda``; several GPUs are dealt out in turn.
         timeout: seconds for one clip.
+        temporary: folder for the worker's temporary files, which a worker that is killed leaves.
     """
 
     estimator: Estimator
     device: str
     timeout: float
+    temporary: Path
 
     @contextlib.contextmanager
     def __call__(self, index: int) -> Iterator[Callable[[ShardTask], ShardDone]]:
         """Hold the running estimator; what is given does a shard with it."""
+        tempfile.tempdir = str(self.temporary)
         with self.estimator.start(_device(self.device, index)) as session:
             yield functools.partial(run_shard, session=session, timeout=self.timeout)
 
@@ -121,10 +126,20 @@ def run_shard(task: ShardTask, *, session: Session, timeout: float) -> ShardDone
     return ShardDone(shard, Counter(whole.column("status").to_pylist()))
 
 
-def forget_tries(work: Path) -> None:
-    """Give every clip its tries back: a whole job that was killed is not a clip's fault."""
+def resume(work: Path) -> Path:
+    """Make the working folder of a job that may have been killed fit to go on; what is done stays.
+
+    Every clip gets its tries back: that a whole job was killed is not a clip's fault.
+
+    Returns:
+        An empty folder for temporary files.
+    """
     for file in (work / "scratch").glob(f"*/{TRIES}"):
         file.unlink()
+    temporary = work.resolve() / "temporary"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(exist_ok=True)
+    return temporary
 
 
 class _Tries:
@@ -258,19 +273,26 @@ def _json(diagnostics: dict[str, float]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _device(device: str, index: int) -> str:
+def kind_of_device(device: str) -> str:
+    """``cpu`` or ``cuda``: what ``auto`` means on this machine."""
+    return device if device != "auto" else "cuda" if _num_gpus() else "cpu"
+
+
+def _device(kind: str, index: int) -> str:
     """The device of worker `index`.
 
     Raises:
         EstimatorUnavailable: a GPU is asked for where there is none.
     """
-    if device == "cpu":
+    if kind == "cpu":
         return "cpu"
+    gpus = _num_gpus()
+    if not gpus:
+        raise EstimatorUnavailable("--device cuda: this machine has no GPU that torch can use")
+    return f"cuda:{index % gpus}"
+
+
+def _num_gpus() -> int:
     import torch
 
-    gpus = torch.cuda.device_count()
-    if gpus:
-        return f"cuda:{index % gpus}"
-    if device == "cuda":
-        raise EstimatorUnavailable("--device cuda: this machine has no GPU that torch can use")
-    return "cpu"
+    return torch.cuda.device_count()

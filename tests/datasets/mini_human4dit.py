@@ -56,11 +56,13 @@ def person(track: int, frame: int, betas: np.ndarray, rest: np.ndarray, camera: 
     }
 
 
-def phalp_result(*, seed: int = 0, frames: int = FRAMES) -> tuple[dict, np.ndarray]:
+def phalp_result(
+    *, seed: int = 0, frames: int = FRAMES, shared: int = 5
+) -> tuple[dict, np.ndarray]:
     """A result of PHALP and the pelvis pixels (frames, 2) of the main track.
 
-    Row 1 has no key; the other person, listed first, is seen in rows 30..34 and its ghost, of
-    which only the tracker knows, in rows 35..39.
+    Row 1 has no key; the other person, listed first, is seen in `shared` rows from 30 on, and its
+    ghost, of which only the tracker knows, in the five after them.
     """
     rng = np.random.default_rng(seed)
     base = rng.normal(size=10)
@@ -72,10 +74,10 @@ def phalp_result(*, seed: int = 0, frames: int = FRAMES) -> tuple[dict, np.ndarr
     for row in range(frames):
         camera = np.array([0.3 * np.sin(row / 20), 0.1, 40 + row / 30], np.float32)
         people = [person(MAIN, row, shapes[row], rests[row], camera)]
-        if 30 <= row < 40:
+        if 30 <= row < 35 + shared:
             betas, aside = shapes[row] + 1, camera + np.float32(0.5)
             other = person(OTHER, row, betas, rests[row], aside)
-            other["tracked_time"] = max(0, row - 34)
+            other["tracked_time"] = max(0, row - 29 - shared)
             people.insert(0, other)
         seen = [p for p in people if p["tracked_time"] == 0]
         x, y, z = rests[row] + camera

@@ -27,8 +27,11 @@ def clip_name(number):
     return f"test/test/s{number:05d}/none/0/000000"
 
 
-def build_store(path, count, *, cameras=True, without_video=(), num_frames=T):
-    """A store of `count` clips whose videos are a few bytes each: nothing here decodes them."""
+def build_store(path, count, *, cameras=True, without_video=(), people=None, num_frames=T):
+    """A store of `count` clips whose videos are a few bytes each: nothing here decodes them.
+
+    `people` is clip number -> num_people.
+    """
     rng = np.random.default_rng(0)
     resize = PadResize(1920, 1080, 512)
     with ClipStoreWriter(path, num_frames=num_frames) as writer:
@@ -62,6 +65,7 @@ def build_store(path, count, *, cameras=True, without_video=(), num_frames=T):
                     pelvis_rest=np.array([0.0, -0.3, 0.0]),
                     resize=None if video is None else resize,
                     video=video,
+                    num_people=(people or {}).get(number, 1),
                 )
             )
         writer.close({"name": Path(path).name, "dataset": "test", "split_rule": "official"})

@@ -179,7 +179,7 @@ def test_zoom_scenes_have_a_focal_length_for_each_picture(mini):
 
 def test_the_word_None_in_the_csv_is_not_a_missing_number(mini):
     groups = unreal.read_groups(mini[0] / ZOOM / "be_seq.csv")
-    assert [group.name for group in groups] == [f"seq_00000{i}" for i in range(5)]
+    assert [group.name for group in groups] == [f"seq_{i:06d}" for i in (0, 1, 2, 3, 200)]
     assert groups[2].bodies[0].name == "None"
     assert "'None' is not" in mini[3][f"{ZOOM}/seq_000002/None"]
 
@@ -190,7 +190,7 @@ def test_the_motion_file_is_found_by_the_last_underscore(mini):
 
 
 def test_the_motion_ends_before_the_pictures_do(mini):
-    sequence = only(mini[2], ZOOM, "seq_000004")
+    sequence = only(mini[2], ZOOM, "seq_000200")
     # start_frame 12: picture 67 shows frame 79, the last of 80; 68 would be frame 80.
     assert sequence.frame_ids[~sequence.valid].tolist() == [68, 69]
     assert np.isnan(sequence.native["poses"][68:]).all()
@@ -213,11 +213,25 @@ def test_folder_names_are_parted_by_either_sign(mini):
 
 def test_the_last_fifth_of_a_scene_is_the_test_split(mini):
     root, _, sequences, _ = mini
-    assert {s.sequence for s in sequences.values() if s.split == "test"} == {f"{ZOOM}/seq_000004"}
+    assert {s.sequence for s in sequences.values() if s.split == "test"} == {f"{ZOOM}/seq_000200"}
     assert {s.split for s in sequences.values()} == {"train", "test"}
     for split in ("train", "test", "val"):
         found, _ = read(root, split=split)
         assert found.keys() == {key for key, s in sequences.items() if s.split == split}
+
+
+def test_where_a_sequence_stands_does_not_depend_on_what_else_is_there(mini, copy):
+    assert [bedlam.split_of(CROWD, f"seq_000{n}") for n in (199, 200)] == ["train", "test"]
+    assert bedlam.split_of("20221010_3-10_500_batch01hand_zoom_suburb_d", "seq_000399") == "train"
+    assert bedlam.split_of(SIX_FPS, "seq_000800") == "test"  # of 1000
+    shutil.rmtree(copy / MOTIONS)  # then the folders are the list of sequences
+    for name in ("seq_000001", "seq_000002", "seq_000003", "seq_000200"):
+        shutil.rmtree(copy / ZOOM / "png" / name)
+    for key, sequence in read(copy)[0].items():
+        assert (
+            sequence.split
+            == mini[2][key[0], "0", only(mini[2], *key[0].split("/"), key[2]).person].split
+        )
 
 
 def test_native_labels_are_as_stored(mini):
@@ -285,7 +299,7 @@ def test_a_motion_of_another_frame_rate_is_skipped(copy):
 def test_a_missing_picture_leaves_a_gap_in_the_frame_numbers(copy):
     (copy / ZOOM / "png" / "seq_000000" / "seq_000000_0020.png").unlink()
     sequence = only(read(copy)[0], ZOOM)
-    whole = only(read(copy)[0], ZOOM, "seq_000004")
+    whole = only(read(copy)[0], ZOOM, "seq_000200")
     assert sequence.frame_ids.tolist() == [*range(20), *range(21, 70)]
     assert len(whole) == 70
     np.testing.assert_allclose(sequence.native["focal_length"][20], 36.905 + 2.1)
@@ -356,11 +370,14 @@ def test_a_damaged_file_costs_its_own_sequences_only(copy, file, content, where)
 def test_names_in_the_csv_do_not_lead_outside(copy):
     (copy / "secret" / "1000").mkdir(parents=True)
     csv = copy / ZOOM / "be_seq.csv"
-    for old, new in (("rp_aaron_posed_002_1000", "../secret_1000"), ("seq_000000", "../seq")):
+    for old, new, told in (
+        ("rp_aaron_posed_002_1000", "../secret_1000", "no file of BEDLAM"),
+        ("seq_000000", "../seq", "no name of a sequence"),
+    ):
         csv.write_text(csv.read_text().replace(old, new))
         sequences, skipped = read(copy)
         assert not any(s == f"{ZOOM}/seq_000000" for s, *_ in sequences)
-        assert any("no file of BEDLAM" in reason for reason in skipped.values())
+        assert any(told in reason for reason in skipped.values())
 
 
 def test_pickled_labels_are_never_opened(copy, tmp_path):

@@ -241,7 +241,8 @@ def test_an_error_or_an_empty_store_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.parametrize("file", ["index.parquet", "motion.parquet", "gt.parquet"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
-def test_damage_is_found_on_opening(tmp_path, file, damage):
+def test_damage_is_found(tmp_path, file, damage):
+    """On opening, but for changed bytes of what few need: when it is first used."""
     write(tmp_path / "s", [sequence()])
     path = tmp_path / "s" / file
     data = bytearray(path.read_bytes())
@@ -250,6 +251,12 @@ def test_damage_is_found_on_opening(tmp_path, file, damage):
     path.write_bytes({"flip": data, "cut": data[:-10]}.get(damage, b""))
     if damage == "gone":
         path.unlink()
+    if (file, damage) == ("gt.parquet", "flip"):
+        store = ClipStore.open(tmp_path / "s")
+        for use in (lambda: store.native(store.clip_ids[0]), lambda: list(store.rows())):
+            with pytest.raises(StoreError, match=r"gt\.parquet is damaged: its sha256 differs"):
+                use()
+        return
     with pytest.raises(StoreError, match=file):
         ClipStore.open(tmp_path / "s")
 
@@ -361,8 +368,8 @@ def starts(frame_ids):
 
 def test_cut_never_crosses_a_gap_in_the_frame_numbers():
     assert starts([*range(10), *range(50, 60)]) == [0, 50]
-    assert starts(range(0, 6 * T, 3)) == [0, 3 * T]  # every third frame was labelled
-    assert starts([*range(0, 30, 3), *range(33, 43)]) == [33]  # the step is 1: the first 10 gape
+    assert starts(range(0, 6 * T, 2)) == []  # every other frame: fps is not that of these rows
+    assert starts([*range(0, 30, 3), *range(33, 43)]) == [33]
     assert starts([*range(T), *range(T)]) == [0, 0]
     assert starts([5] * 20) == []
 
@@ -535,6 +542,15 @@ def test_native_labels_come_back_exactly(tmp_path):
             store.native("nothing")
 
 
+def test_native_labels_of_any_row_group(tmp_path):
+    clips = list(cut(sequence(frames=100 * T), "test", T))
+    for i in (*range(30, 35), 99):  # the first group has few, the third none, the last one
+        clips[i] = dataclasses.replace(clips[i], native={"own": np.array([i])})
+    store = write_clips(tmp_path / "s", *clips)
+    for i, clip in enumerate(clips):
+        assert store.native(clip.clip_id) == clip.native
+
+
 @pytest.mark.parametrize(
     "value", [np.array([None]), np.array([b"x"]), np.array([1j]), np.array(["\ud800"])]
 )
@@ -585,8 +601,8 @@ def test_an_index_that_leads_out_of_the_store_is_refused(tmp_path, name):
     position = index.schema.get_field_index("video_path")
     pq.write_table(index.set_column(position, "video_path", [[name]]), root / "index.parquet")
     files = json.loads((root / "manifest.json").read_text())["files"]
-    digest = hashlib.sha256((root / "index.parquet").read_bytes()).hexdigest()
-    files["index.parquet"]["sha256"] = digest
+    data = (root / "index.parquet").read_bytes()
+    files["index.parquet"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     _edit_manifest(root, files=files, content_sha256=content_digest(files))
     store = ClipStore.open(root)
     with pytest.raises(StoreError, match="outside the store"):

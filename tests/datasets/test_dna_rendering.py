@@ -1,5 +1,6 @@
 """DNA-Rendering: every trap of its layout and conventions, on a miniature copy."""
 
+import os
 import pickle
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -188,6 +189,55 @@ def test_a_file_of_another_layout_is_told(copy, change, reason):
     found, skipped = sequences_of(root)
     assert not found
     assert all(reason in text for name, text in skipped.items() if name != "0007_01/30")
+
+
+@pytest.mark.parametrize("name", ["SMPLx", "SMPLx/transl", "Camera_Parameter/25/K"])
+@pytest.mark.parametrize("soft", [True, False])
+def test_links_in_the_annotations_are_not_followed(copy, name, soft):
+    root, _, annotations = copy
+    shutil.copy(annotations, root / "elsewhere.h5")
+    with h5py.File(annotations, "a") as file:
+        file.move(name, "moved")
+        link = h5py.SoftLink("/moved") if soft else h5py.ExternalLink("../elsewhere.h5", name)
+        file[name] = link
+    found, skipped = sequences_of(root)
+    assert not found and f"/{name} is a link to something else: refused" in skipped["0007_01"]
+
+
+def test_links_in_the_main_file_are_not_followed(copy, tmp_path):
+    root, main, _ = copy
+    os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for ever
+    source = sequences_of(root)[0]["0007_01", "0"].source
+    with h5py.File(main, "a") as file:
+        del file["Camera_5mp/0/color/5"]
+        file["Camera_5mp/0/color/5"] = h5py.ExternalLink(str(tmp_path / "pipe"), "/x")
+    with pytest.raises(ValueError, match=r"picture 5 of camera 0: .* is a link"):
+        list(source.frames([5]))
+    with h5py.File(main, "a") as file:
+        del file["Camera_5mp"]
+        file["Camera_5mp"] = h5py.ExternalLink(str(tmp_path / "pipe"), "/x")
+    found, skipped = sequences_of(root)
+    assert not found and "is a link" in skipped["0007_01"]
+
+
+def test_data_that_is_kept_in_another_file_is_not_read(copy):
+    root, _, annotations = copy
+    secret = root / "secret"
+    secret.write_bytes(np.ones((FRAMES, 3)).tobytes())
+    shutil.copy(annotations, root / "elsewhere.h5")
+    layout = h5py.VirtualLayout((FRAMES, 3), "f8")
+    layout[:] = h5py.VirtualSource(str(root / "elsewhere.h5"), "SMPLx/transl", (FRAMES, 3))
+    with h5py.File(annotations, "a") as file:
+        del file["SMPLx/transl"]
+        file["SMPLx"].create_dataset(
+            "transl", (FRAMES, 3), "f8", external=[(str(secret), 0, secret.stat().st_size)]
+        )
+    assert "/SMPLx/transl keeps its data in another file" in sequences_of(root)[1]["0007_01"]
+    with h5py.File(annotations, "a") as file:
+        del file["SMPLx/transl"]
+        file.create_virtual_dataset("SMPLx/transl", layout)
+    found, skipped = sequences_of(root)
+    assert not found and "another file: refused" in skipped["0007_01"]
 
 
 def test_a_damaged_picture_is_told(copy):

@@ -131,7 +131,7 @@ def test_the_note_tells_other_weights_from_the_released_ones():
 
 
 def test_estimators_can_be_pickled():
-    estimator = GvhmrEstimator(flip_test=True)
+    estimator = GvhmrEstimator(checkpoint=Path("my.ckpt"))
     assert pickle.loads(pickle.dumps(estimator)) == estimator
 
 
@@ -208,7 +208,7 @@ def session(weights, tmp_path, monkeypatch):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
     monkeypatch.setattr(gvhmr_session, "_SCRIPT", script)
-    monkeypatch.setattr(gvhmr_session, "_CLIP_SECONDS", 2)
+    monkeypatch.setattr(gvhmr_session, "_CLIP_SECONDS", 1)
     (tmp_path / "pre").mkdir()
     with GvhmrEstimator(preprocess=tmp_path / "pre").start("cpu") as running:
         yield running
@@ -231,7 +231,10 @@ def test_every_frame_gets_the_estimate_of_its_own_time(session, tmp_path, fps, s
         assert motion.betas.shape == (10,)
     if fps == 60:  # frames that are not shown lie between their neighbours
         np.testing.assert_allclose(estimate.camera_motion.transl[:20, 0], np.arange(20) / 2)
-    assert estimate.diagnostics == {"keypoint_confidence": 0.5, "box_size_px": 9.0}
+    assert estimate.diagnostics == {
+        **{"keypoint_confidence": 0.5, "box_size_px": 9.0},
+        "frames_interpolated": 10 if fps == 60 else 0,
+    }
     assert not list(session._work.glob("clip*"))
 
 

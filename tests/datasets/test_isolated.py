@@ -196,31 +196,37 @@ def test_a_worker_that_dies_or_talks_nonsense_is_ended_and_quoted(tmp_path, deat
         assert gone(running.hello["pid"])
 
 
-def test_a_worker_that_hangs_is_ended_with_its_children(tmp_path):
-    code = """
+SLEEPING = """
 import os, subprocess, time
 def start(options):
     child = subprocess.Popen(["sleep", "600"])
     return {"pids": [os.getpid(), child.pid]}, lambda message: time.sleep(600)
 """
-    with worker(tmp_path, code, env={"PATH": os.environ["PATH"]}) as running:
+
+
+def test_a_worker_that_hangs_is_ended_with_its_children(tmp_path):
+    with worker(tmp_path, SLEEPING, env={"PATH": os.environ["PATH"]}) as running:
         with pytest.raises(WorkerTimeout, match="in time"):
             running.request({}, timeout=0.2)
         assert all(gone(pid) for pid in running.hello["pids"])
 
 
-def test_a_worker_ends_with_the_program_that_started_it(tmp_path):
-    (tmp_path / "script.py").write_text(ECHO)
+def test_a_worker_ends_in_the_middle_of_its_work_with_the_program_that_started_it(tmp_path):
+    (tmp_path / "script.py").write_text(SLEEPING)
     code = f"""
-import os, sys
+import sys
 from datasets.isolated.worker import Worker
 script = {str(tmp_path / "script.py")!r}
-with Worker(sys.executable, script, env={{}}, options={{}}, timeout=20) as worker:
-    print(worker.hello["pid"], flush=True)
-    os.kill(os.getpid(), 9)
+with Worker(sys.executable, script, env={{"PATH": "/bin:/usr/bin"}}, options={{}}, timeout=20) as w:
+    print(*w.hello["pids"], flush=True)
+    w.request({{}}, timeout=600)
 """
-    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True)
-    assert killed.returncode == -9 and gone(int(killed.stdout))
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    pids = [int(pid) for pid in killed.stdout.readline().split()]
+    assert len(pids) == 2
+    killed.kill()
+    killed.communicate()
+    assert all(gone(pid) for pid in pids)
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path):

@@ -1,10 +1,13 @@
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from test_isolated import gone
 
 from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable, get
 from datasets.estimators.phalp import to_motion
@@ -111,6 +114,28 @@ def test_the_person_stays_where_it_is_in_the_picture_and_as_large(tmp_path):
     np.testing.assert_allclose(pixels, [(100 + 3 * i, 80 - i) for i in range(12)], atol=1e-2)
     depth = np.array([person["camera"][2] for person in people])
     np.testing.assert_allclose(400 / transl[:, 2], FOCAL / depth, rtol=1e-5)  # pixels a metre
+
+
+def test_the_pelvis_stays_where_it_is_in_the_picture_and_not_the_origin_of_smpl(tmp_path):
+    rng = np.random.default_rng(0)
+    J0 = rng.normal(size=3), rng.normal(size=(10, 3)) * 0.1  # linear in the betas
+    frames, pelves, betas = [], [], []
+    for i in range(12):
+        person = entry(rng, (100 + 3 * i, 80 - i))
+        betas.append(person["smpl"]["betas"])
+        rest = J0[0] + betas[-1] @ J0[1]
+        path, facts = frame(i, [(7, 0, person)])
+        facts["3d_joints"][0][8] = rest
+        frames.append((path, facts))
+        pelves.append(person["camera"] + rest)
+    motion = motion_of(write(tmp_path / "x.pkl", frames), clip(12))
+    found = motion.transl + J0[0] + np.mean(betas, axis=0) @ J0[1]
+    pelves = np.array(pelves)
+    was = FOCAL * pelves[:, :2] / pelves[:, 2:] + [WIDTH / 2, HEIGHT / 2]
+    np.testing.assert_allclose(
+        found[:, :2] / found[:, 2:] * [400, 410] + [250, 256], was, atol=0.01
+    )
+    np.testing.assert_allclose(400 / found[:, 2], FOCAL / pelves[:, 2], rtol=1e-5)
 
 
 def test_ghosts_are_left_out(tmp_path):
@@ -233,10 +258,53 @@ def test_a_clip_through_the_users_installation(installation, video):
         estimate = session.estimate(clip(10, fps=24, video=video))
     assert len(estimate.camera_motion) == 10 and estimate.camera_motion.fps == 24
     assert estimate.world_motion is None
-    assert estimate.diagnostics == {"seen": 0.9, "people": 1.0}
+    assert estimate.diagnostics == {"frames_interpolated": 1, "people": 1}
     options = (installation / "options.txt").read_text()
     for option in ("'video.end_frame': '-1'", "'render.enable': 'False'", "'overwrite': 'True'"):
         assert option in options
+
+
+@pytest.mark.parametrize("together", [5, 6])
+def test_others_in_most_of_the_images(installation, video, together):
+    rng = np.random.default_rng(0)
+    frames = []
+    for i in range(10):
+        person, other = entry(rng), entry(rng)
+        person["bbox"][2:] += 10
+        # A ghost is nobody.
+        frames.append(frame(i, [(7, 0, person), (8, int(i >= together), other)]))
+    write(installation / "seen.pkl", frames)
+    with get("phalp").start("cuda") as session:
+        if together == 5:
+            assert session.estimate(clip(10, video=video)).diagnostics["people"] == 2
+        else:
+            with pytest.raises(EstimateError, match=r"multi_person: .*60%"):
+                session.estimate(clip(10, video=video))
+
+
+def test_track_py_ends_with_the_program_that_started_it(installation, video, tmp_path):
+    (installation / "track.py").write_text(
+        "import os, time; print(os.getpid(), file=open('pid.tmp', 'w'), flush=True);"
+        "os.rename('pid.tmp', 'pid'); time.sleep(600)"
+    )
+    code = f"""
+import sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}]
+import test_phalp as t
+with t.get("phalp").start("cuda") as session:
+    session.estimate(t.clip(10, video=t.Path({str(video)!r})))
+"""
+    killed = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    while not (installation / "pid").exists():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    assert gone(int((installation / "pid").read_text()))
 
 
 def test_nobody_seen(installation, video):

@@ -17,7 +17,7 @@ from datasets import smplx_npz
 from datasets.clip_schema import StoreError
 from datasets.clip_store import ClipStore
 from datasets.motion import Motion
-from datasets.prepare import main, prepare
+from datasets.prepare import _parser, main, prepare
 from datasets.sequence import PersonSequence
 from datasets.splits import RULE, split_groups
 
@@ -270,6 +270,15 @@ def test_usage_errors(words, expected, capsys):
         main(words)
     assert stop.value.code == 2
     assert expected in capsys.readouterr().err
+
+
+def test_as_many_workers_as_cores_that_this_process_may_use():
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert _parser().parse_args(["videos", "--out", "s"]).workers == 1
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_an_interrupt_leaves_nothing(tmp_path, capsys, monkeypatch):

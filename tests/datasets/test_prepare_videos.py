@@ -19,6 +19,7 @@ from datasets.clip_schema import FolderError, StoreError
 from datasets.clip_store import ClipStore
 from datasets.pad_resize import PadResize
 from datasets.prepare import main, prepare
+from datasets.testset import make_testset
 from datasets.video import read_video
 from datasets.work_folder import claimed
 
@@ -189,6 +190,55 @@ def test_what_was_made_is_neither_read_nor_made_again(tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def test_a_kill_before_the_last_files_have_their_names_is_gone_on_from(tmp_path):
+    """Of a prepared store, and of a test set picked from it."""
+    jobs = {
+        "prepared": lambda out: make(Pictures(count=1, name="rich"), out),
+        "picked": lambda out: make_testset([tmp_path / "whole" / "prepared"], out, progress=False),
+    }
+    for name, job in jobs.items():
+        job(tmp_path / "whole" / name)
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
+from mini_pictures import *
+from datasets.prepare import prepare
+from datasets.testset import make_testset
+root, replace = sys.argv[1], os.replace
+for stop in ("motion.parquet", "gt.parquet", "manifest.json"):
+    def replace_or_die(source, target):
+        if os.path.basename(target) == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+    for name in ("prepared", "picked"):
+        out = f"{{root}}/{{stop}}/{{name}}"
+        if os.fork():
+            assert os.wait()[1] == signal.SIGKILL
+            continue
+        os.replace = replace_or_die
+        if name == "picked":
+            make_testset([f"{{root}}/whole/prepared"], out, progress=False)
+        dataset = Pictures(count=1, name="rich")
+        prepare(dataset, None, out, num_frames={T}, video_size=32, progress=False)
+        os._exit(0)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for instant, already in (
+        ("motion.parquet", ["index.parquet"]),
+        ("gt.parquet", ["index.parquet", "motion.parquet"]),
+        ("manifest.json", ["gt.parquet", "index.parquet", "motion.parquet"]),
+    ):
+        for name, job in jobs.items():
+            out = tmp_path / instant / name
+            assert sorted(p.name for p in out.glob("*.parquet")) == already
+            with pytest.raises(StoreError, match="not finished"):
+                ClipStore.open(out)
+            job(out)
+            assert contents(out) == contents(tmp_path / "whole" / name)
+
+
 def stopped(out):
     """Leave a store half made."""
 
@@ -202,6 +252,19 @@ def stopped(out):
         patch.setattr(Pictures, "sequence", stop)
         make(Pictures(), out)
     assert sorted(p.name for p in out.iterdir()) == [".work", "videos"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "zeros", "cut"])
+def test_a_video_that_a_power_cut_damaged_is_made_again(tmp_path, damage):
+    make(Pictures(), tmp_path / "a" / "s")
+    out = tmp_path / "b" / "s"
+    stopped(out)
+    video = min(out.rglob("*.mp4"))
+    data = video.read_bytes()
+    half = len(data) // 2
+    video.write_bytes({"empty": b"", "zeros": bytes(len(data)), "cut": data[:half]}[damage])
+    make(Pictures(), out)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_an_interrupted_command_says_that_it_goes_on(tmp_path, monkeypatch, capsys):

@@ -86,11 +86,12 @@ def test_a_cluster_that_is_there_is_joined_and_left_running(source, tmp_path):
         ray.shutdown()
 
 
-def test_no_cluster_at_the_address_is_one_line(source, tmp_path):
+@pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster_at_the_address_is_one_line(source, tmp_path, address):
     with pytest.raises(ExecutorError, match="no Ray cluster at"):
         estimate(
             *(source, scripted(tmp_path / "log"), tmp_path / "out"),
             executor="ray",
-            address="auto",
+            address=address,
         )
     assert not (tmp_path / "out").exists()

@@ -142,6 +142,7 @@ def test_painter_and_z_buffer_draw_the_same_picture(scenes):
         assert np.abs(a.astype(int) - b).mean() < 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(gl.rasteriser() is None, reason="moderngl or EGL is not there")
 def test_opengl_draws_the_picture_of_the_z_buffer(scenes):
     for channels, view in scenes:

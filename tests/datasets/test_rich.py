@@ -13,7 +13,7 @@ from datasets.rich import DATASET
 from datasets.sequence import SkipLog
 
 GYM, HALL = "Gym_011_fake1", "LectureHall_018_wipingspray1"
-BALL = "Pavallion_003_018_tossball"
+BALL, JUGGLE = "Pavallion_003_018_tossball", "BBQ_001_juggle"
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_bodies_are_in_the_frame_of_camera_0(read):
 
 
 def test_the_world_has_y_up_and_metres(read):
-    for sequence in read[0].values():
-        if sequence.world_motion is None:
+    for (name, *_), sequence in read[0].items():
+        if name == JUGGLE:  # has no multicam2world
             continue
         np.testing.assert_allclose(up_of_body(sequence.world_motion)[:, 1], 1, atol=1e-5)
         steps = [
@@ -129,10 +129,15 @@ def test_all_cameras_see_one_world(read):
     assert not np.allclose(one.T_w2c, other.T_w2c)
 
 
-def test_without_multicam2world_there_is_camera_motion_only(read):
-    sequence = read[0]["BBQ_001_juggle", "cam_00", "001"]
-    assert sequence.world_motion is None and sequence.T_w2c is None
-    assert sequence.camera_motion is not None and sequence.valid.all()
+def test_without_multicam2world_the_cameras_say_which_way_is_up(read, copy):
+    only = read[0][JUGGLE, "cam_00", "001"]  # the only camera there
+    np.testing.assert_allclose(only.T_w2c[:, 1], np.tile([0.0, -1, 0, 0], (70, 1)), atol=1e-6)
+    shutil.rmtree(copy / "multicam2world")
+    for sequence in sequences_of(copy)[0].values():
+        assert sequence.view.is_static
+        up = up_of_body(sequence.world_motion)[:, 1]
+        assert np.all(up > np.cos(np.radians(35)))  # the cameras look down by 31 degrees
+        assert not any(name.startswith("multicam2world") for name in sequence.native)
 
 
 def test_the_lecture_halls_scan_is_the_tables_not_the_names(read, original, tmp_path):
@@ -198,7 +203,7 @@ def test_gender_is_the_subjects_not_the_sequences(read):
 
 
 def test_gender_comes_from_the_table_where_the_list_is_missing(read, copy):
-    assert read[0]["BBQ_001_juggle", "cam_00", "001"].gender == "male"
+    assert read[0][JUGGLE, "cam_00", "001"].gender == "male"
     (copy / "resource" / "gender.json").unlink()
     assert sequences_of(copy)[0][GYM, "cam_03", "011"].gender == "male"
     (copy / "resource" / "meta" / "test.txt").unlink()

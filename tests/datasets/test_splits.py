@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from datasets.splits import split_groups
+from datasets.splits import split_groups, split_of
 
 
 def share(frames, splits):
@@ -52,3 +52,11 @@ def test_one_huge_group_leaves_something_on_both_sides():
 def test_a_single_group_is_all_test_and_none_is_none():
     assert split_groups({"only": 5}) == {"only": "test"}
     assert split_groups({}) == {}
+
+
+def test_one_name_in_five_is_for_testing_by_its_hash_alone():
+    splits = [split_of(f"BV{number}") for number in range(5000)]
+    assert 0.18 < splits.count("test") / 5000 < 0.22
+    assert set(splits) == {"train", "test"}
+    # The first bytes by sha256sum: 0d of unimo-test-v1|0011, 4d of 0018; 33 is 51.
+    assert (split_of("0011"), split_of("0018")) == ("test", "train")

@@ -18,7 +18,17 @@ from datasets.testset import DATASETS, choose, make_testset
 T = 4
 
 
-def row(dataset, sequence, window=0, *, camera="0", split="test", people=1, video="v.mp4"):
+def row(
+    dataset,
+    sequence,
+    window=0,
+    *,
+    camera="0",
+    split="test",
+    people=1,
+    labelled=True,
+    video="v.mp4",
+):
     return {
         "clip_id": f"{dataset}/{split}/{sequence}/{camera}/0/{window:06d}",
         "dataset": dataset,
@@ -27,6 +37,7 @@ def row(dataset, sequence, window=0, *, camera="0", split="test", people=1, vide
         "camera": camera,
         "group": sequence,
         "num_people": people,
+        "has_camera_motion": labelled,
         "video_path": video,
     }
 
@@ -134,6 +145,9 @@ def test_rich_takes_one_camera_of_each_sequence_first():
         row("bedlam", "x", split="train"),
         row("bedlam", "x", split="val"),
         row("bedlam", "x", people=2),
+        row("bedlam", "x", people=0),
+        row("dna_rendering", "x", labelled=False),  # parts 3 and later
+        row("human4dit", "x", people=2),
         row("bedlam", "x", video=""),
         row("dna_rendering", "x", camera="48"),
         row("dna_rendering", "x", camera="none"),
@@ -146,6 +160,15 @@ def test_what_is_not_eligible_is_not_taken(other):
     assert set(choose([*good, other]).ids) == {r["clip_id"] for r in good}
 
 
+def test_of_human4dit_clips_without_labels_are_taken_too(tmp_path):
+    rows = [row("human4dit", "a"), row("human4dit", "b", people=0, labelled=False)]
+    rows.append(row("threedpw", "c"))
+    assert len(choose(rows).ids) == 3
+    store = write_store(tmp_path / "s", rows)
+    manifest = make_testset([store], tmp_path / "t", progress=False)
+    assert len(manifest["chosen"]) == 3 and manifest["people_unknown"] == 1
+
+
 def write_store(path, rows, *, num_frames=T, gaps=(), body=None):
     """A store of the clips of some rows; their videos are some bytes of their own."""
     with ClipStoreWriter(path, num_frames=num_frames) as writer:
@@ -154,12 +177,13 @@ def write_store(path, rows, *, num_frames=T, gaps=(), body=None):
             video.parent.mkdir(parents=True, exist_ok=True)
             video.write_bytes(facts["clip_id"].encode())
             rng = np.random.default_rng(number)
-            world = Motion(
+            motion = Motion(
                 body_pose=rng.normal(size=(num_frames, 63)),
                 global_orient=rng.normal(size=(num_frames, 3)),
                 betas=rng.normal(size=10),
                 transl=rng.normal(size=(num_frames, 3)),
                 fps=30,
+                space="camera",
             )
             names = ("clip_id", "dataset", "sequence", "split", "camera", "group", "num_people")
             valid = np.full(num_frames, True)
@@ -170,7 +194,7 @@ def write_store(path, rows, *, num_frames=T, gaps=(), body=None):
                     frame_ids=np.arange(num_frames, dtype=np.int32),
                     valid=valid,
                     fps=30.0,
-                    world_motion=world,
+                    camera_motion=motion if facts["has_camera_motion"] else None,
                     native={"trans": rng.normal(size=(num_frames, 3))},
                     native_frames=frozenset({"trans"}),
                     video=video,
@@ -300,7 +324,7 @@ def test_a_damaged_video_is_refused_and_the_work_can_go_on(tmp_path):
 def test_the_manifest_carries_the_rule(tmp_path):
     make_testset(two_stores(tmp_path), tmp_path / "t", progress=False)
     manifest = json.loads((tmp_path / "t" / "manifest.json").read_text())
-    assert manifest["rule"]["name"] == "unimo-test" and manifest["rule"]["version"] == 1
+    assert manifest["rule"]["name"] == "unimo-test" and manifest["rule"]["version"] == 2
     assert "unimo-test-v1|" in manifest["rule"]["text"]
     assert sum(manifest["quotas"].values()) == manifest["total"] == 300
 

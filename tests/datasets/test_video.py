@@ -1,5 +1,6 @@
 """Probing, reading and writing videos: good ones, awkward ones, damaged ones."""
 
+import ctypes
 import os
 import pickle
 import random
@@ -15,6 +16,7 @@ from datasets import video
 from datasets.video import VideoError, probe, read_frames, read_video, write_video
 
 N = 40
+M_PERTURB = -6  # of mallopt: fill new memory with a byte
 TENNIS = Path(__file__).parents[2].parent / "shared" / "data" / "video" / "tennis.mp4"
 
 
@@ -91,6 +93,22 @@ def test_same_frames_same_bytes(tmp_path):
     assert data.index(b"moov") < data.index(b"mdat")
     with av.open(str(tmp_path / "a.mp4")) as file:
         assert "creation_time" not in {**file.metadata, **file.streams.video[0].metadata}
+
+
+def test_what_memory_held_before_does_not_show(tmp_path):
+    set_malloc = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_malloc is None:
+        pytest.skip("this C library does not fill memory")
+    noise = np.random.default_rng(0).integers(0, 255, (34, 34, 3), np.uint8)
+    found = set()
+    try:
+        for fill in range(1, 256, 36):
+            set_malloc(M_PERTURB, fill)
+            write_video(tmp_path / "a.mp4", [np.roll(noise, i, 1) for i in range(4)], fps=25)
+            found.add((tmp_path / "a.mp4").read_bytes())
+    finally:
+        set_malloc(M_PERTURB, 0)
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_every_video_is_a_sequence_without_labels(tmp_path):
     for name, sequence in found.items():
         assert (sequence.dataset, sequence.group) == ("videos", name)
         assert (sequence.camera, sequence.person, sequence.split) == ("0", "0", None)
+        assert sequence.num_people == 0  # nobody counted
         assert sequence.fps == 30
         assert sequence.motion is None
         assert sequence.view is None

@@ -169,7 +169,7 @@ def clip_video(path, frames=12, size=32):
 def test_the_estimator_is_found_by_name_and_answers_the_same_every_time(weights, tmp_path):
     estimator = estimators.get("regressor", checkpoint=weights)
     assert "no ground truth" in estimator.note
-    assert set(estimator.identity()) == {"weights_sha256", "body_sha256"}
+    assert set(estimator.identity()) == {"weights_sha256", "config", "body_sha256"}
     clip = clip_video(tmp_path / "clip.mp4")
     with estimator.start("cpu") as session:
         first, second = session.estimate(clip), session.estimate(clip)
@@ -208,6 +208,16 @@ def test_weights_of_another_body_are_refused(weights, tmp_path):
     copy.with_suffix(".json").write_text(json.dumps(sidecar))
     with pytest.raises(EstimatorUnavailable, match="another body"):
         RegressorEstimator(copy).identity()
+
+
+def test_the_smoothing_is_part_of_the_identity(weights, tmp_path):
+    copy = tmp_path / "model.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    sidecar = json.loads(Path(weights).with_suffix(".json").read_text())
+    sidecar["config"]["smoothing"] += 1
+    copy.with_suffix(".json").write_text(json.dumps(sidecar))
+    before, after = RegressorEstimator(weights).identity(), RegressorEstimator(copy).identity()
+    assert {name for name in before if before[name] != after[name]} == {"config"}
 
 
 @pytest.mark.slow

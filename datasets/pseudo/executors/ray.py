@@ -4,6 +4,7 @@ import contextlib
 import os
 import pickle
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from datasets.pseudo.executors import ENVIRONMENT, TICK, ExecutorError, Start
 
 _OBJECT_STORE = 100 * 2**20  # bytes: results go through the file system, not through Ray
+_CONNECT = 10.0  # seconds; Ray itself tries for minutes, then ends the process
 
 
 def run(
@@ -124,6 +126,8 @@ def _cluster(ray, address: str | None) -> Iterator[None]:
         }
     try:
         try:
+            if address is not None:
+                _require_answer(address)
             ray.init(**options)
         except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
             where = "here" if address is None else f"at {address}"
@@ -133,6 +137,13 @@ def _cluster(ray, address: str | None) -> Iterator[None]:
         ray.shutdown()
         if own is not None:
             shutil.rmtree(own, ignore_errors=True)
+
+
+def _require_answer(address: str) -> None:
+    """Raise OSError where nobody listens at ``host:port``."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
 
 
 def _environment() -> dict[str, str]:
