@@ -9,8 +9,8 @@ is brought to the clip's intrinsics such that the pelvis stays where it is in th
 relative to the pelvis do not depend on that.
 
 Frames in which the person is not seen are interpolated, and counted in the diagnostics
-(``frames_interpolated``): accelerations of such a motion are biased, zero within a gap and too large
-at its ends.
+(``frames_interpolated``): accelerations of such a motion are biased, zero within a gap and too
+large at its ends.
 """
 
 import os

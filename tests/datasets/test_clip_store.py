@@ -547,7 +547,7 @@ def test_native_labels_of_any_row_group(tmp_path):
     for i in (*range(30, 35), 99):  # the first group has few, the third none, the last one
         clips[i] = dataclasses.replace(clips[i], native={"own": np.array([i])})
     store = write_clips(tmp_path / "s", *clips)
-    for i, clip in enumerate(clips):
+    for clip in clips:
         assert store.native(clip.clip_id) == clip.native
 
 

@@ -302,6 +302,7 @@ def test_an_adapter_that_breaks_leaves_nothing(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_store_and_the_next_run_succeeds(tmp_path):
     code = f"""
 import functools, os, signal, sys
@@ -404,6 +405,7 @@ def test_a_store_that_cannot_be_written_stops_the_batch(tmp_path, monkeypatch, c
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_command(tmp_path):
     root = takes(tmp_path / "root", ["a", "b"], frames=65)
     command = [sys.executable, "-m", "datasets.prepare", "smplx_npz", "--root", str(root)]

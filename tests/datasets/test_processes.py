@@ -41,7 +41,7 @@ def write_and_sleep(folder):
     time.sleep(60)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_results_come_in_the_order_of_the_items(workers):
     items = [(name, None if name == 2 else name) for name in range(20)]
     found = list(in_order(square, items, workers=workers, died=None))
@@ -80,7 +80,7 @@ def test_who_dies_once_is_tried_again(tmp_path):
     assert found == {"a": "done", "b": "done", "c": "done"}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_errors_reach_the_caller(workers):
     with pytest.raises(OSError, match="No space left"):
         list(in_order(fail, [("a", 1), ("b", 2)], workers=workers, died=None))

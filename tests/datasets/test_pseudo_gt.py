@@ -23,7 +23,7 @@ from datasets.estimators import EstimatorUnavailable
 from datasets.pseudo.executors import ExecutorError
 from datasets.pseudo.input import camera_of, tasks
 from datasets.pseudo.shards import SIZE, plan, read_rows
-from datasets.pseudo.worker import StartWorker, run_shard, resume
+from datasets.pseudo.worker import StartWorker, resume, run_shard
 from datasets.pseudo_gt import estimate_store, main
 from datasets.work_folder import claimed
 
@@ -537,15 +537,15 @@ def test_a_worker_that_dies_while_starting_stops_the_job(source, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_replaced(source, quiet_times, tmp_path):
+def test_killed_workers_are_replaced(source, quiet_times, tmp_path):
     estimator = scripted(tmp_path / "log")
     job = command(source, tmp_path, "--workers", 2, "--quiet", seconds=0.05)
-    for kills in range(3):
-        wait_for(lambda kills=kills: estimator.estimates().total() > 3 + 8 * kills)
-        alive = [pid for pid in estimator.pids() if not is_gone(pid)]
-        if alive:
-            os.kill(alive[-1], signal.SIGKILL)
+    wait_for(lambda: estimator.estimates().total() > 3 and len(estimator.pids()) == 2)
+    for pid in estimator.pids():  # each once: a clip that loses two workers is given up
+        if not is_gone(pid):
+            os.kill(pid, signal.SIGKILL)
     job.communicate(timeout=60)
     assert job.returncode == 0
     assert contents(tmp_path / "out") == quiet_times
-    assert estimator.estimates().total() <= COUNT + 3
+    assert len(estimator.pids()) > 2
+    assert estimator.estimates().total() <= COUNT + 2

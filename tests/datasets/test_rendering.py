@@ -27,9 +27,9 @@ WHITE = np.full((SIZE, SIZE, 3), 255, np.uint8)
 
 @pytest.fixture(scope="module")
 def scenes():
-    """Channels and camera of six frames of each of four sequences."""
+    """Channels and camera of three frames of each of four sequences."""
     sequences = map(EmbeddedDataset(image_size=SIZE).sequence, (1, 4, 8, 12))
-    return [(s.camera_motion.to_channels()[::25], s.view[::25]) for s in sequences]
+    return [(s.camera_motion.to_channels()[::50], s.view[::50]) for s in sequences]
 
 
 def drawn(channels, view, look=LOOK, **options):
@@ -162,8 +162,8 @@ def test_a_small_picture_shows_the_same_as_a_large_one(scenes):
 
 
 def test_pictures_do_not_depend_on_what_is_drawn_with_them(scenes):
-    channels = np.concatenate([c for c, _ in scenes[:1] * 7])
-    view = Camera(np.tile(scenes[0][1].K, (7, 1, 1)), None, SIZE, SIZE)
+    channels = np.concatenate([c for c, _ in scenes[:1] * 14])
+    view = Camera(np.tile(scenes[0][1].K, (14, 1, 1)), None, SIZE, SIZE)
     whole = render_small(channels, view, LOOK)
     parts = [render_small(channels[i : i + 5], view[i : i + 5], LOOK) for i in range(0, 42, 5)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -257,7 +257,7 @@ def test_clothes_are_where_clothes_are():
 
 def test_the_stage_keeps_the_person_in_the_picture_and_on_the_floor():
     body = load_body()
-    sequence = EmbeddedDataset().sequence(8)
+    sequence = EmbeddedDataset(num_frames=30).sequence(8)
     for motion in (sequence.world_motion, sequence.camera_motion):
         stage = Stage.of(motion, body, 96)
         seen = on_screen(body.vertices(stage.motion.to_channels()), stage.view, (96, 96))
