@@ -99,12 +99,12 @@ def test_what_memory_held_before_does_not_show(tmp_path):
     set_malloc = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_malloc is None:
         pytest.skip("this C library does not fill memory")
-    noise = np.random.default_rng(0).integers(0, 255, (34, 34, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (66, 34, 3), np.uint8)
     found = set()
     try:
         for fill in range(1, 256, 36):
             set_malloc(M_PERTURB, fill)
-            write_video(tmp_path / "a.mp4", [np.roll(noise, i, 1) for i in range(4)], fps=25)
+            write_video(tmp_path / "a.mp4", [np.roll(noise, i, 1) for i in range(8)], fps=25)
             found.add((tmp_path / "a.mp4").read_bytes())
     finally:
         set_malloc(M_PERTURB, 0)
