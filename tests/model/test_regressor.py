@@ -115,9 +115,9 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(tmp_path):
     model.fit_statistics(data.features)
     batch = [torch.from_numpy(a) for a in (data.pictures, data.focal, data.features, data.rest)]
     before, _ = model.loss(*batch)
-    path = train(model, training(40), data, tmp_path, progress=False)
+    path = train(model, training(20), data, tmp_path, progress=False)
     after, _ = model.loss(*batch)
-    assert after < 0.7 * before
+    assert after < 0.8 * before
     again = MotionRegressor.load(path)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
