@@ -112,7 +112,8 @@ def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
         if bare:
             raise UserError(
                 f"{len(bare)} {split} clips of {path} have no SMPL-X motion (first: {bare[0]}): "
-                f"estimate it with `python -m datasets.pseudo_gt --store {path} --out NEW`"
+                f"estimate it with `python -m datasets.pseudo_gt --store {path} --estimator gvhmr "
+                "--out NEW` (--help lists the estimators)"
             )
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]

@@ -128,7 +128,7 @@ class ClipStore:
             name = ids[int(np.argmax(found < 0))]
             raise StoreError(
                 f"{self.path}: {name} has no SMPL-X motion: estimate it from the videos with "
-                f"`python -m datasets.pseudo_gt --store {self.path} --out NEW`"
+                f"`python -m datasets.pseudo_gt --store {self.path} --estimator gvhmr --out NEW`"
             )
         return self._channels[found]
 

@@ -272,7 +272,7 @@ class RegressorEstimator:
         if not path.is_file():
             raise EstimatorUnavailable(
                 f"no weights at {path}: train them with `python -m model.train_regressor` "
-                "(a few minutes), or name a file with --checkpoint"
+                "(about ten minutes), or name a file with --checkpoint"
             )
         try:
             sidecar = read_sidecar(path, expected_class="MotionRegressor")

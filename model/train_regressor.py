@@ -1,15 +1,15 @@
 """``python -m model.train_regressor``: train the built-in estimator on rendered pictures.
 
-The pictures are those of the built-in dataset's training sequences, rendered small; a few minutes
-on two cores, from nothing. A run that was stopped goes on where it was: the pictures are kept until
-it ends, and a step is a function of (seed, step) alone.
+The pictures are those of the built-in dataset's training sequences, rendered small; about ten
+minutes on two cores, from nothing. A run that was stopped goes on where it was: the pictures are
+kept until it ends, and a step is a function of (seed, step) alone.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +130,7 @@ def train_built_in(
     import torch
 
     from model.regressor import MotionRegressor, RegressorConfig
+    from model.run import identity_of, is_finished
     from model.training import TrainingConfig
 
     training = TrainingConfig(
@@ -142,10 +143,13 @@ def train_built_in(
         seed=seed,
     )
     config = RegressorConfig()
-    out.mkdir(parents=True, exist_ok=True)
-    examples = render_built_in(out / "pictures.npz", sequences, config.size, progress=progress)
     torch.manual_seed(seed)
     model = MotionRegressor(config)
+    label = _label(sequences, config.size)
+    if is_finished(out / "model.safetensors", identity_of(model, training, label)):
+        return out / "model.safetensors"
+    out.mkdir(parents=True, exist_ok=True)
+    examples = render_built_in(out / "pictures.npz", sequences, config.size, progress=progress)
     path = train(model, training, examples, out, device=device, progress=progress)
     (out / "pictures.npz").unlink()
     return path
@@ -156,31 +160,28 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     import numpy as np
     from tqdm import tqdm
 
-    from datasets.body import load_body
-    from datasets.embedded import DATASET
+    from datasets.processes import in_order
+    from model.training import TrainingError
 
-    identity = {
-        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences of "
-        f"{FRAMES} frames, {size} px",
-        "body_sha256": load_body().sha256,
-    }
+    identity = _label(sequences, size)
     label = repr(identity)
     if file.is_file():
         with np.load(file, allow_pickle=False) as stored:
             if str(stored["label"]) == label:
                 names = ("pictures", "features", "focal", "rest")
                 return Examples(**{name: stored[name] for name in names}, identity=identity)
-    workers = len(os.sched_getaffinity(0))
     jobs = [(index, size) for index in range(sequences)]
-    with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
-        rendered = tqdm(
-            pool.map(_render, jobs, chunksize=4),
-            total=sequences,
-            desc="rendering",
-            unit=" sequences",
-            disable=not progress,
-        )
-        columns = [np.stack(column) for column in zip(*rendered, strict=True)]
+    workers = max(2, len(os.sched_getaffinity(0)))  # never here, where the training has threads
+    results = in_order(_render, zip(jobs, jobs, strict=True), workers=workers, died=None)
+    bar = tqdm(total=sequences, desc="rendering", unit=" sequences", disable=not progress)
+    rendered = []
+    with contextlib.closing(results), bar:
+        for job, arrays in results:
+            if arrays is None:
+                raise TrainingError(f"the process that renders sequence {job[0]} died: memory?")
+            rendered.append(arrays)
+            bar.update()
+    columns = [np.stack(column) for column in zip(*rendered, strict=True)]
     examples = Examples(*columns, identity=identity)
     temporary = file.with_name(file.name + ".tmp")
     with open(temporary, "wb") as out:
@@ -196,14 +197,28 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     return examples
 
 
+def _label(sequences: int, size: int) -> dict:
+    """What identifies the rendered examples."""
+    from datasets.body import load_body
+    from datasets.embedded import DATASET
+
+    return {
+        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences of "
+        f"{FRAMES} frames, {size} px",
+        "body_sha256": load_body().sha256,
+    }
+
+
 def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
     """Pictures, features, focal lengths and rest joints of one sequence."""
     import numpy as np
+    import torch
 
     from datasets.body import BODY_JOINTS, load_body
     from datasets.embedded import EmbeddedDataset
     from model.regressor import focal_lengths, to_features
 
+    torch.set_num_threads(1)
     index, size = job
     sequence = EmbeddedDataset(num_frames=FRAMES, image_size=size).sequence(index)
     motion = sequence.camera_motion
@@ -213,12 +228,6 @@ def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
         focal_lengths(sequence.view).astype(np.float32),
         load_body().rest_joints(motion.betas)[:BODY_JOINTS],
     )
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _draw(
@@ -253,6 +262,12 @@ def _draw(
     )
 
 
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
+    return int(word)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -260,9 +275,9 @@ def main(argv: list[str] | None = None) -> int:
         description="Train the built-in video -> motion estimator on rendered pictures.",
     )
     parser.add_argument("--out", type=Path, help="folder of the run (default: data/regressor)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--steps", type=_positive, default=STEPS, help="default: %(default)s")
     parser.add_argument(
-        "--sequences", type=int, default=SEQUENCES, help="rendered (default: %(default)s)"
+        "--sequences", type=_positive, default=SEQUENCES, help="rendered (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
