@@ -82,7 +82,10 @@ class Bedlam:
         """
         layout = _find(check_root(root, lambda folder: _find(folder) is not None, _HOLDS))
         skipped = SkipLog() if skipped is None else skipped
-        takes_of = _processed_takes if layout.labels.name == PROCESSED else _takes
+        if layout.labels.name == PROCESSED:
+            takes_of = _processed_takes
+        else:
+            takes_of = functools.partial(_takes, skipped=skipped)
         for scene in layout.scenes:
             try:
                 _check_scene(scene)
@@ -143,10 +146,13 @@ def is_rotated(scene: str) -> bool:
     return "closeup" in re.split("[-_]", scene)
 
 
-def _takes(scene: Path, motions: Path) -> list[tuple[str, People]]:
+def _takes(scene: Path, motions: Path, *, skipped: SkipLog) -> list[tuple[str, People]]:
     """Sequences of a scene in the order of its ``be_seq.csv``, with motion files as labels."""
     require((scene / "be_seq.csv").is_file(), "no be_seq.csv: add the scene's -gt archive")
     groups = unreal.read_groups(scene / "be_seq.csv")
+    for group in groups:
+        if group.problem:
+            skipped.add(f"{scene.name}/{group.name}", group.problem)
     return [
         (
             group.name,
@@ -156,6 +162,7 @@ def _takes(scene: Path, motions: Path) -> list[tuple[str, People]]:
             ],
         )
         for group in groups
+        if not group.problem
     ]
 
 

@@ -10,6 +10,7 @@ from datasets.clip_schema import (
     SCHEMA_VERSION,
     UNFINISHED,
     WORK,
+    FolderError,
     StoreError,
     content_digest,
 )
@@ -20,13 +21,13 @@ REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
 def read_manifest(path: Path) -> dict:
     """The manifest of the store in a folder; raises `StoreError` where there is no finished one."""
     if not path.is_dir():
-        raise StoreError(
+        raise FolderError(
             f"no clip store at {path}: make one with `python -m datasets.prepare NAME --out {path}`"
         )
     if (path / WORK).is_dir() and not (path / "manifest.json").exists():
         raise StoreError(f"{path} is not finished: run the command that makes it again to go on")
     if not any((path / name).exists() for name in (*FILES, *UNFINISHED)):
-        raise StoreError(
+        raise FolderError(
             f"{path} is not a clip store: if it holds the files of a dataset, "
             f"`python -m datasets.prepare NAME --root {path} --out NEW` makes one"
         )

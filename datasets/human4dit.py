@@ -135,14 +135,26 @@ def read_cuts(file: Path, skipped: SkipLog) -> Iterator[Cut]:
 
 def _cut(row: list[str]) -> Cut:
     require(len(row) >= 5, f"{len(row)} columns, expected URL, part, clip, start, end, SMPL file")
-    video, part, clip = row[0].split("/")[-1], int(row[1]), int(row[2])
-    start, end = (datetime.strptime(time, _TIME) for time in row[3:5])
+    video, part, clip = row[0].split("/")[-1], _number(row[1]), _number(row[2])
+    start, end = map(_time, row[3:5])
     require(start < end, f"it ends at {row[4]}, before its start")
     require(re.fullmatch(r"[\w-]+", video) is not None, f"{video!r:.80} is not the id of a video")
     hours, seconds = divmod((end - start).total_seconds(), 3600)
     minutes, seconds = divmod(seconds, 60)
     rest = f"{clip}_{row[3]}_{int(hours):02}:{int(minutes):02}:{seconds:06.3f}"
     return Cut(video, (f"{video}_p{part}_{rest}", f"{video}_{rest}"))
+
+
+def _number(word: str) -> int:
+    require(word.strip().isdecimal(), f"{word!r:.40} is not the number of a part or a stretch")
+    return int(word)
+
+
+def _time(word: str) -> datetime:
+    try:
+        return datetime.strptime(word, _TIME)
+    except ValueError:
+        raise ValueError(f"{word!r:.40} is not a time, as 00:00:10.500 is") from None
 
 
 def labels_of(track: PhalpTrack, source: VideoFile) -> dict:

@@ -63,24 +63,27 @@ def prepare(
 
     Raises:
         FileNotFoundError: the root is missing or not the dataset's.
-        FolderError: `out` is in use, or holds something else.
-        StoreError: `out` cannot be written, or there was no clip to write.
+        FolderError: `out` is in use, holds something else, or is inside the root.
+        NoClipError: there was no clip to write.
+        StoreError: `out` cannot be written.
     """
     from tqdm import tqdm
 
     from datasets.body_file import find_body
-    from datasets.clip_schema import ClipError, StoreError
+    from datasets.clip_schema import ClipError, FolderError
     from datasets.clip_store import ClipStore
     from datasets.clip_writer import ClipStoreWriter
     from datasets.preparing.clip_video import encode
     from datasets.preparing.plan import derive_splits, plan
-    from datasets.preparing.summary import why_nothing
+    from datasets.preparing.summary import no_clip
     from datasets.processes import in_order
     from datasets.sequence import SkipLog, Skipped
     from datasets.splits import RULE
     from datasets.work_folder import claimed, is_finished, remove_other_videos
 
     root, out = None if root is None else Path(root), Path(out)
+    if root is not None and out.resolve().is_relative_to(root.resolve()):
+        raise FolderError(f"{out} is inside the dataset's folder {root}: name one outside of it")
     if video_size is not None and hasattr(dataset, "image_size"):
         dataset = dataclasses.replace(dataset, image_size=video_size)  # drawn as large as needed
     body = find_body()
@@ -130,7 +133,7 @@ def prepare(
                 clips.set_postfix(sequences=len(used), refresh=False)
                 clips.update()
         if not used:
-            raise StoreError(f"no clip to write: {why_nothing(left_out, split)}")
+            raise no_clip(left_out, split, splits, video_size)
         notes = []
         if splits is not None and len(splits) == 1:
             notes.append("all sequences belong to one group, so all are in the test split")
@@ -160,12 +163,25 @@ def main(argv: list[str] | None = None) -> int:
         print(f"interrupted: {_go_on(args.out) or 'no store was written'}", file=sys.stderr)
         return 130  # what shells expect of Ctrl-C
     except (OSError, ValueError) as error:
-        usage = _is_users_mistake(error)
-        hint = "" if usage else _go_on(args.out)
-        line = " ".join(str(error).split())
-        print(f"error: {line} ({hint})" if hint else f"error: {line}", file=sys.stderr)
-        return 2 if usage else 1
+        return _fail(error, args.out)
     return 0
+
+
+def _fail(error: Exception, out: str) -> int:
+    """Tell the user; returns the exit code."""
+    from datasets.clip_schema import FolderError
+    from datasets.preparing.summary import NoClipError, skipped_lines
+
+    usage = isinstance(error, FileNotFoundError | NotADirectoryError | FolderError)
+    lines = []
+    if isinstance(error, NoClipError):
+        usage, lines = error.by_command, skipped_lines(error.skipped)
+    hint = "" if usage else _go_on(out)
+    line = " ".join(str(error).split())
+    print(
+        f"error: {line} ({hint})" if hint else f"error: {line}", *lines, sep="\n", file=sys.stderr
+    )
+    return 2 if usage else 1
 
 
 def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -177,6 +193,8 @@ def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(str(error))
     if dataset.needs_root and args.root is None:
         parser.error(f"{args.dataset} needs --root DIR, the folder with its files")
+    if not dataset.needs_root and args.root is not None:
+        parser.error(f"{args.dataset} is built in and takes no --root")
     finished = (Path(args.out) / "manifest.json").exists()
     manifest = prepare(
         dataset,
@@ -200,13 +218,9 @@ def _testset(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     manifest = make_testset(args.stores, args.out, progress=not args.quiet)
     quotas = manifest["quotas"]
     counts = (f"{name} {n} of {quotas[name]}" for name, n in manifest["counts"].items())
-    print(f"{manifest['num_clips']} clips ({', '.join(counts)})\nstore: {args.out}")
-
-
-def _is_users_mistake(error: Exception) -> bool:
-    from datasets.clip_schema import FolderError
-
-    return isinstance(error, FileNotFoundError | NotADirectoryError | FolderError)
+    found, total = manifest["num_clips"], manifest["total"]
+    few = f", fewer than the {total} of the rule" if found < total else ""
+    print(f"{found} clips{few} ({', '.join(counts)})\nstore: {args.out}")
 
 
 def _go_on(out: str) -> str:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from datasets.pseudo.shards import Shard
     from datasets.pseudo.worker import ShardTask, StartWorker
 
+_EPILOG = """\
+A job that was stopped goes on where it was when the same command is given again.
+exit codes: 0 the store is there, whatever failed, 1 failure, 2 a mistake in the command or its
+folders, or something is not installed, 130 stopped with Ctrl-C
+"""
 TIMEOUT = 7200.0  # seconds for one clip; estimators may have shorter limits of their own
 
 
@@ -38,6 +43,7 @@ def estimate_store(
     limit: int | None = None,
     timeout: float = TIMEOUT,
     address: str | None = None,
+    retry: bool = False,
     progress: bool = True,
 ) -> dict:
     """Estimate the motion of a store's clips from their videos and write it as a new store.
@@ -58,10 +64,11 @@ def estimate_store(
         limit: estimate only the first so many clips.
         timeout: seconds after which a clip is given up.
         address: of the Ray cluster to join; None for one on this machine.
+        retry: where the job came to its end, estimate the clips that failed again.
         progress: show a progress bar on stderr.
 
     Returns:
-        The new store's manifest, also where it was finished before.
+        The new store's manifest, also where there was nothing left to do.
 
     Raises:
         EstimatorUnavailable: the estimator cannot run here.
@@ -73,8 +80,9 @@ def estimate_store(
     from datasets.clip_store import ClipStore
     from datasets.pseudo.input import select, tasks
     from datasets.pseudo.progress import ClipsDone
-    from datasets.pseudo.shards import plan
+    from datasets.pseudo.shards import plan, reopen
     from datasets.pseudo.store import STATUS_FILE, write_store
+    from datasets.pseudo.summary import count, num_failed
     from datasets.pseudo.worker import StartWorker, kind_of_device, resume
     from datasets.work_folder import claimed, is_finished
 
@@ -92,11 +100,15 @@ def estimate_store(
         "only_first": limit,
     }
     if is_finished(out, job):
-        return ClipStore.open(out).manifest
+        manifest = ClipStore.open(out).manifest
+        if not (retry and num_failed(manifest["pseudo_gt"]["statuses"])):
+            return manifest
     clip_ids, left_out = select(source, split, limit)
     shards = plan([name for name in clip_ids if name not in left_out], job)
-    with claimed(out, job, files=(STATUS_FILE,)):
+    with claimed(out, job, files=(STATUS_FILE,), keep="shards"):
         work = out / WORK
+        if retry:
+            reopen(shards, work)
         start = StartWorker(estimator, job["device"], timeout, resume(work))
         bar = ClipsDone(work, shards, shown=progress)
         todo = tasks(source, list(bar.unfinished.values()), work)
@@ -111,8 +123,8 @@ def estimate_store(
         counts = write_store(out, source, clip_ids, rows, job)
         if not counts.get("ok"):
             raise StoreError(
-                f"no clip could be estimated ({_count(counts)}): {out / STATUS_FILE} has the "
-                f"reason of each; to try again, delete {out} first"
+                f"no clip could be estimated ({count(counts)}): {out / STATUS_FILE} has the "
+                f"reason of each; --retry tries them again"
             )
     return ClipStore.open(out).manifest
 
@@ -122,7 +134,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     options = {} if args.checkpoint is None else {"checkpoint": args.checkpoint}
-    was_there = (Path(args.out) / "manifest.json").exists()
+    if args.address is not None and args.executor != "ray":
+        parser.error("--address is of the Ray cluster: it needs --executor ray")
+    manifest_time = _time(Path(args.out) / "manifest.json")
     try:
         estimator = estimators.get(args.estimator, **options)
     except (TypeError, ValueError) as error:
@@ -141,15 +155,21 @@ def main(argv: list[str] | None = None) -> int:
             limit=args.limit,
             timeout=args.timeout,
             address=args.address,
+            retry=args.retry,
             progress=not args.quiet,
         )
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it was", file=sys.stderr)
         return 130  # what shells expect of Ctrl-C
     except (EstimatorUnavailable, OSError, ValueError, executors.ExecutorError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        from datasets.pseudo.summary import error_line
+
+        print(f"error: {error_line(error, args.out)}", file=sys.stderr)
         return 2 if _is_users_mistake(error) else 1
-    print(_summary(manifest, args.out, was_there=was_there))
+    from datasets.pseudo.summary import summary
+
+    was_there = manifest_time == _time(Path(args.out) / "manifest.json")
+    print(summary(manifest, args.out, was_there=was_there))
     return 0
 
 
@@ -157,7 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m datasets.pseudo_gt",
         description="Estimate the motion in a store's videos and write it as a new store.",
-        epilog="An interrupted job goes on where it was when the same command is given again.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--store", metavar="STORE", required=True, help="the clips with videos")
     parser.add_argument(
@@ -197,7 +218,10 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds after which a clip is given up (default: %(default)g)",
     )
     parser.add_argument(
-        "--address", metavar="RAY", help="the Ray cluster to join: auto or ray://HOST:PORT"
+        "--address", type=_address, metavar="RAY", help="the Ray cluster to join: auto or HOST:PORT"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="estimate the failed clips of a finished job again"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
@@ -217,6 +241,13 @@ def _seconds(word: str) -> float:
     if not 0 < seconds <= 1e6:
         raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds")
     return seconds
+
+
+def _address(word: str) -> str:
+    host, _, port = word.rpartition(":")
+    if word != "auto" and ("/" in host or not host or not port.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{word!r} is neither auto nor HOST:PORT")
+    return word
 
 
 def _run(
@@ -265,31 +296,16 @@ def _rows(
             yield next(estimated)
 
 
-def _summary(manifest: dict, out: str, *, was_there: bool) -> str:
-    """What was written, in lines for the user."""
-    facts = manifest["pseudo_gt"]
-    lines = ["finished before: nothing to do"] if was_there else []
-    lines.append(
-        f"{manifest['num_clips']} clips of {manifest['num_frames']} frames with motion "
-        f"by {manifest['estimator']['name']} ({_count(facts['statuses'])})"
-    )
-    by_status: dict[str, list[dict]] = {}
-    for entry in manifest["skipped"]:
-        by_status.setdefault(entry["reason"].partition(":")[0], []).append(entry)
-    for entries in by_status.values():
-        more = f" and {len(entries) - 1} more" if len(entries) > 1 else ""
-        lines.append(f"  {entries[0]['name']}{more}: {entries[0]['reason']}")
-    return "\n".join([*lines, f"store: {out}"])
-
-
-def _count(statuses: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in statuses.items())
+def _time(file: Path) -> int | None:
+    """When a file was written, None where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else None
 
 
 def _is_users_mistake(error: Exception) -> bool:
     from datasets.clip_schema import FolderError
 
-    return isinstance(error, EstimatorUnavailable | FolderError)
+    unavailable = EstimatorUnavailable | executors.ExecutorUnavailable
+    return isinstance(error, unavailable | FolderError)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,11 @@ STAGE_SIZE = 512  # pixels, where there is no video
 CAPTION = 28  # pixels high
 COLOURS = ((0.36, 0.62, 0.92), (0.96, 0.58, 0.32))  # of the motion, and of the one against it
 
+_EPILOG = """\
+exit codes: 0 the video is there, 1 it cannot be written, 2 a mistake in the command or in what it
+names, 130 stopped with Ctrl-C
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -116,7 +121,10 @@ def render(left: Scene, right: Scene | None, out: Path) -> None:
         pairs = zip(pictures, right.pictures(COLOURS[1]), strict=False)
         pictures = (_side_by_side(pair, (left.caption, right.caption)) for pair in pairs)
     bar = tqdm(pictures, total=total, unit=" frames", leave=False, disable=None)
-    write_video(out, map(_even, bar), fps=left.motion.fps)
+    try:
+        write_video(out, map(_even, bar), fps=left.motion.fps)
+    except OSError as error:
+        raise OSError(f"cannot write {out}: {error.strerror or error}") from error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -128,6 +136,8 @@ def main(argv: list[str] | None = None) -> int:
         out = Path(args.out or f"{left.name}.mp4")
         if out.is_dir() or not out.parent.is_dir():
             raise FileNotFoundError(f"--out {out} must be a file in a folder that exists")
+        if out.suffix.lower() != ".mp4":
+            raise ValueError(f"--out {out} must end in .mp4, the only kind of video written")
     except (OSError, ValueError) as error:
         return _fail(error, 2)
     try:
@@ -148,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m datasets.render",
         description="Write a video of a motion: over the clip's own video where it has one, "
         "else on a plain stage.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "clip", metavar="CLIP", help="STORE/CLIP_ID, a store (its first clip) or a motion .npz"
@@ -191,7 +203,10 @@ def _scene(clip: "Clip") -> Scene:
             f"{clip.clip_id} has no motion: estimate it with `python -m datasets.pseudo_gt`"
         )
     if motion.body != "smplx":
-        raise ValueError(f"{clip.clip_id} is a motion of the SMPL body; only SMPL-X is drawn")
+        raise ValueError(
+            f"{clip.clip_id} is a motion of the SMPL body, and only SMPL-X is drawn: estimate an "
+            "SMPL-X motion from its video with `python -m datasets.pseudo_gt` and draw that"
+        )
     source = "labels" if clip.motion_source == "dataset" else clip.motion_source
     name, caption = clip.clip_id.replace("/", "-"), f"{clip.dataset} {clip.sequence}: {source}"
     view = clip.view

@@ -27,7 +27,14 @@ import numpy as np
 from datasets.body import load_body
 from datasets.frames import ImageFiles
 from datasets.motion import Camera, Motion, constant_betas, require
-from datasets.rich_files import LABELS, Metadata, read_bodies, read_calibration, read_world
+from datasets.rich_files import (
+    LABELS,
+    Metadata,
+    in_words,
+    read_bodies,
+    read_calibration,
+    read_world,
+)
 from datasets.root_folder import check_root
 from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold
 
@@ -128,8 +135,9 @@ def _recording(root: Path, split: str, name: str, skipped: SkipLog) -> Iterator[
             skipped.add(f"{name}/{person}", str(error))
             continue
         if problems:
-            found = f"{len(problems)} of {len(files)} bodies are not usable, the first: "
-            skipped.add(f"{name}/{person}", found + problems[0])
+            unusable = sum(map(len, problems.values()))
+            found = f"{unusable} of {len(files)} bodies are not usable: "
+            skipped.add(f"{name}/{person}", found + in_words(problems))
         for camera in cameras:
             yield _seen(
                 labels,
@@ -248,8 +256,8 @@ def _scaled(K: np.ndarray, width: int, height: int) -> np.ndarray:
     return scaled
 
 
-def _labels(files: dict[int, Path], gender: str) -> tuple[_Labels, list[str]]:
-    """A subject's labels, and what is wrong with those that cannot be used."""
+def _labels(files: dict[int, Path], gender: str) -> tuple[_Labels, dict[str, list[str]]]:
+    """A subject's labels, and the files of those that cannot be used, by what is wrong."""
     native, problems = read_bodies(list(files.values()))
     usable = finite_rows(*(native[name] for name in LABELS))
     held = {name: hold(native[name], usable) for name in LABELS}

@@ -69,13 +69,18 @@ class Metadata:
         return gender
 
 
-def read_bodies(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Stored parameters (M, k) by name, NaN where a file is not usable, and why it is not.
+def read_bodies(
+    files: Sequence[Path],
+) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Stored parameters (M, k) by name, NaN where a file is not usable.
+
+    And the names (frame/subject) of the files that are not, by what is wrong with them.
 
     Raises:
         ValueError: none is usable.
     """
-    bodies, problems = {}, []
+    bodies: dict[int, dict[str, np.ndarray]] = {}
+    problems: dict[str, list[str]] = {}
     for row, file in enumerate(files):
         try:
             body = _read_body(file)
@@ -87,13 +92,22 @@ def read_bodies(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], list[str]
             )
             bodies[row] = body
         except (OSError, ValueError) as error:
-            problems.append(str(error))
-    require(bool(bodies), f"no usable body, the first: {problems[:1]}")
+            reason = str(error).removeprefix(f"{file} ")
+            problems.setdefault(reason, []).append("/".join(file.parts[-2:]))
+    require(bool(bodies), f"no usable body: {in_words(problems)}")
     native = {}
     for name, array in next(iter(bodies.values())).items():
         native[name] = np.full((len(files), *array.shape[1:]), np.nan, array.dtype)
         native[name][list(bodies)] = np.concatenate([body[name] for body in bodies.values()])
     return native, problems
+
+
+def in_words(problems: dict[str, list[str]]) -> str:
+    """What is wrong with body files, each reason once, with the first file and how many more."""
+    return "; ".join(
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+        for reason, names in problems.items()
+    )
 
 
 def _read_body(file: Path) -> dict[str, np.ndarray]:

@@ -117,7 +117,7 @@ class _Unpickler(pickle._Unpickler):
     def __init__(self, stream: _Stream, *, encoding: str):
         super().__init__(stream, encoding=encoding)
         self._stream = stream
-        self._unclaimed = stream.size
+        self._unclaimed = {"arrays": stream.size, "bytes": stream.size}
         self._known = {
             ("numpy", "ndarray"): _NDARRAY,
             ("numpy", "dtype"): _dtype,
@@ -188,11 +188,15 @@ class _Unpickler(pickle._Unpickler):
     for _opcode in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
         del dispatch[_opcode[0]]  # sets: not in any file of data, and with the keys' trouble
 
-    def _claim(self, size: int) -> None:
-        """Count what is built from bytes of the file, which cannot be more than these."""
-        self._unclaimed -= size
-        if self._unclaimed < 0:
-            raise ValueError("its arrays claim more bytes than it holds")
+    def _claim(self, kind: str, size: int) -> None:
+        """Count what is built from bytes of the file, which cannot be more than these.
+
+        Arrays and the bytes that they are made of count apart: below protocol 3, each byte of an
+        array is decoded from text first.
+        """
+        self._unclaimed[kind] -= size
+        if self._unclaimed[kind] < 0:
+            raise ValueError(f"its {kind} claim more bytes than it holds")
 
     def _array(self, data, dtype: np.dtype, shape: tuple, order: str = "C") -> np.ndarray:
         """An array of its own of raw bytes."""
@@ -204,7 +208,7 @@ class _Unpickler(pickle._Unpickler):
             raise ValueError(f"an array of a {type(data).__name__}, not of bytes")
         if len(data) != _num_items(shape) * dtype.itemsize:
             raise ValueError(f"an array of shape {shape} has {len(data)} bytes")
-        self._claim(len(data))
+        self._claim("arrays", len(data))
         return np.frombuffer(data, dtype).reshape(shape, order=order).copy(order)
 
     def _scalar(self, dtype: np.dtype, data) -> np.generic:
@@ -217,7 +221,7 @@ class _Unpickler(pickle._Unpickler):
         if dtype.hasobject:
             if type(data) is not list or len(data) != _num_items(shape):
                 raise ValueError("an array of objects has another number of them")
-            self._claim(len(data))
+            self._claim("arrays", len(data))
             array.__setstate__((1, shape, dtype, bool(fortran), data))
             return
         order = "F" if fortran else "C"
@@ -239,11 +243,11 @@ class _Unpickler(pickle._Unpickler):
     def _latin1(self, text: str, encoding: str) -> bytes:
         if encoding != "latin1":
             raise ValueError(f"bytes written as {encoding}")
-        self._claim(len(text))
+        self._claim("bytes", len(text))
         return text.encode("latin1")
 
     def _ordered_dict(self, items=()) -> OrderedDict:
-        self._claim(len(items))
+        self._claim("arrays", len(items))
         _check_keys([key for key, _ in items])
         return OrderedDict(items)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from datasets.clip_schema import StoreError, inside
+from datasets.clip_schema import FolderError, StoreError, inside
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
 from datasets.preparing.clip_video import bring
@@ -107,13 +107,18 @@ def make_testset(
         each dataset and lacked, the sources' hashes, and the chosen ids by rank.
 
     Raises:
+        FolderError: a store is missing or named twice, or `out` is in use or not empty.
         StoreError: the stores cannot be joined (the same clip in two, clips of different lengths,
             labels of different bodies), a group is in training and in test, nothing is eligible,
-            a store is damaged, or `out` is in use or cannot be written.
+            a store is damaged, or `out` cannot be written.
     """
     from tqdm import tqdm
 
-    opened = [ClipStore.open(path) for path in stores]
+    opened = [_open(path) for path in stores]
+    paths = [store.path.resolve() for store in opened]
+    twice = next((s.path for s in opened if paths.count(s.path.resolve()) > 1), None)
+    if twice is not None:
+        raise FolderError(f"{twice} is named twice")
     if not opened:
         raise StoreError("no store to take clips from")
     out = Path(out)
@@ -166,6 +171,15 @@ def make_testset(
             }
         )
     return ClipStore.open(out).manifest
+
+
+def _open(path: str | Path) -> ClipStore:
+    try:
+        return ClipStore.open(path)
+    except StoreError as error:
+        if (Path(path) / "manifest.json").exists():
+            raise
+        raise FolderError(str(error)) from error  # not damaged: the wrong folder
 
 
 def _is_eligible(row: Mapping) -> bool:

@@ -6,11 +6,13 @@ label processing (pixelite1201/BEDLAM, ``data_processing/df_full_body.py``).
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
+from datasets.motion import require
 
 CAMERA_COLUMNS = (
     *("x", "y", "z", "yaw", "pitch", "roll"),
@@ -37,10 +39,17 @@ class PlacedBody:
 
 @dataclass(frozen=True)
 class Group:
-    """A ``Group`` row of ``be_seq.csv`` and the bodies in the rows below it: one sequence."""
+    """A ``Group`` row of ``be_seq.csv`` and the bodies in the rows below it: one sequence.
+
+    Attributes:
+        name: of the sequence; of the line, where it cannot be read.
+        bodies: the people in it.
+        problem: what is wrong with a row of the group, which is then not usable; else empty.
+    """
 
     name: str
     bodies: tuple[PlacedBody, ...]
+    problem: str = ""
 
 
 def read_groups(path: Path) -> list[Group]:
@@ -48,29 +57,39 @@ def read_groups(path: Path) -> list[Group]:
 
     Read as text: pandas would turn the word None in the column Body into a NaN.
 
+    A row that cannot be read costs its own group.
+
     Raises:
         OSError: the file cannot be read.
         ValueError: it is not such a file.
     """
-    names: list[str] = []
-    bodies: list[list[PlacedBody]] = []
+    groups: list[Group] = []
     for line, row in enumerate(_rows(path, ("Type", "Body", "X", "Y", "Z", "Yaw", "Comment")), 2):
+        if row["Type"] not in ("Group", "Body"):
+            continue
+        if row["Type"] == "Group":
+            groups.append(Group(f"{path.name} line {line}", ()))
+        require(bool(groups), f"{path.name}: line {line} is a body before the first group")
+        group = groups[-1]
         facts = dict(word.partition("=")[::2] for word in row["Comment"].split(";"))
         try:
             if row["Type"] == "Group":
-                names.append(facts["sequence_name"])
-                bodies.append([])
-            elif row["Type"] == "Body":
-                body = PlacedBody(
-                    name=row["Body"],
-                    start_frame=int(facts["start_frame"]),
-                    position=(float(row["X"]), float(row["Y"]), float(row["Z"])),
-                    yaw=float(row["Yaw"]),
-                )
-                bodies[-1].append(body)
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(f"{path.name}: line {line} is not understood ({error!r})") from error
-    return [Group(name, tuple(own)) for name, own in zip(names, bodies, strict=True)]
+                groups[-1] = replace(group, name=facts["sequence_name"])
+            else:
+                groups[-1] = replace(group, bodies=(*group.bodies, _placed(row, facts)))
+        except (KeyError, ValueError) as error:
+            problem = f"{path.name}: line {line} is not understood ({error!r})"
+            groups[-1] = replace(group, problem=group.problem or problem)
+    return groups
+
+
+def _placed(row: dict[str, str], facts: dict[str, str]) -> PlacedBody:
+    return PlacedBody(
+        name=row["Body"],
+        start_frame=int(facts["start_frame"]),
+        position=(float(row["X"]), float(row["Y"]), float(row["Z"])),
+        yaw=float(row["Yaw"]),
+    )
 
 
 def read_camera(path: Path) -> dict[str, np.ndarray]:

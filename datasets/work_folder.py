@@ -18,7 +18,9 @@ def is_finished(path: Path, job: dict) -> bool:
 
 
 @contextlib.contextmanager
-def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[None]:
+def claimed(
+    path: Path, job: dict, *, files: tuple[str, ...] = (), keep: str | None = None
+) -> Iterator[None]:
     """Hold the folder `path` for a job while it makes the store.
 
     Whoever is stopped leaves the videos and the work made so far and the job's description, and
@@ -28,6 +30,8 @@ def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[N
         path: the store's folder.
         job: JSON values by name: all that the store's content depends on.
         files: those that the job writes there beside a store's; of a stopped job, all are removed.
+        keep: a folder of the work that stays in the finished store, which can be claimed again: it
+            is unfinished from then on.
 
     Raises:
         FolderError: the folder holds something else, the unfinished work of another job, or
@@ -38,13 +42,17 @@ def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[N
     with contextlib.ExitStack() as held:
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _refuse_others_files(path, files)
+            _refuse_finished(path, job)
+            owned = ("manifest.json", *FILES, *files) if keep else (*FILES, *files)
+            _refuse_others_files(path, owned)
             work.mkdir(exist_ok=True)
             lock = held.enter_context((work / "lock").open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
             _refuse_other_job(path, job)
-            for name in (*FILES, *files):  # a job killed while it finished leaves some of them
+            for name in owned:  # a job killed while it finished leaves some of them
                 (path / name).unlink(missing_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise FolderError(f"{path} is a file or below one: name a new folder") from None
         except BlockingIOError:
             raise FolderError(f"{path}: another process is making this store") from None
         except OSError as error:
@@ -55,7 +63,16 @@ def claimed(path: Path, job: dict, *, files: tuple[str, ...] = ()) -> Iterator[N
             if not _anything_made(path):
                 _remove(path, VIDEOS, WORK)
             raise
-        _remove(path, WORK)
+        if keep is None:
+            _remove(path, WORK)
+        else:
+            names = (file.name for file in work.iterdir())
+            _remove(work, *(name for name in names if name not in ("lock", "job.json", keep)))
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a clip store, finished or in the making."""
+    return (path / WORK).is_dir() or "content_sha256" in _read_object(path / "manifest.json")
 
 
 def _anything_made(path: Path) -> bool:
@@ -63,13 +80,23 @@ def _anything_made(path: Path) -> bool:
     return any((path / VIDEOS).rglob("*.mp4")) or not {"lock", "job.json"}.issuperset(work)
 
 
-def _refuse_others_files(path: Path, files: tuple[str, ...]) -> None:
+def _refuse_others_files(path: Path, owned: tuple[str, ...]) -> None:
     # A folder of videos is only ours, to add to and to tidy, where a job of ours made it.
-    ours = (WORK, VIDEOS, *FILES, *files) if (path / WORK / "job.json").is_file() else (WORK,)
+    ours = (WORK, VIDEOS, *owned) if (path / WORK / "job.json").is_file() else (WORK,)
     others = sorted(p.name for p in path.iterdir() if p.name not in (*UNFINISHED, *ours))
     if others:
         raise FolderError(
             f"{path} is not empty (it holds {others[0]}): name a new folder or empty this one first"
+        )
+
+
+def _refuse_finished(path: Path, job: dict) -> None:
+    manifest = _read_object(path / "manifest.json")
+    difference = _difference(manifest, job)
+    if "content_sha256" in manifest and difference:
+        raise FolderError(
+            f"{path} holds the finished store of another command ({difference}): name a new "
+            "folder, or delete this one first"
         )
 
 
@@ -80,15 +107,22 @@ def _refuse_other_job(path: Path, job: dict) -> None:
         temporary.write_text(json.dumps(job, indent=1) + "\n")
         os.replace(temporary, file)
         return
-    theirs = _read_object(file)
-    differing = [name for name in job if job[name] != theirs.get(name)]
-    if differing:
-        name = differing[0]
+    difference = _difference(_read_object(file), job)
+    if difference:
         raise FolderError(
-            f"{path} holds the unfinished work of another command ({name} was "
-            f"{theirs.get(name)!r}, now {job[name]!r}): repeat that one, delete the folder or "
-            "name another"
+            f"{path} holds the unfinished work of another command ({difference}): repeat that "
+            "one, delete the folder or name another"
         )
+
+
+def _difference(theirs: dict, job: dict) -> str:
+    """What first differs between the jobs of two commands; empty if nothing does."""
+    for name, value in job.items():
+        if value != theirs.get(name):
+            if isinstance(value, dict | list):
+                return f"{name} differs"
+            return f"{name} was {theirs.get(name)!r}, now {value!r}"
+    return ""
 
 
 def remove_other_videos(path: Path, keep: set[Path]) -> None:

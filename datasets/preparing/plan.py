@@ -12,6 +12,8 @@ from datasets.preparing.cut import clip_of, windows
 from datasets.sequence import Clip, PersonSequence, SkipLog, Skipped
 from datasets.splits import split_groups
 
+VIDEO_ALONE = "it has no labels, and its video was not asked for"
+
 
 def derive_splits(
     sequences: Iterable[PersonSequence], num_frames: int, video_size: int | None
@@ -89,6 +91,8 @@ def _clips(
     Raises:
         ValueError: there is none, or a store cannot keep one of them.
     """
+    if video_size is None and sequence.source is not None and sequence.motion is None:
+        raise ClipError(sequence.sequence, VIDEO_ALONE)
     source, resize = sequence.source, None
     if source is not None and video_size is not None:
         resize = PadResize(source.width, source.height, video_size)
@@ -102,7 +106,10 @@ def _clips(
         check(clip)
         found.append((clip, encoding))
     if not found:
-        raise ClipError(sequence.sequence, f"fewer than {num_frames} usable frames in a row")
+        valid, total = int(sequence.valid.sum()), len(sequence)
+        some = f" ({valid} of {total} are valid)" if valid < total else ""
+        reason = f"fewer than {num_frames} usable frames in a row{some}"
+        raise ClipError(sequence.sequence, reason)
     return found
 
 

@@ -1,16 +1,34 @@
 """What `datasets.prepare` tells its user: what a store holds and what was left out."""
 
+from datasets.clip_schema import StoreError
+from datasets.preparing.plan import VIDEO_ALONE
 from datasets.sequence import Skipped
 
 _REASONS = 10  # shown of why something was left out; the manifest has all
 
 
-def why_nothing(left_out: list[Skipped], split: str | None) -> str:
-    """Why a dataset gave no clip at all, of a split or of any."""
-    if left_out:
-        first = left_out[0]
-        return f"{len(left_out)} skipped, the first, {first.name}: {first.reason}"
-    return "the dataset is empty" if split is None else f"no sequence is in the {split} split"
+class NoClipError(StoreError):
+    """A dataset gave no clip: `skipped` says why, `by_command` that the options exclude all."""
+
+    def __init__(self, why: str, skipped: list[Skipped], *, by_command: bool = False):
+        super().__init__(f"no clip to write: {why}")
+        self.skipped = skipped
+        self.by_command = by_command
+
+
+def no_clip(
+    left_out: list[Skipped], split: str | None, splits: dict | None, video_size: int | None
+) -> NoClipError:
+    """Why a dataset gave no clip; `splits` are those derived, None where it has its own."""
+    none_there = not left_out if splits is None else bool(splits) and split not in splits.values()
+    if split is not None and none_there:
+        return NoClipError(f"no sequence is in the {split} split", left_out, by_command=True)
+    if not left_out:
+        return NoClipError("the dataset is empty", left_out)
+    if video_size is None and any(entry.reason == VIDEO_ALONE for entry in left_out):
+        why = "what is there has no labels, and no videos were asked for"
+        return NoClipError(why, left_out, by_command=True)
+    return NoClipError("everything was skipped", left_out)
 
 
 def summary(manifest: dict, out: str) -> str:
@@ -21,14 +39,24 @@ def summary(manifest: dict, out: str) -> str:
         f"from {manifest['num_sequences']} sequences of {manifest['dataset']}"
     ]
     lines += [f"note: {note}" for note in manifest["notes"]]
-    if manifest["skipped"]:
-        lines.append(f"skipped {len(manifest['skipped'])}:")
+    skipped = [Skipped(**entry) for entry in manifest["skipped"]]
+    told = skipped_lines(skipped)
+    if len(told) - 1 < len(skipped):
+        told.append("  all are in its manifest.json")
+    return "\n".join([*lines, *told, f"store: {out}"])
+
+
+def skipped_lines(skipped: list[Skipped]) -> list[str]:
+    """What was left out, a line for every reason; none if nothing was."""
+    if not skipped:
+        return []
+    lines = [f"skipped {len(skipped)}:"]
     by_reason: dict[str, list[str]] = {}
-    for entry in manifest["skipped"]:
-        by_reason.setdefault(entry["reason"], []).append(entry["name"])
+    for entry in skipped:
+        by_reason.setdefault(entry.reason, []).append(entry.name)
     for reason, names in list(by_reason.items())[:_REASONS]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         lines.append(f"  {names[0]}{more}: {reason}")
     if len(by_reason) > _REASONS:
-        lines.append(f"  and {len(by_reason) - _REASONS} more reasons, all in its manifest.json")
-    return "\n".join([*lines, f"store: {out}"])
+        lines.append(f"  and {len(by_reason) - _REASONS} more reasons")
+    return lines

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from datasets.clip_schema import StoreError
+from datasets.clip_schema import FolderError
 from datasets.clip_store import ClipStore
 from datasets.estimators import ClipVideo
 from datasets.motion import Camera
@@ -22,6 +22,10 @@ K_RULE = (
 )
 
 
+# Statuses of the clips that `select` leaves out: no estimator can change them.
+LEFT_OUT = ("no_video", "multi_person")
+
+
 def select(
     source: ClipStore, split: str | None, limit: int | None
 ) -> tuple[list[str], dict[str, tuple[str, str]]]:
@@ -32,11 +36,11 @@ def select(
     how many there are; such a clip is estimated.
 
     Raises:
-        StoreError: there is nothing to estimate.
+        FolderError: there is nothing to estimate.
     """
     clip_ids = (source.clip_ids if split is None else source.ids(split))[:limit]
     if not clip_ids:
-        raise StoreError(f"{source.path} has no clip in the {split} split")
+        raise FolderError(f"{source.path} has no clip in the {split} split")
     videos, people = _column(source, "video_path"), _column(source, "num_people")
     left_out = {}
     for name in clip_ids:
@@ -46,7 +50,7 @@ def select(
             left_out[name] = "multi_person", f"{people[name]} people are annotated in its video"
     if len(left_out) == len(clip_ids):
         lacking = "no videos" if not any(map(videos.get, clip_ids)) else "no videos of one person"
-        raise StoreError(
+        raise FolderError(
             f"{source.path} has {lacking} to estimate motion from: prepare a dataset that has them"
         )
     return clip_ids, left_out

@@ -4,6 +4,7 @@ Every file is written under a temporary name and renamed, and carries the key of
 that is damaged or of another job counts as not there.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -62,6 +63,10 @@ class Shard:
         """Folder with the clips of a shard that is not finished."""
         return work / "scratch" / f"shard-{self.number:05d}"
 
+    def clip_file(self, work: Path, position: int, status: str) -> Path:
+        """The result of one clip there."""
+        return self.scratch(work) / f"{position:02d}.{status}"
+
 
 def plan(clip_ids: Sequence[str], job: dict) -> list[Shard]:
     """Clips in shards of `SIZE`, in order; `job` is all that their results depend on."""
@@ -111,6 +116,34 @@ def read_rows(path: Path, key: str) -> pa.Table | None:
         return table.cast(SCHEMA)  # Parquet has its own names for the parts of lists
     except (OSError, ValueError, pa.ArrowException):
         return None
+
+
+def reopen(shards: Sequence[Shard], work: Path) -> None:
+    """Make the failed clips of a job that came to its end work to be done; the others stay.
+
+    Of a job that was stopped, all that is done stays.
+    """
+    if not all(shard.file(work).exists() for shard in shards):
+        return
+    for shard in shards:
+        table = read_rows(shard.file(work), shard.key)
+        if table is None:
+            continue
+        statuses = table.column("status").to_pylist()
+        if set(statuses) == {"ok"}:
+            continue
+        shard.scratch(work).mkdir(parents=True, exist_ok=True)
+        for position, status in enumerate(statuses):
+            if status == "ok":
+                file = shard.clip_file(work, position, status)
+                write_rows(file, table.slice(position, 1), shard.key)
+        shard.file(work).unlink()
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an exception says that there is no room for a file."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full
 
 
 def write_file(path: Path, data) -> None:

@@ -7,7 +7,6 @@ worker twice, or hangs, is found out by whoever comes next, on any machine.
 """
 
 import contextlib
-import errno
 import faulthandler
 import functools
 import hashlib
@@ -38,6 +37,7 @@ from datasets.pseudo.shards import (
     TRIES,
     Shard,
     failed_row,
+    is_full_disk,
     read_rows,
     scratch_files,
     write_rows,
@@ -119,7 +119,7 @@ def run_shard(task: ShardTask, *, session: Session, timeout: float) -> ShardDone
                     found[name].unlink()  # damaged
                 row = _try(request, session, tries, position)
                 table = pa.Table.from_pylist([row], schema=SCHEMA)
-                write_rows(scratch / f"{name}.{row['status']}", table, shard.key)
+                write_rows(shard.clip_file(task.work, position, row["status"]), table, shard.key)
             tables.append(table)
     whole = pa.concat_tables(tables)
     write_rows(file, whole, shard.key)
@@ -200,8 +200,8 @@ def _row(request: Request, session: Session) -> dict:
     except MemoryError as error:
         return _failed(request, "out_of_memory", str(error))
     except (Exception, SystemExit) as error:  # foreign code also exits where it should raise
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # a full disk is not the clip's fault
+        if is_full_disk(error):
+            raise  # it is not the clip's fault
         kind = type(error).__name__
         status = "out_of_memory" if kind == "OutOfMemoryError" else "error"  # torch's
         return _failed(request, status, f"{kind}: {error}")
@@ -225,6 +225,8 @@ def _row(request: Request, session: Session) -> dict:
 def _failed(request: Request, status: str, reason: str) -> dict:
     if status == "ok" or not (status.isidentifier() and status.isascii()):
         status, reason = "error", f"{status}: {reason}"
+    # Where the store lies is not the clip's: the same results are the same bytes anywhere.
+    reason = reason.replace(str(request.clip.video), request.clip.video.name)
     return failed_row(status=status, reason=" ".join(reason.split())[:500], **_facts(request))
 
 
@@ -238,7 +240,9 @@ def _check_video(request: Request) -> None:
         with open(request.clip.video, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EstimateError("decode_error", f"its video cannot be read: {error}") from error
+        raise EstimateError(
+            "decode_error", f"its video cannot be read: {error.strerror}"
+        ) from error
     if digest != request.video_sha256:
         raise EstimateError("decode_error", "its video is damaged: its sha256 is not the index's")
 

@@ -367,6 +367,26 @@ def test_a_damaged_file_costs_its_own_sequences_only(copy, file, content, where)
     assert all("\n" not in reason for reason in skipped.values())
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("start_frame=5", "start_frame=five"),
+        ("sequence_name=seq_000000;", ""),
+        ("Body,rp_aaron_posed_002_1000", "Body,rp_aaron_posed_002_1000,?"),
+    ],
+)
+def test_a_bad_line_of_the_csv_costs_its_own_sequence(mini, copy, old, new):
+    csv = copy / ZOOM / "be_seq.csv"
+    lines = csv.read_text().splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if old in line)
+    lines[at] = lines[at].replace(old, new)
+    csv.write_text("".join(lines))
+    sequences, skipped = read(copy)
+    lost = {name for name, *_ in mini[2]} - {name for name, *_ in sequences}
+    assert lost == {f"{ZOOM}/seq_000000"}
+    assert sum(f"be_seq.csv: line {at + 1} " in reason for reason in skipped.values()) == 1
+
+
 def test_names_in_the_csv_do_not_lead_outside(copy):
     (copy / "secret" / "1000").mkdir(parents=True)
     csv = copy / ZOOM / "be_seq.csv"

@@ -151,6 +151,10 @@ def test_a_list_cannot_name_a_file_elsewhere(own_root):
     assert not found
     lines = [name for name in skipped if name.startswith("human4dit_video.csv line")]
     assert len(lines) == len(rows)
+    assert skipped["human4dit_video.csv line 4"] == (
+        "'../00:00:10.500' is not a time, as 00:00:10.500 is"
+    )
+    assert "'1; rm' is not the number" in skipped["human4dit_video.csv line 5"]
 
 
 def test_a_pickle_that_would_run_code_never_runs(own_root, tmp_path):

@@ -157,7 +157,7 @@ def test_a_single_group_is_all_test_and_says_so(tmp_path, capsys):
     assert run("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet") == 0
     assert ClipStore.open(tmp_path / "s").manifest["splits"] == {"test": 2}
     assert "note: all sequences belong to one group" in capsys.readouterr().out
-    assert run("smplx_npz", "--root", root, "--out", tmp_path / "t", "--split", "train") == 1
+    assert run("smplx_npz", "--root", root, "--out", tmp_path / "t", "--split", "train") == 2
     assert "no sequence is in the train split" in capsys.readouterr().err
 
 
@@ -181,12 +181,25 @@ def test_the_summary_counts_splits_and_groups_the_skipped(tmp_path, capsys):
     assert re.search(r"^3 clips of 65 frames \(test \d, train \d\) from 3 sequences", out)
     assert "skipped 4:" in out
     assert "  short1 and 1 more: fewer than 65 usable frames in a row" in out
+    assert "  all are in its manifest.json\n" in out
     assert "  nan: transl is not finite in 70 of 70 rows" in out
     assert out.rstrip().endswith(f"store: {tmp_path / 's'}")
     assert "writing" in err
     reasons = {s["name"]: s["reason"] for s in ClipStore.open(tmp_path / "s").manifest["skipped"]}
     assert set(reasons) == {"short1", "short2", "nan", "text"}
     assert reasons["text"].startswith("not an .npz file")
+
+
+def test_labels_that_are_not_valid_are_counted(tmp_path):
+    class Gaps(Official):
+        def sequences(self, root, split=None, *, skipped=None):
+            for index, whole in enumerate(super().sequences(root, split)):
+                valid = np.arange(20) < (3 if index == 0 else 20)
+                yield dataclasses.replace(whole, valid=valid)
+
+    manifest = prepare(Gaps(), None, tmp_path / "s", num_frames=10, progress=False)
+    reason = "fewer than 10 usable frames in a row (3 of 20 are valid)"
+    assert manifest["skipped"] == [{"name": "s0000", "reason": reason}]
 
 
 def test_quiet_prints_no_progress(tmp_path, capsys):
@@ -224,15 +237,26 @@ def test_failures_are_one_line_and_leave_nothing(tmp_path, capsys):
     for root, code, word in (
         (tmp_path / "nowhere", 2, "no folder"),
         (empty, 2, "no .npz"),
-        (short, 1, "fewer than 65"),
     ):
         assert run("smplx_npz", "--root", root, "--out", out, "--quiet") == code
         assert word in error_line(capsys)
         assert not out.exists()
-    assert run("smplx_npz", "--root", good, "--out", good, "--quiet") == 2
+    for inside in (good, good / "s"):
+        assert run("smplx_npz", "--root", good, "--out", inside, "--quiet") == 2
+        assert "is inside" in error_line(capsys)
+    assert run("smplx_npz", "--root", good, "--out", short, "--quiet") == 2
     assert "not empty" in error_line(capsys)
-    assert run("smplx_npz", "--root", good, "--out", file / "s", "--quiet") == 1
-    assert "cannot write" in error_line(capsys)
+    for wrong in (file, file / "s"):
+        assert run("smplx_npz", "--root", good, "--out", wrong, "--quiet") == 2
+        assert "is a file or below one" in error_line(capsys)
+    assert run("smplx_npz", "--root", short, "--out", out, "--quiet") == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "error: no clip to write: everything was skipped",
+        "skipped 2:",
+        "  a and 1 more: fewer than 65 usable frames in a row",
+    ]
     assert sorted(p.name for p in good.iterdir()) == ["a.npz", "b.npz"]
 
 
@@ -243,7 +267,7 @@ def test_a_finished_store_is_never_written_over(tmp_path, capsys):
     before = {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()}
     words = ("smplx_npz", "--root", root, "--out", tmp_path / "s", "--quiet")
     assert run(*words, "--frames", 35) == 2
-    assert "not empty" in error_line(capsys)
+    assert "finished store of another command (num_frames was 65, now 35)" in error_line(capsys)
     assert run(*words) == 0
     assert capsys.readouterr().out.startswith("nothing to do, this store is finished:\n2 clips")
     assert {p.name: p.read_bytes() for p in (tmp_path / "s").iterdir()} == before
@@ -261,6 +285,7 @@ def test_a_finished_store_is_never_written_over(tmp_path, capsys):
         (["smplx_npz", "--root", ".", "--out", "s", "--split", "all"], "invalid choice"),
         (["smplx_npz", "--root", ".", "--out", "s", "--size", "511"], "odd"),
         (["smplx_npz", "--root", ".", "--out", "s", "--workers", "0"], "positive"),
+        (["embedded", "--root", ".", "--out", "s"], "takes no --root"),
         (["testset", "--out", "s"], "--stores"),
         ([], "required"),
     ],

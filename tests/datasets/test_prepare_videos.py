@@ -19,6 +19,7 @@ from datasets.clip_schema import FolderError, StoreError
 from datasets.clip_store import ClipStore
 from datasets.pad_resize import PadResize
 from datasets.prepare import main, prepare
+from datasets.preparing.summary import NoClipError
 from datasets.testset import make_testset
 from datasets.video import read_video
 from datasets.work_folder import claimed
@@ -115,8 +116,9 @@ def test_labels_alone(tmp_path):
     clip = ClipStore.open(tmp_path / "s")[0]
     assert manifest["num_clips"] == 9
     assert (clip.video, clip.resize, clip.view.width, clip.view.height) == (None, None, 48, 32)
-    with pytest.raises(StoreError, match="neither a motion nor a video"):
+    with pytest.raises(NoClipError, match="no labels, and no videos were asked for") as error:
         make(Pictures(labelled=False), tmp_path / "t", video_size=None)
+    assert error.value.by_command
     assert not (tmp_path / "t").exists()
 
 
@@ -292,7 +294,7 @@ def test_an_interrupted_command_says_that_it_goes_on(tmp_path, monkeypatch, caps
     assert contents(tmp_path) == before
     assert main([*words, "--limit", "1"]) == 2
     error = capsys.readouterr().err
-    assert "not empty" in error and "goes on" not in error
+    assert "limit was None, now 1" in error and "goes on" not in error
     assert contents(tmp_path) == before
 
 

@@ -1,5 +1,7 @@
 """`python -m datasets.pseudo_gt`: whatever happens on the way, the same store comes out."""
 
+import errno
+import importlib.util
 import json
 import os
 import random
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -23,6 +26,7 @@ from datasets.estimators import EstimatorUnavailable
 from datasets.pseudo.executors import ExecutorError
 from datasets.pseudo.input import camera_of, tasks
 from datasets.pseudo.shards import SIZE, plan, read_rows
+from datasets.pseudo.summary import error_line
 from datasets.pseudo.worker import StartWorker, resume, run_shard
 from datasets.pseudo_gt import estimate_store, main
 from datasets.work_folder import claimed
@@ -62,11 +66,9 @@ def hard_times(source, tmp_path_factory):
 
 
 def contents(folder):
-    return {
-        str(file.relative_to(folder)): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+    """The store's files, without the work that is kept so that failed clips can be tried again."""
+    names = [file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file()]
+    return {str(name): (folder / name).read_bytes() for name in names if ".work" not in name.parts}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +170,8 @@ def test_the_manifest_says_where_it_all_comes_from(source, hard_times):
         for name, row in rows.items()
         if row["status"] != "ok"
     }
-    assert not (store.path / ".work").exists()
+    kept = sorted(file.name for file in (store.path / ".work").iterdir())
+    assert kept == ["job.json", "lock", "shards"]
 
 
 @pytest.mark.slow
@@ -232,8 +235,14 @@ def test_damaged_and_missing_videos_are_decode_errors(tmp_path):
     source[0].video.write_bytes(b"video O")
     source[1].video.unlink()
     estimator = scripted(tmp_path / "log")
-    _, done = shard_run(source, estimator, tmp_path)
+    task, done = shard_run(source, estimator, tmp_path)
     assert done.statuses == {"decode_error": 2, "ok": 1}
+    reasons = read_rows(task.shard.file(tmp_path), task.shard.key).column("reason").to_pylist()
+    assert reasons == [
+        "its video is damaged: its sha256 is not the index's",
+        "its video cannot be read: No such file or directory",
+        "",
+    ]
     assert estimator.estimates() == {2: 1}
 
 
@@ -284,8 +293,50 @@ def test_a_finished_job_is_left_alone_and_says_so(source, tmp_path, capsys):
     assert [row["n_frames"] for row in status_rows(tmp_path / "out").values()] == [T] * 3
     # Another job does not touch it.
     assert cli(source, tmp_path / "out", "--quiet", log=log) == 2
-    assert "not empty" in capsys.readouterr().err
+    assert "finished store of another command" in capsys.readouterr().err
     assert contents(tmp_path / "out") == before
+
+
+def test_the_failed_clips_of_a_finished_job_are_tried_again_when_asked(tmp_path, capsys):
+    source = build_store(tmp_path / "in", 5, without_video=(4,))
+    damaged = {0: b"?", 2: b"?", 3: b""}
+    videos = {number: source[number].video for number in damaged}
+    for number, data in damaged.items():
+        videos[number].write_bytes(data)
+    videos[2].unlink()
+    out, log = tmp_path / "out", tmp_path / "log"
+    assert cli(source, out, "--quiet", log=log) == 0
+    said = capsys.readouterr().out
+    damage = "decode_error: its video is damaged: its sha256 is not the index's"
+    assert f"  {clip_name(0)} and 1 more: {damage}\n" in said
+    assert f"  {clip_name(2)}: decode_error: its video cannot be read: No such file" in said
+    assert "3 failed: the same command with --retry tries again\n" in said
+    for number, video in videos.items():
+        video.write_bytes(f"video {number}".encode())
+    before = contents(out)
+    assert cli(source, out, "--quiet", log=log) == 0  # not asked
+    assert "nothing to do" in capsys.readouterr().out
+    assert contents(out) == before
+    # A retry that is stopped goes on, asked again or not, and the others are never done again.
+    with pytest.raises(EstimatorUnavailable):
+        estimate(source, scripted(log, start_fails="unavailable"), out, retry=True)
+    assert cli(source, out, "--quiet", "--retry", log=log) == 0
+    said = capsys.readouterr().out
+    assert "(no_video 1, ok 4)" in said and "nothing to do" not in said
+    assert scripted(log).estimates() == dict.fromkeys(range(4), 1)
+    estimate(source, scripted(tmp_path / "log2"), tmp_path / "fresh" / "out")
+    assert contents(out) == contents(tmp_path / "fresh" / "out")
+    assert cli(source, out, "--quiet", "--retry", log=log) == 0
+    said = capsys.readouterr().out
+    assert "nothing to do" in said and "--retry" not in said  # no video: not a failure
+
+
+def test_a_full_disk_is_said_with_the_folder_and_how_to_go_on():
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert error_line(full, "out") == (
+        "cannot write out: [Errno 28] No space left on device; "
+        "make room, and the same command goes on where it was"
+    )
 
 
 def test_a_job_without_success_writes_the_reasons_and_no_store(source, tmp_path, capsys):
@@ -295,10 +346,12 @@ def test_a_job_without_success_writes_the_reasons_and_no_store(source, tmp_path,
         line = capsys.readouterr().err
         assert "no clip could be estimated (error 1, no_person 1)" in line
         assert str(tmp_path / "out" / "pseudo_gt.parquet") in line and line.count("\n") == 1
+        assert "--retry tries them again" in line
         statuses = [row["status"] for row in status_rows(tmp_path / "out").values()]
         assert statuses == ["no_person", "error"]
         with pytest.raises(StoreError, match="not finished"):
             ClipStore.open(tmp_path / "out")
+    assert scripted(broken["log"]).estimates() == {0: 1, 1: 1}
     # An unfinished folder is of one job; another one is told what differs.
     for options, word in (
         ({"limit": 3}, "only_first"),
@@ -307,8 +360,11 @@ def test_a_job_without_success_writes_the_reasons_and_no_store(source, tmp_path,
     ):
         with pytest.raises(FolderError, match=word):
             estimate(source, scripted(tmp_path / "log"), tmp_path / "out", **options)
-    with pytest.raises(FolderError, match=r"identity.*'2'"):
+    with pytest.raises(FolderError, match="estimator differs"):
         estimate(source, scripted(tmp_path / "log", version="2"), tmp_path / "out", limit=2)
+    words = ("--limit", 2, "--quiet", "--retry")
+    assert cli(source, tmp_path / "out", *words, log=tmp_path / "log") == 0
+    assert len(ClipStore.open(tmp_path / "out")) == 2
 
 
 def test_clips_without_a_video_or_with_several_people_are_counted_and_not_estimated(tmp_path):
@@ -325,9 +381,9 @@ def test_clips_without_a_video_or_with_several_people_are_counted_and_not_estima
         ("crowd", {"without_video": (0,), "people": {1: 2}}, "no videos of one person"),
     ):
         other = build_store(tmp_path / name, 2, **options)
-        with pytest.raises(StoreError, match=message):
+        with pytest.raises(FolderError, match=message):
             estimate(other, NoOp(), tmp_path / "out2")
-    with pytest.raises(StoreError, match="no clip in the val split"):
+    with pytest.raises(FolderError, match="no clip in the val split"):
         estimate(source, NoOp(), tmp_path / "out2", split="val")
     assert not (tmp_path / "out2").exists()
 
@@ -347,8 +403,13 @@ def test_what_is_missing_is_said_before_anything_is_done(source, tmp_path, capsy
     err = capsys.readouterr().err
     assert err.splitlines()[-1] == "error: no weights: get them at https://example.org"
     assert not (tmp_path / "out").exists()
-    assert cli(source, tmp_path / "out", "--executor", "ray", "--address", "no", log=log) == 1
+    no_ray = ("--executor", "ray", "--address", "127.0.0.1:1")
+    expected = 1 if importlib.util.find_spec("ray") else 2
+    assert cli(source, tmp_path / "out", *no_ray, log=log) == expected
     assert "Ray" in capsys.readouterr().err
+    nowhere = SimpleNamespace(path=tmp_path / "nope")
+    assert cli(nowhere, tmp_path / "out", log=log) == 2
+    assert "no clip store at" in capsys.readouterr().err
 
 
 def test_two_processes_never_write_one_store(source, tmp_path, capsys):
@@ -368,6 +429,8 @@ def test_two_processes_never_write_one_store(source, tmp_path, capsys):
         (["--timeout", "nan"], "seconds"),
         (["--split", "all"], "invalid choice"),
         (["--executor", "slurm"], "invalid choice"),
+        (["--address", "auto"], "needs --executor ray"),
+        (["--executor", "ray", "--address", "ray://host:1"], "neither auto nor HOST:PORT"),
     ],
 )
 def test_usage_errors(words, expected, capsys):
@@ -480,7 +543,8 @@ def run_on_full_disk(source, folder, limit):
     )
     out, err = full.communicate(timeout=60)
     assert (full.returncode, out) == (1, "")
-    assert "File too large" in err and err.count("\n") == 1, err
+    assert err.count("\n") == 1, err
+    assert "File too large" in err and "the same command goes on" in err
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -84,6 +85,23 @@ def test_a_cluster_that_is_there_is_joined_and_left_running(source, tmp_path):
         assert ray.is_initialized()
     finally:
         ray.shutdown()
+
+
+def test_a_cluster_that_dies_ends_the_job_in_one_line(source, tmp_path):
+    estimator = scripted(tmp_path / "log", seconds=0.2)
+
+    def kill_the_machine():
+        while not estimator.estimates().total():
+            time.sleep(0.02)
+        subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "-x", "raylet"], check=True)
+
+    killer = threading.Thread(target=kill_the_machine)
+    (tmp_path / "log").mkdir(exist_ok=True)
+    killer.start()
+    with pytest.raises(ExecutorError) as error:
+        estimate(source, estimator, tmp_path / "out", executor="ray")
+    killer.join()
+    assert "alive" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:1", "ray://127.0.0.1:1"])

@@ -161,7 +161,7 @@ def test_what_cannot_be_drawn_is_one_line_and_no_file(with_video, tmp_path, caps
     )
     (tmp_path / "text.npz").write_text("no numbers")
     for word, why in (
-        (smpl_store, "SMPL body"),
+        (smpl_store, "datasets.pseudo_gt"),
         (no_motion, "has no motion"),
         (with_video / "embedded/test/squot/0/0/000000", "nearest is embedded/test/"),
         (tmp_path / "nowhere", "no clip store"),
@@ -186,9 +186,15 @@ def test_a_video_that_is_not_the_clips_is_refused(tmp_path, capsys):
 
 
 def test_an_output_that_cannot_be_is_refused_before_the_work(with_video, tmp_path, capsys):
-    for out in (tmp_path, tmp_path / "no folder" / "out.mp4"):
+    for out in (tmp_path, tmp_path / "no folder" / "out.mp4", tmp_path / "out.avi"):
         assert run(with_video, "--out", out) == 2
         assert "--out" in errors(capsys)
+
+
+def test_an_output_that_cannot_be_written_is_named(motion_file, tmp_path, capsys):
+    out = tmp_path / f"{'x' * 250}.mp4"  # too long for the temporary file
+    assert run(motion_file, "--out", out) == 1
+    assert f"cannot write {out}: " in capsys.readouterr().err
 
 
 def test_frame_rates_that_differ_do_not_go_side_by_side(with_video, motion_file, tmp_path, capsys):
@@ -209,4 +215,4 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr.strip() == "set()"
-    assert "--against" in done.stdout
+    assert "--against" in done.stdout and "exit codes" in done.stdout

@@ -68,6 +68,22 @@ def test_a_damaged_body_file_is_told_and_costs_one_frame(read):
     assert f"{mini_rich.NO_FILE:05d}" in read[1][f"{GYM}/011"]
 
 
+def test_every_reason_why_bodies_are_not_usable_is_told(copy):
+    class Attack:
+        def __reduce__(self):
+            return open, ("never", "w")
+
+    folder = copy / "bodies" / "test" / GYM
+    (folder / "00010" / "011.pkl").write_bytes(b"")
+    (folder / "00012" / "011.pkl").write_bytes(b"")
+    (folder / "00011" / "011.pkl").write_bytes(pickle.dumps(Attack()))
+    told = sequences_of(copy)[1][f"{GYM}/011"]
+    assert told.startswith("4 of 70 bodies are not usable: ")
+    assert "00010/011.pkl and 1 more: is not a readable pickle: the file is empty" in told
+    assert "00011/011.pkl: asks for" in told and "refused" in told
+    assert str(copy) not in told
+
+
 def test_the_moving_camera_10_is_left_out_even_if_it_had_a_calibration(read, copy):
     assert "moves" in read[1][f"{GYM}/cam_10"]
     folder = copy / "scan_calibration" / "Gym" / "calibration"

@@ -1,5 +1,6 @@
 """Pickles of data load as they were written; nothing a pickle asks for is ever run."""
 
+import codecs
 import copyreg
 import os
 import pickle
@@ -64,6 +65,15 @@ def path(tmp_path):
 def test_a_plain_pickle_loads_as_it_was_written(path, protocol):
     data = DATA | {"objects": np.array([1, "two", None], object)}
     assert_same(load(written(path, pickle.dumps(data, protocol))), data)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_that_are_nearly_the_whole_file_load(path, protocol):
+    data = {"a": np.random.default_rng(0).normal(size=(100, 3)), "b": np.zeros(3000)}
+    assert_same(load(written(path, pickle.dumps(data, protocol))), data)
+    if protocol >= 2:  # joblib's own default is higher
+        joblib.dump(data, path, protocol=protocol)
+        assert_same(load(path), data)
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("zlib", 9)])
@@ -252,6 +262,14 @@ def test_bytes_used_over_and_over_do_not_multiply(path):
     raw = b"x" * 10_000
     arrays = [forged_array((len(raw),), np.dtype("u1"), raw) for _ in range(100)]
     content = pickle.dumps(arrays)
+    assert len(content) < 50_000
+    with pytest.raises(ValueError, match="more bytes than it holds"):
+        load(written(path, content))
+
+
+def test_text_used_over_and_over_does_not_multiply(path):
+    text = "x" * 10_000
+    content = pickle.dumps([call(codecs.encode, text, "latin1") for _ in range(100)], 2)
     assert len(content) < 50_000
     with pytest.raises(ValueError, match="more bytes than it holds"):
         load(written(path, content))

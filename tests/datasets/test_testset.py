@@ -8,10 +8,11 @@ import random
 import numpy as np
 import pytest
 
-from datasets.clip_schema import StoreError
+from datasets.clip_schema import FolderError, StoreError
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
 from datasets.motion import Motion
+from datasets.prepare import main
 from datasets.sequence import Clip
 from datasets.testset import DATASETS, choose, make_testset
 
@@ -258,7 +259,7 @@ def test_repeating_the_command_changes_nothing(tmp_path):
     before = contents(tmp_path / "t")
     assert make_testset(stores, tmp_path / "t", progress=False) == first
     assert contents(tmp_path / "t") == before
-    with pytest.raises(StoreError, match="not empty"):
+    with pytest.raises(FolderError, match=r"finished store .*\(sources differs\)"):
         make_testset(stores[:1], tmp_path / "t", progress=False)
 
 
@@ -304,6 +305,27 @@ def test_stores_without_an_eligible_clip_are_refused(tmp_path):
         make_testset([store], tmp_path / "t", progress=False)
     with pytest.raises(StoreError, match="no store"):
         make_testset([], tmp_path / "t", progress=False)
+
+
+def test_stores_that_are_not_there_or_named_twice_are_the_users_mistake(tmp_path, capsys):
+    store = write_store(tmp_path / "a", [row("rich", "s0")])
+    for words, told in (
+        ([tmp_path / "nope"], "no clip store"),
+        ([tmp_path], "not a clip store"),
+        ([store, tmp_path / "a" / ".." / "a"], "named twice"),
+    ):
+        out = ["--out", str(tmp_path / "t"), "--quiet"]
+        assert main(["testset", "--stores", *map(str, words), *out]) == 2
+        assert told in capsys.readouterr().err
+    (store / "index.parquet").unlink()
+    assert main(["testset", "--stores", str(store), *out]) == 1
+
+
+def test_the_command_says_that_clips_are_missing(tmp_path, capsys):
+    store = write_store(tmp_path / "a", [row("rich", "s0")])
+    assert main(["testset", "--stores", str(store), "--out", str(tmp_path / "t"), "--quiet"]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("1 clips, fewer than the 300 of the rule (human4dit 0 of 60, ")
 
 
 def test_a_damaged_video_is_refused_and_the_work_can_go_on(tmp_path):

@@ -1,6 +1,7 @@
 """The adapter for a folder of a user's own videos."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -88,6 +89,31 @@ def test_links_may_not_leave_the_root(tmp_path):
     found, skipped = read_all(root)
     assert list(found) == ["inside", "near"]
     assert skipped == {"away": "a link to a file outside the root"}
+
+
+def test_copies_of_a_video_are_one_group(tmp_path):
+    original = clip(tmp_path / "b.mp4")
+    shutil.copy(original, tmp_path / "c.mp4")
+    (tmp_path / "a.mp4").write_bytes(original.read_bytes()[::-1])  # as large, and no video
+    clip(tmp_path / "other.mp4", count=5)
+    found, skipped = read_all(tmp_path)
+    assert {name: s.group for name, s in found.items()} == {"b": "b", "c": "b", "other": "other"}
+    assert list(skipped) == ["a"]
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_clip_stores_are_passed_over(tmp_path, finished):
+    store = tmp_path / "inside"
+    clip(store / "videos" / "deep" / "x.mp4")
+    if finished:
+        (store / "manifest.json").write_text('{"content_sha256": "0"}')
+    else:
+        (store / ".work").mkdir()
+    with pytest.raises(FileNotFoundError, match="clip stores left out"):
+        list(DATASET.sequences(tmp_path))
+    clip(tmp_path / "own.mp4")
+    (tmp_path / "manifest.json").write_text('{"mine": 1}')  # any other program's
+    assert list(read_all(tmp_path)[0]) == ["own"]
 
 
 def test_names_that_differ_in_their_suffix_only(tmp_path):

@@ -25,3 +25,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 class ExecutorError(Exception):
     """Workers cannot be started or do not stay alive; the message says why in one line."""
+
+
+class ExecutorUnavailable(ExecutorError):
+    """What the executor needs is not installed; the message says how to get it."""

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from datasets.pseudo.executors import ENVIRONMENT, TICK, ExecutorError, Start
+from datasets.pseudo.executors import (
+    ENVIRONMENT,
+    TICK,
+    ExecutorError,
+    ExecutorUnavailable,
+    Start,
+)
 
 _OBJECT_STORE = 100 * 2**20  # bytes: results go through the file system, not through Ray
 _CONNECT = 10.0  # seconds; Ray itself tries for minutes, then ends the process
@@ -33,7 +39,7 @@ def run(
         start: makes a worker; imported by name on every machine.
         workers: number of actors.
         retries: how often a task is tried again after its actor died.
-        address: of the cluster to join (``auto``, ``ray://host:port``); None starts one on this
+        address: of the cluster to join (``auto``, ``host:port``); None starts one on this
             machine and ends it afterwards.
         gpus: share the cluster's GPUs evenly among the actors, at most one each.
 
@@ -41,8 +47,9 @@ def run(
         Results as they finish, None where nothing happened for a second.
 
     Raises:
-        ExecutorError: Ray is not installed or the cluster cannot be joined, or a task's actors
-            died more than `retries` times.
+        ExecutorUnavailable: Ray is not installed.
+        ExecutorError: the cluster cannot be joined or all its machines are gone, or a task's
+            actors died more than `retries` times.
         Exception: whatever `start` or a task raised.
     """
     ray = _import_ray(address)
@@ -64,6 +71,8 @@ def run(
             while actors:
                 done, _ = ray.wait(list(actors), num_returns=1, timeout=TICK)
                 if not done:
+                    if not any(node["Alive"] for node in ray.nodes()):  # Ray would wait for one
+                        raise ExecutorError("no machine of the Ray cluster is alive any more")
                     yield None
                     continue
                 yield _result(ray, done[0])
@@ -100,7 +109,7 @@ def _import_ray(address: str | None):
     try:
         import ray
     except ImportError as error:
-        raise ExecutorError(
+        raise ExecutorUnavailable(
             f"the ray executor needs Ray ({error}): pip install -r requirements/ray.txt"
         ) from error
     return ray
@@ -141,7 +150,7 @@ def _cluster(ray, address: str | None) -> Iterator[None]:
 
 def _require_answer(address: str) -> None:
     """Raise OSError where nobody listens at ``host:port``."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
 
@@ -159,4 +168,6 @@ def _result(ray, call) -> Any:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayActorError as error:
-        raise ExecutorError(f"a worker did not stay alive: {error}") from error
+        raise ExecutorError(
+            f"a worker did not stay alive: {' '.join(str(error).split())}"
+        ) from error
