@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --
     from model.training import TrainingConfig
 
 SEQUENCES = 1600
-FRAMES = 33  # of each: more people, places and directions in as many pictures
+FRAMES = 33  # of a sequence: short ones show more people, places and directions
 STEPS = 2000
 
 
@@ -116,7 +116,7 @@ def train_built_in(
     Args:
         out: folder of the run, made if needed.
         steps: optimiser steps.
-        sequences: how many; `FRAMES` frames of each.
+        sequences: how many, of `FRAMES` frames each.
         seed: of the weights and of the batches.
         device: ``cpu`` or ``cuda``.
         progress: show progress bars on stderr.
@@ -203,8 +203,8 @@ def _label(sequences: int, size: int) -> dict:
     from datasets.embedded import DATASET
 
     return {
-        "examples": f"{DATASET.name} version {DATASET.version}, {FRAMES} frames of each of "
-        f"{sequences} sequences, {size} px",
+        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences of "
+        f"{FRAMES} frames, {size} px",
         "body_sha256": load_body().sha256,
     }
 
@@ -220,14 +220,12 @@ def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
 
     torch.set_num_threads(1)
     index, size = job
-    sequence = EmbeddedDataset(image_size=size).sequence(index)
-    start = int(np.random.default_rng([index, 2]).integers(len(sequence) - FRAMES + 1))
-    rows = slice(start, start + FRAMES)
-    view, motion = sequence.view[rows], sequence.camera_motion[rows]
+    sequence = EmbeddedDataset(num_frames=FRAMES, image_size=size).sequence(index)
+    motion = sequence.camera_motion
     return (
-        np.stack(list(sequence.source.frames(range(rows.start, rows.stop)))),
-        to_features(motion.to_channels(), view),
-        focal_lengths(view).astype(np.float32),
+        np.stack(list(sequence.source.frames(range(len(motion))))),
+        to_features(motion.to_channels(), sequence.view),
+        focal_lengths(sequence.view).astype(np.float32),
         load_body().rest_joints(motion.betas)[:BODY_JOINTS],
     )
 
