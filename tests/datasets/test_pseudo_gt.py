@@ -297,6 +297,7 @@ def test_a_finished_job_is_left_alone_and_says_so(source, tmp_path, capsys):
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_the_failed_clips_of_a_finished_job_are_tried_again_when_asked(tmp_path, capsys):
     source = build_store(tmp_path / "in", 5, without_video=(4,))
     damaged = {0: b"?", 2: b"?", 3: b""}
