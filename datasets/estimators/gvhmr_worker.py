@@ -10,6 +10,7 @@ import os
 import pickle
 import traceback
 import types
+import zipfile
 from pathlib import Path
 
 import torch
@@ -110,7 +111,19 @@ def _give_preprocess(source, target):
 
 
 def _read_state(path):
-    """The tensors of a checkpoint by name; of anything else in it nothing is imported or run."""
+    """The tensors of a checkpoint by name; of anything else in it nothing is imported or run.
+
+    Raises:
+        ValueError: another kind of file. Torch would run the code of a TorchScript archive, and
+            reads what is no zip file in older ways that know nothing of `_Unpickler`.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a checkpoint of torch 1.6 or later: save it again")
+    with zipfile.ZipFile(path) as archive:
+        if any(Path(name).name == "constants.pkl" for name in archive.namelist()):
+            raise ValueError(f"{path} is a TorchScript archive: name a checkpoint of weights")
+    # Not `weights_only`: that refuses the released file for the trainer's objects beside the
+    # weights. `_Unpickler` allows less than it does, and makes empty things of all others.
     module = types.ModuleType("tensors")  # in place of pickle
     module.Unpickler = _Unpickler
     loaded = torch.load(path, map_location="cpu", weights_only=False, pickle_module=module)

@@ -164,6 +164,20 @@ def test_of_a_checkpoint_only_tensors_are_read(tmp_path):
     assert os.path.exists(folder)  # it would have
 
 
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
+    read = runpy.run_path(str(WORKER))["_read_state"]
+    old = tmp_path / "old.ckpt"
+    content = {"state_dict": {}, "callbacks": [Evil(str(tmp_path / "made"))]}
+    torch.save(content, old, _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match="save it again"):
+        read(old)
+    assert not (tmp_path / "made").exists()
+    script = tmp_path / "script.ckpt"
+    torch.jit.script(torch.nn.Linear(1, 1)).save(script)
+    with pytest.raises(ValueError, match="TorchScript"):
+        read(script)
+
+
 # Stands for the package: one picture's number is its x, and it does as the clip's name says.
 STAND_IN = """
 import os, signal, sys, time
