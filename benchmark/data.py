@@ -1,18 +1,15 @@
 """The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
 
-import dataclasses
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.discover import ROOT
 from benchmark.spec import Clips, Profile, UserError
-from benchmark.store import hash_lines, locked, make_key
-from datasets.body_file import find_body
-from datasets.clip_schema import SCHEMA_VERSION, StoreError
+from benchmark.store import hash_lines
+from datasets.built_in import make_store, store_path
+from datasets.clip_schema import StoreError
 from datasets.clip_store import ClipStore
 from datasets.embedded import EmbeddedDataset
-from datasets.prepare import NUM_FRAMES, prepare
+from datasets.prepare import NUM_FRAMES
 
 
 @dataclass(frozen=True)
@@ -55,31 +52,23 @@ class Data:
         return Clips(ids, store.channels(list(ids)), store.fps(list(ids)))
 
 
-def built_in_path(profile: Profile, folder: Path = ROOT / "data") -> Path:
+def built_in_path(profile: Profile) -> Path:
     """Where a profile's built-in data is, once it is made: named by what it is made from."""
-    dataset = _built_in(profile)
-    made_from = {**dataclasses.asdict(dataset), "clip_frames": NUM_FRAMES}
-    # The generator stands its people on the body's own soles.
-    made_from["body"] = find_body().sha256
-    made_from["store_schema"] = SCHEMA_VERSION
-    return folder / f"{dataset.name}-{make_key(made_from)}"
+    return store_path(_built_in(profile), num_frames=NUM_FRAMES, video_size=None)
 
 
 def make_built_in(profile: Profile, *, progress: bool = True) -> Path:
-    """The profile's built-in store, made if it is not there; a half-made one is made again.
+    """The profile's built-in store, made if it is not there.
 
     Raises:
         UserError: it cannot be written.
     """
-    path = built_in_path(profile)
     try:
-        with locked(path.parent / ".lock"):
-            if not (path / "manifest.json").exists():
-                shutil.rmtree(path, ignore_errors=True)
-                prepare(_built_in(profile), None, path, video_size=None, progress=progress)
+        return make_store(
+            _built_in(profile), num_frames=NUM_FRAMES, video_size=None, progress=progress
+        )
     except (OSError, StoreError) as error:
         raise UserError(f"the built-in data cannot be made: {error}") from error
-    return path
 
 
 def _built_in(profile: Profile) -> EmbeddedDataset:

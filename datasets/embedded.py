@@ -77,7 +77,7 @@ class EmbeddedDataset:
         betas = ndtri(rng.uniform(ndtr(-2.5), ndtr(2.5), 10)).astype(np.float32)
         person = compose.Person.sample(rng)
         motion = compose.perform(rng, actions, person, body, betas, self.num_frames, FPS)
-        view = _camera(rng, body.joints(motion.to_channels()).astype(np.float64), self.image_size)
+        view = film(rng, body.joints(motion.to_channels()).astype(np.float64), self.image_size)
         return PersonSequence(
             dataset=self.name,
             sequence=f"{'_'.join(action.name for action in actions)}-{index:04d}",
@@ -87,7 +87,7 @@ class EmbeddedDataset:
             camera="0",
             split="test" if index >= TEST_START else "train",
             view=view,
-            camera_motion=_seen_from(view, motion, body.rest_joints(betas)[0]),
+            camera_motion=seen_from(view, motion, body.rest_joints(betas)[0]),
             world_motion=motion,
             source=EmbeddedFrames(self, index),
         )
@@ -115,29 +115,45 @@ class EmbeddedFrames:
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the pictures of some rows, uint8 (height, width, 3) RGB, the same in every run."""
-        from datasets.rendering import draw, zbuffer
-        from datasets.rendering.look import Look
-        from datasets.rendering.painter import render_small
-
-        rows = np.asarray(rows)
-        sequence = self.dataset.sequence(self.index)
-        channels, view = sequence.camera_motion.to_channels()[rows], sequence.view[rows]
-        look = Look.sample(np.random.default_rng([self.index, 1]))
-        if self.width <= SMALL:
-            yield from render_small(channels, view, look, size=self.width)
-        else:
-            yield from draw(channels, view, look=look, rasterise=zbuffer.rasterise)
+        yield from pictures(self.dataset.sequence(self.index), rows, seed=[self.index, 1])
 
 
-def _seen_from(view: Camera, motion: Motion, pelvis_rest: np.ndarray) -> Motion:
+def pictures(
+    sequence: PersonSequence, rows: Sequence[int], *, seed: list[int]
+) -> Iterator[np.ndarray]:
+    """Draw some rows of a sequence; what the person looks like follows from the seed."""
+    from datasets.rendering import draw, zbuffer
+    from datasets.rendering.look import Look
+    from datasets.rendering.painter import render_small
+
+    rows = np.asarray(rows)
+    channels, view = sequence.camera_motion.to_channels()[rows], sequence.view[rows]
+    look = Look.sample(np.random.default_rng(seed))
+    if view.width <= SMALL:
+        yield from render_small(channels, view, look, size=view.width)
+    else:
+        yield from draw(channels, view, look=look, rasterise=zbuffer.rasterise)
+
+
+def seen_from(view: Camera, motion: Motion, pelvis_rest: np.ndarray) -> Motion:
+    """A world motion of a person whose rest pelvis is at (3,) `pelvis_rest`, in camera space."""
     return motion.transformed(view.T_w2c, pelvis_rest, space="camera")
 
 
-def _camera(rng: np.random.Generator, joints: np.ndarray, size: int) -> Camera:
+def film(
+    rng: np.random.Generator, joints: np.ndarray, size: int, *, lens: float | None = None
+) -> Camera:
     """A fixed camera somewhere around the person that keeps all joints (T, 22, 3) in the picture.
 
-    Heading anywhere, slightly above or below the horizontal, 3.2 to 4.5 m from the middle of the
-    motion or farther where it covers more ground; the focal length fills the picture.
+    Heading anywhere, slightly above or below the horizontal. The person fills the picture: seen
+    from 3.2 to 4.5 m away, or farther where the motion covers more ground, through the focal length
+    that does so; or through a given lens, from the distance that does so.
+
+    Args:
+        rng: source of randomness.
+        joints: (T, 22, 3) metres, world.
+        size: width and height of the pictures in pixels.
+        lens: focal length in picture sizes; None for a fitting one.
     """
     points = joints.reshape(-1, 3)
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
@@ -150,12 +166,16 @@ def _camera(rng: np.random.Generator, joints: np.ndarray, size: int) -> Camera:
     )
     turned = (points - centre) @ rotation.T
     across = np.abs(turned[:, :2]).max(axis=1) + MARGIN
+    if lens is None:
+        reach = WIDEST
+    else:
+        reach, distance = FILL / 2 / lens, 0.0
     distance = max(
-        distance, np.max(across / WIDEST - turned[:, 2]) + MARGIN, 1.5 - turned[:, 2].min()
+        distance, np.max(across / reach - turned[:, 2]) + MARGIN, 1.5 - turned[:, 2].min()
     )
     seen = turned + [0, 0, distance]
     extent = np.max(across / (seen[:, 2] - MARGIN))
-    focal = FILL * size / 2 / extent
+    focal = FILL * size / 2 / extent if lens is None else lens * size
     K = np.array([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
     T_w2c = np.eye(4)
     T_w2c[:3, :3], T_w2c[:3, 3] = rotation, [0, 0, distance] - rotation @ centre

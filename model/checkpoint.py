@@ -5,6 +5,7 @@ class, its configuration and whatever the writer wants to keep, such as how the 
 Nothing is ever unpickled. Both files are renamed into place, the sidecar last.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -26,7 +27,12 @@ def sidecar_path(path: str | Path) -> Path:
 
 
 def save_model(
-    path: str | Path, model: torch.nn.Module, *, config: dict, extra: dict | None = None
+    path: str | Path,
+    model: torch.nn.Module,
+    *,
+    config: dict,
+    extra: dict | None = None,
+    half: bool = False,
 ) -> Path:
     """Write the model's state and its sidecar.
 
@@ -35,11 +41,17 @@ def save_model(
         model: every entry of its `state_dict` is written, from whatever device it is on.
         config: JSON-ready; what the model class needs to rebuild itself.
         extra: JSON-ready; kept as ``extra``.
+        half: write float32 tensors in half precision; `load_weights` widens them again.
     """
     path = Path(path)
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
+    if half:
+        state = {
+            name: tensor.half() if tensor.dtype == torch.float32 else tensor
+            for name, tensor in state.items()
+        }
     sidecar = {
         "format_version": FORMAT_VERSION,
         "class": type(model).__name__,
@@ -101,6 +113,8 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
         if name not in own:
             raise CheckpointError(f"{path} has a tensor {name}, unknown to {type(model).__name__}")
         found, wanted = state[name], own[name]
+        if (found.dtype, wanted.dtype) == (torch.float16, torch.float32):
+            found = state[name] = found.float()
         if found.shape != wanted.shape or found.dtype != wanted.dtype:
             raise CheckpointError(
                 f"{path}: tensor {name} is {_describe(found)}, "
@@ -127,6 +141,16 @@ def load_model(path: str | Path, cls: type, config_cls: type) -> torch.nn.Module
         raise CheckpointError(f"{sidecar_path(path)}: {error}") from error
     load_weights(path, model)
     return model.eval()
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """Sha256 over the names, shapes and values of a model's state: what cache keys use."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {_describe(tensor)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _describe(tensor: torch.Tensor) -> str:

@@ -4,14 +4,19 @@ import csv
 import math
 import os
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from model.checkpoint import read_sidecar, sidecar_path
 from model.training import TrainingConfig, TrainingError
+
+Loss = tuple[Tensor, dict[str, Tensor]]
+"""A scalar to minimise, and named scalars to log."""
 
 
 class Savable(Protocol):
@@ -25,9 +30,26 @@ class Savable(Protocol):
 
 
 class Run:
-    """The state of a run: model, optimiser, step, loss curve; everything that is resumed."""
+    """The state of a run: model, optimiser, step, loss curve; everything that is resumed.
 
-    def __init__(self, model: Savable, training: TrainingConfig, identity: dict, out: Path):
+    Args:
+        model: a fresh model, on its device.
+        training: steps and optimiser.
+        identity: what must be equal for a run to be the same run, see `identity_of`.
+        out: folder of the run; it exists.
+        ema_decay: keep an exponential average of the weights, which `finish` writes instead; 0
+            keeps none.
+    """
+
+    def __init__(
+        self,
+        model: Savable,
+        training: TrainingConfig,
+        identity: dict,
+        out: Path,
+        *,
+        ema_decay: float = 0.0,
+    ):
         self.model = model
         self.training = training
         self.identity = identity
@@ -36,45 +58,97 @@ class Run:
         self.rows: list[dict] = []
         self.seconds = 0.0
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=training.learning_rate,
-            betas=training.betas,
-            weight_decay=training.weight_decay,
-            fused=True,
-        )
-        self.names: list[str] = []
-        self.sums: Tensor | None = None  # of the logged scalars since the last row
-        self.summed = 0
+        self.optimizer = self._make_optimizer()
+        self.ema_decay = ema_decay
+        self.average = [p.detach().clone() for p in self.parameters] if ema_decay else []
+        # Of the logged scalars since the last row: sum and number of steps.
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
         self.started = time.monotonic()
 
-    def update(self, loss: Tensor, stats: dict[str, Tensor]) -> None:
-        """One optimiser step."""
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.parameters,
+            lr=self.training.learning_rate,
+            betas=self.training.betas,
+            weight_decay=self.training.weight_decay,
+            fused=True,
+        )
+
+    def go(
+        self,
+        losses: Callable[[int], Iterable[Loss]],
+        *,
+        bar: tqdm,
+        shown: Callable[[dict], str],
+        checkpoint_seconds: float = 15.0,
+        on_step: Callable[[int, str], None] | None = None,
+        examine: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
+        """Train from where the run is to its end.
+
+        Args:
+            losses: of a step, as for `update`; a function of the step alone.
+            bar: progress, one unit a step; closed at the end.
+            shown: a row of the loss curve to what stands beside the bar.
+            checkpoint_seconds: longest time between two writings of the resume state.
+            on_step: called after every step with the steps done and the text beside the bar.
+            examine: numbers to add to ten of the curve's rows, from a look at the model.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite.
+        """
+        saved_at, latest = time.monotonic(), ""
+        with bar:
+            while self.step < self.training.steps:
+                self.update(losses(self.step))
+                last = self.step == self.training.steps
+                if last or self.step % max(1, self.training.steps // 100) == 0:
+                    tenth = self.step % max(1, self.training.steps // 10) == 0
+                    latest = shown(self.log(examine() if examine and (last or tenth) else {}))
+                    bar.set_postfix_str(latest, refresh=False)
+                bar.update()
+                if on_step is not None:
+                    on_step(self.step, latest)
+                if time.monotonic() - saved_at >= checkpoint_seconds and not last:
+                    self.save()
+                    saved_at = time.monotonic()
+
+    def update(self, losses: Iterable[Loss]) -> None:
+        """One optimiser step on a sum of losses, each backward before the next is computed."""
         self.optimizer.zero_grad()
-        loss.backward()
+        scalars: dict[str, Tensor] = {}
+        for loss, stats in losses:
+            loss.backward()
+            for name, value in {"loss": loss, **stats}.items():
+                value = value.detach().float()
+                scalars[name] = scalars[name] + value if name in scalars else value
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.training.grad_clip)
+        scalars["grad_norm"] = norm.detach().float()
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate_at(self.step)
         self.optimizer.step()
+        if self.average:
+            # The average of few steps is theirs alone, not still the initial weights.
+            decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
         self.step += 1
         # Summed on the device: asking for the values every step would make a GPU wait.
-        scalars = {"loss": loss, "grad_norm": norm, **stats}
-        values = torch.stack([value.detach().float() for value in scalars.values()])
-        self.names = list(scalars)
-        self.sums = values if self.sums is None else self.sums + values
-        self.summed += 1
+        for name, value in scalars.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
 
-    def log(self) -> dict:
-        """Close a row of the loss curve: means since the row before.
+    def log(self, extra: dict[str, float] | None = None) -> dict:
+        """Close a row of the loss curve: means since the row before, and `extra`.
 
         Raises:
             TrainingError: a loss or gradient since then is not finite.
         """
         self._require_finite()
-        means = (self.sums / self.summed).tolist()
-        row = {"step": self.step, **dict(zip(self.names, means, strict=True))}
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        row = {"step": self.step, **means, **(extra or {})}
         self.rows.append(row)
-        self.sums, self.summed = None, 0
+        self.sums, self.counts = {}, {}
         self._write_losses()
         return row
 
@@ -83,14 +157,10 @@ class Run:
         self._require_finite()
         state = {
             "identity": self.identity,
-            "step": self.step,
-            "seconds": self.seconds + time.monotonic() - self.started,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "rows": self.rows,
-            "names": self.names,
-            "sums": self.sums,
-            "summed": self.summed,
+            "average": self.average,
+            **self._progress(),
         }
         temporary = self.out / "resume.pt.tmp"
         torch.save(state, temporary)
@@ -105,6 +175,50 @@ class Run:
         path = self.out / "resume.pt"
         if not path.is_file():
             return
+        state = self._read(path)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for average, kept in zip(self.average, state["average"], strict=True):
+            average.copy_(kept)
+        self._set_progress(state)
+
+    def finish(self, path: Path, description: str) -> Path:
+        """Write the checkpoint and drop the resume state."""
+        self.model.eval()
+        with torch.no_grad():
+            for parameter, average in zip(self.parameters, self.average, strict=False):
+                parameter.copy_(average)
+        self.model.save(path, extra={"training": self._facts(description)})
+        (self.out / "resume.pt").unlink(missing_ok=True)
+        return path
+
+    def _facts(self, description: str) -> dict:
+        return {
+            **self.identity["run"],
+            "steps_done": self.step,
+            "seconds": round(self.seconds + time.monotonic() - self.started, 1),
+            "device": str(self.parameters[0].device),
+            "description": description,
+            "last_losses": self.rows[-1],
+        }
+
+    def _progress(self) -> dict:
+        return {
+            "step": self.step,
+            "seconds": self.seconds + time.monotonic() - self.started,
+            "rows": self.rows,
+            "sums": self.sums,
+            "counts": self.counts,
+        }
+
+    def _set_progress(self, state: dict) -> None:
+        for name in ("step", "seconds", "rows", "counts"):
+            setattr(self, name, state[name])
+        device = self.parameters[0].device
+        self.sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self._write_losses()
+
+    def _read(self, path: Path) -> dict:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             _require_same(state["identity"], self.identity, path)
@@ -114,31 +228,10 @@ class Run:
             raise TrainingError(
                 f"{path} cannot be read ({type(error).__name__}): delete it to start again"
             ) from error
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name in ("step", "seconds", "rows", "names", "sums", "summed"):
-            setattr(self, name, state[name])
-        if self.sums is not None:
-            self.sums = self.sums.to(self.parameters[0].device)
-        self._write_losses()
-
-    def finish(self, path: Path, description: str) -> Path:
-        """Write the checkpoint and drop the resume state."""
-        self.model.eval()
-        facts = {
-            **self.identity["run"],
-            "steps_done": self.step,
-            "seconds": round(self.seconds + time.monotonic() - self.started, 1),
-            "device": str(self.parameters[0].device),
-            "description": description,
-            "last_losses": self.rows[-1],
-        }
-        self.model.save(path, extra={"training": facts})
-        (self.out / "resume.pt").unlink(missing_ok=True)
-        return path
+        return state
 
     def _require_finite(self) -> None:
-        if self.sums is not None and not math.isfinite(float(self.sums.sum())):
+        if self.sums and not math.isfinite(float(sum(self.sums.values()))):
             raise TrainingError(
                 f"the loss is not finite after {self.step} of {self.training.steps} steps: lower "
                 f"the learning rate ({self.training.learning_rate:g}) or check the clips; no "
@@ -147,9 +240,10 @@ class Run:
 
     def _write_losses(self) -> None:
         # The whole curve, a hundred rows: after a resume it never shows steps that were lost.
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
         temporary = self.out / "losses.csv.tmp"
         with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=["step", *self.names])
+            writer = csv.DictWriter(file, fieldnames=names or ["step"])
             writer.writeheader()
             writer.writerows(self.rows)
         os.replace(temporary, self.out / "losses.csv")

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import os
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,18 +86,17 @@ def train(
     run.resume()
     if run.step == 0:
         model.fit_statistics(examples.features)
+
+    def losses(step: int) -> list:
+        batch = _draw(examples, training, step)
+        return [model.loss(*(torch.from_numpy(array).to(device) for array in batch))]
+
     model.train()
-    saved_at = time.monotonic()
-    with tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step") as bar:
-        while run.step < training.steps:
-            batch = _draw(examples, training, run.step)
-            run.update(*model.loss(*(torch.from_numpy(array).to(device) for array in batch)))
-            bar.update()
-            if run.step % max(1, training.steps // 100) == 0 or run.step == training.steps:
-                bar.set_postfix_str(f"joints={1000 * run.log()['joints']:.0f} mm", refresh=False)
-            if time.monotonic() - saved_at > 15 and run.step < training.steps:
-                run.save()
-                saved_at = time.monotonic()
+    run.go(
+        losses,
+        bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
+        shown=lambda row: f"joints={1000 * row['joints']:.0f} mm",
+    )
     return run.finish(path, "regressor")
 
 

@@ -37,9 +37,12 @@ class TokenizerConfig:
             a share the rule means the same for every k and batch size.
         restart_until: share of the training after which no code is restarted, so that the
             decoders finish on a settled codebook.
+        joint_weight: weight of the L1 loss on the body's 22 joints in metres, by forward
+            kinematics; not in the paper. Needs ``sixd`` rotations.
 
     Raises:
-        ValueError: a value outside its range, or strides whose product is not tokens_per_frame.
+        ValueError: a value outside its range, strides whose product is not tokens_per_frame, or
+            a joint_weight with other rotations.
     """
 
     tokens_per_frame: int = 36
@@ -57,6 +60,7 @@ class TokenizerConfig:
     ema_decay: float = 0.99
     restart_threshold: float = 1 / 15
     restart_until: float = 0.85
+    joint_weight: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "strides", tuple(self.strides))
@@ -75,8 +79,18 @@ class TokenizerConfig:
         require_choice("kernel", self.kernel, ("unfold", "overlap"))
         require_choice("rotation", self.rotation, ("sixd", "matrix", "axis_angle"))
         require_choice("quantizer", self.quantizer, ("ema", "gradient"))
-        for name in ("commitment", "velocity_weight", "acceleration_weight", "restart_threshold"):
+        for name in (
+            "commitment",
+            "velocity_weight",
+            "acceleration_weight",
+            "restart_threshold",
+            "joint_weight",
+        ):
             require_number(name, getattr(self, name), 0.0, math.inf)
+        require(
+            not self.joint_weight or self.rotation == "sixd",
+            f"joint_weight needs sixd rotations, got {self.rotation}",
+        )
         for name in ("ema_decay", "restart_until"):
             require_number(name, getattr(self, name), 0.0, 1.0)
 
@@ -136,7 +150,10 @@ class TokenizerConfig:
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary."""
-        return {**dataclasses.asdict(self), "strides": list(self.strides)}
+        values = {**dataclasses.asdict(self), "strides": list(self.strides)}
+        if not self.joint_weight:  # what was made before there was one keeps its identity
+            del values["joint_weight"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict) -> "TokenizerConfig":

@@ -10,14 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from datasets.body import BODY_JOINTS, load_body
 from datasets.motion import Motion
 from model.checkpoint import load_model, save_model
+from model.kinematics import joints_from_rotations, sixd_to_matrix
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.layers import Encoder, ExpertDecoders, initialise
 from model.tokenizer.loss import expert_losses
 from model.tokenizer.quantizer import EMAQuantizer, GradientQuantizer
 from model.tokenizer.representation import Representation
 
+PLACE_SHARE = 0.1  # of the joints' weight: with no such term, depth is learned late and badly
 _TOKENS_AT_ONCE = 2**15  # in encode_channels and decode_channels: bounds memory
 
 
@@ -111,7 +114,8 @@ class MotionTokenizer(nn.Module):
 
         Returns:
             The reconstruction (B, C, T). The losses: one per expert, ``commitment`` (unweighted),
-            ``codebook`` where gradients train it, and their weighted sum ``total`` (equation 5).
+            ``codebook`` where gradients train it, ``joints`` (unweighted) where they have a weight,
+            and the weighted sum ``total`` (equation 5 but for the joints).
             Statistics: ``codes_used``, the share of the codebook hit by this batch.
         """
         features = self.encoder(batch)
@@ -128,6 +132,9 @@ class MotionTokenizer(nn.Module):
         total = sum(losses.values()) + self.config.commitment * quantizer_losses["commitment"]
         if "codebook" in quantizer_losses:
             total = total + quantizer_losses["codebook"]
+        if self.config.joint_weight:
+            losses["joints"] = self._joint_loss(output.float(), batch)
+            total = total + self.config.joint_weight * losses["joints"]
         hit = torch.zeros(self.config.codebook_size, device=batch.device).index_fill_(0, ids, 1.0)
         return output, {**losses, **quantizer_losses, "total": total}, {"codes_used": hit.mean()}
 
@@ -155,6 +162,33 @@ class MotionTokenizer(nn.Module):
         return load_model(path, cls, TokenizerConfig)
 
     # --- parts ---
+
+    def _joint_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """How far apart the people of two features (B, C, T) are, metres per axis.
+
+        The joints about the pelvis pay as an expert does, for velocity and acceleration, too; the
+        place of the pelvis pays `PLACE_SHARE` of that. Both people have the target's shape: a wrong
+        one is paid for by ``beta``.
+        """
+        stats, body = self.representation, load_body()
+        both = torch.cat([output, target]).transpose(1, 2) * stats.std + stats.mean
+        theta, betas, phi, _ = both.split(list(stats.sizes.values()), dim=-1)
+        rest = body.rest_joints(betas[len(target) :].flatten(0, 1).detach().cpu().numpy())
+        rest = torch.from_numpy(rest[:, :BODY_JOINTS]).to(both.device).repeat(2, 1, 1)
+        turns = sixd_to_matrix(torch.cat([phi, theta], dim=-1).reshape(-1, BODY_JOINTS, 6))
+        joints = joints_from_rotations(turns, rest, body.parents[:BODY_JOINTS].tolist())
+        joints = joints.view(2, len(target), -1, BODY_JOINTS * 3)
+        error = joints[0] - joints[1]
+        velocity = error.diff(dim=1)
+        acceleration = velocity.diff(dim=1)
+        tau = (output - target)[:, -3:].transpose(1, 2)
+        place = torch.cat([tau[:, :1] * stats.first_std, tau[:, 1:] * stats.std[-3:]], dim=1)
+        return (
+            error.abs().mean()
+            + self.config.velocity_weight * velocity.abs().mean()
+            + self.config.acceleration_weight * acceleration.abs().mean()
+            + PLACE_SHARE * place.cumsum(dim=1).abs().mean()
+        )
 
     @property
     def device(self) -> torch.device:

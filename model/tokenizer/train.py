@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import hashlib
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,27 +87,24 @@ def train(
         torch.backends.cudnn.allow_tf32 = True
     autocast = torch.autocast("cuda", torch.bfloat16) if cuda else contextlib.nullcontext()
 
+    def losses(step: int) -> list:
+        clips, starts, generator = _draw(training, step, prepared.shape[:2])
+        windows = prepared[clips[:, None], starts[:, None] + np.arange(training.window)]
+        with autocast:
+            return [model.loss(windows, Step(step / training.steps, generator))]
+
+    def shown(row: dict) -> str:
+        names = [name for name in ("loss", "codes_used") if name in row]
+        return ", ".join(f"{name}={row[name]:.3g}" for name in names)
+
     model.train()
-    bar = _bar(run.step, training.steps, description, shown=progress)
-    saved_at, latest = time.monotonic(), ""
-    with bar:
-        while run.step < training.steps:
-            clips, starts, generator = _draw(training, run.step, prepared.shape[:2])
-            windows = prepared[clips[:, None], starts[:, None] + np.arange(training.window)]
-            with autocast:
-                loss, stats = model.loss(windows, Step(run.step / training.steps, generator))
-            run.update(loss, stats)
-            if run.step % max(1, training.steps // 100) == 0 or run.step == training.steps:
-                row = run.log()
-                shown = [name for name in ("loss", "codes_used") if name in row]
-                latest = ", ".join(f"{name}={row[name]:.3g}" for name in shown)
-                bar.set_postfix_str(latest, refresh=False)
-            bar.update()
-            if on_step is not None:
-                on_step(run.step, latest)
-            if time.monotonic() - saved_at >= checkpoint_seconds and run.step < training.steps:
-                run.save()
-                saved_at = time.monotonic()
+    run.go(
+        losses,
+        bar=_bar(run.step, training.steps, description, shown=progress),
+        shown=shown,
+        checkpoint_seconds=checkpoint_seconds,
+        on_step=on_step,
+    )
     return run.finish(path, description)
 
 

@@ -1,0 +1,8 @@
+"""The small trained set that ships with the package, made by ``python -m model.assets.build``."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+CODEC = FOLDER / "codec.safetensors"
+TOKENIZER = FOLDER / "tokenizer.safetensors"
+UNIMO = FOLDER / "unimo.safetensors"

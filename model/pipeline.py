@@ -1,0 +1,188 @@
+"""Video and motion in, video and motion out: codec, motion tokenizer and transformer together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from model.checkpoint import CheckpointError, read_sidecar, weights_sha256
+from model.sequence import Schedule
+from model.tokenizer import MotionTokenizer
+from model.transformer import UniMo
+from model.transformer.sampling import Noise
+from model.transformer.training import schedules
+from model.video_tokens.codec import VideoCodec, checked_frames
+
+CLIPS_AT_ONCE = 64  # on the CPU; a step of one clip costs nearly as much as one of many
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn (appendix A).
+
+    Attributes:
+        p: top-p.
+        temperature: 0 takes the most likely token.
+    """
+
+    p: float = 0.8
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """The parts of one UniMo, which must have been trained together.
+
+    Attributes:
+        model: on its device, in evaluation mode.
+        codec: video <-> visual tokens.
+        tokenizer: motion <-> motion tokens.
+    """
+
+    model: UniMo
+    codec: VideoCodec
+    tokenizer: MotionTokenizer
+
+    @classmethod
+    def load(
+        cls, path: Path, codec: VideoCodec, tokenizer: MotionTokenizer, *, device: str = "cpu"
+    ) -> "Pipeline":
+        """A checkpoint of `model.train_ar` with the codec and the tokenizer it was trained on.
+
+        Raises:
+            CheckpointError: unreadable, or trained on other tokens.
+        """
+        trained = read_sidecar(path, expected_class="UniMo")["extra"].get("training", {})
+        found = token_identity(codec, tokenizer)
+        for name, wanted in found.items():
+            if trained.get(name) != wanted:
+                raise CheckpointError(
+                    f"{path} was trained on other tokens ({name} differs): give the codec and the "
+                    "tokenizer of its training with --codec and --tokenizer"
+                )
+        return cls(UniMo.load(path).to(device), codec, tokenizer)
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """The sequences of both tasks."""
+        return schedules(self.model.config)
+
+    def v2m(
+        self,
+        frames: np.ndarray,
+        seeds: Sequence[int],
+        *,
+        sampling: Sampling | None = None,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Motion channels (N, T, 79) in camera space, of videos (N, T, H, W, 3) uint8.
+
+        Args:
+            frames: of the model's length and size.
+            seeds: N, one a clip: its motion depends on no other clip.
+            sampling: top-p 0.8 at temperature 1 by default.
+            progress: show progress on stderr.
+
+        Raises:
+            ValueError: videos of another length or size.
+        """
+        visual = self.codec.encode(self._checked(frames, self.model.config.num_frames))
+        motion = self.v2m_tokens(visual, seeds, sampling=sampling, progress=progress)
+        return self.tokenizer.decode_channels(motion)
+
+    def v2m_tokens(
+        self,
+        visual: np.ndarray,
+        seeds: Sequence[int],
+        *,
+        sampling: Sampling | None = None,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Motion tokens (N, T k) of visual tokens (N, t, h, w); as `v2m`."""
+        return self._generate("v2m", visual, seeds, sampling, progress)[1]
+
+    def i2vm(
+        self,
+        images: np.ndarray,
+        seeds: Sequence[int],
+        *,
+        sampling: Sampling | None = None,
+        progress: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Videos (N, T, H, W, 3) uint8 that begin with images (N, H, W, 3), and their motion.
+
+        Returns:
+            Frames and motion channels (N, T, 79) in camera space.
+
+        Raises:
+            ValueError: images of another size.
+        """
+        images = self._checked(np.asarray(images)[:, None], 1)
+        first = self.codec.encode(images)
+        visual, motion = self.i2vm_tokens(first, seeds, sampling=sampling, progress=progress)
+        return self.codec.decode(visual), self.tokenizer.decode_channels(motion)
+
+    def i2vm_tokens(
+        self,
+        first: np.ndarray,
+        seeds: Sequence[int],
+        *,
+        sampling: Sampling | None = None,
+        progress: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Visual (N, t, h, w) and motion tokens (N, T k) after first latent frames (N, 1, h, w)."""
+        visual = np.zeros((len(first), *self.model.config.latent_shape), np.int64)
+        visual[:, :1] = first
+        return self._generate("i2vm", visual, seeds, sampling, progress)
+
+    def _generate(
+        self,
+        task: str,
+        visual: np.ndarray,
+        seeds: Sequence[int],
+        sampling: Sampling | None,
+        progress: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        schedule, sampling = self.schedules[task], sampling or Sampling()
+        device = next(self.model.parameters()).device
+        motion = np.zeros((len(visual), schedule.num_motion), np.int64)
+        done = []
+        starts = range(0, len(visual), CLIPS_AT_ONCE)
+        total = len(starts) * (len(schedule) - schedule.prefix)
+        with tqdm(total=total, desc=task, unit="token", disable=not progress, leave=False) as bar:
+            for start in starts:
+                part = slice(start, start + CLIPS_AT_ONCE)
+                tokens = torch.from_numpy(schedule.assemble(visual[part], motion[part])).to(device)
+                noise = Noise([int(seed) for seed in seeds[part]], device)
+                targets = []
+                for token in self.model.generate(
+                    tokens, schedule, noise, p=sampling.p, temperature=sampling.temperature
+                ):
+                    targets.append(token)
+                    bar.update()
+                tokens[:, schedule.prefix :] = torch.stack(targets, dim=1)
+                done.append(tokens.cpu().numpy())
+        return schedule.take_apart(np.concatenate(done))
+
+    def _checked(self, frames: np.ndarray, count: int) -> np.ndarray:
+        config = self.model.config
+        frames = checked_frames(frames)
+        wanted = (count, config.height, config.width)
+        if frames.shape[1:4] != wanted:
+            raise ValueError(
+                f"pictures have frames x height x width {frames.shape[1:4]}, this model wants "
+                f"{wanted}"
+            )
+        return frames
+
+
+def token_identity(codec: VideoCodec, tokenizer: MotionTokenizer) -> dict[str, str]:
+    """What a checkpoint keeps of the tokens it was trained on."""
+    return {
+        "codec": json.dumps(codec.identity(), sort_keys=True),
+        "tokenizer_sha256": weights_sha256(tokenizer),
+    }

@@ -1,0 +1,299 @@
+"""Which token stands where: the sequences of the paper's equations 1 and 2 as data.
+
+    V2M    [T1] video [STG] | motion
+    I2VM   [T2] image [STG] | video and motion, interleaved
+
+Left of the bar is the condition, which attends to all of itself; right of it the target, predicted
+token by token. The image is the video's first latent frame, so both tasks hold the same tokens:
+for 65 frames of 512x512 pixels and 36 motion tokens a frame, 9216 + 2340 + 2 = 11558 (table 4).
+
+A `Schedule` says for every position which modality stands there, which of its tokens, and at which
+coordinates; embedding tables, positions, heads, losses and the sampler all index it.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from model.video_tokens.codec import latent_shape
+
+SPECIAL, VISUAL, MOTION = 0, 1, 2
+MODALITIES = {"special": SPECIAL, "visual": VISUAL, "motion": MOTION}
+SPECIAL_TOKENS = ("T1", "T2", "STG")  # ids 0, 1, 2 of the special embedding rows
+TASKS = ("v2m", "i2vm")
+Layout = Literal["video-first", "pose-first", "motion-first", "equal-groups", "alternating"]
+LAYOUTS: tuple[str, ...] = Layout.__args__
+_T1, _T2, _STG = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The order of one task's sequence, S positions.
+
+    Attributes:
+        task: ``v2m`` or ``i2vm``.
+        latent_shape: (t, h, w) of the video's tokens.
+        num_frames: T frames of video and motion.
+        tokens_per_frame: k motion tokens stand for a frame.
+        modality: (S,) int8, `SPECIAL`, `VISUAL` or `MOTION`.
+        index: (S,) int64, the token's place among those of its modality: the video's tokens in the
+            order t, h, w; the motion's frame by frame; `SPECIAL_TOKENS`.
+        t: (S,) int64, latent frame; motion tokens stand at the latent frame that shows their frame.
+        h: (S,) int64, row; motion tokens use the rows below the picture, one for each of the eight
+            frames of a latent frame.
+        w: (S,) int64, column; of a motion token, its number within the frame.
+        prefix: P positions are the condition.
+
+    Raises:
+        ValueError: no target, or no condition.
+    """
+
+    task: str
+    latent_shape: tuple[int, int, int]
+    num_frames: int
+    tokens_per_frame: int
+    modality: np.ndarray
+    index: np.ndarray
+    t: np.ndarray
+    h: np.ndarray
+    w: np.ndarray
+    prefix: int
+
+    def __post_init__(self):
+        if not 0 < self.prefix < len(self.modality):
+            raise ValueError(
+                f"a condition of {self.prefix} tokens does not fit a sequence of "
+                f"{len(self.modality)}: it must leave something to predict"
+            )
+
+    def __len__(self) -> int:
+        return len(self.modality)
+
+    @property
+    def num_visual(self) -> int:
+        """Tokens of the whole video, condition included."""
+        return int(np.prod(self.latent_shape))
+
+    @property
+    def num_motion(self) -> int:
+        """Tokens of the whole motion."""
+        return self.num_frames * self.tokens_per_frame
+
+    @property
+    def loss_mask(self) -> np.ndarray:
+        """(S,) bool: the positions that are predicted, each from the position before it."""
+        return np.arange(len(self)) >= self.prefix
+
+    @cached_property
+    def positions(self) -> dict[int, np.ndarray]:
+        """Modality -> its positions, increasing."""
+        return {m: np.flatnonzero(self.modality == m) for m in (SPECIAL, VISUAL, MOTION)}
+
+    @cached_property
+    def targets(self) -> dict[int, np.ndarray]:
+        """`VISUAL`, `MOTION` -> their positions among the targets, increasing."""
+        return {m: p[p >= self.prefix] for m, p in self.positions.items() if m != SPECIAL}
+
+    def assemble(self, visual: np.ndarray, motion: np.ndarray) -> np.ndarray:
+        """Tokens of B clips in the order of the sequence; ids count within their modality.
+
+        Args:
+            visual: (B, t, h, w) or (B, t h w) ids. For generation only those of the condition
+                matter.
+            motion: (B, T k) ids.
+
+        Returns:
+            (B, S) int64.
+
+        Raises:
+            ValueError: other shapes.
+        """
+        visual = np.asarray(visual).reshape(len(visual), -1)
+        motion = np.asarray(motion)
+        for name, found, wanted in (
+            ("visual", visual, self.num_visual),
+            ("motion", motion, self.num_motion),
+        ):
+            if found.shape != (len(visual), wanted):
+                raise ValueError(
+                    f"{name} tokens have shape {found.shape}, the sequence wants "
+                    f"({len(visual)}, {wanted})"
+                )
+        tokens = np.empty((len(visual), len(self)), np.int64)
+        parts = {SPECIAL: np.arange(len(SPECIAL_TOKENS))[None], VISUAL: visual, MOTION: motion}
+        for modality, positions in self.positions.items():
+            tokens[:, positions] = parts[modality][:, self.index[positions]]
+        return tokens
+
+    def take_apart(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inverse of `assemble`: (B, S) tokens to visual (B, t, h, w) and motion (B, T k) ids."""
+        tokens = np.asarray(tokens)
+        visual = np.empty((len(tokens), self.num_visual), np.int64)
+        motion = np.empty((len(tokens), self.num_motion), np.int64)
+        for modality, ids in ((VISUAL, visual), (MOTION, motion)):
+            positions = self.positions[modality]
+            ids[:, self.index[positions]] = tokens[:, positions]
+        return visual.reshape(-1, *self.latent_shape), motion
+
+
+@functools.cache
+def v2m(
+    num_frames: int = 65, height: int = 512, width: int = 512, tokens_per_frame: int = 36
+) -> Schedule:
+    """The video-to-motion sequence, ``[T1] video [STG] motion`` (equation 1).
+
+    Args:
+        num_frames: 1 + 8 n.
+        height: pixels, a multiple of 16.
+        width: pixels, a multiple of 16.
+        tokens_per_frame: k.
+
+    Raises:
+        ValueError: sizes that the video tokenizer has no tokens for.
+    """
+    parts = _Parts(num_frames, height, width, tokens_per_frame)
+    condition = [parts.special(_T1), parts.visual(0, parts.latents), parts.special(_STG)]
+    return parts.schedule("v2m", condition, [parts.motion(0, num_frames)])
+
+
+@functools.cache
+def i2vm(
+    num_frames: int = 65,
+    height: int = 512,
+    width: int = 512,
+    tokens_per_frame: int = 36,
+    *,
+    layout: Layout = "video-first",
+) -> Schedule:
+    """The image-to-video-and-motion sequence, ``[T2] image [STG]`` and the target (equation 2).
+
+    The image is latent frame 0. Equation 2 leaves the grain of the interleaving open; with V_i the
+    tokens of latent frame i and M_i those of its frames (M_0 of the image):
+
+    * ``video-first`` (default, the paper's order): V_1 M_0 M_1, V_2 M_2, V_3 M_3, ...
+    * ``pose-first``: M_0, V_1 M_1, V_2 M_2, ...
+    * ``motion-first``: M_0 M_1 V_1, M_2 V_2, ...
+    * ``equal-groups``: the motion cut into one group of equal length for each latent frame, in the
+      order of ``pose-first``; groups then cut through frames.
+    * ``alternating``: one visual and one motion token in turn, until one of them runs out.
+
+    Args:
+        num_frames: 1 + 8 n, n at least 1.
+        height: pixels, a multiple of 16.
+        width: pixels, a multiple of 16.
+        tokens_per_frame: k.
+        layout: as above.
+
+    Raises:
+        ValueError: sizes that the video tokenizer has no tokens for, a single frame, an unknown
+            layout, or motion that does not fall into equal groups.
+    """
+    parts = _Parts(num_frames, height, width, tokens_per_frame)
+    if layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}: choose {', '.join(LAYOUTS)}")
+    if parts.latents < 2:
+        raise ValueError("one frame leaves no video to generate: i2vm needs at least 9 frames")
+    condition = [parts.special(_T2), parts.visual(0, 1), parts.special(_STG)]
+    return parts.schedule("i2vm", condition, list(parts.interleaved(layout)))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Pieces of sequences: lists of (modality, index) columns, (2, n) int64."""
+
+    num_frames: int
+    height: int
+    width: int
+    tokens_per_frame: int
+
+    def __post_init__(self):
+        latent_shape(self.num_frames, self.height, self.width)
+        if self.tokens_per_frame < 1:
+            raise ValueError(f"tokens_per_frame must be at least 1, got {self.tokens_per_frame}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return latent_shape(self.num_frames, self.height, self.width)
+
+    @property
+    def latents(self) -> int:
+        return self.shape[0]
+
+    def special(self, token: int) -> np.ndarray:
+        return np.array([[SPECIAL], [token]])
+
+    def visual(self, first: int, end: int) -> np.ndarray:
+        """Tokens of latent frames first .. end - 1."""
+        return _run(VISUAL, first * self.shape[1] * self.shape[2], end * self._per_latent)
+
+    @property
+    def _per_latent(self) -> int:
+        return self.shape[1] * self.shape[2]
+
+    def motion(self, first: int, end: int) -> np.ndarray:
+        """Tokens of motion frames first .. end - 1."""
+        return _run(MOTION, first * self.tokens_per_frame, end * self.tokens_per_frame)
+
+    def interleaved(self, layout: str) -> Iterator[np.ndarray]:
+        if layout == "alternating":
+            yield self._alternating()
+            return
+        if layout == "equal-groups":
+            yield from self._equal_groups()
+            return
+        if layout == "pose-first":
+            yield self.motion(0, 1)
+        for latent in range(1, self.latents):
+            visual = self.visual(latent, latent + 1)
+            first = 0 if latent == 1 and layout != "pose-first" else 8 * latent - 7
+            pair = [visual, self.motion(first, 8 * latent + 1)]
+            yield from reversed(pair) if layout == "motion-first" else pair
+
+    def _equal_groups(self) -> Iterator[np.ndarray]:
+        total = self.num_frames * self.tokens_per_frame
+        if total % self.latents:
+            raise ValueError(
+                f"{total} motion tokens do not fall into {self.latents} equal groups: "
+                "choose another layout"
+            )
+        size = total // self.latents
+        yield _run(MOTION, 0, size)
+        for latent in range(1, self.latents):
+            yield self.visual(latent, latent + 1)
+            yield _run(MOTION, latent * size, (latent + 1) * size)
+
+    def _alternating(self) -> np.ndarray:
+        visual, motion = self.visual(1, self.latents), self.motion(0, self.num_frames)
+        both = min(visual.shape[1], motion.shape[1])
+        turns = np.stack([visual[:, :both], motion[:, :both]], axis=2).reshape(2, -1)
+        return np.concatenate([turns, visual[:, both:], motion[:, both:]], axis=1)
+
+    def schedule(self, task: str, condition: list, target: list) -> Schedule:
+        modality, index = np.concatenate([*condition, *target], axis=1)
+        t, h, w = np.zeros((3, len(index)), np.int64)
+        seen = modality == VISUAL
+        t[seen], h[seen], w[seen] = np.unravel_index(index[seen], self.shape)
+        moved = modality == MOTION
+        frame, w[moved] = np.divmod(index[moved], self.tokens_per_frame)
+        t[moved] = (frame + 7) // 8  # latent 0 shows frame 0, latent i frames 8i - 7 .. 8i
+        h[moved] = self.shape[1] + (frame + 7) % 8 * (frame > 0)
+        return Schedule(
+            task=task,
+            latent_shape=self.shape,
+            num_frames=self.num_frames,
+            tokens_per_frame=self.tokens_per_frame,
+            modality=modality.astype(np.int8),
+            index=index,
+            t=t,
+            h=h,
+            w=w,
+            prefix=sum(part.shape[1] for part in condition),
+        )
+
+
+def _run(modality: int, first: int, end: int) -> np.ndarray:
+    return np.stack([np.full(end - first, modality), np.arange(first, end)])

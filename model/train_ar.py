@@ -1,0 +1,342 @@
+"""``python -m model.train_ar --out DIR``: train the transformer (paper section 3.3, second stage).
+
+On the built-in shots with the codec and the tokenizer that ship with the package, unless told
+otherwise. A run that was stopped goes on where it was. Under torchrun, the parameters are sharded
+over the processes (FSDP2):
+
+    torchrun --nproc-per-node 8 -m model.train_ar --config paper --data STORE --codec COSMOS_DV \\
+        --tokenizer tokenizer.safetensors --cosmos model.pt --device cuda --out runs/unimo
+
+The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished,
+``resume.pt`` until then, and ``losses.csv``: cross-entropies in nats a token by task and modality,
+and of held-out clips, among them ``shuffled_gap``, by which one sees whether the video is used.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.sequence import TASKS
+from model.training import TrainingError
+from model.transformer.config import UniMoConfig
+from model.transformer.training import ARTrainingConfig
+
+if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
+    from datasets.clip_store import ClipStore
+    from model.token_store import TokenClips
+    from model.tokenizer import MotionTokenizer
+    from model.transformer import UniMo
+    from model.video_tokens.codec import VideoCodec
+
+CACHE = Path(__file__).parents[1] / "data" / "tokens"
+_EPILOG = """\
+the paper's ablations: --tasks v2m, --tasks i2vm, --unified
+exit codes: 0 done, 1 failure, 2 usage, 130 stopped with Ctrl-C (the same command goes on)
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What the transformer learns from.
+
+    Attributes:
+        train: clips that are trained on.
+        held_out: clips of the training split that are looked at only.
+        identity: JSON-ready; says what they are and who made them.
+    """
+
+    train: "TokenClips"
+    held_out: "TokenClips"
+    identity: dict
+
+    @classmethod
+    def of(
+        cls,
+        store: "ClipStore",
+        codec: "VideoCodec",
+        tokenizer: "MotionTokenizer",
+        *,
+        cache: Path = CACHE,
+        progress: bool = True,
+    ) -> "Tokens":
+        """Tokens of a store's training clips, made once and kept in `cache`.
+
+        Raises:
+            TrainingError: no training clips, or too few to hold some out.
+            TokenStoreError, ValueError: clips that have no tokens.
+        """
+        from model.pipeline import token_identity
+        from model.token_store import tokenise
+        from model.transformer.training import split_held_out
+
+        ids = store.ids("train")
+        if not ids:
+            raise TrainingError(f"{store.path} has no clip in split 'train'")
+        clips = tokenise(store, ids, codec, tokenizer, cache, progress=progress)
+        train, held_out = split_held_out(clips)
+        if not train.ids or not held_out.ids:
+            raise TrainingError(
+                f"{store.path} has {len(clips.ids)} usable training clips of too few recordings "
+                "to hold some out: at least two recordings and ten clips are needed"
+            )
+        identity = {
+            "clips": len(train.ids),
+            "tokens_sha256": clips.sha256,
+            **token_identity(codec, tokenizer),
+        }
+        return cls(train, held_out, identity)
+
+
+def train(
+    model: "UniMo",
+    training: ARTrainingConfig,
+    tokens: Tokens,
+    out: Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    board: bool = False,
+) -> Path:
+    """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
+
+    Args:
+        model: a fresh model, or one with Cosmos's weights. Under torchrun it is sharded here.
+        training: steps, batch size, tasks and optimiser.
+        tokens: what it learns from.
+        out: folder of the run, made if needed.
+        device: ``cpu`` or ``cuda``; bf16 is computed with on the latter.
+        progress: show a progress bar on stderr.
+        board: also write the loss curve for TensorBoard.
+
+    Returns:
+        ``out/model.safetensors``.
+
+    Raises:
+        TrainingError: `out` holds another run, the loss stopped being finite, tokens that the
+            model has no rows for, or processes that do not divide a step's clips.
+    """
+    from tqdm import tqdm
+
+    from model import distributed
+    from model.checkpoint import load_weights
+    from model.run import identity_of, is_finished
+    from model.transformer.training import examine, require_divisible, step_losses
+
+    _require_fitting(model.config, tokens)
+    rank, processes = distributed.rank_and_processes()
+    require_divisible(training, processes)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(model, training, tokens.identity)
+    path = out / "model.safetensors"
+    if is_finished(path, identity):
+        load_weights(path, model)
+        model.to(device).eval()
+        return path
+    model.activation_checkpointing = training.activation_checkpointing
+    run = distributed.start(model, training, identity, out, device, training.ema_decay)
+    run.resume()
+    precise = distributed.precision(device, processes)
+    writer = _board(out) if board and rank == 0 else None
+
+    def losses(step: int):
+        part = step_losses(model, training, tokens.train, step, rank=rank, processes=processes)
+        while True:
+            with precise():
+                loss = next(part, None)
+            if loss is None:
+                return
+            yield loss
+
+    def shown(row: dict) -> str:
+        if writer is not None:
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["step"])
+            writer.flush()
+        names = ("v2m_motion", "i2vm_motion", "i2vm_visual", "shuffled_gap")
+        return ", ".join(f"{name}={row[name]:.2f}" for name in names if name in row)
+
+    def look() -> dict[str, float]:
+        with precise():
+            return examine(model, training.tasks, tokens.held_out)
+
+    model.train()
+    run.go(
+        losses,
+        bar=tqdm(
+            initial=run.step,
+            total=training.steps,
+            disable=not progress or rank > 0,
+            unit="step",
+        ),
+        shown=shown,
+        checkpoint_seconds=15.0 if device == "cpu" else 600.0,
+        examine=look,
+    )
+    return run.finish(path, "UniMo: " + " and ".join(training.tasks))
+
+
+def _require_fitting(config: UniMoConfig, tokens: Tokens) -> None:
+    """Refuse tokens of other clips than the model's.
+
+    Raises:
+        TrainingError: another length, size or vocabulary.
+    """
+    visual, motion = tokens.train.visual, tokens.train.motion
+    wanted = config.num_frames * config.tokens_per_frame
+    if visual.shape[1:] != config.latent_shape or motion.shape[1] != wanted:
+        raise TrainingError(
+            f"the clips have {visual.shape[1:]} visual and {motion.shape[1]} motion tokens, the "
+            f"model wants {config.latent_shape} and {wanted}: prepare clips of "
+            f"{config.num_frames} frames (--frames) and {config.height} pixels (--size), with a "
+            f"tokenizer of {config.tokens_per_frame} tokens a frame"
+        )
+    for name, ids, size in (
+        ("visual", visual, config.visual_vocab),
+        ("motion", motion, config.motion_vocab),
+    ):
+        if ids.min() < 0 or ids.max() >= size:
+            raise TrainingError(
+                f"{name} tokens run from {ids.min()} to {ids.max()}, the model has rows for 0 to "
+                f"{size - 1}"
+            )
+
+
+def _board(out: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise TrainingError("--tensorboard needs the package: pip install tensorboard") from error
+    return SummaryWriter(str(out / "tensorboard"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        from model import distributed
+
+        with distributed.processes(args.device):
+            path = _train(args)
+            if distributed.rank_and_processes()[0] == 0:
+                print(path)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.train_ar",
+        description="Train UniMo's transformer on the tokens of a clip store.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--data", type=Path, metavar="STORE", help="default: built-in shots")
+    parser.add_argument("--config", choices=("embedded", "paper"), default="embedded")
+    parser.add_argument(
+        "--codec",
+        metavar="WHICH",
+        help="a fitted codec (.safetensors), a folder with Cosmos DV8x16x16, or linear; default: "
+        "the one that ships with the package",
+    )
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="FILE", help="a motion tokenizer; default: as the codec"
+    )
+    parser.add_argument(
+        "--cosmos", type=Path, metavar="FILE", help="start from Cosmos 4B's model.pt"
+    )
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--unified", action="store_true", help="the ablation Uni-Embed")
+    parser.add_argument("--steps", type=_positive, help="embedded: 2000, paper: 100000")
+    parser.add_argument("--batch-size", type=_positive, help="clips of a step, over all processes")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--ema", type=float, metavar="DECAY", help="keep an average of the weights")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def _train(args: argparse.Namespace) -> Path:
+    import torch
+
+    from datasets.clip_store import ClipStore
+    from model import assets
+    from model.tokenizer import MotionTokenizer
+    from model.transformer import UniMo
+    from model.video_tokens.choose import open_codec
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
+    given = {
+        "steps": args.steps,
+        "batch_size": args.batch_size,
+        "learning_rate": args.learning_rate,
+        "ema_decay": args.ema,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    training = getattr(ARTrainingConfig, args.config)(
+        tasks=tuple(args.tasks), seed=args.seed, **given
+    )
+    codec = open_codec(args.codec, device=args.device)
+    tokenizer = MotionTokenizer.load(args.tokenizer or assets.TOKENIZER)
+    config = getattr(UniMoConfig, args.config)(
+        unified=args.unified,
+        tokens_per_frame=tokenizer.config.tokens_per_frame,
+        motion_vocab=tokenizer.config.codebook_size,
+    )
+    data = args.data or built_in_shots(config, progress=not args.quiet)
+    tokens = Tokens.of(
+        ClipStore.open(data), codec, tokenizer.to(args.device), progress=not args.quiet
+    )
+    torch.manual_seed(args.seed)
+    model = UniMo(config)
+    if args.cosmos:
+        from model.transformer import cosmos_weights
+
+        cosmos_weights.load(model, cosmos_weights.read(args.cosmos))
+    return train(
+        model,
+        training,
+        tokens,
+        args.out,
+        device=args.device,
+        progress=not args.quiet,
+        board=args.tensorboard,
+    )
+
+
+def built_in_shots(config: UniMoConfig, *, progress: bool = True) -> Path:
+    """The store of built-in shots for a model's clips, made if it is not there."""
+    import os
+    from dataclasses import replace
+
+    from datasets.built_in import make_store
+    from datasets.embedded_shots import DATASET
+
+    return make_store(
+        replace(DATASET, shot_frames=config.num_frames, image_size=config.width),
+        num_frames=config.num_frames,
+        video_size=config.width,
+        workers=len(os.sched_getaffinity(0)),
+        progress=progress,
+    )
+
+
+def _positive(word: str) -> int:
+    if not word.isdecimal() or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
+    return int(word)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Attention of a prefix language model, for training and from a cache.
+
+Legend: B clips, H query heads, G = H / K query heads a key head, K key heads, S positions, P of the
+condition, L = S - P of the target, D width of a head.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
+from torch.nn.functional import scaled_dot_product_attention
+
+
+def prefix_lm_attention(q: Tensor, k: Tensor, v: Tensor, prefix: int) -> Tensor:
+    """Every position sees the whole condition, and the target up to itself.
+
+    Two calls instead of one mask over S x S: the condition attends to itself in full, the target to
+    everything before and including itself, causal from the lower right corner (``is_causal=True``
+    would count from the upper left). Both are calls that fused kernels know, forward and backward.
+
+    Args:
+        q: (B, H, S, D).
+        k: (B, K, S, D), K dividing H.
+        v: (B, K, S, D).
+        prefix: P, 0 for plain causal attention.
+
+    Returns:
+        (B, H, S, D).
+
+    Raises:
+        ValueError: a prefix outside 0..S, or heads that do not divide.
+    """
+    length = q.shape[2]
+    if not 0 <= prefix <= length:
+        raise ValueError(f"a prefix of {prefix} positions in a sequence of {length}")
+    if q.shape[1] % k.shape[1] or k.shape != v.shape or k.shape[2] != length:
+        raise ValueError(f"q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)} do not fit")
+    grouped = q.shape[1] != k.shape[1]
+    out = []
+    if prefix:
+        condition = (part[:, :, :prefix] for part in (q, k, v))
+        out.append(scaled_dot_product_attention(*condition, enable_gqa=grouped))
+    if prefix < length:
+        mask = causal_lower_right(length - prefix, length)
+        target = q[:, :, prefix:]
+        out.append(scaled_dot_product_attention(target, k, v, attn_mask=mask, enable_gqa=grouped))
+    return out[0] if len(out) == 1 else torch.cat(out, dim=2)
+
+
+def cached_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+    """One new position against the keys and values of all before it.
+
+    The G query heads of a key head become G query rows of it, so that each key is read once and
+    nothing is expanded.
+
+    Args:
+        q: (B, H, 1, D).
+        k: (B, K, S, D).
+        v: (B, K, S, D).
+        seen: (S,) bool, the positions that are filled; None: all are.
+
+    Returns:
+        (B, H, 1, D).
+    """
+    rows = q.view(q.shape[0], k.shape[1], -1, q.shape[3])  # (B, K, G, D)
+    out = scaled_dot_product_attention(rows, k, v, attn_mask=seen)
+    return out.view(q.shape)

@@ -1,0 +1,169 @@
+"""Settings of the autoregressive transformer. Standard library only."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from model.settings import from_dict, require, require_choice, require_count, require_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniMoConfig:
+    """Shape of one UniMo transformer (paper section 3.2 and table 4).
+
+    The defaults are Cosmos-1.0-Autoregressive-4B's, which table 4 repeats.
+
+    Attributes:
+        n_layers: transformer blocks.
+        dim: width of the residual stream.
+        n_heads: query heads; each is ``dim / n_heads`` wide.
+        n_kv_heads: key and value heads, each shared by ``n_heads / n_kv_heads`` query heads.
+        ffn_hidden_size: width of the gated feed-forward network.
+        visual_vocab: visual tokens.
+        motion_vocab: motion tokens, the size of the motion codebook.
+        latent_shape: (t, h, w) of a clip's visual tokens: 1 + 8 (t - 1) frames of 16 h x 16 w
+            pixels.
+        tokens_per_frame: motion tokens a frame.
+        layout: how I2VM interleaves video and motion, see `model.sequence.i2vm`.
+        rope_theta: base of the rotary frequencies.
+        norm_eps: of every RMS normalisation.
+        ape: absolute positions on top of the rotary ones, times a learned gate a layer: ``qk``
+            adds them to queries and keys (equations 3-4), ``hidden`` to the residual stream before
+            each block (as Cosmos's Video2World does), ``off`` not at all (as Cosmos 4B).
+        ape_gate: initial value of the gates; 0 starts from Cosmos 4B exactly.
+        motion_rope: coordinates of the motion's rotary positions: ``1d``, the token's number, or
+            ``factorised``, (t, h, w) of `model.sequence.Schedule`.
+        unified: one softmax over both vocabularies and one rotary embedding over the running
+            position, as Cosmos numbers a flat sequence: the paper's ablation Uni-Embed. (One table
+            of embeddings holds the same rows as two.)
+        visual_embedding: ``table``, a row for each visual token (Cosmos); ``factorised``, the sum
+            of a row for each FSQ digit and a head that predicts digit after digit: an exact
+            distribution over all tokens for a hundredth of the parameters.
+
+    Raises:
+        ValueError: a value outside its range, or sizes that do not fit each other.
+    """
+
+    n_layers: int = 16
+    dim: int = 4096
+    n_heads: int = 32
+    n_kv_heads: int = 8
+    ffn_hidden_size: int = 14336
+    visual_vocab: int = 64000
+    motion_vocab: int = 512
+    latent_shape: tuple[int, int, int] = (9, 32, 32)
+    tokens_per_frame: int = 36
+    layout: str = "video-first"
+    rope_theta: float = 500_000.0
+    norm_eps: float = 1e-5
+    ape: Literal["off", "hidden", "qk"] = "qk"
+    ape_gate: float = 0.0
+    motion_rope: Literal["1d", "factorised"] = "1d"
+    unified: bool = False
+    visual_embedding: Literal["table", "factorised"] = "table"
+
+    def __post_init__(self):
+        object.__setattr__(self, "latent_shape", tuple(self.latent_shape))
+        for name in ("n_layers", "dim", "n_heads", "n_kv_heads", "ffn_hidden_size"):
+            require_count(name, getattr(self, name), minimum=1)
+        require_count("tokens_per_frame", self.tokens_per_frame, minimum=1)
+        for name in ("visual_vocab", "motion_vocab"):
+            require_count(name, getattr(self, name), minimum=2)
+        require(len(self.latent_shape) == 3, f"latent_shape is (t, h, w), got {self.latent_shape}")
+        for size in self.latent_shape:
+            require_count("latent_shape", size, minimum=1)
+        require(
+            self.dim % self.n_heads == 0 and self.head_dim % 2 == 0 and self.head_dim >= 6,
+            f"dim {self.dim} must be n_heads {self.n_heads} times an even number of at least 6",
+        )
+        require(
+            self.n_heads % self.n_kv_heads == 0,
+            f"n_heads {self.n_heads} must be a multiple of n_kv_heads {self.n_kv_heads}",
+        )
+        require_number("rope_theta", self.rope_theta, 1.0, math.inf)
+        require_number("norm_eps", self.norm_eps, 0.0, 1.0)
+        require_number("ape_gate", self.ape_gate, -1.0, 1.0)
+        require_choice("ape", self.ape, ("off", "hidden", "qk"))
+        require_choice("motion_rope", self.motion_rope, ("1d", "factorised"))
+        require_choice("visual_embedding", self.visual_embedding, ("table", "factorised"))
+        require(
+            self.visual_embedding == "table" or self.visual_vocab == 64000,
+            "a factorised embedding is of the 64000 FSQ tokens",
+        )
+
+    @classmethod
+    def paper(cls, **changes) -> "UniMoConfig":
+        """Cosmos 4B with the paper's additions: 65 frames of 512x512 pixels, 11558 tokens."""
+        return cls(**changes)
+
+    @classmethod
+    def embedded(cls, **changes) -> "UniMoConfig":
+        """A size that a CPU trains in minutes, on 17 frames of 64x64 pixels: 118 tokens.
+
+        What differs from the paper beside sizes: factorised visual embedding (of 64000 rows most
+        would hardly be trained), motion positions factorised, absolute positions from the start.
+        """
+        settings = {
+            "n_layers": 4,
+            "dim": 128,
+            "n_heads": 4,
+            "n_kv_heads": 4,
+            "ffn_hidden_size": 352,
+            "latent_shape": (3, 4, 4),
+            "tokens_per_frame": 4,
+            "ape": "hidden",
+            "ape_gate": 0.05,
+            "motion_rope": "factorised",
+            "visual_embedding": "factorised",
+        }
+        return cls(**{**settings, **changes})
+
+    @classmethod
+    def tiny(cls, **changes) -> "UniMoConfig":
+        """For tests: two layers and 9 frames of 64x64 pixels, otherwise as the paper's."""
+        settings = {
+            "n_layers": 2,
+            "dim": 128,
+            "n_heads": 4,
+            "n_kv_heads": 2,
+            "ffn_hidden_size": 256,
+            "visual_vocab": 97,
+            "motion_vocab": 32,
+            "latent_shape": (2, 4, 4),
+            "tokens_per_frame": 4,
+        }
+        return cls(**{**settings, **changes})
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head."""
+        return self.dim // self.n_heads
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip."""
+        return 1 + 8 * (self.latent_shape[0] - 1)
+
+    @property
+    def height(self) -> int:
+        """Height of the pictures in pixels."""
+        return 16 * self.latent_shape[1]
+
+    @property
+    def width(self) -> int:
+        """Width of the pictures in pixels."""
+        return 16 * self.latent_shape[2]
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
+        return {**dataclasses.asdict(self), "latent_shape": list(self.latent_shape)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "UniMoConfig":
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: unknown settings, or values out of range.
+        """
+        return from_dict(cls, values)

@@ -1,0 +1,185 @@
+"""Cosmos-1.0-Autoregressive-4B's checkpoint, and ours in its layout.
+
+The official file is a flat dictionary or one under ``model``; keys may begin with ``model.``; a
+file of TransformerEngine has other names for the same matrices (``ar/utils/checkpoint.py`` of
+nvidia-cosmos/cosmos-predict1). Here queries, keys and values are one matrix, and so are w1 and w3.
+"""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.checkpoint import CheckpointError
+from model.transformer.attention import prefix_lm_attention
+from model.transformer.network import Positions, UniMo
+from model.transformer.position import rope_tables
+
+_STACKED = {
+    "attention.wqkv.weight": ("attention.wq", "attention.wk", "attention.wv"),
+    "feed_forward.w13.weight": ("feed_forward.w1", "feed_forward.w3"),
+}
+# Parts of a key of TransformerEngine -> ours; fc1 is w1 on top of w3.
+_TRANSFORMER_ENGINE = {
+    "self_attention.layernorm_qkv.layer_norm_weight": "attention_norm.weight",
+    "self_attention.layernorm_qkv.query_weight": "attention.wq.weight",
+    "self_attention.layernorm_qkv.key_weight": "attention.wk.weight",
+    "self_attention.layernorm_qkv.value_weight": "attention.wv.weight",
+    "self_attention.proj.weight": "attention.wo.weight",
+    "self_attention.q_norm.weight": "attention.q_norm.weight",
+    "self_attention.k_norm.weight": "attention.k_norm.weight",
+    "layernorm_mlp.layer_norm_weight": "ffn_norm.weight",
+    "layernorm_mlp.fc2_weight": "feed_forward.w2.weight",
+}
+_FC1 = "layernorm_mlp.fc1_weight"
+_NOT_COSMOS = ("motion_embeddings.", "special_embeddings.", "motion_output.")
+
+
+def read(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of an official ``model.pt``, mapped from the file; no code in it is executed.
+
+    Raises:
+        CheckpointError: no such file, or not a PyTorch archive of tensors alone.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} is not there: request Cosmos-1.0-Autoregressive-4B (also named "
+            "Cosmos-Predict1-4B) from nvidia on Hugging Face and name its model.pt"
+        )
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        why = "truncated or not a PyTorch archive" if not zipfile.is_zipfile(path) else "unusable"
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} is {why}; nothing in it was executed ({reason})") from error
+    if isinstance(found, dict) and isinstance(found.get("model"), dict):
+        found = found["model"]
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in _tensors(found)):
+        raise CheckpointError(f"{path} does not hold a dictionary of tensors")
+    return found
+
+
+def load(model: UniMo, state_dict: dict[str, Tensor]) -> None:
+    """Give `model` the weights of a Cosmos checkpoint; what the paper adds to it stays as it is.
+
+    Args:
+        model: with a visual table; its dtypes and devices are kept.
+        state_dict: plain, ``model.``-prefixed or of TransformerEngine.
+
+    Raises:
+        CheckpointError: the first tensor that is missing, unknown or of another shape; `model` is
+            then unchanged.
+    """
+    own = export(model)
+    found = _canonical(state_dict)
+    for name in own:
+        if name not in found:
+            raise CheckpointError(f"the checkpoint has no tensor {name}, which this model has")
+        if found[name].shape != own[name].shape:
+            raise CheckpointError(
+                f"tensor {name} is {tuple(found[name].shape)} in the checkpoint, "
+                f"{tuple(own[name].shape)} in this model: is it of another configuration?"
+            )
+    unknown = sorted(found.keys() - own.keys())
+    if unknown:
+        raise CheckpointError(f"the checkpoint has a tensor {unknown[0]}, unknown to this model")
+    with torch.no_grad():
+        for name, tensor in own.items():  # views of the model's own
+            tensor.copy_(found[name])
+
+
+def export(model: UniMo) -> dict[str, Tensor]:
+    """The Cosmos part of a model under its official names, as views of the model's tensors.
+
+    Raises:
+        CheckpointError: a factorised visual embedding, which Cosmos does not have.
+    """
+    if model.config.visual_embedding != "table":
+        raise CheckpointError("Cosmos's weights need visual_embedding='table'")
+    state = {}
+    for name, tensor in model.state_dict().items():
+        if name.startswith(_NOT_COSMOS) or name.endswith("ape_gate"):
+            continue
+        for ours, theirs in _STACKED.items():
+            if name.endswith(ours):
+                sizes = _sizes(model, ours)
+                for part, piece in zip(theirs, tensor.split(sizes), strict=True):
+                    state[f"{name.removesuffix(ours)}{part}.weight"] = piece
+                break
+        else:
+            state[name] = tensor
+    return state
+
+
+def num_base_parameters(model: UniMo) -> int:
+    """Parameters that Cosmos has too: 4,014,088,192 at the paper's size."""
+    return sum(tensor.numel() for tensor in export(model).values())
+
+
+@torch.no_grad()
+def base_logits(model: UniMo, token_ids: Tensor) -> Tensor:
+    """The plain Cosmos forward: visual tokens alone, causal, no absolute positions, no motion.
+
+    Args:
+        model: with a visual table.
+        token_ids: (B, S) int64 of the latent grid in the order t, h, w, from its beginning.
+
+    Returns:
+        (B, S, V) logits of the token after each.
+
+    Raises:
+        ValueError: ids outside the vocabulary, or a factorised visual embedding.
+    """
+    config = model.config
+    if config.visual_embedding != "table":
+        raise ValueError("Cosmos's forward needs visual_embedding='table'")
+    if token_ids.min() < 0 or token_ids.max() >= config.visual_vocab:
+        raise ValueError(f"visual ids must be from 0 to {config.visual_vocab - 1}")
+    _, height, width = config.latent_shape
+    place = torch.arange(token_ids.shape[1])
+    t, rest = place // (height * width), place % (height * width)
+    cos, sin = rope_tables(t, rest // width, rest % width, config.head_dim, config.rope_theta)
+    at = Positions(cos.to(token_ids.device), sin.to(token_ids.device), None)
+    x = model.tok_embeddings(token_ids)
+    for layer in model.layers:
+        q, k, v = layer.attention.rotated(layer.attention_norm(x), at)
+        x = x + layer.attention.merge(prefix_lm_attention(q, k, v, 0))
+        x = x + layer.feed_forward(layer.ffn_norm(x))
+    return model.output(model.norm(x))
+
+
+def _canonical(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Plain official names, whatever the layout."""
+    plain = {}
+    for key, tensor in state_dict.items():
+        if "_extra_state" in key:  # of TransformerEngine; not a tensor of the model
+            continue
+        key = key.removeprefix("model.")
+        layer, _, rest = (
+            key.partition(".self_attention.")
+            if ".self_attention." in key
+            else (key.partition(".layernorm_mlp."))
+        )
+        part = key.removeprefix(f"{layer}.") if rest else ""
+        if part == _FC1:
+            half = len(tensor) // 2
+            plain[f"{layer}.feed_forward.w1.weight"] = tensor[:half]
+            plain[f"{layer}.feed_forward.w3.weight"] = tensor[half:]
+        else:
+            plain[f"{layer}.{_TRANSFORMER_ENGINE.get(part, part)}" if rest else key] = tensor
+    return plain
+
+
+def _sizes(model: UniMo, stacked: str) -> tuple[int, ...]:
+    config = model.config
+    if stacked.startswith("feed_forward"):
+        return (config.ffn_hidden_size,) * 2
+    keys = config.n_kv_heads * config.head_dim
+    return (config.dim, keys, keys)
+
+
+def _tensors(state: dict) -> list:
+    return [value for name, value in state.items() if "_extra_state" not in str(name)]

@@ -1,0 +1,523 @@
+"""The UniMo transformer: Cosmos's decoder over a sequence of two modalities (paper section 3.2).
+
+Legend: B clips, S positions, P of the condition, L of the target, C width of the model, H query
+heads, K key heads, D width of a head, V visual tokens, M motion tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, rms_norm, silu
+from torch.utils.checkpoint import checkpoint
+
+from model.checkpoint import load_model, save_model
+from model.sequence import MODALITIES, MOTION, SPECIAL, SPECIAL_TOKENS, VISUAL, Schedule
+from model.transformer.attention import cached_attention, prefix_lm_attention
+from model.transformer.config import UniMoConfig
+from model.transformer.position import ape_3d, rope_tables, rope_tables_1d, rotate
+from model.transformer.sampling import Noise, draw, top_p
+from model.transformer.visual import DigitEmbedding, DigitHead, TableHead
+
+
+class RMSNorm(nn.Module):
+    """Root mean square normalisation: statistics in float32, the weight in the input's dtype."""
+
+    def __init__(self, dim: int, eps: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis."""
+        normal = rms_norm(x.float(), x.shape[-1:], eps=self.eps)
+        return normal.to(x.dtype) * self.weight
+
+
+@dataclass(frozen=True)
+class Positions:
+    """What a block knows of where its tokens stand.
+
+    Attributes:
+        cos: (S, D) rotary cosines.
+        sin: (S, D).
+        ape: (S, D) or (S, C) absolute positions, or None; see `UniMoConfig.ape`.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    ape: Tensor | None
+
+    def __getitem__(self, rows) -> "Positions":
+        ape = None if self.ape is None else self.ape[rows]
+        return Positions(self.cos[rows], self.sin[rows], ape)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with normalised queries and keys."""
+
+    def __init__(self, config: UniMoConfig):
+        super().__init__()
+        self.sizes = (config.n_heads, config.n_kv_heads, config.n_kv_heads)
+        self.ape = config.ape
+        width = config.head_dim
+        self.wqkv = nn.Linear(config.dim, sum(self.sizes) * width, bias=False)
+        self.wo = nn.Linear(config.n_heads * width, config.dim, bias=False)
+        self.q_norm = RMSNorm(width, config.norm_eps)
+        self.k_norm = RMSNorm(width, config.norm_eps)
+
+    def rotated(self, x: Tensor, at: Positions) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, S, D), keys and values (B, K, S, D) of x (B, S, C), rotary alone."""
+        heads = self.wqkv(x).unflatten(-1, (sum(self.sizes), -1)).transpose(1, 2)
+        q, k, v = heads.split(self.sizes, dim=1)
+        cos, sin = at.cos.to(x.dtype), at.sin.to(x.dtype)
+        return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
+
+    def placed(
+        self, x: Tensor, at: Positions, gate: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `rotated`, with absolute positions where they belong to queries and keys."""
+        q, k, v = self.rotated(x, at)
+        if self.ape == "qk":
+            shift = (gate * at.ape).to(x.dtype)
+            q, k = q + shift, k + shift
+        return q, k, v
+
+    def merge(self, out: Tensor) -> Tensor:
+        """Heads (B, H, S, D) to the residual stream (B, S, C)."""
+        return self.wo(out.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """The gated network w2(silu(w1 x) * w3 x); w1 and w3 are one matrix."""
+
+    def __init__(self, config: UniMoConfig):
+        super().__init__()
+        self.w13 = nn.Linear(config.dim, 2 * config.ffn_hidden_size, bias=False)
+        self.w2 = nn.Linear(config.ffn_hidden_size, config.dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., C)."""
+        gate, value = self.w13(x).chunk(2, dim=-1)
+        return self.w2(silu(gate) * value)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each on a normalised residual stream."""
+
+    def __init__(self, config: UniMoConfig):
+        super().__init__()
+        self.ape = config.ape
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
+        self.attention = Attention(config)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.ape_gate = None if config.ape == "off" else nn.Parameter(torch.empty(1))
+
+    def forward(self, x: Tensor, at: Positions, prefix: int) -> Tensor:
+        """All positions (B, S, C) of a sequence with a condition of `prefix`."""
+        x = self._placed(x, at)
+        q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
+        x = x + self.attention.merge(prefix_lm_attention(q, k, v, prefix))
+        return x + self.feed_forward(self.ffn_norm(x))
+
+    def prefill(self, x: Tensor, at: Positions, cache: tuple[Tensor, Tensor]) -> Tensor:
+        """The condition (B, P, C), its keys and values kept in `cache` (B, K, S, D) each."""
+        x = self._placed(x, at)
+        q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
+        for kept, new in zip(cache, (k, v), strict=True):
+            kept[:, :, : x.shape[1]] = new
+        x = x + self.attention.merge(prefix_lm_attention(q, k, v, x.shape[1]))
+        return x + self.feed_forward(self.ffn_norm(x))
+
+    def step(
+        self, x: Tensor, at: Positions, position: Tensor, cache: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """One new position (B, 1, C) after those in `cache`, to which it is added."""
+        x = self._placed(x, at)
+        q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
+        for kept, new in zip(cache, (k, v), strict=True):
+            kept.index_copy_(2, position, new)
+        if x.is_cuda:
+            # Static shapes, so that the step can be a CUDA graph: all of the cache under a mask.
+            seen = torch.arange(cache[0].shape[2], device=x.device) <= position
+            out = cached_attention(q, *cache, seen)
+        else:
+            filled = int(position) + 1
+            out = cached_attention(q, *(kept[:, :, :filled] for kept in cache), None)
+        x = x + self.attention.merge(out)
+        return x + self.feed_forward(self.ffn_norm(x))
+
+    def _placed(self, x: Tensor, at: Positions) -> Tensor:
+        if self.ape != "hidden":
+            return x
+        return x + (self.ape_gate * at.ape).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Where the tokens of a sequence's first n positions are, as indices on the device.
+
+    Attributes:
+        positions: modality -> its positions, increasing.
+        back: (n,) from the modalities one after the other to the order of the sequence.
+        targets: modality -> its targets, counted from the first target.
+    """
+
+    positions: dict[int, Tensor]
+    back: Tensor
+    targets: dict[int, Tensor]
+
+    @classmethod
+    def of(cls, schedule: Schedule, length: int, device: torch.device) -> "Order":
+        """The order of the first `length` positions."""
+        first = {m: p[p < length] for m, p in schedule.positions.items()}
+        back = np.argsort(np.concatenate(list(first.values())))
+        targets = {m: p - schedule.prefix for m, p in schedule.targets.items()}
+
+        def move(indices: dict[int, np.ndarray]) -> dict[int, Tensor]:
+            return {m: torch.from_numpy(p).to(device) for m, p in indices.items()}
+
+        return cls(move(first), torch.from_numpy(back).to(device), move(targets))
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """Keys and values of one generation.
+
+    Attributes:
+        schedule: the sequence.
+        at: its positions.
+        layers: keys and values (B, K, S, D) of each block.
+    """
+
+    schedule: Schedule
+    at: Positions
+    layers: list[tuple[Tensor, Tensor]]
+
+
+class UniMo(nn.Module):
+    """Predicts visual and motion tokens from those before them.
+
+    Token ids count within their modality; the schedule says which modality stands where, so each
+    has its own embedding, its own rotary positions and its own head.
+
+    Parameters named as in Cosmos 4B are its own (`cosmos_weights`); added are the motion's
+    embedding and head, three special rows, and one gate a block for absolute positions.
+    """
+
+    def __init__(self, config: UniMoConfig):
+        super().__init__()
+        self.config = config
+        if config.visual_embedding == "table":
+            self.tok_embeddings = nn.Embedding(config.visual_vocab, config.dim)
+            self.output = TableHead(config.dim, config.visual_vocab)
+        else:
+            self.tok_embeddings = DigitEmbedding(config.dim)
+            self.output = DigitHead(config.dim)
+        self.motion_embeddings = nn.Embedding(config.motion_vocab, config.dim)
+        self.special_embeddings = nn.Embedding(len(SPECIAL_TOKENS), config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.motion_output = nn.Linear(config.dim, config.motion_vocab, bias=False)
+        self.activation_checkpointing = False
+        self._positions: dict[tuple, Positions] = {}
+        self._orders: dict[tuple, Order] = {}
+        self.initialise()
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Random weights: normal with sd 0.02, outputs of blocks divided by sqrt(2 layers)."""
+        for name, parameter in self.named_parameters():
+            if name.endswith("ape_gate"):
+                parameter.fill_(self.config.ape_gate)
+            elif parameter.ndim == 1:
+                parameter.fill_(1.0)
+            else:
+                scale = 0.02
+                if name.endswith(("wo.weight", "w2.weight")):
+                    scale /= (2 * self.config.n_layers) ** 0.5
+                parameter.normal_(0.0, scale)
+        if isinstance(self.tok_embeddings, DigitEmbedding):
+            self.tok_embeddings.initialise()
+
+    # --- all positions at once ---
+
+    def forward(self, tokens: Tensor, schedule: Schedule) -> dict[str, Tensor]:
+        """Logits of every target.
+
+        Args:
+            tokens: (B, S) int64, see `Schedule.assemble`.
+            schedule: of this task.
+
+        Returns:
+            ``visual``: (B, n, V) and ``motion``: (B, n, M) for the n targets of each modality, in
+            the order of the sequence, each from the tokens before it. With a factorised visual
+            embedding ``visual`` is left out: see `losses`. A modality without targets is, too.
+
+        Raises:
+            ValueError: tokens of another shape, or outside their vocabulary.
+        """
+        hidden = self.hidden(tokens, schedule)
+        heads = {"motion": self.motion_output}
+        if self.config.visual_embedding == "table":
+            heads["visual"] = self.output
+        targets = self._order(schedule, len(schedule) - 1, tokens.device).targets
+        return {
+            name: head(hidden[:, targets[MODALITIES[name]]])
+            for name, head in heads.items()
+            if len(targets[MODALITIES[name]])
+        }
+
+    def losses(
+        self, tokens: Tensor, schedule: Schedule, *, inputs: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Cross-entropies of the targets (equation 6), nats.
+
+        Args:
+            tokens: (B, S) int64.
+            schedule: of this task.
+            inputs: (B, S) what the model sees instead of `tokens`.
+
+        Returns:
+            ``visual`` and ``motion``: (B, n) for the n targets of each modality, n may be 0.
+
+        Raises:
+            ValueError: tokens of another shape, or outside their vocabulary.
+        """
+        hidden = self.hidden(tokens if inputs is None else inputs, schedule)
+        targets = self._order(schedule, len(schedule) - 1, tokens.device).targets
+        losses = {}
+        for name, modality, find in (
+            ("visual", VISUAL, self._visual_losses),
+            ("motion", MOTION, self._motion_losses),
+        ):
+            places = targets[modality]
+            wanted = tokens[:, schedule.prefix :][:, places].flatten()
+            # Also where there is none: processes that share parameters must agree on which have a
+            # gradient, whatever their tasks.
+            found = find(hidden[:, places].flatten(0, 1), wanted)
+            losses[name] = found.view(len(tokens), -1)
+        return losses
+
+    def _visual_losses(self, states: Tensor, wanted: Tensor) -> Tensor:
+        rivals = self.motion_output(states) if self.config.unified else None
+        return self.output.losses(states, wanted, rivals)
+
+    def _motion_losses(self, states: Tensor, wanted: Tensor) -> Tensor:
+        logits = self.motion_output(states)
+        if self.config.unified:
+            logits = torch.cat([logits, self.output.first_logits(states)], dim=-1)
+        return cross_entropy(logits.float(), wanted, reduction="none")
+
+    def hidden(self, tokens: Tensor, schedule: Schedule) -> Tensor:
+        """States (B, L, C) from which the targets are predicted, normalised.
+
+        Raises:
+            ValueError: tokens of another shape, or outside their vocabulary.
+        """
+        self._check(tokens, schedule, len(schedule))
+        at = self.positions(schedule, tokens.device)
+        # The last token predicts nothing.
+        x = self.embed(tokens[:, :-1], schedule)
+        at = at[: len(schedule) - 1]
+        for layer in self.layers:
+            if self.activation_checkpointing and self.training:
+                x = checkpoint(layer, x, at, schedule.prefix, use_reentrant=False)
+            else:
+                x = layer(x, at, schedule.prefix)
+        return self.norm(x[:, schedule.prefix - 1 :])
+
+    def embed(self, tokens: Tensor, schedule: Schedule) -> Tensor:
+        """Embeddings (B, n, C) of the sequence's first n tokens (B, n)."""
+        order = self._order(schedule, tokens.shape[1], tokens.device)
+        parts = [
+            table(tokens[:, order.positions[modality]])
+            for modality, table in self._tables().items()
+        ]
+        return torch.cat(parts, dim=1)[:, order.back]
+
+    def _order(self, schedule: Schedule, length: int, device: torch.device) -> Order:
+        key = (schedule, length, device)
+        if key not in self._orders:
+            self._orders[key] = Order.of(schedule, length, device)
+        return self._orders[key]
+
+    def positions(self, schedule: Schedule, device: torch.device) -> Positions:
+        """Positions (S, ...) of a sequence, made once for each device."""
+        key = (schedule, device)
+        if key not in self._positions:
+            self._positions[key] = self._make_positions(schedule, device)
+        return self._positions[key]
+
+    def _make_positions(self, schedule: Schedule, device: torch.device) -> Positions:
+        config = self.config
+        head_dim, theta = config.head_dim, config.rope_theta
+        t, h, w = (torch.from_numpy(axis) for axis in (schedule.t, schedule.h, schedule.w))
+        moved = torch.from_numpy(schedule.modality == MOTION)[:, None]
+        special = torch.from_numpy(schedule.modality == SPECIAL)[:, None]
+        if config.unified:
+            _, height, width = schedule.latent_shape
+            place = torch.arange(len(schedule))
+            latent, place = place // (height * width), place % (height * width)
+            tables = rope_tables(latent, place // width, place % width, head_dim, theta)
+        else:
+            tables = rope_tables(t, h, w, head_dim, theta)
+            if config.motion_rope == "1d":
+                own = rope_tables_1d(torch.from_numpy(schedule.index), head_dim, theta)
+                pairs = zip(own, tables, strict=True)
+                tables = tuple(torch.where(moved, mine, theirs) for mine, theirs in pairs)
+            # As Cosmos does with its own special token: no turn, and no place.
+            tables = tuple(
+                table.masked_fill(special, value)
+                for table, value in zip(tables, (1.0, 0.0), strict=True)
+            )
+        cos, sin = (table.to(device) for table in tables)
+        if config.ape == "off":
+            return Positions(cos, sin, None)
+        ape = ape_3d(t, h, w, head_dim if config.ape == "qk" else config.dim)
+        return Positions(cos, sin, ape.masked_fill(special, 0.0).to(device))
+
+    # --- token by token ---
+
+    @torch.no_grad()
+    def prefill(self, tokens: Tensor, schedule: Schedule) -> tuple[Tensor, Cache]:
+        """Read the condition.
+
+        Args:
+            tokens: (B, S) or (B, P) int64; only the first P are read.
+            schedule: of the task.
+
+        Returns:
+            The state (B, C) that predicts the first target, and the cache for `decode_step`.
+
+        Raises:
+            ValueError: too few tokens, or some outside their vocabulary.
+        """
+        tokens = tokens[:, : schedule.prefix]
+        self._check(tokens, schedule, schedule.prefix)
+        config = self.config
+        at = self.positions(schedule, tokens.device)
+        x = self.embed(tokens, schedule)
+        shape = (len(tokens), config.n_kv_heads, len(schedule), config.head_dim)
+        layers = [(x.new_zeros(shape), x.new_zeros(shape)) for _ in self.layers]
+        for layer, cache in zip(self.layers, layers, strict=True):
+            x = layer.prefill(x, at[: schedule.prefix], cache)
+        return self.norm(x[:, -1]), Cache(schedule, at, layers)
+
+    @torch.no_grad()
+    def decode_step(self, token: Tensor, position: int, cache: Cache) -> Tensor:
+        """Read one more token.
+
+        Args:
+            token: (B,) ids of the modality that stands at `position`.
+            position: of the token, from the prefix on, each once and in order.
+            cache: of the tokens before it.
+
+        Returns:
+            The state (B, C) that predicts the token at ``position + 1``.
+        """
+        modality = int(cache.schedule.modality[position])
+        where = torch.tensor([position], device=token.device)
+        return self._step(token, where, modality, cache.at, cache.layers)
+
+    def _step(
+        self,
+        token: Tensor,
+        position: Tensor,
+        modality: int,
+        at: Positions,
+        layers: list[tuple[Tensor, Tensor]],
+    ) -> Tensor:
+        x = self._tables()[modality](token)[:, None]
+        at = at[position]
+        for layer, cache in zip(self.layers, layers, strict=True):
+            x = layer.step(x, at, position, cache)
+        return self.norm(x[:, 0])
+
+    def sample(
+        self, hidden: Tensor, modality: int, noise: Noise, *, p: float, temperature: float
+    ) -> Tensor:
+        """Tokens (B,) of `VISUAL` or `MOTION` from states (B, C)."""
+        if modality == VISUAL:
+            return self.output.sample(hidden, noise, p=p, temperature=temperature)
+        probabilities = top_p(self.motion_output(hidden), p, temperature)
+        return draw(probabilities, noise(probabilities.shape[-1]))
+
+    @torch.no_grad()
+    def generate(
+        self,
+        tokens: Tensor,
+        schedule: Schedule,
+        noise: Noise,
+        *,
+        p: float = 0.8,
+        temperature: float = 1.0,
+    ) -> Iterator[Tensor]:
+        """Yield the targets (B,) one after the other, sampled after the condition.
+
+        Args:
+            tokens: (B, S) or (B, P) int64; only the first P are read.
+            schedule: of the task.
+            noise: of B clips.
+            p: top-p.
+            temperature: 0 takes the most likely token.
+
+        Raises:
+            ValueError: as `prefill`.
+        """
+        hidden, cache = self.prefill(tokens, schedule)
+        for position in range(schedule.prefix, len(schedule)):
+            modality = int(schedule.modality[position])
+            token = self.sample(hidden, modality, noise, p=p, temperature=temperature)
+            yield token
+            if position + 1 < len(schedule):
+                hidden = self.decode_step(token, position, cache)
+
+    # --- files ---
+
+    def save(self, path: str | Path, *, extra: dict | None = None, half: bool = False) -> Path:
+        """Write ``*.safetensors`` and its JSON sidecar; `extra` is kept in the latter."""
+        return save_model(path, self, config=self.config.to_dict(), extra=extra, half=half)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "UniMo":
+        """The model of a checkpoint, in evaluation mode, on the CPU.
+
+        Raises:
+            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
+                not fit.
+        """
+        return load_model(path, cls, UniMoConfig)
+
+    # --- parts ---
+
+    def _tables(self) -> dict[int, nn.Module]:
+        return {
+            SPECIAL: self.special_embeddings,
+            VISUAL: self.tok_embeddings,
+            MOTION: self.motion_embeddings,
+        }
+
+    def _check(self, tokens: Tensor, schedule: Schedule, length: int) -> None:
+        """On the CPU also that every id is in its vocabulary: a GPU would have to be waited for."""
+        if tokens.ndim != 2 or tokens.shape[1] != length:
+            raise ValueError(f"tokens have shape {tuple(tokens.shape)}, expected (B, {length})")
+        if tokens.is_cuda or tokens.is_meta:
+            return
+        sizes = {
+            SPECIAL: len(SPECIAL_TOKENS),
+            VISUAL: self.config.visual_vocab,
+            MOTION: self.config.motion_vocab,
+        }
+        for name, modality in MODALITIES.items():
+            positions = schedule.positions[modality]
+            ids = tokens[:, positions[positions < length]]
+            if ids.numel() and (ids.min() < 0 or ids.max() >= sizes[modality]):
+                raise ValueError(
+                    f"{name} ids must be from 0 to {sizes[modality] - 1}, got {int(ids.min())} to "
+                    f"{int(ids.max())}"
+                )

@@ -1,0 +1,86 @@
+"""Rotary and absolute positions (paper equations 3-4), as Cosmos computes them.
+
+Legend: S positions, D width of a head (or of the model). Coordinates are integers (t, h, w) on the
+grid of latent frames, without any rescaling. Of D numbers, 2 * (D // 6) belong to h, as many to w,
+the rest to t.
+"""
+
+import torch
+from torch import Tensor
+
+
+def axis_widths(dim: int) -> tuple[int, int, int]:
+    """How many of `dim` numbers belong to t, h and w."""
+    side = 2 * (dim // 6)
+    return dim - 2 * side, side, side
+
+
+def rope_tables(
+    t: Tensor, h: Tensor, w: Tensor, head_dim: int = 128, theta: float = 500_000.0
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of Cosmos's 3D rotary embedding.
+
+    Numbers i and i + D/2 of a head form a pair. The pairs' angles are t * f_t, then h * f_s, then
+    w * f_s, with f = theta^(-2k/width) over each axis's own width.
+
+    Args:
+        t: (S,) coordinates; tensors, arrays or numbers.
+        h: (S,).
+        w: (S,).
+        head_dim: D, even.
+        theta: base of the frequencies.
+
+    Returns:
+        cos and sin, (S, D) float32 each.
+    """
+    angles = [
+        _angles(axis, width, theta)
+        for axis, width in zip((t, h, w), axis_widths(head_dim), strict=True)
+    ]
+    return _tables(torch.cat(angles, dim=-1))
+
+
+def rope_tables_1d(
+    position: Tensor, head_dim: int = 128, theta: float = 500_000.0
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (S, D) of a rotary embedding over one coordinate (S,)."""
+    return _tables(_angles(position, head_dim, theta))
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate heads x (..., S, D) by tables (S, D): ``x cos + R(x) sin``, R([a|b]) = [-b|a]."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-second, first], dim=-1) * sin
+
+
+def ape_3d(t: Tensor, h: Tensor, w: Tensor, dim: int) -> Tensor:
+    """Absolute positions as in Cosmos's Video2World: [sin | cos] for t, then h, then w.
+
+    Frequencies are 10000^(-k/(width/2)) over each axis's own width.
+
+    Args:
+        t: (S,) coordinates; tensors, arrays or numbers.
+        h: (S,).
+        w: (S,).
+        dim: width of the vectors.
+
+    Returns:
+        (S, dim) float32; the root mean square of every row is 0.7071.
+    """
+    parts = []
+    for axis, width in zip((t, h, w), axis_widths(dim), strict=True):
+        angles = _angles(axis, width, 10_000.0)
+        parts += [angles.sin(), angles.cos()]
+    return torch.cat(parts, dim=-1)
+
+
+def _angles(position: Tensor, width: int, theta: float) -> Tensor:
+    """Position times theta^(-2k/width), (..., width / 2) float32."""
+    exponents = torch.arange(0, width, 2, dtype=torch.float32) / width
+    position = torch.as_tensor(position, dtype=torch.float32)
+    return position[..., None] * (1.0 / theta**exponents)
+
+
+def _tables(angles: Tensor) -> tuple[Tensor, Tensor]:
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos(), angles.sin()
