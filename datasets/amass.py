@@ -8,10 +8,15 @@ SMPL-H has another shape space, so that bodies of that release only approximate 
 """
 
 import dataclasses
+import os
 from pathlib import Path
 
+import numpy as np
+
+from datasets.body import load_body
 from datasets.motion import Motion
 from datasets.motion_files import (
+    Z_UP_TO_Y_UP,
     MotionFolder,
     npz_keys,
     read_npz,
@@ -23,6 +28,8 @@ from datasets.motion_files import (
 )
 
 TARGET_FPS = 30.0
+# OpenCV's camera (x right, y down, z forward) as a world with z up: (x, z, -y).
+CAMERA_TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 
 _NEEDED = {
     "poses": ("poses",),
@@ -58,6 +65,46 @@ def read(path: Path) -> Motion:
     )
     stride = max(1, round(fps / TARGET_FPS))
     return to_y_up(dataclasses.replace(motion[::stride], fps=fps / stride))
+
+
+def write(path: Path, motion: Motion) -> None:
+    """Write a neutral SMPL-X motion in the layout of AMASS's SMPL-X release, whole or not at all.
+
+    What reads that release reads this: z is up. A camera-space motion is turned as if its camera
+    were level (z up is the picture's upward direction, y the one the camera looks in). Hands and
+    face are at rest.
+
+    Raises:
+        ValueError: not an SMPL-X motion.
+        OSError: the file cannot be written.
+    """
+    if motion.body != "smplx":
+        raise ValueError(f"AMASS's SMPL-X layout is of smplx motions, not {motion.body}")
+    turn = CAMERA_TO_Z_UP if motion.space == "camera" else np.linalg.inv(Z_UP_TO_Y_UP)
+    rest = load_body(gender=motion.gender).rest_joints(motion.betas)[..., 0, :]
+    upright = motion.transformed(turn, rest, space="world")
+    frames = len(motion)
+    betas = motion.betas if motion.betas.ndim == 1 else motion.betas.mean(axis=0)
+    rest_of_body = {"pose_jaw": 3, "pose_eye": 6, "pose_hand": 90}
+    parts = {
+        "root_orient": upright.global_orient,
+        "pose_body": upright.body_pose,
+        **{name: np.zeros((frames, size), np.float32) for name, size in rest_of_body.items()},
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        np.savez(
+            file,
+            poses=np.concatenate(list(parts.values()), axis=1),
+            trans=upright.transl,
+            betas=np.pad(betas, (0, 6)),  # AMASS has 16
+            num_betas=16,
+            gender=motion.gender,
+            mocap_frame_rate=motion.fps,
+            surface_model_type="smplx",
+            **parts,
+        )
+    os.replace(temporary, path)
 
 
 def is_motion(file_name: str) -> bool:

@@ -9,6 +9,7 @@ pictures are drawn when they are asked for (`datasets.rendering`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -16,6 +17,9 @@ from scipy.special import ndtr, ndtri
 from datasets.motion import Camera, Motion
 from datasets.procedural import compose
 from datasets.sequence import PersonSequence, SkipLog
+
+if TYPE_CHECKING:
+    from datasets.rendering.look import Look
 
 FPS = 30.0
 SMALL = 128  # pixels; pictures up to this size are drawn fast, larger ones well
@@ -115,20 +119,19 @@ class EmbeddedFrames:
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the pictures of some rows, uint8 (height, width, 3) RGB, the same in every run."""
-        yield from pictures(self.dataset.sequence(self.index), rows, seed=[self.index, 1])
+        from datasets.rendering.look import Look
+
+        look = Look.sample(np.random.default_rng([self.index, 1]))
+        yield from pictures(self.dataset.sequence(self.index), rows, look)
 
 
-def pictures(
-    sequence: PersonSequence, rows: Sequence[int], *, seed: list[int]
-) -> Iterator[np.ndarray]:
-    """Draw some rows of a sequence; what the person looks like follows from the seed."""
+def pictures(sequence: PersonSequence, rows: Sequence[int], look: "Look") -> Iterator[np.ndarray]:
+    """Draw some rows of a sequence that has a view of square pictures."""
     from datasets.rendering import draw, zbuffer
-    from datasets.rendering.look import Look
     from datasets.rendering.painter import render_small
 
     rows = np.asarray(rows)
     channels, view = sequence.camera_motion.to_channels()[rows], sequence.view[rows]
-    look = Look.sample(np.random.default_rng(seed))
     if view.width <= SMALL:
         yield from render_small(channels, view, look, size=view.width)
     else:

@@ -1,9 +1,10 @@
 """Short shots of the built-in people, each filmed anew, close, through one lens: for video models.
 
 A sequence of `datasets.embedded` is cut into shots. Every shot has its own direction of view, its
-own clothes and light, and fills its picture, so that a small picture shows much of the pose. The
-lens is the one that GVHMR assumes of a square picture (focal length = its diagonal): with one lens
-for all, a motion can be drawn over a picture whose lens nobody knows, and depth can be learned.
+own clothes and light, a plain background, and fills its picture, so that a small picture and few
+tokens show much of the pose. The lens is the one that GVHMR assumes of a square picture (focal
+length = its diagonal): with one lens for all, a motion can be drawn over a picture whose lens
+nobody knows, and depth can be learned.
 """
 
 import dataclasses
@@ -101,8 +102,12 @@ class ShotFrames:
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the pictures of some rows, uint8 (height, width, 3) RGB, the same in every run."""
+        from datasets.rendering.look import Look
+
         shot = self.dataset.shot(_sequence(self.index), self.shot)
-        yield from pictures(shot, rows, seed=[self.index, self.shot, 3])
+        look = Look.sample(np.random.default_rng([self.index, self.shot, 3]))
+        plain = dataclasses.replace(look.backdrop, kind="gradient")
+        yield from pictures(shot, rows, dataclasses.replace(look, backdrop=plain))
 
 
 @functools.lru_cache(maxsize=1)  # shots are drawn one after the other

@@ -1,8 +1,11 @@
-"""Rotations and forward kinematics in torch, for losses on joints; the rest is `datasets.body`."""
+"""Rotations, forward kinematics and joint distances, for training; the rest is `datasets.body`."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from datasets.body import PELVIS_HIPS, load_body
 
 
 def sixd_to_matrix(sixd: Tensor) -> Tensor:
@@ -29,3 +32,17 @@ def joints_from_rotations(rotations: Tensor, rest: Tensor, parents: list[int]) -
         joints.append(joints[parent] + (turned[parent] @ bone[..., None])[..., 0])
         turned.append(turned[parent] @ rotations[:, joint])
     return torch.stack(joints, dim=1)
+
+
+def centred_joints(channels: np.ndarray) -> np.ndarray:
+    """Joints (..., T, 22, 3) about the middle of the hips, metres, of motion channels (..., T, 79).
+
+    What training looks at; scores of a benchmark are `benchmark.metrics.pose`'s.
+    """
+    joints = load_body().joints(channels).astype(np.float64)
+    return joints - joints[..., list(PELVIS_HIPS), :].mean(axis=-2, keepdims=True)
+
+
+def joint_distance(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Mean distance in millimetres of centred joints (..., J, 3)."""
+    return 1000.0 * float(np.linalg.norm(found - wanted, axis=-1).mean())

@@ -1,22 +1,25 @@
 """Video and motion in, video and motion out: codec, motion tokenizer and transformer together."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from model.checkpoint import CheckpointError, read_sidecar, weights_sha256
 from model.sequence import Schedule
 from model.tokenizer import MotionTokenizer
 from model.transformer import UniMo
+from model.transformer.decoding import decoder_for
 from model.transformer.sampling import Noise
 from model.transformer.training import schedules
 from model.video_tokens.codec import VideoCodec, checked_frames
 
+CLIPS_ON_GPU = 8  # at the paper's size, a cache of 0.8 GB each
 CLIPS_AT_ONCE = 64  # on the CPU; a step of one clip costs nearly as much as one of many
 
 
@@ -41,15 +44,23 @@ class Pipeline:
         model: on its device, in evaluation mode.
         codec: video <-> visual tokens.
         tokenizer: motion <-> motion tokens.
+        sampling: how tokens are drawn.
     """
 
     model: UniMo
     codec: VideoCodec
     tokenizer: MotionTokenizer
+    sampling: Sampling = Sampling()
 
     @classmethod
     def load(
-        cls, path: Path, codec: VideoCodec, tokenizer: MotionTokenizer, *, device: str = "cpu"
+        cls,
+        path: Path,
+        codec: VideoCodec,
+        tokenizer: MotionTokenizer,
+        *,
+        sampling: Sampling | None = None,
+        device: str = "cpu",
     ) -> "Pipeline":
         """A checkpoint of `model.train_ar` with the codec and the tokenizer it was trained on.
 
@@ -64,7 +75,7 @@ class Pipeline:
                     f"{path} was trained on other tokens ({name} differs): give the codec and the "
                     "tokenizer of its training with --codec and --tokenizer"
                 )
-        return cls(UniMo.load(path).to(device), codec, tokenizer)
+        return cls(UniMo.load(path).to(device), codec, tokenizer, sampling or Sampling())
 
     @property
     def schedules(self) -> dict[str, Schedule]:
@@ -76,7 +87,6 @@ class Pipeline:
         frames: np.ndarray,
         seeds: Sequence[int],
         *,
-        sampling: Sampling | None = None,
         progress: bool = False,
     ) -> np.ndarray:
         """Motion channels (N, T, 79) in camera space, of videos (N, T, H, W, 3) uint8.
@@ -84,14 +94,13 @@ class Pipeline:
         Args:
             frames: of the model's length and size.
             seeds: N, one a clip: its motion depends on no other clip.
-            sampling: top-p 0.8 at temperature 1 by default.
             progress: show progress on stderr.
 
         Raises:
             ValueError: videos of another length or size.
         """
         visual = self.codec.encode(self._checked(frames, self.model.config.num_frames))
-        motion = self.v2m_tokens(visual, seeds, sampling=sampling, progress=progress)
+        motion = self.v2m_tokens(visual, seeds, progress=progress)
         return self.tokenizer.decode_channels(motion)
 
     def v2m_tokens(
@@ -99,74 +108,75 @@ class Pipeline:
         visual: np.ndarray,
         seeds: Sequence[int],
         *,
-        sampling: Sampling | None = None,
         progress: bool = False,
     ) -> np.ndarray:
         """Motion tokens (N, T k) of visual tokens (N, t, h, w); as `v2m`."""
-        return self._generate("v2m", visual, seeds, sampling, progress)[1]
+        return self._generate("v2m", visual, seeds, progress)[1]
 
     def i2vm(
         self,
         images: np.ndarray,
         seeds: Sequence[int],
         *,
-        sampling: Sampling | None = None,
         progress: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Videos (N, T, H, W, 3) uint8 that begin with images (N, H, W, 3), and their motion.
+        """Videos that begin with images (N, H, W, 3) uint8, and their motion.
 
         Returns:
-            Frames and motion channels (N, T, 79) in camera space.
+            Visual tokens (N, t, h, w), which `codec` decodes to pictures, and motion channels (N,
+            T, 79) in camera space.
 
         Raises:
             ValueError: images of another size.
         """
         images = self._checked(np.asarray(images)[:, None], 1)
-        first = self.codec.encode(images)
-        visual, motion = self.i2vm_tokens(first, seeds, sampling=sampling, progress=progress)
-        return self.codec.decode(visual), self.tokenizer.decode_channels(motion)
+        visual, motion = self.i2vm_tokens(self.codec.encode(images), seeds, progress=progress)
+        return visual, self.tokenizer.decode_channels(motion)
 
     def i2vm_tokens(
         self,
         first: np.ndarray,
         seeds: Sequence[int],
         *,
-        sampling: Sampling | None = None,
         progress: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Visual (N, t, h, w) and motion tokens (N, T k) after first latent frames (N, 1, h, w)."""
         visual = np.zeros((len(first), *self.model.config.latent_shape), np.int64)
         visual[:, :1] = first
-        return self._generate("i2vm", visual, seeds, sampling, progress)
+        return self._generate("i2vm", visual, seeds, progress)
 
     def _generate(
         self,
         task: str,
         visual: np.ndarray,
         seeds: Sequence[int],
-        sampling: Sampling | None,
         progress: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
-        schedule, sampling = self.schedules[task], sampling or Sampling()
+        schedule = self.schedules[task]
         device = next(self.model.parameters()).device
         motion = np.zeros((len(visual), schedule.num_motion), np.int64)
         done = []
-        starts = range(0, len(visual), CLIPS_AT_ONCE)
+        at_once = CLIPS_ON_GPU if device.type == "cuda" else CLIPS_AT_ONCE
+        starts = range(0, len(visual), at_once)
         total = len(starts) * (len(schedule) - schedule.prefix)
         with tqdm(total=total, desc=task, unit="token", disable=not progress, leave=False) as bar:
             for start in starts:
-                part = slice(start, start + CLIPS_AT_ONCE)
+                part = slice(start, start + at_once)
                 tokens = torch.from_numpy(schedule.assemble(visual[part], motion[part])).to(device)
                 noise = Noise([int(seed) for seed in seeds[part]], device)
                 targets = []
-                for token in self.model.generate(
-                    tokens, schedule, noise, p=sampling.p, temperature=sampling.temperature
-                ):
+                for token in self._targets(tokens, schedule, noise):
                     targets.append(token)
                     bar.update()
                 tokens[:, schedule.prefix :] = torch.stack(targets, dim=1)
                 done.append(tokens.cpu().numpy())
         return schedule.take_apart(np.concatenate(done))
+
+    def _targets(self, tokens: Tensor, schedule: Schedule, noise: Noise) -> Iterator[Tensor]:
+        chosen = {"p": self.sampling.p, "temperature": self.sampling.temperature}
+        if tokens.is_cuda:
+            return decoder_for(self.model, schedule, len(tokens)).generate(tokens, noise, **chosen)
+        return self.model.generate(tokens, schedule, noise, **chosen)
 
     def _checked(self, frames: np.ndarray, count: int) -> np.ndarray:
         config = self.model.config

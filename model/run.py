@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.checkpoint import read_sidecar, sidecar_path
+from model.optimizer import make_optimizer
 from model.training import TrainingConfig, TrainingError
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -58,22 +59,13 @@ class Run:
         self.rows: list[dict] = []
         self.seconds = 0.0
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = self._make_optimizer()
+        self.optimizer = make_optimizer(model, training)
         self.ema_decay = ema_decay
-        self.average = [p.detach().clone() for p in self.parameters] if ema_decay else []
+        self.average = [value.clone() for value in self._values()] if ema_decay else []
         # Of the logged scalars since the last row: sum and number of steps.
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.started = time.monotonic()
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            self.parameters,
-            lr=self.training.learning_rate,
-            betas=self.training.betas,
-            weight_decay=self.training.weight_decay,
-            fused=True,
-        )
 
     def go(
         self,
@@ -110,7 +102,7 @@ class Run:
                 bar.update()
                 if on_step is not None:
                     on_step(self.step, latest)
-                if time.monotonic() - saved_at >= checkpoint_seconds and not last:
+                if not last and self._agreed(time.monotonic() - saved_at >= checkpoint_seconds):
                     self.save()
                     saved_at = time.monotonic()
 
@@ -123,20 +115,16 @@ class Run:
             for name, value in {"loss": loss, **stats}.items():
                 value = value.detach().float()
                 scalars[name] = scalars[name] + value if name in scalars else value
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.training.grad_clip)
-        scalars["grad_norm"] = norm.detach().float()
+        scalars["grad_norm"] = self._clip().detach().float()
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate_at(self.step)
         self.optimizer.step()
         if self.average:
             # The average of few steps is theirs alone, not still the initial weights.
             decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+            torch._foreach_lerp_(self.average, self._values(), 1 - decay)
         self.step += 1
-        # Summed on the device: asking for the values every step would make a GPU wait.
-        for name, value in scalars.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
+        self._add(scalars)
 
     def log(self, extra: dict[str, float] | None = None) -> dict:
         """Close a row of the loss curve: means since the row before, and `extra`.
@@ -145,10 +133,8 @@ class Run:
             TrainingError: a loss or gradient since then is not finite.
         """
         self._require_finite()
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        row = {"step": self.step, **means, **(extra or {})}
+        row = {"step": self.step, **self._take_means(), **(extra or {})}
         self.rows.append(row)
-        self.sums, self.counts = {}, {}
         self._write_losses()
         return row
 
@@ -185,12 +171,39 @@ class Run:
     def finish(self, path: Path, description: str) -> Path:
         """Write the checkpoint and drop the resume state."""
         self.model.eval()
-        with torch.no_grad():
-            for parameter, average in zip(self.parameters, self.average, strict=False):
-                parameter.copy_(average)
-        self.model.save(path, extra={"training": self._facts(description)})
-        (self.out / "resume.pt").unlink(missing_ok=True)
+        for value, average in zip(self._values(), self.average, strict=False):
+            value.copy_(average)
+        self._write(path, {"training": self._facts(description)})
         return path
+
+    def _write(self, path: Path, extra: dict) -> None:
+        self.model.save(path, extra=extra)
+        (self.out / "resume.pt").unlink(missing_ok=True)
+
+    def _values(self) -> list[Tensor]:
+        """What the parameters hold here, without gradient; writing to them changes the model."""
+        return [p.detach() for p in self.parameters]
+
+    def _clip(self) -> Tensor:
+        """Limit the gradient's norm; returns what it was."""
+        return torch.nn.utils.clip_grad_norm_(self.parameters, self.training.grad_clip)
+
+    def _agreed(self, due: bool) -> bool:
+        """Whether to write the resume state, if by this process's clock it is `due` or not."""
+        return due
+
+    def _add(self, scalars: dict[str, Tensor]) -> None:
+        """Count a step's scalars towards the next row."""
+        # Summed on the device: asking for the values every step would make a GPU wait.
+        for name, value in scalars.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def _take_means(self) -> dict[str, float]:
+        """Means of the scalars since the row before; the next row starts from nothing."""
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
 
     def _facts(self, description: str) -> dict:
         return {
@@ -231,12 +244,15 @@ class Run:
         return state
 
     def _require_finite(self) -> None:
-        if self.sums and not math.isfinite(float(sum(self.sums.values()))):
+        if not self._is_finite():
             raise TrainingError(
                 f"the loss is not finite after {self.step} of {self.training.steps} steps: lower "
                 f"the learning rate ({self.training.learning_rate:g}) or check the clips; no "
                 "checkpoint was overwritten"
             )
+
+    def _is_finite(self) -> bool:
+        return not self.sums or math.isfinite(float(sum(self.sums.values())))
 
     def _write_losses(self) -> None:
         # The whole curve, a hundred rows: after a resume it never shows steps that were lost.

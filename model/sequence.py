@@ -112,8 +112,9 @@ class Schedule:
         Raises:
             ValueError: other shapes.
         """
-        visual = np.asarray(visual).reshape(len(visual), -1)
-        motion = np.asarray(motion)
+        visual, motion = np.asarray(visual), np.asarray(motion)
+        if visual.shape[1:] == self.latent_shape:
+            visual = visual.reshape(len(visual), self.num_visual)
         for name, found, wanted in (
             ("visual", visual, self.num_visual),
             ("motion", motion, self.num_motion),

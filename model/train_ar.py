@@ -8,8 +8,9 @@ over the processes (FSDP2):
         --tokenizer tokenizer.safetensors --cosmos model.pt --device cuda --out runs/unimo
 
 The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished,
-``resume.pt`` until then, and ``losses.csv``: cross-entropies in nats a token by task and modality,
-and of held-out clips, among them ``shuffled_gap``, by which one sees whether the video is used.
+``resume.pt`` until then (under torchrun a folder ``resume``), and ``losses.csv``: cross-entropies
+in nats a token by task and modality, and of held-out clips, among them ``shuffled_gap``, by which
+one sees whether the video is used.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from model.transformer.config import UniMoConfig
 from model.transformer.training import ARTrainingConfig
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
+    from torch import Tensor
+
     from datasets.clip_store import ClipStore
     from model.token_store import TokenClips
     from model.tokenizer import MotionTokenizer
@@ -44,11 +47,13 @@ class Tokens:
     Attributes:
         train: clips that are trained on.
         held_out: clips of the training split that are looked at only.
+        codes: (M, c) what the motion tokens stand for.
         identity: JSON-ready; says what they are and who made them.
     """
 
     train: "TokenClips"
     held_out: "TokenClips"
+    codes: "Tensor"
     identity: dict
 
     @classmethod
@@ -86,7 +91,7 @@ class Tokens:
             "tokens_sha256": clips.sha256,
             **token_identity(codec, tokenizer),
         }
-        return cls(train, held_out, identity)
+        return cls(train, held_out, tokenizer.codes, identity)
 
 
 def train(
@@ -127,6 +132,8 @@ def train(
     _require_fitting(model.config, tokens)
     rank, processes = distributed.rank_and_processes()
     require_divisible(training, processes)
+    if training.optimizer == "muon" and processes > 1:
+        raise TrainingError("muon is for one process: choose --optimizer adamw")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     identity = identity_of(model, training, tokens.identity)
@@ -135,6 +142,8 @@ def train(
         load_weights(path, model)
         model.to(device).eval()
         return path
+    if training.head_from_codes:
+        model.start_from_codes(tokens.codes)
     model.activation_checkpointing = training.activation_checkpointing
     run = distributed.start(model, training, identity, out, device, training.ema_decay)
     run.resume()
@@ -258,6 +267,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=_positive, help="embedded: 2000, paper: 100000")
     parser.add_argument("--batch-size", type=_positive, help="clips of a step, over all processes")
     parser.add_argument("--learning-rate", type=float)
+    parser.add_argument(
+        "--optimizer", choices=("adamw", "muon"), help="embedded: muon, paper: adamw"
+    )
     parser.add_argument("--ema", type=float, metavar="DECAY", help="keep an average of the weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -270,7 +282,7 @@ def _train(args: argparse.Namespace) -> Path:
     import torch
 
     from datasets.clip_store import ClipStore
-    from model import assets
+    from model import assets, distributed
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo
     from model.video_tokens.choose import open_codec
@@ -281,6 +293,7 @@ def _train(args: argparse.Namespace) -> Path:
         "steps": args.steps,
         "batch_size": args.batch_size,
         "learning_rate": args.learning_rate,
+        "optimizer": args.optimizer,
         "ema_decay": args.ema,
     }
     given = {name: value for name, value in given.items() if value is not None}
@@ -294,10 +307,12 @@ def _train(args: argparse.Namespace) -> Path:
         tokens_per_frame=tokenizer.config.tokens_per_frame,
         motion_vocab=tokenizer.config.codebook_size,
     )
-    data = args.data or built_in_shots(config, progress=not args.quiet)
-    tokens = Tokens.of(
-        ClipStore.open(data), codec, tokenizer.to(args.device), progress=not args.quiet
-    )
+    progress = not args.quiet and distributed.rank_and_processes()[0] == 0
+    with distributed.first_process_first():
+        data = args.data or built_in_shots(config, progress=progress)
+        tokens = Tokens.of(
+            ClipStore.open(data), codec, tokenizer.to(args.device), progress=progress
+        )
     torch.manual_seed(args.seed)
     model = UniMo(config)
     if args.cosmos:
@@ -310,7 +325,7 @@ def _train(args: argparse.Namespace) -> Path:
         tokens,
         args.out,
         device=args.device,
-        progress=not args.quiet,
+        progress=progress,
         board=args.tensorboard,
     )
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from model.settings import from_dict, require, require_choice, require_count, require_number
 
@@ -31,6 +31,8 @@ class TrainingConfig:
     Raises:
         ValueError: a value outside its range.
     """
+
+    optimizer: ClassVar[str] = "adamw"  # a setting where a training has a choice
 
     steps: int
     batch_size: int = 128

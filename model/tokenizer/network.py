@@ -166,9 +166,9 @@ class MotionTokenizer(nn.Module):
     def _joint_loss(self, output: Tensor, target: Tensor) -> Tensor:
         """How far apart the people of two features (B, C, T) are, metres per axis.
 
-        The joints about the pelvis pay as an expert does, for velocity and acceleration, too; the
-        place of the pelvis pays `PLACE_SHARE` of that. Both people have the target's shape: a wrong
-        one is paid for by ``beta``.
+        The joints about the pelvis pay for velocity and acceleration, too, so that they do not
+        jitter, the place of the pelvis `PLACE_SHARE` of what a joint pays. Both people have the
+        target's shape: a wrong one is paid for by ``beta``.
         """
         stats, body = self.representation, load_body()
         both = torch.cat([output, target]).transpose(1, 2) * stats.std + stats.mean
@@ -185,10 +185,15 @@ class MotionTokenizer(nn.Module):
         place = torch.cat([tau[:, :1] * stats.first_std, tau[:, 1:] * stats.std[-3:]], dim=1)
         return (
             error.abs().mean()
-            + self.config.velocity_weight * velocity.abs().mean()
-            + self.config.acceleration_weight * acceleration.abs().mean()
+            + velocity.abs().mean()
+            + acceleration.abs().mean()
             + PLACE_SHARE * place.cumsum(dim=1).abs().mean()
         )
+
+    @property
+    def codes(self) -> Tensor:
+        """(B, code_dim) what the tokens stand for."""
+        return self.quantizer.lookup(torch.arange(self.config.codebook_size, device=self.device))
 
     @property
     def device(self) -> torch.device:

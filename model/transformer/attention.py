@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
+CHUNK = 128  # positions of a cache that are multiplied together
+
 
 def prefix_lm_attention(q: Tensor, k: Tensor, v: Tensor, prefix: int) -> Tensor:
     """Every position sees the whole condition, and the target up to itself.
@@ -56,11 +58,18 @@ def cached_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Te
         q: (B, H, 1, D).
         k: (B, K, S, D).
         v: (B, K, S, D).
-        seen: (S,) bool, the positions that are filled; None: all are.
+        seen: (S,) bool, the positions that are filled, S a multiple of `CHUNK`; None: all are.
 
     Returns:
         (B, H, 1, D).
     """
     rows = q.view(q.shape[0], k.shape[1], -1, q.shape[3])  # (B, K, G, D)
-    out = scaled_dot_product_attention(rows, k, v, attn_mask=seen)
-    return out.view(q.shape)
+    if seen is None:
+        return scaled_dot_product_attention(rows, k, v).view(q.shape)
+    # A fused kernel would give each key head, of which there are few, to one processor of a GPU.
+    # Matrix products over pieces of the cache occupy all of them.
+    scores = (rows @ k.transpose(-1, -2)).float() * q.shape[3] ** -0.5  # (B, K, G, S)
+    weights = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1).to(v.dtype)
+    weights = weights.unflatten(-1, (-1, CHUNK)).transpose(2, 3)  # (B, K, S / CHUNK, G, CHUNK)
+    out = weights @ v.unflatten(2, (-1, CHUNK))
+    return out.sum(dim=2, dtype=torch.float32).to(q.dtype).view(q.shape)

@@ -5,7 +5,6 @@ file of TransformerEngine has other names for the same matrices (``ar/utils/chec
 nvidia-cosmos/cosmos-predict1). Here queries, keys and values are one matrix, and so are w1 and w3.
 """
 
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -51,13 +50,13 @@ def read(path: str | Path) -> dict[str, Tensor]:
         )
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged pickles fail in all ways: IndexError, KeyError, ...
         why = "truncated or not a PyTorch archive" if not zipfile.is_zipfile(path) else "unusable"
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path} is {why}; nothing in it was executed ({reason})") from error
     if isinstance(found, dict) and isinstance(found.get("model"), dict):
         found = found["model"]
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in _tensors(found)):
+    if not isinstance(found, dict) or not _names_tensors(found):
         raise CheckpointError(f"{path} does not hold a dictionary of tensors")
     return found
 
@@ -70,8 +69,8 @@ def load(model: UniMo, state_dict: dict[str, Tensor]) -> None:
         state_dict: plain, ``model.``-prefixed or of TransformerEngine.
 
     Raises:
-        CheckpointError: the first tensor that is missing, unknown or of another shape; `model` is
-            then unchanged.
+        CheckpointError: the first tensor that is missing, unknown, of another shape or not of
+            plain floats; `model` is then unchanged.
     """
     own = export(model)
     found = _canonical(state_dict)
@@ -83,6 +82,9 @@ def load(model: UniMo, state_dict: dict[str, Tensor]) -> None:
                 f"tensor {name} is {tuple(found[name].shape)} in the checkpoint, "
                 f"{tuple(own[name].shape)} in this model: is it of another configuration?"
             )
+        if not found[name].is_floating_point() or found[name].layout != torch.strided:
+            kind = f"{found[name].layout} {found[name].dtype}".replace("torch.", "")
+            raise CheckpointError(f"tensor {name} is {kind} in the checkpoint, not plain floats")
     unknown = sorted(found.keys() - own.keys())
     if unknown:
         raise CheckpointError(f"the checkpoint has a tensor {unknown[0]}, unknown to this model")
@@ -164,7 +166,7 @@ def _canonical(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
             else (key.partition(".layernorm_mlp."))
         )
         part = key.removeprefix(f"{layer}.") if rest else ""
-        if part == _FC1:
+        if part == _FC1 and tensor.ndim:
             half = len(tensor) // 2
             plain[f"{layer}.feed_forward.w1.weight"] = tensor[:half]
             plain[f"{layer}.feed_forward.w3.weight"] = tensor[half:]
@@ -181,5 +183,8 @@ def _sizes(model: UniMo, stacked: str) -> tuple[int, ...]:
     return (config.dim, keys, keys)
 
 
-def _tensors(state: dict) -> list:
-    return [value for name, value in state.items() if "_extra_state" not in str(name)]
+def _names_tensors(state: dict) -> bool:
+    return all(
+        isinstance(name, str) and (isinstance(value, Tensor) or "_extra_state" in name)
+        for name, value in state.items()
+    )

@@ -134,21 +134,22 @@ class Block(nn.Module):
         return x + self.feed_forward(self.ffn_norm(x))
 
     def step(
-        self, x: Tensor, at: Positions, position: Tensor, cache: tuple[Tensor, Tensor]
+        self,
+        x: Tensor,
+        at: Positions,
+        position: Tensor,
+        cache: tuple[Tensor, Tensor],
+        seen: Tensor | None,
     ) -> Tensor:
-        """One new position (B, 1, C) after those in `cache`, to which it is added."""
+        """One new position (B, 1, C) after those in `cache`, to which it is added.
+
+        `seen`: as for `cached_attention`.
+        """
         x = self._placed(x, at)
         q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
         for kept, new in zip(cache, (k, v), strict=True):
             kept.index_copy_(2, position, new)
-        if x.is_cuda:
-            # Static shapes, so that the step can be a CUDA graph: all of the cache under a mask.
-            seen = torch.arange(cache[0].shape[2], device=x.device) <= position
-            out = cached_attention(q, *cache, seen)
-        else:
-            filled = int(position) + 1
-            out = cached_attention(q, *(kept[:, :, :filled] for kept in cache), None)
-        x = x + self.attention.merge(out)
+        x = x + self.attention.merge(cached_attention(q, *cache, seen))
         return x + self.feed_forward(self.ffn_norm(x))
 
     def _placed(self, x: Tensor, at: Positions) -> Tensor:
@@ -244,6 +245,22 @@ class UniMo(nn.Module):
         if isinstance(self.tok_embeddings, DigitEmbedding):
             self.tok_embeddings.initialise()
 
+    @torch.no_grad()
+    def start_from_codes(self, codes: Tensor) -> None:
+        """Start the motion head from the codes that motion tokens stand for.
+
+        Codes that are near each other then begin with like logits, and what is learned of one is
+        learned of its neighbours. The embedding is left alone: with the same start, a small model
+        learns to continue the motion long before it learns to look at the video.
+
+        Args:
+            codes: (M, c) of the motion tokenizer.
+        """
+        normal = (codes - codes.mean(0)) / codes.std(0).clamp(min=1e-6)
+        directions = torch.randn(codes.shape[1], self.config.dim) / codes.shape[1] ** 0.5
+        head = self.motion_output.weight
+        head.copy_(0.1 * normal.to(head.device) @ directions.to(head.device) + head)
+
     # --- all positions at once ---
 
     def forward(self, tokens: Tensor, schedule: Schedule) -> dict[str, Tensor]:
@@ -300,7 +317,8 @@ class UniMo(nn.Module):
             # Also where there is none: processes that share parameters must agree on which have a
             # gradient, whatever their tasks.
             found = find(hidden[:, places].flatten(0, 1), wanted)
-            losses[name] = found.view(len(tokens), -1)
+            # A copy: FSDP hangs its hooks on what is returned, and warns of views.
+            losses[name] = found.view(len(tokens), -1).clone()
         return losses
 
     def _visual_losses(self, states: Tensor, wanted: Tensor) -> Tensor:
@@ -383,13 +401,24 @@ class UniMo(nn.Module):
 
     # --- token by token ---
 
+    def new_cache(self, schedule: Schedule, batch: int, rows: int | None = None) -> Cache:
+        """An empty cache of `rows` positions, by default as many as the sequence has."""
+        weight = self.special_embeddings.weight
+        rows = len(schedule) if rows is None else rows
+        shape = (batch, self.config.n_kv_heads, rows, self.config.head_dim)
+        layers = [(weight.new_zeros(shape), weight.new_zeros(shape)) for _ in self.layers]
+        return Cache(schedule, self.positions(schedule, weight.device), layers)
+
     @torch.no_grad()
-    def prefill(self, tokens: Tensor, schedule: Schedule) -> tuple[Tensor, Cache]:
+    def prefill(
+        self, tokens: Tensor, schedule: Schedule, cache: Cache | None = None
+    ) -> tuple[Tensor, Cache]:
         """Read the condition.
 
         Args:
             tokens: (B, S) or (B, P) int64; only the first P are read.
             schedule: of the task.
+            cache: written from its first position on; by default a new one.
 
         Returns:
             The state (B, C) that predicts the first target, and the cache for `decode_step`.
@@ -399,14 +428,11 @@ class UniMo(nn.Module):
         """
         tokens = tokens[:, : schedule.prefix]
         self._check(tokens, schedule, schedule.prefix)
-        config = self.config
-        at = self.positions(schedule, tokens.device)
+        cache = self.new_cache(schedule, len(tokens)) if cache is None else cache
         x = self.embed(tokens, schedule)
-        shape = (len(tokens), config.n_kv_heads, len(schedule), config.head_dim)
-        layers = [(x.new_zeros(shape), x.new_zeros(shape)) for _ in self.layers]
-        for layer, cache in zip(self.layers, layers, strict=True):
-            x = layer.prefill(x, at[: schedule.prefix], cache)
-        return self.norm(x[:, -1]), Cache(schedule, at, layers)
+        for layer, kept in zip(self.layers, cache.layers, strict=True):
+            x = layer.prefill(x, cache.at[: schedule.prefix], kept)
+        return self.norm(x[:, -1]), cache
 
     @torch.no_grad()
     def decode_step(self, token: Tensor, position: int, cache: Cache) -> Tensor:
@@ -422,20 +448,17 @@ class UniMo(nn.Module):
         """
         modality = int(cache.schedule.modality[position])
         where = torch.tensor([position], device=token.device)
-        return self._step(token, where, modality, cache.at, cache.layers)
+        filled = [(k[:, :, : position + 1], v[:, :, : position + 1]) for k, v in cache.layers]
+        return self.read(token, where, modality, Cache(cache.schedule, cache.at, filled), None)
 
-    def _step(
-        self,
-        token: Tensor,
-        position: Tensor,
-        modality: int,
-        at: Positions,
-        layers: list[tuple[Tensor, Tensor]],
+    def read(
+        self, token: Tensor, position: Tensor, modality: int, cache: Cache, seen: Tensor | None
     ) -> Tensor:
+        """As `decode_step`, of a position (1,) on the device and what `cached_attention` wants."""
         x = self._tables()[modality](token)[:, None]
-        at = at[position]
-        for layer, cache in zip(self.layers, layers, strict=True):
-            x = layer.step(x, at, position, cache)
+        at = cache.at[position]
+        for layer, kept in zip(self.layers, cache.layers, strict=True):
+            x = layer.step(x, at, position, kept, seen)
         return self.norm(x[:, 0])
 
     def sample(

@@ -28,10 +28,14 @@ def top_p(logits: Tensor, p: float, temperature: float) -> Tensor:
     logits = logits.float()
     if temperature == 0:
         return torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
+    # The largest is 0 then: a tiny temperature makes no infinity of it, whose softmax is NaN.
+    logits = logits - logits.amax(dim=-1, keepdim=True)
+    temperature = max(temperature, torch.finfo(torch.float32).tiny)
     probabilities = torch.softmax(logits / temperature, dim=-1)
     if p == 1:
         return probabilities
-    ranked, order = probabilities.sort(dim=-1, descending=True)
+    # Stable: which of equals crosses the threshold must not depend on the rows beside.
+    ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
     ranked = ranked * (ranked.cumsum(dim=-1) - ranked <= p)
     kept = torch.zeros_like(probabilities).scatter_(-1, order, ranked)
     return kept / kept.sum(dim=-1, keepdim=True)

@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -28,6 +28,10 @@ class ARTrainingConfig(TrainingConfig):
 
     Attributes:
         tasks: ``v2m``, ``i2vm`` or both, then in equal parts.
+        optimizer: ``adamw``, the paper's, or ``muon`` for the blocks' matrices, which a small
+            training needs half as many steps with.
+        head_from_codes: start the motion head from the tokenizer's codebook, see
+            `UniMo.start_from_codes`.
         visual_weight: of a visual target's cross-entropy against a motion target's; 1 is equation
             6.
         token_noise: share of motion tokens that the model sees replaced by random ones.
@@ -42,6 +46,8 @@ class ARTrainingConfig(TrainingConfig):
     """
 
     tasks: tuple[str, ...] = TASKS
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    head_from_codes: bool = False
     visual_weight: float = 1.0
     token_noise: float = 0.0
     clip_noise: float = 0.0
@@ -57,6 +63,7 @@ class ARTrainingConfig(TrainingConfig):
         require(len(set(self.tasks)) == len(self.tasks) > 0, f"tasks are {self.tasks}")
         for task in self.tasks:
             require_choice("tasks", task, TASKS)
+        require_choice("optimizer", self.optimizer, ("adamw", "muon"))
         require_number("visual_weight", self.visual_weight, 0.0, math.inf)
         for name in ("token_noise", "clip_noise", "clip_noise_end", "clip_noise_until"):
             require_number(name, getattr(self, name), 0.0, 1.0)
@@ -85,6 +92,8 @@ class ARTrainingConfig(TrainingConfig):
             "warmup_steps": min(60, steps // 5),
             "betas": (0.9, 0.95),
             "weight_decay": 0.01,
+            "optimizer": "muon",
+            "head_from_codes": True,
             "visual_weight": 0.5,
             "token_noise": 0.15,
             "clip_noise": 0.8,
@@ -228,17 +237,14 @@ def _order(seed: int, epoch: int, num_clips: int) -> np.ndarray:
     return np.random.default_rng((seed, 0, epoch)).permutation(num_clips)
 
 
-def split_held_out(clips: "TokenClips", most: int = 128) -> "tuple[TokenClips, TokenClips]":
+def split_held_out(clips: "TokenClips", about: int = 128) -> "tuple[TokenClips, TokenClips]":
     """Training clips without and with the last few recordings, which `examine` looks at.
 
-    At most a tenth of the clips is held out, and whole recordings, so that no clip's neighbours are
-    trained on.
+    About a tenth of the clips or `about`, whichever is less, and whole recordings, so that no
+    clip's neighbours are trained on.
     """
     recordings = np.array([name.rsplit("/", 3)[0] for name in clips.ids])
-    wanted = min(most, len(clips.ids) // 10)
-    first = len(clips.ids) - wanted
-    while 0 < first < len(clips.ids) and recordings[first] == recordings[first - 1]:
-        first += 1
+    first = len(clips.ids) - max(1, min(about, len(clips.ids) // 10))
     held = np.isin(recordings, np.unique(recordings[first:]))
     return _select(clips, ~held), _select(clips, held)
 

@@ -80,7 +80,7 @@ class DigitEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Embeddings (..., C) of tokens (...)."""
-        rows = fsq.digits(tokens) + self.starts
+        rows = fsq.split(tokens) + self.starts
         return nn.functional.embedding(rows, self.weight).sum(dim=-2)
 
 
@@ -97,7 +97,7 @@ class DigitHead(nn.Module):
 
     def losses(self, hidden: Tensor, tokens: Tensor, rivals: Tensor | None) -> Tensor:
         """As `TableHead.losses`."""
-        digits = fsq.digits(tokens)
+        digits = fsq.split(tokens)
         total = 0.0
         for place, output in enumerate(self.outputs):
             logits = output(hidden)

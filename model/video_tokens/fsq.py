@@ -68,13 +68,19 @@ def digits(ids: Numbers) -> Tensor:
         raise ValueError(
             f"ids must be from 0 to {VOCABULARY - 1}, got {int(ids.min())} to {int(ids.max())}"
         )
-    return ids[..., None] // _like(_BASIS, ids) % _like(LEVELS, ids)
+    return split(ids)
+
+
+def split(ids: Tensor) -> Tensor:
+    """As `digits` of int64 ids that are known to be valid: asks nothing of their device."""
+    places = [ids // base % levels for base, levels in zip(_BASIS, LEVELS, strict=True)]
+    return torch.stack(places, dim=-1)
 
 
 def from_digits(digits: Numbers) -> Tensor:
     """Ids (...) int64 of digits (..., 6): the inverse of `digits`."""
-    digits = torch.as_tensor(digits).to(torch.int64)
-    return (digits * _like(_BASIS, digits)).sum(-1)
+    places = torch.as_tensor(digits).to(torch.int64).unbind(dim=-1)
+    return sum(base * place for base, place in zip(_BASIS, places, strict=True))
 
 
 def digits_to_codes(digits: Numbers) -> Tensor:

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import pickle
 
@@ -120,7 +121,8 @@ def test_pictures_show_the_person_where_the_joints_are(shots):
         assert pictures.dtype == np.uint8 and pictures.shape == (3, SIZE, SIZE, 3)
         assert (source.width, source.height) == (SIZE, SIZE)
         look = Look.sample(np.random.default_rng([source.index, source.shot, 3]))
-        backdrop = look.background(SIZE, SIZE)
+        plain = dataclasses.replace(look.backdrop, kind="gradient")
+        backdrop = dataclasses.replace(look, backdrop=plain).background(SIZE, SIZE)
         shown = (np.abs(pictures.astype(int) - backdrop) > 4).any(axis=-1)
         joints = load_body().joints(shot.camera_motion.to_channels()[rows])
         column, row = np.floor(np.moveaxis(shot.view[rows].project(joints), -1, 0)).astype(int)

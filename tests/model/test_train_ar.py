@@ -1,0 +1,176 @@
+"""Training of the transformer: what a run leaves, how it resumes, and what it refuses."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from datasets.clip_store import ClipStore
+from model import train_ar
+from model.checkpoint import read_sidecar
+from model.run import Run
+from model.tokenizer import MotionTokenizer
+from model.train_ar import Tokens, main, train
+from model.training import TrainingError
+from model.transformer import UniMo
+from model.transformer.training import ARTrainingConfig, examine
+from model.video_tokens.linear_codec import LinearCodec
+from tests.model.mini_unimo import CONFIG, fresh_model, make_store, make_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("unimo")
+    make_store(path / "shots")
+    make_tokenizer(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokens(folder):
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    store = ClipStore.open(folder / "shots")
+    return Tokens.of(store, LinearCodec(), tokenizer, cache=folder / "cache", progress=False)
+
+
+def settings(steps=6, **changes):
+    return ARTrainingConfig.embedded(steps, **{"batch_size": 4, **changes})
+
+
+def rows(folder):
+    with open(folder / "losses.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_recordings_are_held_out_whole(tokens):
+    def recordings(clips):
+        return {name.split("/")[2] for name in clips.ids}
+
+    assert len(tokens.train.ids) == 7 and len(tokens.held_out.ids) == 7
+    assert not recordings(tokens.train) & recordings(tokens.held_out)
+
+
+def test_a_run_leaves_a_checkpoint_and_curves_by_task_and_modality(tokens, tmp_path):
+    model = fresh_model()
+    path = train(model, settings(40), tokens, tmp_path, progress=False)
+    again = UniMo.load(path)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    curve = rows(tmp_path)
+    assert int(curve[-1]["step"]) == 40
+    for name in ("v2m_motion", "i2vm_visual", "i2vm_motion"):
+        assert float(curve[-1][name]) < float(curve[0][name])
+    assert {"held_out_v2m_motion", "shuffled_gap"} <= curve[-1].keys()
+    facts = read_sidecar(path)["extra"]["training"]
+    assert facts["tokens_sha256"] and facts["tasks"] == ["v2m", "i2vm"]
+    assert not (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "adamw", "ema_decay": 0.9}, {}])
+def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(
+    tokens, tmp_path, monkeypatch, changes
+):
+    whole = train(fresh_model(), settings(**changes), tokens, tmp_path / "whole", progress=False)
+    update = Run.update
+
+    def stop_after_three(self, *args):
+        update(self, *args)
+        if self.step == 3:
+            self.save()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "update", stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
+    monkeypatch.setattr(Run, "update", update)
+    parts = train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert rows(tmp_path / "parts")[-1] == rows(tmp_path / "whole")[-1]
+
+
+def test_the_average_of_the_weights_is_what_is_kept(tokens, tmp_path):
+    plain = train(fresh_model(), settings(), tokens, tmp_path / "a", progress=False)
+    averaged = train(fresh_model(), settings(ema_decay=0.9), tokens, tmp_path / "b", progress=False)
+    first, second = UniMo.load(plain).state_dict(), UniMo.load(averaged).state_dict()
+    start = fresh_model().state_dict()
+    name = "layers.0.feed_forward.w2.weight"
+    moved = [(weights[name] - start[name]).norm() for weights in (first, second)]
+    assert 0 < moved[1] < moved[0]
+
+
+def test_gradients_do_not_depend_on_the_clips_of_a_pass(tokens):
+    from model.transformer.training import step_losses
+
+    gradients = []
+    for at_once in (1, 64):
+        model = fresh_model()
+        for loss, _ in step_losses(model, settings(clips_at_once=at_once), tokens.train, 0):
+            loss.backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for one, many in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, many, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "unified", "columns"),
+    [
+        (("v2m",), False, {"v2m_motion"}),
+        (("i2vm",), False, {"i2vm_visual", "i2vm_motion"}),
+        (("v2m", "i2vm"), True, {"v2m_motion", "i2vm_visual", "i2vm_motion"}),
+    ],
+)
+def test_the_papers_ablations_train(tokens, tmp_path, tasks, unified, columns):
+    model = fresh_model(unified=unified)
+    train(model, settings(4, tasks=tasks), tokens, tmp_path, progress=False)
+    found = {name for name in rows(tmp_path)[0] if name.startswith(("v2m", "i2vm"))}
+    assert found == columns
+
+
+def test_the_gap_shows_whether_the_video_is_used(tokens):
+    """A blind model has none, and guesses."""
+    model = fresh_model()
+    model.motion_output.weight.data.zero_()
+    blind = examine(model, ("v2m",), tokens.held_out)
+    assert blind["shuffled_gap"] == 0.0
+    assert blind["held_out_v2m_motion"] == pytest.approx(np.log(512), abs=1e-4)
+
+
+def test_a_folder_with_another_run_is_refused(tokens, tmp_path):
+    train(fresh_model(), settings(1), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="another run"):
+        train(fresh_model(), settings(1, seed=1), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="another run"):
+        train(fresh_model(unified=True), settings(1), tokens, tmp_path, progress=False)
+
+
+def test_tokens_that_do_not_fit_the_model_are_refused(tokens, tmp_path):
+    with pytest.raises(TrainingError, match=r"wants \(2, 4, 4\)"):
+        train(fresh_model(latent_shape=[2, 4, 4]), settings(), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match=r"motion tokens run from .* rows for 0 to 15"):
+        train(fresh_model(motion_vocab=16), settings(), tokens, tmp_path, progress=False)
+    wrong = dataclasses.replace(tokens.train, visual=tokens.train.visual + 64000)
+    with pytest.raises(TrainingError, match="visual tokens run from"):
+        train(
+            fresh_model(),
+            settings(),
+            dataclasses.replace(tokens, train=wrong),
+            tmp_path,
+            progress=False,
+        )
+
+
+def test_the_command_line_trains_on_a_store(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train_ar, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        train_ar.UniMoConfig, "embedded", classmethod(lambda cls, **changes: CONFIG)
+    )
+    command = f"--out {tmp_path / 'run'} --data {folder / 'shots'} --codec linear --quiet"
+    words = [*command.split(), "--tokenizer", str(folder / "tokenizer.safetensors")]
+    assert main([*words, "--steps", "2", "--batch-size", "2"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "model.safetensors")
+    assert main([*words, "--steps", "3", "--batch-size", "2"]) == 1
+    assert "another run" in capsys.readouterr().err
+    assert main([*words[:2], "--data", str(tmp_path / "nothing"), "--quiet"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
