@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark import discover
 from benchmark.spec import TableSpec, UserError
 
-VERBS = ("run", "list", "show", "report", "setup", "doctor")
+VERBS = ("run", "list", "show", "report", "speed", "setup", "doctor")
 LISTED = ("tables", "datasets", "methods", "metrics", "profiles")
 _EPILOG = """\
 examples:
@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
             "list": _list,
             "show": _show,
             "report": _report,
+            "speed": _speed,
             "setup": _setup,
             "doctor": _doctor,
         }[args.verb](args)
@@ -107,6 +108,22 @@ def _parser() -> argparse.ArgumentParser:
     report = verbs.add_parser("report", help="render the files again from the JSON results")
     report.add_argument("tables", nargs="*", metavar="TABLE")
     report.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
+    speed = verbs.add_parser("speed", help="how fast everything is on this machine")
+    speed.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    speed.add_argument(
+        "--size",
+        choices=("paper", "embedded", "tiny"),
+        help="of the transformer; default: paper on cuda, embedded on cpu",
+    )
+    speed.add_argument(
+        "--weights",
+        choices=("bf16", "fp32", "int8", "fp8"),
+        help="of generation; default: bf16, for the small sizes on cpu fp32",
+    )
+    speed.add_argument(
+        "--batch", type=_positive, nargs="+", default=[1], metavar="N", help="clips at once (1)"
+    )
+    speed.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
     setup = verbs.add_parser("setup", help="install an external tool in an environment of its own")
     setup.add_argument(
         "tool", nargs="?", metavar="TOOL", help="such as gvhmr; without it: list them"
@@ -151,6 +168,21 @@ def _report(args: argparse.Namespace) -> int:
     from benchmark.regenerate import render_again
 
     return render_again(args.out, args.tables)
+
+
+def _speed(args: argparse.Namespace) -> int:
+    from benchmark.speed import report
+
+    try:
+        result = report.measure(args.device, args.size, args.weights, args.batch)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    paths = report.write(result, args.out)
+    print(report.to_markdown(result))
+    for path in paths:
+        print(path)
+    return 0
 
 
 def _setup(args: argparse.Namespace) -> int:

@@ -169,7 +169,7 @@ def train(
 
     def look() -> dict[str, float]:
         with precise():
-            return examine(model, training.tasks, tokens.held_out)
+            return examine(model, training, tokens.held_out)
 
     model.train()
     run.go(

@@ -60,7 +60,7 @@ class Case:
     """One row of a part.
 
     Attributes:
-        labels: column -> what the row is about.
+        labels: column -> what the row is about, the first two as progress tells it.
         measure: column -> number; ``how`` may say that they are estimated.
     """
 
@@ -91,11 +91,7 @@ def run(parts: Iterable[Part], bench: Bench) -> list[dict]:
     """Measure the parts; JSON-ready. Progress goes to stderr."""
     done = []
     for part in parts:
-        rows = []
-        for case in part.cases(bench):
-            said = ", ".join(str(label) for label in case.labels.values())
-            print(f"{part.name}: {said}", file=sys.stderr, flush=True)
-            rows.append({**case.labels, **_measured(case)})
+        rows = _rows(part, bench)
         machine.release(bench.device)
         done.append(
             {
@@ -107,6 +103,15 @@ def run(parts: Iterable[Part], bench: Bench) -> list[dict]:
             }
         )
     return done
+
+
+def _rows(part: Part, bench: Bench) -> list[dict]:
+    rows = []
+    for case in part.cases(bench):
+        said = ", ".join(str(label) for label in list(case.labels.values())[:2])
+        print(f"{part.name}: {said}", file=sys.stderr, flush=True)
+        rows.append({**case.labels, **_measured(case)})
+    return rows
 
 
 def _measured(case: Case) -> dict:

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ DATASHEETS = {
     "B200": 2250,
     "A100": 312,
     "L40S": 362,
+    "L40": 181,
     "A10G": 70,
     "L4": 121,
     "4090": 165,
@@ -32,6 +34,7 @@ def describe(device: str) -> dict[str, str | int]:
     facts = {
         "cpu": provenance.cpu_name(),
         "threads": torch.get_num_threads(),
+        "load": f"{os.getloadavg()[0]:.1f}",
         "torch": torch.__version__,
         "free_memory_gb": f"{free_memory(device) / 1e9:.1f}",
     }
@@ -71,7 +74,7 @@ def require_memory(device: str, needed: float, what: str) -> None:
     """
     free = free_memory(device)
     if needed > free:
-        raise Unavailable(f"{what} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+        raise Unavailable(f"{what} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
 
 
 def release(device: str) -> None:

@@ -1,12 +1,12 @@
 """Table 4: the configuration of the autoregressive model."""
 
-from benchmark.spec import Column, Row, TableSpec, Unavailable
+from benchmark.spec import Column, Row, TableSpec
 
 _FIELDS = {
     "Number of Transformer Layers": "n_layers",
-    "Number of Tokens": "n_tokens",
+    "Number of Tokens": "num_tokens",
     "Model Dimension": "dim",
-    "Vocabulary Size": "vocab_size",
+    "Vocabulary Size": "visual_vocab",
     "FFN Hidden Dimension": "ffn_hidden_size",
     "Number of Attention Heads": "n_heads",
     "Base Learning Rate": "learning_rate",
@@ -15,13 +15,15 @@ _FIELDS = {
 
 
 def _configuration() -> dict[str, dict[str, float]]:
-    """The values of ``UniMoConfig.paper()``."""
-    try:
-        from model.transformer import UniMoConfig
-    except ImportError as error:
-        raise Unavailable("model.transformer is not part of this version") from error
-    config = UniMoConfig.paper()
-    return {label: {"value": getattr(config, field)} for label, field in _FIELDS.items()}
+    """The values of `UniMoConfig.paper` and of its training."""
+    from model.transformer import UniMoConfig
+    from model.transformer.training import ARTrainingConfig
+
+    config, training = UniMoConfig.paper(), ARTrainingConfig.paper()
+    return {
+        label: {"value": getattr(training if field == "learning_rate" else config, field)}
+        for label, field in _FIELDS.items()
+    }
 
 
 TABLE = TableSpec(

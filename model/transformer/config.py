@@ -1,10 +1,11 @@
-"""Settings of the autoregressive transformer. Standard library only."""
+"""Settings of the autoregressive transformer. Standard library and numpy only."""
 
 import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
 
+from model.sequence import LAYOUTS
 from model.settings import from_dict, require, require_choice, require_count, require_number
 
 
@@ -84,6 +85,8 @@ class UniMoConfig:
         require_number("rope_theta", self.rope_theta, 1.0, math.inf)
         require_number("norm_eps", self.norm_eps, 0.0, 1.0)
         require_number("ape_gate", self.ape_gate, -1.0, 1.0)
+        require_choice("layout", self.layout, LAYOUTS)
+        require(isinstance(self.unified, bool), f"unified is yes or no, got {self.unified!r}")
         require_choice("ape", self.ape, ("off", "hidden", "qk"))
         require_choice("motion_rope", self.motion_rope, ("1d", "factorised"))
         require_choice("visual_embedding", self.visual_embedding, ("table", "factorised"))
@@ -154,6 +157,11 @@ class UniMoConfig:
     def width(self) -> int:
         """Width of the pictures in pixels."""
         return 16 * self.latent_shape[2]
+
+    @property
+    def num_tokens(self) -> int:
+        """Positions of a sequence: the clip's tokens, the task's name, and ``STG``."""
+        return math.prod(self.latent_shape) + self.num_frames * self.tokens_per_frame + 2
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary."""

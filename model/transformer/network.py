@@ -74,7 +74,9 @@ class Attention(nn.Module):
         heads = self.wqkv(x).unflatten(-1, (sum(self.sizes), -1)).transpose(1, 2)
         q, k, v = heads.split(self.sizes, dim=1)
         cos, sin = at.cos.to(x.dtype), at.sin.to(x.dtype)
-        return rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin), v
+        q, k = rotate(self.q_norm(q), cos, sin), rotate(self.k_norm(k), cos, sin)
+        # Under autocast these are float32 and the values are not; attention wants one dtype.
+        return q.to(v.dtype), k.to(v.dtype), v
 
     def placed(
         self, x: Tensor, at: Positions, gate: Tensor | None
@@ -82,7 +84,7 @@ class Attention(nn.Module):
         """As `rotated`, with absolute positions where they belong to queries and keys."""
         q, k, v = self.rotated(x, at)
         if self.ape == "qk":
-            shift = (gate * at.ape).to(x.dtype)
+            shift = (gate * at.ape).to(q.dtype)
             q, k = q + shift, k + shift
         return q, k, v
 

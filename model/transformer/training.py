@@ -254,31 +254,43 @@ def _select(clips: "TokenClips", rows: np.ndarray) -> "TokenClips":
     return replace(clips, ids=ids, visual=clips.visual[rows], motion=clips.motion[rows])
 
 
-def examine(model: "UniMo", tasks: tuple[str, ...], clips: "TokenClips") -> dict[str, float]:
+def examine(model: "UniMo", training: ARTrainingConfig, clips: "TokenClips") -> dict[str, float]:
     """Cross-entropies of held-out clips, nats a token.
 
     ``shuffled_gap`` is by how much V2M's grows when the videos change places. A model that has not
     learned to look at the video has none, however often it guesses the next token: that can be
     read off the motion before it.
     """
-    import torch
-
-    found = {}
-    device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    sequences = schedules(model.config)
-    with torch.no_grad():
-        for task in tasks:
-            tokens = sequences[task].assemble(clips.visual, clips.motion)
-            losses = model.losses(torch.from_numpy(tokens).to(device), sequences[task])
-            for name, values in losses.items():
-                if values.numel():
-                    found[f"held_out_{task}_{name}"] = float(values.mean())
-        if "v2m" in tasks:
-            others = np.roll(clips.visual, len(clips.ids) // 2, axis=0)
-            tokens = sequences["v2m"].assemble(others, clips.motion)
-            losses = model.losses(torch.from_numpy(tokens).to(device), sequences["v2m"])
-            found["shuffled_gap"] = float(losses["motion"].mean()) - found["held_out_v2m_motion"]
+    found = {}
+    for task in training.tasks:
+        for name, value in _mean_losses(model, task, clips.visual, clips.motion, training).items():
+            found[f"held_out_{task}_{name}"] = value
+    if "v2m" in training.tasks:
+        others = np.roll(clips.visual, len(clips.ids) // 2, axis=0)
+        blind = _mean_losses(model, "v2m", others, clips.motion, training)["motion"]
+        found["shuffled_gap"] = blind - found["held_out_v2m_motion"]
     model.train(was_training)
     return found
+
+
+def _mean_losses(
+    model: "UniMo", task: str, visual: np.ndarray, motion: np.ndarray, training: ARTrainingConfig
+) -> dict[str, float]:
+    """Mean cross-entropies of a task's targets by modality, of those that it has."""
+    import torch
+
+    device = next(model.parameters()).device
+    schedule = schedules(model.config)[task]
+    sums: dict[str, float] = {}
+    for start in range(0, len(visual), training.clips_at_once):
+        part = slice(start, start + training.clips_at_once)
+        tokens = torch.from_numpy(schedule.assemble(visual[part], motion[part])).to(device)
+        with torch.no_grad():
+            losses = model.losses(tokens, schedule)
+        for name, values in losses.items():
+            if values.numel():
+                clip_means = values.float().mean(dim=1)
+                sums[name] = sums.get(name, 0.0) + float(clip_means.sum())
+    return {name: total / len(visual) for name, total in sums.items()}

@@ -170,6 +170,19 @@ def test_tokens_survive_assembling_and_taking_apart():
         np.testing.assert_array_equal(flat, tokens)
 
 
+def test_a_schedule_may_order_tokens_in_any_way():
+    rng = np.random.default_rng(0)
+    schedule = i2vm(9, 32, 48, 2)
+    places = np.r_[: schedule.prefix, schedule.prefix + rng.permutation(len(schedule) - 8)]
+    order = {name: getattr(schedule, name)[places] for name in ("modality", "index", "t", "h", "w")}
+    shuffled = dataclasses.replace(schedule, **order)
+    visual, motion = rng.integers(99, size=(3, 2, 2, 3)), rng.integers(99, size=(3, 18))
+    tokens = shuffled.assemble(visual, motion)
+    np.testing.assert_array_equal(tokens, schedule.assemble(visual, motion)[:, places])
+    for found, wanted in zip(shuffled.take_apart(tokens), (visual, motion), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.mark.parametrize(
     ("visual", "motion", "message"),
     [

@@ -10,6 +10,7 @@ import torch
 from datasets.clip_store import ClipStore
 from model import train_ar
 from model.checkpoint import read_sidecar
+from model.optimizer import make_optimizer
 from model.run import Run
 from model.tokenizer import MotionTokenizer
 from model.train_ar import Tokens, main, train
@@ -132,7 +133,7 @@ def test_the_gap_shows_whether_the_video_is_used(tokens):
     """A blind model has none, and guesses."""
     model = fresh_model()
     model.motion_output.weight.data.zero_()
-    blind = examine(model, ("v2m",), tokens.held_out)
+    blind = examine(model, settings(tasks=("v2m",)), tokens.held_out)
     assert blind["shuffled_gap"] == 0.0
     assert blind["held_out_v2m_motion"] == pytest.approx(np.log(512), abs=1e-4)
 
@@ -174,3 +175,29 @@ def test_the_command_line_trains_on_a_store(folder, tmp_path, capsys, monkeypatc
     assert "another run" in capsys.readouterr().err
     assert main([*words[:2], "--data", str(tmp_path / "nothing"), "--quiet"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_head_that_starts_from_the_codes_gives_near_codes_like_logits():
+    model = fresh_model()
+    codes = torch.randn(512, 8, generator=torch.Generator().manual_seed(1))
+    codes[1] = codes[0] + 1e-3
+    embeddings = model.motion_embeddings.weight.clone()
+    model.start_from_codes(codes)
+    head = model.motion_output.weight.detach()
+    near, far = (head[0] - head[1]).norm(), (head[0] - head[2:]).norm(dim=1)
+    assert near < 0.7 * far.median()
+    assert torch.equal(model.motion_embeddings.weight, embeddings)
+
+
+def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw():
+    model, training = fresh_model(), settings(1, warmup_steps=0, weight_decay=0.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = make_optimizer(model, training)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    moved = {name: value - before[name] for name, value in model.state_dict().items()}
+    singular = torch.linalg.svdvals(moved["layers.0.attention.wo.weight"])
+    assert singular.max() < 2.5 * singular.min()  # of a random matrix it would be far more
+    # AdamW's first step has the size of the learning rate, whatever the gradient's.
+    np.testing.assert_allclose(moved["motion_output.weight"].abs(), training.learning_rate, 1e-3)

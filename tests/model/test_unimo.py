@@ -465,6 +465,43 @@ def test_activation_checkpointing_changes_no_gradient(embedding):
         torch.testing.assert_close(gradients[1][name], gradient, msg=name)
 
 
+# --- half precision ---
+
+
+@pytest.mark.parametrize("switches", [{}, {"ape": "hidden", **FACTORISED}], ids=str)
+def test_training_in_autocast_is_nearly_that_in_full_precision(switches):
+    """How one GPU trains: float32 weights, products in bf16."""
+    model = make(**switches)
+    for schedule in schedules(model.config).values():
+        tokens = tokens_of(model, schedule)
+        results = []
+        for enabled in (False, True):
+            model.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                losses = torch.cat(list(model.losses(tokens, schedule).values()), dim=1)
+            losses.mean().backward()
+            gradients = torch.cat([p.grad.flatten() for p in model.parameters()])
+            results.append((losses.detach(), gradients))
+        for mine, theirs in zip(*results, strict=True):
+            assert theirs.dtype == torch.float32
+            assert (mine - theirs).norm() <= 0.05 * mine.norm()
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=name_of)
+def test_a_model_in_bf16_generates(switches):
+    model = make(**switches)
+    schedule = schedules(model.config)["i2vm"]
+    tokens = tokens_of(model, schedule)
+    with torch.no_grad():
+        wanted = model.hidden(tokens, schedule)
+        model.bfloat16()
+        whole, steps = model.hidden(tokens, schedule), cached_states(model, tokens, schedule)
+    assert whole.dtype == steps.dtype == torch.bfloat16
+    for found in (whole, steps):
+        assert (found.float() - wanted).norm() <= 0.03 * wanted.norm()
+    assert generated(model, tokens, schedule, [0, 1]).shape == (2, 22)
+
+
 # --- generation ---
 
 
