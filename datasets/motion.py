@@ -31,6 +31,10 @@ JOINTS = (
     *("left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
     *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
 )
+# Joint -> the same one of the other side.
+OTHER_SIDE = tuple(
+    JOINTS.index(name.replace("left", "RIGHT").replace("right", "left").lower()) for name in JOINTS
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,24 @@ def split_channels(channels: np.ndarray) -> dict[str, np.ndarray]:
     """Views of (..., 79) channels by name: global_orient, body_pose, betas, transl."""
     bounds = np.cumsum(list(CHANNELS.values()))[:-1]
     return dict(zip(CHANNELS, np.split(channels, bounds, axis=-1), strict=True))
+
+
+def mirrored_channels(channels: np.ndarray, pelvis_rest: np.ndarray) -> np.ndarray:
+    """Camera-space channels (..., 79) of the mirror image, the principal point in its middle.
+
+    Left and right change places; with M = diag(-1, 1, 1) a rotation R becomes M R M, so that an
+    axis-angle vector (x, y, z) becomes (x, -y, -z), and a pelvis p becomes M p.
+
+    Args:
+        channels: (..., 79) float.
+        pelvis_rest: (..., 3) metres, J0 of each frame's shape.
+    """
+    out = np.array(channels)
+    turns = out[..., :66].reshape(*out.shape[:-1], len(JOINTS), 3)
+    turns[:] = turns[..., OTHER_SIDE, :] * np.array([1, -1, -1], out.dtype)
+    out[..., :66] = turns.reshape(*out.shape[:-1], 66)
+    out[..., 76] = -out[..., 76] - 2 * pelvis_rest[..., 0]
+    return out
 
 
 @dataclass(frozen=True, eq=False)

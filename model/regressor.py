@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from datasets import rotation
 from datasets.body import BODY_JOINTS, load_body
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
-from datasets.motion import JOINTS, Camera, Motion, split_channels
+from datasets.motion import OTHER_SIDE, Camera, Motion, split_channels
 from datasets.pad_resize import PadResize
 from datasets.video import VideoError, read_video
 from model.checkpoint import CheckpointError, load_model, read_sidecar, save_model
@@ -35,10 +35,6 @@ from model.settings import from_dict, require_count, require_number
 WEIGHTS = Path(__file__).parents[1] / "data" / "regressor" / "model.safetensors"
 FEATURES = {"rotations": BODY_JOINTS * 6, "betas": 10, "place": 3}
 NUM_FEATURES = sum(FEATURES.values())
-# Joint -> the same one of the other side.
-_OTHER_SIDE = [
-    JOINTS.index(name.replace("left", "RIGHT").replace("right", "left").lower()) for name in JOINTS
-]
 STD_FLOOR = 0.05
 JOINT_WEIGHT = 10.0  # of a metre against a standard deviation of the features
 VELOCITY_WEIGHT = 0.3
@@ -221,7 +217,7 @@ def mirrored(features: np.ndarray) -> np.ndarray:
     Left and right change places; a rotation R becomes M R M with M = diag(-1, 1, 1).
     """
     turns, betas, place = np.split(features, np.cumsum(list(FEATURES.values()))[:-1], axis=-1)
-    turns = turns.reshape(*turns.shape[:-1], BODY_JOINTS, 6)[..., _OTHER_SIDE, :]
+    turns = turns.reshape(*turns.shape[:-1], BODY_JOINTS, 6)[..., OTHER_SIDE, :]
     turns = turns * np.array([1, -1, -1, -1, 1, 1], np.float32)
     place = np.concatenate([1 - place[..., :1], place[..., 1:]], axis=-1)
     return np.concatenate([turns.reshape(*betas.shape[:-1], -1), betas, place], axis=-1)

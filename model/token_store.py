@@ -29,8 +29,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from datasets.body import load_body
 from datasets.clip_schema import StoreError, inside
 from datasets.clip_store import ClipStore
+from datasets.motion import mirrored_channels
 from datasets.video import read_frames
 from datasets.video_probe import VideoError, probe
 from model.checkpoint import weights_sha256
@@ -73,6 +75,7 @@ def tokenise(
     tokenizer: MotionTokenizer,
     cache: Path,
     *,
+    mirrored: bool = False,
     progress: bool = True,
 ) -> TokenClips:
     """The tokens of clips of a store, read from the cache or made and kept there.
@@ -87,6 +90,8 @@ def tokenise(
         codec: makes the visual tokens.
         tokenizer: makes the motion tokens.
         cache: folder for the tokens of any store, codec and tokenizer; made if needed.
+        mirrored: of the clips' mirror images, for training: their colour channels change places,
+            too, so that they show new clothes.
         progress: show progress on stderr.
 
     Raises:
@@ -95,7 +100,7 @@ def tokenise(
         ValueError: the codec takes no videos of this length or size.
         OSError: the cache cannot be written.
     """
-    job = _Job(store, tuple(ids), codec, tokenizer)
+    job = _Job(store, tuple(ids), codec, tokenizer, mirrored)
     folder = Path(cache) / job.key
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
@@ -123,13 +128,30 @@ def tokenise(
     )
 
 
+def join(first: TokenClips, second: TokenClips) -> TokenClips:
+    """The clips of both, those of `second` after those of `first`."""
+    return TokenClips(
+        ids=first.ids + second.ids,
+        visual=np.concatenate([first.visual, second.visual]),
+        motion=np.concatenate([first.motion, second.motion]),
+        skipped=first.skipped + second.skipped,
+        sha256=hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest(),
+    )
+
+
 class _Job:
     """Clips, and what makes them tokens."""
 
     def __init__(
-        self, store: ClipStore, ids: tuple[str, ...], codec: VideoCodec, tokenizer: MotionTokenizer
+        self,
+        store: ClipStore,
+        ids: tuple[str, ...],
+        codec: VideoCodec,
+        tokenizer: MotionTokenizer,
+        mirrored: bool,
     ):
         self.store, self.ids, self.codec, self.tokenizer = store, ids, codec, tokenizer
+        self.mirrored = mirrored
         columns = ["clip_id", "body", "video_path", "video_size", "video_sha256"]
         self.facts = {row["clip_id"]: row for row in store.index.select(columns).to_pylist()}
         sizes = Counter(self.facts[name]["video_size"] for name in ids)
@@ -146,6 +168,8 @@ class _Job:
             "tokenizer": tokenizer.config.to_dict(),
             "tokenizer_sha256": weights_sha256(tokenizer),
         }
+        if mirrored:
+            self.inputs |= {"mirrored": True, "body": load_body().sha256}
         text = json.dumps(self.inputs, sort_keys=True)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:16]
         # The lists of a clip that cannot be used are zeros: nulls in them do not survive.
@@ -200,14 +224,21 @@ class _Job:
                     reasons[row] = found
                 else:
                     own.append(row)
-                    pictures.append(found)
+                    pictures.append(_mirror_image(found) if self.mirrored else found)
                 bar.update()
             if own:
                 visual[own] = self.codec.encode(np.stack(pictures))
                 channels = self.store.channels([ids[row] for row in own])
+                if self.mirrored:
+                    rest = load_body().rest_joints(channels[..., 66:76])[..., 0, :]
+                    channels = mirrored_channels(channels, rest)
                 motion[own] = self.tokenizer.encode_channels(channels)
         columns = [list(ids), reasons, _lists(visual), _lists(motion)]
         return pa.table(columns, schema=self.schema)
+
+
+def _mirror_image(frames: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(frames[:, :, ::-1, [1, 2, 0]])
 
 
 def _current(job: _Job, folder: Path, *, progress: bool) -> pa.Table:

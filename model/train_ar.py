@@ -63,22 +63,32 @@ class Tokens:
         codec: "VideoCodec",
         tokenizer: "MotionTokenizer",
         *,
-        cache: Path = CACHE,
+        mirror: bool = False,
+        cache: Path | None = None,
         progress: bool = True,
     ) -> "Tokens":
-        """Tokens of a store's training clips, made once and kept in `cache`.
+        """Tokens of a store's training clips, made once and kept.
+
+        Args:
+            store: clips with videos and motions.
+            codec: makes the visual tokens.
+            tokenizer: makes the motion tokens.
+            mirror: train on the clips' mirror images, too, see `tokenise`.
+            cache: folder for tokens; `CACHE` by default.
+            progress: show progress on stderr.
 
         Raises:
             TrainingError: no training clips, or too few to hold some out.
             TokenStoreError, ValueError: clips that have no tokens.
         """
         from model.pipeline import token_identity
-        from model.token_store import tokenise
+        from model.token_store import join, tokenise
         from model.transformer.training import split_held_out
 
         ids = store.ids("train")
         if not ids:
             raise TrainingError(f"{store.path} has no clip in split 'train'")
+        cache = cache or CACHE
         clips = tokenise(store, ids, codec, tokenizer, cache, progress=progress)
         train, held_out = split_held_out(clips)
         if not train.ids or not held_out.ids:
@@ -86,9 +96,14 @@ class Tokens:
                 f"{store.path} has {len(clips.ids)} usable training clips of too few recordings "
                 "to hold some out: at least two recordings and ten clips are needed"
             )
+        if mirror:
+            images = tokenise(
+                store, train.ids, codec, tokenizer, cache, mirrored=True, progress=progress
+            )
+            train = join(train, images)
         identity = {
             "clips": len(train.ids),
-            "tokens_sha256": clips.sha256,
+            "tokens_sha256": train.sha256,
             **token_identity(codec, tokenizer),
         }
         return cls(train, held_out, tokenizer.codes, identity)
@@ -311,7 +326,11 @@ def _train(args: argparse.Namespace) -> Path:
     with distributed.first_process_first():
         data = args.data or built_in_shots(config, progress=progress)
         tokens = Tokens.of(
-            ClipStore.open(data), codec, tokenizer.to(args.device), progress=progress
+            ClipStore.open(data),
+            codec,
+            tokenizer.to(args.device),
+            mirror=training.mirror,
+            progress=progress,
         )
     torch.manual_seed(args.seed)
     model = UniMo(config)

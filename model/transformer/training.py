@@ -32,6 +32,7 @@ class ARTrainingConfig(TrainingConfig):
             training needs half as many steps with.
         head_from_codes: start the motion head from the tokenizer's codebook, see
             `UniMo.start_from_codes`.
+        mirror: train on the clips' mirror images, too.
         visual_weight: of a visual target's cross-entropy against a motion target's; 1 is equation
             6.
         token_noise: share of motion tokens that the model sees replaced by random ones.
@@ -48,6 +49,7 @@ class ARTrainingConfig(TrainingConfig):
     tasks: tuple[str, ...] = TASKS
     optimizer: Literal["adamw", "muon"] = "adamw"
     head_from_codes: bool = False
+    mirror: bool = False
     visual_weight: float = 1.0
     token_noise: float = 0.0
     clip_noise: float = 0.0
@@ -94,6 +96,7 @@ class ARTrainingConfig(TrainingConfig):
             "weight_decay": 0.01,
             "optimizer": "muon",
             "head_from_codes": True,
+            "mirror": True,
             "visual_weight": 0.5,
             "token_noise": 0.15,
             "clip_noise": 0.8,

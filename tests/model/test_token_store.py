@@ -5,12 +5,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from datasets.body import load_body
 from datasets.clip_store import ClipStore
 from datasets.embedded_shots import EmbeddedShots
+from datasets.motion import OTHER_SIDE, mirrored_channels
 from datasets.prepare import prepare
 from datasets.video import read_video, write_video
 from model import token_store
-from model.token_store import TokenStoreError, tokenise
+from model.token_store import TokenStoreError, join, tokenise
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.video_tokens.linear_codec import LinearCodec
 
@@ -241,3 +243,29 @@ def test_clips_need_videos_and_a_length_that_the_codec_takes(tokenizer, tmp_path
     with pytest.raises(ValueError, match="16"):
         run(ClipStore.open(tmp_path / "even"), tokenizer, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_mirrored_tokens_are_those_of_the_mirror_image(tmp_path):
+    """The pelvis of the mirrored motion is seen at the mirrored place of the mirrored picture."""
+    (shot, *_) = EmbeddedShots(1, 0, image_size=64).sequences()
+    channels, view = shot.camera_motion.to_channels(), shot.view
+    body = load_body()
+    rest = body.rest_joints(channels[:, 66:76])[:, 0]
+    image = mirrored_channels(channels, rest)
+    seen, wanted = (view.project(body.joints(c).astype(np.float64)) for c in (image, channels))
+    # The stand-in's own sides differ by millimetres.
+    np.testing.assert_allclose(64 - seen[..., 0], wanted[:, OTHER_SIDE, 0], atol=0.4)
+    np.testing.assert_allclose(seen[..., 1], wanted[:, OTHER_SIDE, 1], atol=0.4)
+    np.testing.assert_allclose(mirrored_channels(image, rest), channels, atol=1e-6)
+
+
+def test_mirrored_clips_have_tokens_of_their_own(store, tokenizer, tmp_path):
+    ids = store.clip_ids[:3]
+    plain = tokenise(store, ids, LinearCodec(), tokenizer, tmp_path, progress=False)
+    image = tokenise(store, ids, LinearCodec(), tokenizer, tmp_path, mirrored=True, progress=False)
+    frames = np.stack([read_video(store[name].video) for name in ids])
+    flipped = np.ascontiguousarray(frames[:, :, :, ::-1, [1, 2, 0]])
+    np.testing.assert_array_equal(image.visual, LinearCodec().encode(flipped))
+    assert image.sha256 != plain.sha256 and not np.array_equal(image.motion, plain.motion)
+    both = join(plain, image)
+    assert both.ids == plain.ids + image.ids and len(both.visual) == 6
