@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import datasets
+from datasets.command_line import positive
 
 if TYPE_CHECKING:
     from datasets.sequence import Dataset
@@ -244,11 +245,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="STORE", required=True, help="the folder to create")
     parser.add_argument("--split", choices=("train", "val", "test"), help="keep only this split")
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help="read only the first N usable sequences"
+        "--limit", type=positive, metavar="N", help="read only the first N usable sequences"
     )
     parser.add_argument(
         "--frames",
-        type=_positive,
+        type=positive,
         default=NUM_FRAMES,
         metavar="N",
         help="frames of a clip (default: %(default)s)",
@@ -263,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-video", action="store_true", help="labels alone, no pictures")
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         default=len(os.sched_getaffinity(0)),
         metavar="N",
         help="processes that make videos (default: the CPU cores it may use)",
@@ -284,14 +285,8 @@ def _testset_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
-    return int(word)
-
-
 def _even(word: str) -> int:
-    if _positive(word) % 2:
+    if positive(word) % 2:
         raise argparse.ArgumentTypeError(f"{word} is odd: videos have even sizes")
     return int(word)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets import estimators
+from datasets.command_line import positive
 from datasets.estimators import Estimator, EstimatorUnavailable
 from datasets.pseudo import executors
 
@@ -196,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         default=1,
         metavar="N",
         help="processes, each with an estimator of its own (default: %(default)s)",
@@ -208,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         help="worker i has GPU i modulo their number (default: cuda where this machine has one)",
     )
     parser.add_argument("--split", choices=("train", "val", "test"), help="only this split")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N clips")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N clips")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the estimator's weights")
     parser.add_argument(
         "--timeout",
@@ -225,12 +226,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
-
-
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
-    return int(word)
 
 
 def _seconds(word: str) -> float:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.command_line import natural, positive
+
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
 
@@ -87,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="pictures, or videos")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--samples", type=_positive, default=1, help="of each input (1)")
-    parser.add_argument("--seed", type=_natural, default=0, help="of the first sample (0)")
+    parser.add_argument("--samples", type=positive, default=1, help="of each input (1)")
+    parser.add_argument("--seed", type=natural, default=0, help="of the first sample (0)")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="of model.train_ar")
     parser.add_argument("--codec", metavar="WHICH", help="as for model.train_ar")
     parser.add_argument("--tokenizer", type=Path, metavar="FILE", help="as for model.train_ar")
@@ -104,18 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
-
-
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
-    return int(word)
-
-
-def _natural(word: str) -> int:
-    if not word.isdecimal() or int(word) >= 2**32:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number below 2^32")
-    return int(word)
 
 
 def _named(paths: list[Path]) -> list[Source]:

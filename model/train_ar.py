@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.command_line import positive, run_job
 from model.sequence import TASKS
 from model.training import TrainingError
 from model.transformer.config import UniMoConfig
@@ -239,20 +240,16 @@ def _board(out: Path):
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        from model import distributed
+    return run_job(lambda: _train_in_processes(args))
 
-        with distributed.processes(args.device):
-            path = _train(args)
-            if distributed.rank_and_processes()[0] == 0:
-                print(path)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    return 0
+
+def _train_in_processes(args: argparse.Namespace) -> Path | None:
+    """Train; of several processes, the first says where the model is."""
+    from model import distributed
+
+    with distributed.processes(args.device):
+        path = _train(args)
+        return path if distributed.rank_and_processes()[0] == 0 else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -279,8 +276,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--unified", action="store_true", help="the ablation Uni-Embed")
-    parser.add_argument("--steps", type=_positive, help="embedded: 2000, paper: 100000")
-    parser.add_argument("--batch-size", type=_positive, help="clips of a step, over all processes")
+    parser.add_argument("--steps", type=positive, help="embedded: 2800, paper: 100000")
+    parser.add_argument("--batch-size", type=positive, help="clips of a step, over all processes")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument(
         "--optimizer", choices=("adamw", "muon"), help="embedded: muon, paper: adamw"
@@ -364,12 +361,6 @@ def built_in_shots(config: UniMoConfig, *, progress: bool = True) -> Path:
         workers=len(os.sched_getaffinity(0)),
         progress=progress,
     )
-
-
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
-    return int(word)
 
 
 if __name__ == "__main__":

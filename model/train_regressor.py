@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.command_line import positive, run_job
+
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
 
@@ -260,12 +262,6 @@ def _draw(
     )
 
 
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
-    return int(word)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -273,34 +269,28 @@ def main(argv: list[str] | None = None) -> int:
         description="Train the built-in video -> motion estimator on rendered pictures.",
     )
     parser.add_argument("--out", type=Path, help="folder of the run (default: data/regressor)")
-    parser.add_argument("--steps", type=_positive, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--steps", type=positive, default=STEPS, help="default: %(default)s")
     parser.add_argument(
-        "--sequences", type=_positive, default=SEQUENCES, help="rendered (default: %(default)s)"
+        "--sequences", type=positive, default=SEQUENCES, help="rendered (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args(argv)
-    try:
-        from model.regressor import WEIGHTS
+    return run_job(lambda: _train(args))
 
-        print(
-            train_built_in(
-                args.out or WEIGHTS.parent,
-                steps=args.steps,
-                sequences=args.sequences,
-                seed=args.seed,
-                device=args.device,
-                progress=not args.quiet,
-            )
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    return 0
+
+def _train(args: argparse.Namespace) -> Path:
+    from model.regressor import WEIGHTS
+
+    return train_built_in(
+        args.out or WEIGHTS.parent,
+        steps=args.steps,
+        sequences=args.sequences,
+        seed=args.seed,
+        device=args.device,
+        progress=not args.quiet,
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import numpy as np
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.estimators.external import checked_sha256, see_only
 from datasets.estimators.gaps import fill
+from datasets.isolated import command_worker
 from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
 from datasets.motion import Motion
 from datasets.phalp_file import FOCAL_PER_PIXEL, NobodySeen, PhalpTrack, read_track
@@ -41,7 +42,7 @@ MAX_GAP = 1.0  # seconds without the person that are still interpolated
 # Up to this share of the images others may be in the picture: people who pass by, false alarms.
 # With somebody there for most of the clip, the largest person need not be the one that is meant.
 MAX_CROWDED = 0.5
-_SCRIPT = Path(__file__).parent / "phalp_worker.py"
+_SCRIPT = Path(command_worker.__file__)
 _START_SECONDS = 60
 _SECONDS = 3600  # for a clip, with the loading of the models
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.command_line import run_job
 from model import assets
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
@@ -170,16 +171,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args(argv)
-    try:
-        measured = build(args.work, args.out, seed=args.seed, progress=not args.quiet)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    print(json.dumps(measured, indent=1))
-    return 0
+    return run_job(
+        lambda: json.dumps(
+            build(args.work, args.out, seed=args.seed, progress=not args.quiet), indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from datasets.command_line import run_job
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.trainable import Step, Trainable
 from model.training import TrainingConfig, TrainingError
@@ -167,15 +168,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
-    try:
-        print(_train_from_store(args))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    return 0
+    return run_job(lambda: _train_from_store(args))
 
 
 def _train_from_store(args: argparse.Namespace) -> Path:

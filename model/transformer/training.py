@@ -85,11 +85,11 @@ class ARTrainingConfig(TrainingConfig):
         return cls(steps=steps, **{**settings, **changes})
 
     @classmethod
-    def embedded(cls, steps: int = 2000, **changes) -> "ARTrainingConfig":
+    def embedded(cls, steps: int = 2800, **changes) -> "ARTrainingConfig":
         """What learns something visible in minutes of CPU."""
         settings = {
             "batch_size": 16,
-            "learning_rate": 2e-3,
+            "learning_rate": 3e-3,
             "schedule": "cosine",
             "warmup_steps": min(60, steps // 5),
             "betas": (0.9, 0.95),

@@ -13,8 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.estimators import phalp_worker
-from datasets.isolated import ToolMissing
+from datasets.isolated import ToolMissing, command_worker
 from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
 from datasets.video import VideoError, probe
 
@@ -32,7 +31,7 @@ _FILES = (
     "neg_emb.pt",
 )
 _COLOUR = "projects/video_diffusion_sr/color_fix.py"  # not part of the repository
-_SCRIPT = Path(phalp_worker.__file__)  # it runs any command
+_SCRIPT = Path(command_worker.__file__)
 _START_SECONDS = 60
 # What the tool sees of our environment; no account, token or proxy is among it.
 _INHERITED = (

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.command_line import positive, run_job
+
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
     import torch
@@ -161,12 +163,6 @@ def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
     return frames
 
 
-def _positive(word: str) -> int:
-    if not word.isdecimal() or int(word) == 0:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
-    return int(word)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -175,20 +171,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="clip store with videos")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", type=_positive, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--steps", type=positive, default=STEPS, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
-    try:
-        print(_train_from_store(args))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    return 0
+    return run_job(lambda: _train_from_store(args))
 
 
 def _train_from_store(args: argparse.Namespace) -> Path:

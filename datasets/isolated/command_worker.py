@@ -1,4 +1,4 @@
-"""Runs PHALP's ``track.py``, in the process group of `datasets.isolated.worker_main`."""
+"""Runs commands of a tool, in the process group of `datasets.isolated.worker_main`."""
 
 import subprocess
 
