@@ -1,5 +1,6 @@
 """The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,28 +76,35 @@ def _built_in(profile: Profile) -> EmbeddedDataset:
     return EmbeddedDataset(profile.train_sequences, profile.test_sequences)
 
 
-def open_data(path: Path, *, name: str = "", limit: int | None = None) -> Data:
+def open_data(
+    path: Path,
+    *,
+    name: str = "",
+    limit: int | None = None,
+    splits: Sequence[str] = ("train", "test"),
+) -> Data:
     """Check a store and pick its clips.
 
     Args:
         path: of the store.
         name: shown in reports; the folder's name if empty.
         limit: evaluate on this many test clips, evenly spaced over the split; None: on all.
+        splits: those that must hold clips, all of them with motion.
 
     Raises:
-        UserError: no readable store there, or no training or test clips in it.
+        UserError: no readable store there, or no usable clips in one of the splits.
     """
     try:
         store = ClipStore.open(path)
     except StoreError as error:
         raise UserError(str(error)) from error
     train, test = store.ids("train"), store.ids("test")
-    for split, ids in (("train", train), ("test", test)):
-        if not ids:
+    for split in splits:
+        if not store.ids(split):
             raise UserError(
                 f"{path} has no {split} clips (it has {_splits(store)}): {_cure(store)}"
             )
-    for split in ("train", "test"):
+    for split in splits:
         bare = store.without_channels(split)
         if bare:
             raise UserError(

@@ -1,21 +1,27 @@
 """The verb ``run``: from tables and options to reports."""
 
-import contextlib
 import dataclasses
 import fnmatch
-import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import data, discover, report, stages
+from benchmark import data, report, stages
 from benchmark.execute import default_workers, execute
+from benchmark.options import (
+    body_chosen,
+    body_file,
+    device_named,
+    file_name,
+    method_of,
+    require_writable,
+    shown,
+)
 from benchmark.render import RENDERERS, markdown
 from benchmark.spec import Profile, Row, TableSpec, UserError
 from benchmark.store import read_json
-from datasets.body_file import ENV_BODY, BodyFile, find_body
+from datasets.body_file import BodyFile
 
 
 @dataclass(frozen=True)
@@ -53,35 +59,20 @@ def regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) 
     Raises:
         UserError: an option that cannot be followed.
     """
-    with _body_chosen(options.body):
+    with body_chosen(options.body):
         return _regenerate(tables, profile, options)
-
-
-@contextlib.contextmanager
-def _body_chosen(path: Path | None) -> Iterator[None]:
-    """Whatever loads the body, here or in a worker, takes this one: built-in data, baselines."""
-    before = os.environ.get(ENV_BODY)
-    if path is not None:
-        os.environ[ENV_BODY] = str(path.resolve())
-    try:
-        yield
-    finally:
-        if path is not None and before is not None:
-            os.environ[ENV_BODY] = before
-        elif path is not None:
-            del os.environ[ENV_BODY]
 
 
 def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) -> int:
     if not options.dry_run:
-        _require_writable(options.out)
+        require_writable(options.out)
     if options.steps is not None:
         training = profile.training.with_steps(options.steps)
         profile = dataclasses.replace(profile, training=training)
     measured = [table for table in tables if table.compute is None]
     setup = None
     if measured:
-        body = _body(options)
+        body = body_file(options.body)
         built_in = data.built_in_path(profile) / "manifest.json"
         if options.dry_run and options.data is None and not built_in.exists():
             print("everything is to do: the built-in data are not made yet")
@@ -105,7 +96,7 @@ def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options)
             result = _result(table, plans[table.id], failures, setup, profile, options)
         paths = report.write(result, options.out / _folder_name(profile, options))
         print(markdown.to_markdown(result))
-        print("\n".join(f"wrote {_shown(path)}" for path in paths), end="\n\n")
+        print("\n".join(f"wrote {shown(path)}" for path in paths), end="\n\n")
         asked = {planned.row.label for planned in plans.get(table.id, ()) if planned.selected}
         complete &= not any(
             cell["status"] == "unavailable"
@@ -134,15 +125,8 @@ def render_again(out: Path, tables: Sequence[str]) -> int:
         for suffix, render in RENDERERS.items():
             render(result, path.with_suffix(suffix))
             if path.with_suffix(suffix).exists():
-                print(f"wrote {_shown(path.with_suffix(suffix))}")
+                print(f"wrote {shown(path.with_suffix(suffix))}")
     return 0
-
-
-def _body(options: Options) -> BodyFile:
-    try:
-        return find_body(options.body)
-    except (OSError, ValueError) as error:
-        raise UserError(str(error)) from error
 
 
 def _setup(profile: Profile, options: Options, body: BodyFile) -> stages.Setup:
@@ -162,7 +146,7 @@ def _setup(profile: Profile, options: Options, body: BodyFile) -> stages.Setup:
         cache=options.out / "runs",
         data=clips,
         body=body,
-        device=_device(options.device),
+        device=device_named(options.device),
         seed=options.seed,
     )
 
@@ -172,12 +156,7 @@ def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]
     rows = list(table.rows)
     if options.checkpoint is not None:
         path = options.checkpoint
-        if not path.is_file():
-            raise UserError(
-                f"--checkpoint {path}: there is no such file; give the .safetensors file that "
-                "`python -m model.tokenizer.train` wrote"
-            )
-        rows.append(Row(f"checkpoint {path.stem}", _method_of(path), weights=path))
+        rows.append(Row(f"checkpoint {path.stem}", method_of(path), weights=path))
     metrics = report.metrics_of(table)
     planned = []
     for row in [*rows, *([table.floor] if table.floor else [])]:
@@ -185,20 +164,6 @@ def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]
         chosen = not options.rows or row is table.floor or row.weights is not None
         planned.append(Planned(row, task, chosen or fnmatch.fnmatch(row.label, options.rows)))
     return planned
-
-
-def _method_of(checkpoint: Path) -> str:
-    """The method whose model class the checkpoint's sidecar names."""
-    methods = {name: discover.load("methods", name) for name in discover.summaries("methods")}
-    classes = {m.checkpoint_class: name for name, m in methods.items() if m.checkpoint_class}
-    sidecar = checkpoint.with_suffix(".json")
-    found = (read_json(sidecar) or {}).get("class")
-    if not isinstance(found, str) or found not in classes:
-        raise UserError(
-            f"--checkpoint {checkpoint}: {sidecar.name} beside it names none of the classes "
-            f"{', '.join(classes)}; give a checkpoint that `python -m model.tokenizer.train` wrote"
-        )
-    return classes[found]
 
 
 def _measure(setup: stages.Setup, tasks: list[stages.Task], options: Options) -> dict[str, str]:
@@ -235,45 +200,15 @@ def _result(
         "device": setup.device,
         "workers": options.workers or default_workers(setup.device),
     }
-    resolved |= {name: _shown(path) for name, path in resolved.items() if isinstance(path, Path)}
+    resolved |= {name: shown(path) for name, path in resolved.items() if isinstance(path, Path)}
     return report.measured_result(
         table, rows, floor, setup=setup, profile=profile, options=resolved
     )
-
-
-def _device(name: str) -> str:
-    """``auto`` is the GPU where there is one. torch is asked only where a driver is present."""
-    if name == "cpu" or (name == "auto" and not Path("/dev/nvidiactl").exists()):
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if name == "cuda":
-        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
-    return "cpu"
 
 
 def _folder_name(profile: Profile, options: Options) -> str:
     """``embedded``, or ``embedded-cmu`` for a store of the user's called cmu."""
     if options.data is None:
         return profile.name
-    store = re.sub(r"[^A-Za-z0-9_.]+", "-", options.data.resolve().name).strip("-.")
+    store = file_name(options.data.resolve().name)
     return f"{profile.name}-{store or 'store'}"
-
-
-def _require_writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise UserError(f"--out {out} cannot be written: name a folder of yours")
-
-
-def _shown(path: Path) -> str:
-    """The path from where the user stands, if that is above it."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

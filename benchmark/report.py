@@ -50,7 +50,7 @@ def measured_result(
     """The result of a table whose rows are methods."""
     quoted = table.quoted()
     cells = [
-        _cell(row, column, quoted.get(row.row.label, {}).get(column.key))
+        cell(row, column, quoted.get(row.row.label, {}).get(column.key))
         for row in rows
         for column in table.columns
     ]
@@ -158,7 +158,8 @@ def _frame(table: TableSpec, rows: Sequence[Row], cells: list[dict]) -> dict:
     }
 
 
-def _cell(row: RowOutcome, column: Column, quoted: Quoted | None) -> dict:
+def cell(row: RowOutcome, column: Column, quoted: Quoted | None) -> dict:
+    """The cell of a row and a column, as in a result; `quoted` is the paper's number."""
     outcome = row.outcome
     if column.key in outcome.facts:
         value, run = outcome.facts[column.key], outcome.runs["predict"]

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 from benchmark import discover
+from benchmark.compare.tasks import PAPER, TASKS
 from benchmark.spec import TableSpec, UserError
 
-VERBS = ("run", "list", "show", "report", "speed", "setup", "doctor")
+VERBS = ("run", "compare", "list", "show", "audit", "report", "speed", "setup", "doctor")
 LISTED = ("tables", "datasets", "methods", "metrics", "profiles")
 _EPILOG = """\
 examples:
@@ -23,6 +24,8 @@ examples:
   python -m benchmark.run table5 --data data/cmu       on a store made by datasets.prepare
   python -m benchmark.run all --steps 20000            every table, trained longer
   python -m benchmark.run table1 --checkpoint my.safetensors
+  python -m benchmark.run compare --checkpoint my.safetensors --against old.safetensors paper \
+      --task tokenizer --data data/cmu
 exit codes: 0 done, 1 a row or the system failed, 2 a mistake in the command or its inputs,
 3 with --strict: a cell was not measured, 130 stopped with Ctrl-C
 """
@@ -49,8 +52,10 @@ def main(argv: list[str] | None = None) -> int:
         _require_own_datasets()
         return {
             "run": _run,
+            "compare": _compare,
             "list": _list,
             "show": _show,
+            "audit": _audit,
             "report": _report,
             "speed": _speed,
             "setup": _setup,
@@ -101,10 +106,44 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--always", action="store_true", help="redo what the cache holds")
     run.add_argument("--strict", action="store_true", help="exit 3 if a cell is not measured")
     run.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    compare = verbs.add_parser("compare", help="a trained checkpoint against others, and the paper")
+    compare.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="PATH", help="a .safetensors file"
+    )
+    compare.add_argument(
+        "--against",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help=f"other .safetensors files; {PAPER} for the paper's numbers",
+    )
+    compare.add_argument("--task", choices=tuple(TASKS), required=True, help="what they do")
+    compare.add_argument(
+        "--data", type=Path, required=True, metavar="STORE", help="a clip store with test clips"
+    )
+    compare.add_argument("--limit", type=_positive, metavar="N", help="compare on N test clips")
+    compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    compare.add_argument(
+        "--workers", type=_positive, metavar="N", help="processes; default: CPU cores"
+    )
+    compare.add_argument(
+        "--body", type=Path, metavar="PATH", help="an SMPLX_NEUTRAL.npz or its folder"
+    )
+    compare.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
+    compare.add_argument("--quiet", action="store_true", help="no progress on stderr")
     listing = verbs.add_parser("list", help="what there is")
     listing.add_argument("what", nargs="?", choices=LISTED, metavar="|".join(LISTED))
     show = verbs.add_parser("show", help="the paper's numbers of a table; nothing runs")
     show.add_argument("table", metavar="TABLE")
+    audit = verbs.add_parser("audit", help="check the paper's numbers against each other")
+    audit.add_argument(
+        "--out",
+        type=Path,
+        nargs="?",
+        const=discover.ROOT / "reports",
+        metavar="DIR",
+        help="also write audit.json and audit.md there, without DIR in reports/",
+    )
     report = verbs.add_parser("report", help="render the files again from the JSON results")
     report.add_argument("tables", nargs="*", metavar="TABLE")
     report.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
@@ -144,6 +183,12 @@ def _run(args: argparse.Namespace) -> int:
     return regenerate(tables, profile, Options(**chosen))
 
 
+def _compare(args: argparse.Namespace) -> int:
+    from benchmark.compare.command import Options, compare
+
+    return compare(Options(**{f.name: getattr(args, f.name) for f in dataclasses.fields(Options)}))
+
+
 def _list(args: argparse.Namespace) -> int:
     for kind in [args.what] if args.what else LISTED:
         if not args.what:
@@ -159,6 +204,17 @@ def _show(args: argparse.Namespace) -> int:
     for note in table.notes:
         print(f"- {note}")
     print(f"\nMeasure it: python -m benchmark.run {table.id}")
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from benchmark.audit import report
+    from benchmark.audit.paper import Paper
+
+    result = report.examine(Paper.load())
+    print(report.to_markdown(result))
+    for path in report.write(result, args.out) if args.out else ():
+        print(path)
     return 0
 
 

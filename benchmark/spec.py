@@ -8,6 +8,7 @@ configurations of the models.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -77,6 +78,11 @@ class Quoted:
     printed: str
     value: float
 
+    @property
+    def exact(self) -> Decimal:
+        """The value with every digit printed: that of ``10.7010`` has four decimals."""
+        return Decimal(_digits(self.printed))
+
 
 @dataclass(frozen=True)
 class Trend:
@@ -141,7 +147,12 @@ class TableSpec:
 
 
 def _quote(printed: str) -> Quoted | None:
-    return None if printed == "-" else Quoted(printed, float(printed.rstrip(" M%")))
+    return None if printed == "-" else Quoted(printed, float(_digits(printed)))
+
+
+def _digits(printed: str) -> str:
+    """A printed number without its unit."""
+    return printed.rstrip(" M%")
 
 
 @dataclass(frozen=True)

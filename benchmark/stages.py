@@ -123,12 +123,27 @@ def distinct(tasks: Iterable[Task]) -> list[Task]:
     return list(merged.values())
 
 
-@functools.lru_cache(maxsize=256)
 def weights_sha256(path: Path) -> str:
     """Identity of a weights file: its bytes, and the class and configuration that go with them."""
-    sidecar = store.read_json(path.with_suffix(".json")) or {}
-    architecture = json.dumps([sidecar.get("class"), sidecar.get("config")], sort_keys=True)
+    sidecar = path.with_suffix(".json")
+    return _weights_sha256(path, sidecar, _version(path), _version(sidecar))
+
+
+@functools.lru_cache(maxsize=256)
+def _weights_sha256(path: Path, sidecar: Path, *versions: tuple | None) -> str:
+    """Kept for as long as both files stay as they are: a training may write them again."""
+    known = store.read_json(sidecar) or {}
+    architecture = json.dumps([known.get("class"), known.get("config")], sort_keys=True)
     return store.hash_lines([store.hash_file(path), architecture])
+
+
+def _version(file: Path) -> tuple | None:
+    """What differs once a file is written again; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def lookup(setup: Setup, task: Task) -> Outcome:

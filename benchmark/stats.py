@@ -1,5 +1,6 @@
 """Means and intervals from per-clip scores, which are stored as (sum, count) over frames."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,16 +50,24 @@ def bootstrap_interval(
     clips = len(sums)
     if clips < 2:
         return None
-    # How often each clip was drawn is all that matters: one (resamples, clips) table of counts.
-    draws = np.random.default_rng(seed).multinomial(
-        clips, np.full(clips, 1.0 / clips), size=resamples
-    )
+    draws = clip_draws(clips, resamples=resamples, seed=seed)
     means = (draws @ sums) / (draws @ counts)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(means, [tail, 1.0 - tail])
     # Of equal clips the draws differ from the mean by rounding: it still lies in the interval.
     mean = sums.sum() / counts.sum()
     return float(min(low, mean)), float(max(high, mean))
+
+
+@functools.lru_cache(maxsize=1)  # the columns of a table ask for the same draws, one by one
+def clip_draws(clips: int, *, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, clips) float64, read-only: how often each bootstrap sample draws each clip."""
+    draws = np.random.default_rng(seed).multinomial(
+        clips, np.full(clips, 1.0 / clips), size=resamples
+    )
+    draws = draws.astype(np.float64)
+    draws.flags.writeable = False
+    return draws
 
 
 def _rows(sums: Sequence[float], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

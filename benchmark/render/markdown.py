@@ -17,7 +17,7 @@ def render(result: dict, path: Path) -> None:
 def to_markdown(result: dict) -> str:
     """The text of the Markdown file."""
     facts = layout.facts(result)
-    lines = [f"# {escape(_title(result))}", "", *_table(layout.grid(result)), ""]
+    lines = [f"# {escape(_title(result))}", "", *table(layout.grid(result)), ""]
     if facts:
         lines += ["**Bold** is the best measured value of a column, <u>underlined</u> the second."]
         lines += ["", *(f"- **{escape(name)}:** {escape(text)}" for name, text in facts), ""]
@@ -35,7 +35,7 @@ def _title(result: dict) -> str:
     return f"{result['table']}: {result['title']} ({kind})"
 
 
-def _table(grid: list[list[layout.Field]]) -> list[str]:
+def table(grid: list[list[layout.Field]]) -> list[str]:
     """Lines of a table whose columns line up in plain text too."""
     texts = [[_field(field) for field in line] for line in grid]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]

@@ -1,0 +1,1 @@
+"""The verb ``compare``: trained checkpoints against each other and the paper."""

@@ -1,0 +1,182 @@
+"""The files of a comparison: JSON, Markdown, and CSV with a line for each opponent and column."""
+
+import csv
+import io
+from pathlib import Path
+
+from benchmark.render.layout import Field, columns_of
+from benchmark.render.markdown import escape, table
+from benchmark.spec import Column
+from benchmark.store import locked, write_json, write_text
+
+_SHOWN = 3  # clips at either end; the JSON lists more
+_LINE = (
+    "value",
+    "against_value",
+    "difference",
+    "relative",
+    "low",
+    "high",
+    "n",
+    "improved",
+    "worsened",
+    "p",
+    "p_holm",
+    "verdict",
+    "reason",
+    "run_id",
+    "against_run_id",
+)
+
+
+def write(result: dict, folder: Path) -> list[Path]:
+    """Write the files, the JSON last; returns their paths."""
+    paths = [folder / f"compare{suffix}" for suffix in (".json", ".md", ".csv")]
+    with locked(folder.parents[1] / "runs" / "locks" / f"compare-{folder.name}"):
+        write_text(paths[1], to_markdown(result))
+        write_text(paths[2], to_csv(result))
+        write_json(paths[0], result)
+    return paths
+
+
+def to_markdown(result: dict) -> str:
+    """The text of the Markdown file."""
+    columns = {column.key: column for column in columns_of(result)}
+    own, *_ = result["systems"]
+    opponents = list(dict.fromkeys(line["against"] for line in result["comparisons"]))
+    lines = [f"# compare: {escape(own)} against {escape(', '.join(opponents))}", ""]
+    lines += [*_values(result, columns), ""]
+    for opponent in opponents:
+        own_lines = [line for line in result["comparisons"] if line["against"] == opponent]
+        lines += [f"## against {escape(opponent)}", ""]
+        if opponent in result["systems"]:
+            lines += [*_tests(own, opponent, own_lines, columns), ""]
+            lines += [*_clips(own_lines, columns), ""]
+        else:
+            lines += [*_quoted(own, opponent, own_lines, columns), ""]
+    lines += [f"- **{escape(name)}:** {escape(text)}" for name, text in _facts(result)]
+    lines += ["", *(f"{number}. {escape(note)}" for number, note in enumerate(result["notes"], 1))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def to_csv(result: dict) -> str:
+    """The text of the CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ["checkpoint", "checkpoint_sha256", "against", "against_sha256", "column", "unit"]
+    writer.writerow(["task", "data", "body", *names, *_LINE])
+    units = {column["key"]: column["unit"] for column in result["columns"]}
+    systems = result["systems"]
+    own, *_ = systems
+    for line in result["comparisons"]:
+        against = line["against"]
+        where = [result[name] for name in ("task", "data", "body")]
+        where += [own, systems[own]["file_sha256"], against]
+        where += [systems[against]["file_sha256"] if against in systems else None]
+        where += [line["column"], units[line["column"]]]
+        writer.writerow([*where, *(line[name] for name in _LINE)])
+    return text.getvalue()
+
+
+def _values(result: dict, columns: dict[str, Column]) -> list[str]:
+    grid = [[Field("System"), *(Field(column.heading) for column in columns.values())]]
+    for label, system in result["systems"].items():
+        cells = [(column, system["cells"][key]) for key, column in columns.items()]
+        grid.append([Field(label), *(_value(column, cell) for column, cell in cells)])
+    return table(grid)
+
+
+def _value(column: Column, cell: dict) -> Field:
+    if cell["value"] is None:
+        return Field(f"n/a: {cell['reason']}")
+    return Field(column.format(cell["value"]), _interval(column, cell))
+
+
+def _tests(own: str, against: str, lines: list[dict], columns: dict[str, Column]) -> list[str]:
+    heading = (
+        *("Column", f"{own} - {against} [95 %]", "clips improved"),
+        *("p (Wilcoxon)", "p (Holm)", "verdict"),
+    )
+    grid = [[Field(text) for text in heading]]
+    for line in lines:
+        column = columns[line["column"]]
+        if line["difference"] is None:
+            difference = Field(f"n/a: {line['reason']}")
+        else:
+            # A reason beside a difference says why it is not tested.
+            rest = (
+                f" ({line['reason']})" if line["reason"] else _interval(column, line, signed=True)
+            )
+            difference = Field(_signed(column, line["difference"]), rest)
+        share = "-"
+        if line["improved"] is not None:
+            share = f"{line['improved']} of {line['n']} ({line['improved'] / line['n']:.0%})"
+        chances = [Field(_chance(line[name])) for name in ("p", "p_holm")]
+        grid.append(
+            [Field(column.heading), difference, Field(share), *chances]
+            + [Field(line["verdict"] or "-")]
+        )
+    return table(grid)
+
+
+def _clips(lines: list[dict], columns: dict[str, Column]) -> list[str]:
+    """The clips that gain and lose most, by column; none for columns without a better direction."""
+    grid = [[Field(text) for text in ("Column", "improved most", "worsened most")]]
+    for line in lines:
+        column = columns[line["column"]]
+        ends = [
+            ", ".join(
+                f"{clip['clip_id']} ({_signed(column, clip['difference'])})"
+                for clip in line[end][:_SHOWN]
+            )
+            for end in ("best", "worst")
+        ]
+        if any(ends):
+            grid.append([Field(column.heading), *(Field(text or "none") for text in ends)])
+    return table(grid) if len(grid) > 1 else []
+
+
+def _quoted(own: str, against: str, lines: list[dict], columns: dict[str, Column]) -> list[str]:
+    grid = [[Field(text) for text in ("Column", own, against, "difference", "relative")]]
+    for line in lines:
+        column, fields = columns[line["column"]], [f"n/a: {line['reason']}", "-", "-", "-"]
+        if line["difference"] is not None:
+            fields = [column.format(line[name]) for name in ("value", "against_value")]
+            fields.append(_signed(column, line["difference"]))
+            fields.append("-" if line["relative"] is None else f"{line['relative']:+.1%}")
+        grid.append([Field(text) for text in (column.heading, *fields)])
+    return table(grid)
+
+
+def _facts(result: dict) -> list[tuple[str, str]]:
+    facts = [("Task", result["task"]), ("Data", result["data"]), ("Body", result["body"])]
+    facts += [("Data sha256", result["provenance"]["data"]["sha256"])]
+    facts += [(f"Protocol ({name})", text) for name, text in result["protocol"].items()]
+    for label, system in result["systems"].items():
+        numbers = [f"{name} {value:.4g}" for name, value in system["facts"].items()]
+        runs = [run["run_id"] for run in system["runs"].values()]
+        text = [f"{system['path']}, method {system['method']}", *numbers]
+        text += [f"weights sha256 {system['file_sha256']}", f"runs {', '.join(runs)}"]
+        facts.append((label, "; ".join(text)))
+    return facts
+
+
+def _interval(column: Column, bounds: dict, *, signed: bool = False) -> str:
+    if bounds["low"] is None:
+        return ""
+    text = _signed if signed else Column.format
+    return f" [{text(column, bounds['low'])}, {text(column, bounds['high'])}]"
+
+
+def _signed(column: Column, value: float) -> str:
+    """With its sign, but a zero without."""
+    text = column.format(value)
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return text if value < 0 else f"+{text}"
+
+
+def _chance(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"

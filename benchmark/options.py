@@ -1,0 +1,110 @@
+"""What options shared by several verbs mean: a body, a device, a checkpoint, a folder."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark import discover
+from benchmark.spec import UserError
+from benchmark.store import read_json
+from datasets.body_file import ENV_BODY, BodyFile, find_body
+
+
+@contextlib.contextmanager
+def body_chosen(path: Path | None) -> Iterator[None]:
+    """Whatever loads the body, here or in a worker, takes this one: built-in data, baselines."""
+    before = os.environ.get(ENV_BODY)
+    if path is not None:
+        os.environ[ENV_BODY] = str(path.resolve())
+    try:
+        yield
+    finally:
+        if path is not None and before is not None:
+            os.environ[ENV_BODY] = before
+        elif path is not None:
+            del os.environ[ENV_BODY]
+
+
+def body_file(path: Path | None) -> BodyFile:
+    """The body of ``--body``, or the default.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return find_body(path)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
+def device_named(name: str) -> str:
+    """``auto`` is the GPU where there is one. torch is asked only where a driver is present.
+
+    Raises:
+        UserError: ``cuda`` without a GPU.
+    """
+    if name == "cpu" or (name == "auto" and not Path("/dev/nvidiactl").exists()):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
+    return "cpu"
+
+
+def method_of(
+    checkpoint: Path, methods: Sequence[str] | None = None, *, option: str = "--checkpoint"
+) -> str:
+    """The method, of those named or of all, whose model class a checkpoint's sidecar names.
+
+    Raises:
+        UserError: no such file, or it is of another class; the message begins with `option`.
+    """
+    if not checkpoint.is_file():
+        raise UserError(
+            f"{option} {checkpoint}: there is no such file; give the .safetensors file that "
+            "a training wrote"
+        )
+    names = discover.summaries("methods") if methods is None else methods
+    classes = {discover.load("methods", name).checkpoint_class: name for name in names}
+    classes.pop(None, None)
+    sidecar = checkpoint.with_suffix(".json")
+    found = (read_json(sidecar) or {}).get("class")
+    if not isinstance(found, str) or found not in classes:
+        raise UserError(
+            f"{option} {checkpoint}: {sidecar.name} beside it names "
+            f"{f'the class {found}' if found else 'no class'}; give a trained checkpoint of "
+            f"{' or '.join(classes)}, with its .json"
+        )
+    return classes[found]
+
+
+def require_writable(out: Path) -> None:
+    """Make the folder of ``--out``.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out} cannot be written: name a folder of yours")
+
+
+def shown(path: Path) -> str:
+    """The path from where the user stands, if that is above it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def file_name(text: str) -> str:
+    """`text` as part of a file's name: whatever is neither letter, digit, _ nor . becomes -."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")
