@@ -50,10 +50,10 @@ def to_markdown(result: dict) -> str:
         own_lines = [line for line in result["comparisons"] if line["against"] == opponent]
         lines += [f"## against {escape(opponent)}", ""]
         if opponent in result["systems"]:
-            lines += [*_tests(own, opponent, own_lines, columns), ""]
+            lines += [*_tests(own_lines, columns), ""]
             lines += [*_clips(own_lines, columns), ""]
         else:
-            lines += [*_quoted(own, opponent, own_lines, columns), ""]
+            lines += [*_quoted(result, own_lines, columns), ""]
     lines += [f"- **{escape(name)}:** {escape(text)}" for name, text in _facts(result)]
     lines += ["", *(f"{number}. {escape(note)}" for number, note in enumerate(result["notes"], 1))]
     return "\n".join(lines).rstrip() + "\n"
@@ -92,56 +92,50 @@ def _value(column: Column, cell: dict) -> Field:
     return Field(column.format(cell["value"]), _interval(column, cell))
 
 
-def _tests(own: str, against: str, lines: list[dict], columns: dict[str, Column]) -> list[str]:
-    heading = (
-        *("Column", f"{own} - {against} [95 %]", "clips improved"),
-        *("p (Wilcoxon)", "p (Holm)", "verdict"),
-    )
-    grid = [[Field(text) for text in heading]]
+def _tests(lines: list[dict], columns: dict[str, Column]) -> list[str]:
+    texts = ("clips improved", "p (Wilcoxon)", "p (Holm)", "verdict")
+    grid = [[Field("Column"), Field("difference", " [95 %]"), *map(Field, texts)]]
     for line in lines:
         column = columns[line["column"]]
-        if line["difference"] is None:
-            difference = Field(f"n/a: {line['reason']}")
-        else:
-            # A reason beside a difference says why it is not tested.
-            rest = (
-                f" ({line['reason']})" if line["reason"] else _interval(column, line, signed=True)
-            )
-            difference = Field(_signed(column, line["difference"]), rest)
         share = "-"
         if line["improved"] is not None:
             share = f"{line['improved']} of {line['n']} ({line['improved'] / line['n']:.0%})"
-        chances = [Field(_chance(line[name])) for name in ("p", "p_holm")]
-        grid.append(
-            [Field(column.heading), difference, Field(share), *chances]
-            + [Field(line["verdict"] or "-")]
-        )
+        texts = (share, _chance(line["p"]), _chance(line["p_holm"]), line["verdict"] or "-")
+        grid.append([Field(column.heading), _difference(column, line), *map(Field, texts)])
     return table(grid)
 
 
+def _difference(column: Column, line: dict) -> Field:
+    if line["difference"] is None:
+        return Field(f"n/a: {line['reason']}")
+    # A reason beside a difference says why it has neither interval nor test.
+    rest = f" ({line['reason']})" if line["reason"] else _interval(column, line, signed=True)
+    return Field(_signed(column, line["difference"]), rest)
+
+
 def _clips(lines: list[dict], columns: dict[str, Column]) -> list[str]:
-    """The clips that gain and lose most, by column; none for columns without a better direction."""
-    grid = [[Field(text) for text in ("Column", "improved most", "worsened most")]]
+    """The clips that gain and lose most, by column."""
+    told = []
     for line in lines:
         column = columns[line["column"]]
-        ends = [
-            ", ".join(
+        for end, what in (("best", "improved"), ("worst", "worsened")):
+            clips = [
                 f"{clip['clip_id']} ({_signed(column, clip['difference'])})"
                 for clip in line[end][:_SHOWN]
-            )
-            for end in ("best", "worst")
-        ]
-        if any(ends):
-            grid.append([Field(column.heading), *(Field(text or "none") for text in ends)])
-    return table(grid) if len(grid) > 1 else []
+            ]
+            if clips:
+                told.append(escape(f"{column.label}, {what} most: {', '.join(clips)}"))
+    return [f"- {text}" for text in told]
 
 
-def _quoted(own: str, against: str, lines: list[dict], columns: dict[str, Column]) -> list[str]:
-    grid = [[Field(text) for text in ("Column", own, against, "difference", "relative")]]
+def _quoted(result: dict, lines: list[dict], columns: dict[str, Column]) -> list[str]:
+    own, *_ = result["systems"]
+    grid = [[Field(text) for text in ("Column", own, "paper", "difference", "relative")]]
     for line in lines:
         column, fields = columns[line["column"]], [f"n/a: {line['reason']}", "-", "-", "-"]
         if line["difference"] is not None:
-            fields = [column.format(line[name]) for name in ("value", "against_value")]
+            printed = result["systems"][own]["cells"][column.key]["paper_printed"]
+            fields = [column.format(line["value"]), printed]
             fields.append(_signed(column, line["difference"]))
             fields.append("-" if line["relative"] is None else f"{line['relative']:+.1%}")
         grid.append([Field(text) for text in (column.heading, *fields)])

@@ -66,7 +66,12 @@ def make_result(
             for system, outcome, own in zip(systems, outcomes, cells, strict=True)
         },
         "comparisons": comparisons,
-        "notes": _notes(table, systems, setup, with_paper=with_paper),
+        "notes": [
+            *(_test_notes(systems[0], comparisons) if len(systems) > 1 else ()),
+            *data.notes,
+            *(_paper_notes(table, systems[0]) if with_paper else ()),
+            *_method_notes(systems),
+        ],
         "provenance": provenance.collect()
         | {
             "options": dict(options),
@@ -214,31 +219,41 @@ def _system_facts(system: System, outcome: stages.Outcome, cells: dict[str, dict
     }
 
 
-def _notes(
-    table: TableSpec, systems: Sequence[System], setup: stages.Setup, *, with_paper: bool
-) -> list[str]:
-    notes = []
-    if len(systems) > 1:
-        notes += [
-            "Means and differences are over the frames of all clips. The interval of a difference "
-            "is a paired bootstrap over clips; it is not corrected for being one of several. p is "
-            "Wilcoxon's signed-rank test on the clips' own differences, corrected after Holm over "
-            "all columns and opponents. A verdict needs the interval without zero and p (Holm) "
-            "below 0.05, else it is undecided.",
-            "Clips count as independent: where several come from one recording, intervals are too "
-            "narrow and p too small.",
-            "What the checkpoints were trained on is not known here: one that saw these clips, or "
-            "others of the same recordings, has an advantage.",
-        ]
-    notes += setup.data.notes
-    if with_paper:
-        own = systems[0]
+def _test_notes(own: System, comparisons: Sequence[dict]) -> list[str]:
+    notes = [
+        "Means are over the frames of all clips, their intervals a bootstrap over clips. A "
+        f"difference is {own.row.label}'s mean minus the other's; its interval is a paired "
+        "bootstrap over clips, not corrected for being one of several. p is Wilcoxon's "
+        "signed-rank test on the clips' own differences, corrected after Holm over all columns "
+        "and opponents. A verdict needs an interval without zero and p (Holm) below 0.05, else "
+        "it is undecided.",
+        "Clips count as independent: where several come from one recording, intervals are too "
+        "narrow and p too small.",
+        "What the checkpoints were trained on is not known here: one that saw these clips, or "
+        "others of the same recordings, has an advantage.",
+    ]
+    sizes = [line["n"] for line in comparisons if line["p"] is not None]
+    # All n clips of one sign, the strongest evidence there is, has p = 2 / 2^n.
+    if sizes and len(sizes) * 2.0 ** (1 - max(sizes)) >= 1 - _LEVEL:
         notes.append(
-            f"The paper's numbers are {table.id}'s, row {own.paper.label}, measured on other data "
-            "and another body: a difference to them tests nothing."
+            f"{max(sizes)} clips are too few for a verdict: corrected for {len(sizes)} tests, p "
+            "stays above 0.05 even where every clip improves."
         )
-        if settings := _other_settings(own):
-            notes.append(f"That row is of another configuration: {settings}.")
+    return notes
+
+
+def _paper_notes(table: TableSpec, own: System) -> list[str]:
+    notes = [
+        f"The paper's numbers are {table.id}'s, row {own.paper.label}, measured on other data and "
+        "another body: a difference to them tests nothing."
+    ]
+    if settings := _other_settings(own):
+        notes.append(f"That row is of another configuration: {settings}.")
+    return notes
+
+
+def _method_notes(systems: Sequence[System]) -> list[str]:
+    notes = []
     for method in dict.fromkeys(system.row.method for system in systems):
         labels = [system.row.label for system in systems if system.row.method == method]
         if note := discover.load("methods", method).note:

@@ -112,10 +112,7 @@ def kinetic_features(
             that do not stand along y, an unknown mode, a frame time that is not positive.
     """
     _require(mode in MODES, f"unknown mode {mode!r}: choose {', '.join(MODES)}")
-    _require(
-        0 < frame_time < math.inf,
-        f"frame_time must be positive, got {frame_time}",
-    )
+    _require(0 < frame_time < math.inf, f"frame_time must be positive, got {frame_time}")
     return _each_piece(
         joints24,
         lambda clips: _kinetic(clips, frame_time, defect=mode == "upstream"),

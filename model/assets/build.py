@@ -93,7 +93,7 @@ def _tokenizer(
     torch.manual_seed(seed)
     tokenizer = MotionTokenizer(TokenizerConfig.short())
     training = TrainingConfig.small(
-        steps=7600, batch_size=16, learning_rate=3e-3, window=store.num_frames, seed=seed
+        steps=3500, batch_size=16, learning_rate=1.5e-3, window=store.num_frames, seed=seed
     )
     path = train(tokenizer, training, store.channels(store.ids("train")), work, progress=progress)
     _ship(path, tokenizer, out / assets.TOKENIZER.name)

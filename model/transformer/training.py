@@ -89,7 +89,7 @@ class ARTrainingConfig(TrainingConfig):
         """What learns something visible in minutes of CPU."""
         settings = {
             "batch_size": 16,
-            "learning_rate": 3e-3,
+            "learning_rate": 4e-3,
             "schedule": "cosine",
             "warmup_steps": min(60, steps // 5),
             "betas": (0.9, 0.95),
@@ -99,9 +99,9 @@ class ARTrainingConfig(TrainingConfig):
             "mirror": True,
             "visual_weight": 0.5,
             "token_noise": 0.15,
-            "clip_noise": 0.8,
-            "clip_noise_end": 0.24,
-            "clip_noise_until": 0.75,
+            "clip_noise": 0.95,
+            "clip_noise_end": 0.3,
+            "clip_noise_until": 0.9,
             "clips_at_once": 64,
         }
         return cls(steps=steps, **{**settings, **changes})

@@ -11,7 +11,7 @@ from datasets.prepare import prepare
 def clips_folder(tmp_path_factory):
     """A small prepared store: 6 training and 4 test clips of 65 frames."""
     path = tmp_path_factory.mktemp("data") / "walks"
-    prepare(EmbeddedDataset(3, 2), None, path, progress=False)
+    prepare(EmbeddedDataset(3, 2), None, path, video_size=None, progress=False)
     return path
 
 

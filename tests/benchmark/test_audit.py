@@ -1,5 +1,6 @@
 """The verb ``audit``: every check on the paper's numbers, and on numbers changed to flip it."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -191,8 +192,7 @@ def test_a_table_is_printed_in_one_place():
 
 def test_a_table_file_is_read_before_a_block(monkeypatch):
     other = blocks.TABLES[0]
-    text = "\n".join(line.replace("57.3624", "99.0") for line in other.paper.splitlines())
-    false = blocks._block(other.id, other.title, other.columns, text)
+    false = dataclasses.replace(other, paper=other.paper.replace("57.3624", "99.0"))
     load = discover.load
     monkeypatch.setattr(discover, "summaries", lambda kind: {name: "" for name in TABLES})
     known = {block.id: block for block in blocks.TABLES} | {other.id: false}
@@ -222,7 +222,7 @@ def test_numbers_equal_the_transcript(table):
                 assert cells[key].as_tuple() == printed.as_tuple()
 
 
-def test_the_verb_prints_every_check_once_and_writes_nothing(capsys, monkeypatch, tmp_path):
+def test_the_verb_prints_every_check_once_and_writes_nothing(capsys, monkeypatch):
     monkeypatch.setattr(report, "write", None)
     assert run.main(["audit"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -246,9 +246,11 @@ def test_the_files(capsys, tmp_path):
     assert result["schema_version"] == 1 and "git" in result["provenance"]
 
 
-def test_out_alone_means_the_reports_folder():
-    args = run._parser().parse_args(["audit", "--out"])
-    assert args.out == ROOT / "reports"
+def test_out_alone_means_the_reports_folder(monkeypatch):
+    folders = []
+    monkeypatch.setattr(report, "write", lambda result, out: folders.append(out) or [])
+    assert run.main(["audit", "--out"]) == 0
+    assert folders == [ROOT / "reports"]
 
 
 def test_nothing_heavy_is_imported():

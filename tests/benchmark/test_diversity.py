@@ -18,15 +18,17 @@ from benchmark.metrics.diversity import (
 )
 
 # A body with its arms out, facing +z, left towards +x, y up; metres.
-CENTRE = dict(root=(0, 0.95, 0), belly=(0, 1.05, -0.02), spine=(0, 1.18, -0.02)) | dict(
-    chest=(0, 1.24, 0), neck=(0, 1.45, -0.03), head=(0, 1.6, 0)
-)
-LEFT = dict(hip=(0.07, 0.86, 0), knee=(0.1, 0.48, 0.01), ankle=(0.09, 0.08, -0.03)) | dict(
-    **dict(toes=(0.11, 0.02, 0.1), inshoulder=(0.08, 1.36, -0.02), shoulder=(0.2, 1.4, -0.02)),
-    **dict(elbow=(0.45, 1.38, -0.04), wrist=(0.7, 1.38, -0.04), hand=(0.8, 1.38, -0.04)),
-)
+MIDDLE = {
+    **{"root": (0, 0.95, 0), "belly": (0, 1.05, -0.02), "spine": (0, 1.18, -0.02)},
+    **{"chest": (0, 1.24, 0), "neck": (0, 1.45, -0.03), "head": (0, 1.6, 0)},
+}
+LEFT = {
+    **{"hip": (0.07, 0.86, 0), "knee": (0.1, 0.48, 0.01), "ankle": (0.09, 0.08, -0.03)},
+    **{"toes": (0.11, 0.02, 0.1), "inshoulder": (0.08, 1.36, -0.02), "shoulder": (0.2, 1.4, -0.02)},
+    **{"elbow": (0.45, 1.38, -0.04), "wrist": (0.7, 1.38, -0.04), "hand": (0.8, 1.38, -0.04)},
+}
 RIGHT = {name: (-x, y, z) for name, (x, y, z) in LEFT.items()}
-PLACES = CENTRE | {f"l{n}": p for n, p in LEFT.items()} | {f"r{n}": p for n, p in RIGHT.items()}
+PLACES = MIDDLE | {f"l{n}": p for n, p in LEFT.items()} | {f"r{n}": p for n, p in RIGHT.items()}
 STANDING = np.array([PLACES[name] for name in JOINT_NAMES])
 INDEX = {name: index for index, name in enumerate(JOINT_NAMES)}
 

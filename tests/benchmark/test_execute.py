@@ -108,11 +108,9 @@ def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, name):
     for pattern in (name, "scores.parquet"):
         for path in setup.cache.rglob(pattern):
             path.write_bytes(b"damaged")
-    stages.weights_sha256.cache_clear()
     stages.lookup(setup, task)
     with pytest.raises(ValueError, match=r"damaged.*run the same command again"):
         stages.perform(setup, task, progress=ignore)
-    stages.weights_sha256.cache_clear()
     stages.perform(setup, task, progress=ignore)
     assert stages.lookup(setup, task).scores == scores
 
