@@ -5,9 +5,10 @@ Writes, for every input and sample, to the folder ``--out``:
 * ``NAME.npz``: the motion, SMPL-X in AMASS's layout (z up);
 * ``NAME-overlay.mp4``: the motion drawn over the video;
 * ``NAME.mp4``: the video (i2vm);
+* ``NAME.json``: how it was made, written last.
 
-and ``generated.json``, which says how each was made. Without ``--checkpoint`` the small set that
-ships with the package is used: it has seen rendered people of the built-in data alone.
+Without ``--checkpoint`` the small set that ships with the package is used: it has seen rendered
+people of the built-in data alone.
 """
 
 import argparse
@@ -56,18 +57,18 @@ def main(argv: list[str] | None = None) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         pipeline = _load(args)
         make = _image_to_video if args.task == "i2vm" else _video_to_motion
-        made, failed = [], 0
+        circumstances, failed, pixels = _circumstances(args, pipeline), 0, ""
         for source in sources:
             try:
-                for facts in make(pipeline, source, args):
-                    made.append(facts)
-                    _write_json(args.out / "generated.json", _record(args, pipeline, made))
-                    print(*facts["files"], sep="\n")
+                for files, facts in make(pipeline, source, args):
+                    _write_json(files["json"], {**facts, **circumstances})
+                    print(*files.values(), sep="\n")
+                    pixels = facts["pixels"]
             except ValueError as error:
                 failed += 1
                 print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        if args.task == "i2vm" and made:
-            print(f"pixels: {made[0]['pixels']}", file=sys.stderr)
+        if args.task == "i2vm" and pixels:
+            print(f"pixels: {pixels}", file=sys.stderr)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -163,8 +164,8 @@ def _load(args: argparse.Namespace) -> "Pipeline":
 
 def _image_to_video(
     pipeline: "Pipeline", source: Source, args: argparse.Namespace
-) -> "Iterator[dict]":
-    """Make the samples of one picture; yields what is said of each."""
+) -> "Iterator[tuple[dict[str, Path], dict]]":
+    """Make the samples of one picture; yields the files of each and what is said of it."""
     import numpy as np
 
     from datasets import amass
@@ -180,7 +181,7 @@ def _image_to_video(
     visual, motions = pipeline.i2vm(images, seeds, progress=not args.quiet)
     for seed, tokens, channels in zip(seeds, visual, motions, strict=True):
         video, pixels = _pixels(pipeline, tokens, args)
-        files = _files(args, source, seed, ("mp4", "npz", "overlay"))
+        files = _files(args, source, seed, ("mp4", "npz", "overlay", "json"))
         write_video(files["mp4"], video, fps=FPS)
         if args.enhance:
             pixels = f"{pixels}; {_enhanced(files['mp4'], pipeline.model.config.width, seed)}"
@@ -188,13 +189,13 @@ def _image_to_video(
         motion = Motion.from_channels(channels, fps=FPS, space="camera")
         amass.write(files["npz"], motion)
         write_video(files["overlay"], overlay(video, motion), fps=FPS)
-        yield _facts(source, seed, files, pixels)
+        yield files, _facts(source, seed, files, pixels)
 
 
 def _video_to_motion(
     pipeline: "Pipeline", source: Source, args: argparse.Namespace
-) -> "Iterator[dict]":
-    """Make the samples of one video; yields what is said of each."""
+) -> "Iterator[tuple[dict[str, Path], dict]]":
+    """Make the samples of one video; yields the files of each and what is said of it."""
     from datasets import amass
     from datasets.video import read_video, write_video
     from datasets.video_probe import probe
@@ -211,10 +212,10 @@ def _video_to_motion(
         motion = motion_of_video(
             pipeline, frames, fps=fps / stride, seed=seed, progress=not args.quiet
         )
-        files = _files(args, source, seed, ("npz", "overlay"))
+        files = _files(args, source, seed, ("npz", "overlay", "json"))
         amass.write(files["npz"], motion)
         write_video(files["overlay"], overlay(frames, motion), fps=motion.fps)
-        yield _facts(source, seed, files, "the input's own")
+        yield files, _facts(source, seed, files, "the input's own")
 
 
 def _pixels(
@@ -258,7 +259,7 @@ def _files(
     args: argparse.Namespace, source: Source, seed: int, kinds: tuple[str, ...]
 ) -> dict[str, Path]:
     name = source.name if args.samples == 1 else f"{source.name}-seed{seed}"
-    endings = {"mp4": ".mp4", "npz": ".npz", "overlay": "-overlay.mp4"}
+    endings = {"mp4": ".mp4", "npz": ".npz", "overlay": "-overlay.mp4", "json": ".json"}
     files = {kind: args.out / f"{name}{endings[kind]}" for kind in kinds}
     for file in files.values():
         if file.resolve() == source.path.resolve():
@@ -270,12 +271,13 @@ def _facts(source: Source, seed: int, files: dict[str, Path], pixels: str) -> di
     return {
         "input": source.path.name,
         "seed": seed,
-        "files": [str(file) for file in files.values()],
+        "files": [file.name for kind, file in files.items() if kind != "json"],
         "pixels": pixels,
     }
 
 
-def _record(args: argparse.Namespace, pipeline: "Pipeline", made: list[dict]) -> dict:
+def _circumstances(args: argparse.Namespace, pipeline: "Pipeline") -> dict:
+    """What is the same for all that a command makes."""
     from datasets.embedded_shots import LENS
     from model.checkpoint import weights_sha256
     from model.pipeline import token_identity
@@ -287,7 +289,6 @@ def _record(args: argparse.Namespace, pipeline: "Pipeline", made: list[dict]) ->
         "unimo_sha256": weights_sha256(pipeline.model),
         **token_identity(pipeline.codec, pipeline.tokenizer),
         "focal_length_in_longer_sides": LENS,
-        "made": [{**facts, "files": [Path(f).name for f in facts["files"]]} for facts in made],
     }
 
 

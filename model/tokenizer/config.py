@@ -133,10 +133,9 @@ class TokenizerConfig:
         """For short clips of a small video model, seen from all around.
 
         Chosen on training clips held out for that. A few tokens that must also say where a person
-        faces need a loss that knows what matters: the one on joints halves their error. Tokens can
-        also be made more exact than this, by velocities of the joints and longer training, but then
-        say less of their own frame alone, and a transformer reads them worse from a video (at 1200
-        steps 171 mm instead of 163, though the tokenizer had 42 mm instead of 51).
+        faces need a loss that knows what matters: the one on joints halves their error. With
+        velocities of the joints and a longer training tokens become more exact still, but then say
+        less of their own frame alone, and a transformer reads them worse from a video.
         """
         settings = {
             "strides": (tokens_per_frame,),

@@ -57,9 +57,9 @@ def test_an_image_becomes_a_video_a_motion_and_an_overlay(folder, run, tmp_path,
     assert "pixels: " in captured.err
     assert read_video(out / "person-seed5.mp4").shape == (17, 64, 64, 3)
     assert probe(out / "person-seed5-overlay.mp4").num_frames == 17
-    record = json.loads((out / "generated.json").read_text())
-    assert [made["seed"] for made in record["made"]] == [5, 6]
-    assert LinearCodec().decoder in record["made"][0]["pixels"]
+    records = [json.loads((out / f"person-seed{seed}.json").read_text()) for seed in (5, 6)]
+    assert [record["seed"] for record in records] == [5, 6]
+    assert LinearCodec().decoder in records[0]["pixels"]
     first, second = (amass.read(out / f"person-seed{seed}.npz") for seed in (5, 6))
     assert len(first) == 17 and first.fps == 30
     assert np.abs(first.body_pose - second.body_pose).max() > 1e-3
