@@ -13,7 +13,8 @@ from torch import Tensor
 
 from model.checkpoint import CheckpointError
 from model.transformer.attention import prefix_lm_attention
-from model.transformer.network import Positions, UniMo
+from model.transformer.block import Positions
+from model.transformer.network import UniMo
 from model.transformer.position import rope_tables
 
 _STACKED = {
