@@ -99,8 +99,8 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
     """Give `model`, which may be on the meta device, the file's tensors; all of them must fit.
 
     Raises:
-        CheckpointError: an unreadable file, or the first tensor that is missing, unknown or has
-            another shape or dtype.
+        CheckpointError: an unreadable file, or the first tensor that is missing, unknown, has
+            another shape or dtype, or holds a number that is not finite.
     """
     try:
         state = load_file(path)
@@ -119,6 +119,11 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
             raise CheckpointError(
                 f"{path}: tensor {name} is {_describe(found)}, "
                 f"{type(model).__name__} wants {_describe(wanted)}"
+            )
+        if found.is_floating_point() and not bool(found.isfinite().all()):
+            raise CheckpointError(
+                f"{path}: tensor {name} holds numbers that are not finite: the training that wrote "
+                "it went wrong, train again"
             )
     model.load_state_dict(state, assign=True)
 

@@ -15,7 +15,6 @@ one sees whether the video is used.
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,97 +25,23 @@ from model.transformer.config import UniMoConfig
 from model.transformer.training import ARTrainingConfig
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
-    from torch import Tensor
-
-    from datasets.clip_store import ClipStore
-    from model.token_store import TokenClips
-    from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo
-    from model.video_tokens.codec import VideoCodec
+    from model.transformer.tokens import Tokens
 
-CACHE = Path(__file__).parents[1] / "data" / "tokens"
 _EPILOG = """\
 the paper's ablations: --tasks v2m, --tasks i2vm, --unified
 exit codes: 0 done, 1 failure, 2 usage, 130 stopped with Ctrl-C (the same command goes on)
 """
 
 
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """What the transformer learns from.
-
-    Attributes:
-        train: clips that are trained on.
-        held_out: clips of the training split that are looked at only.
-        codes: (M, c) what the motion tokens stand for.
-        identity: JSON-ready; says what they are and who made them.
-    """
-
-    train: "TokenClips"
-    held_out: "TokenClips"
-    codes: "Tensor"
-    identity: dict
-
-    @classmethod
-    def of(
-        cls,
-        store: "ClipStore",
-        codec: "VideoCodec",
-        tokenizer: "MotionTokenizer",
-        *,
-        mirror: bool = False,
-        cache: Path | None = None,
-        progress: bool = True,
-    ) -> "Tokens":
-        """Tokens of a store's training clips, made once and kept.
-
-        Args:
-            store: clips with videos and motions.
-            codec: makes the visual tokens.
-            tokenizer: makes the motion tokens.
-            mirror: train on the clips' mirror images, too, see `tokenise`.
-            cache: folder for tokens; `CACHE` by default.
-            progress: show progress on stderr.
-
-        Raises:
-            TrainingError: no training clips, or too few to hold some out.
-            TokenStoreError, ValueError: clips that have no tokens.
-        """
-        from model.pipeline import token_identity
-        from model.token_store import join, tokenise
-        from model.transformer.training import split_held_out
-
-        ids = store.ids("train")
-        if not ids:
-            raise TrainingError(f"{store.path} has no clip in split 'train'")
-        cache = cache or CACHE
-        clips = tokenise(store, ids, codec, tokenizer, cache, progress=progress)
-        train, held_out = split_held_out(clips)
-        if not train.ids or not held_out.ids:
-            raise TrainingError(
-                f"{store.path} has {len(clips.ids)} usable training clips of too few recordings "
-                "to hold some out: at least two recordings and ten clips are needed"
-            )
-        if mirror:
-            images = tokenise(
-                store, train.ids, codec, tokenizer, cache, mirrored=True, progress=progress
-            )
-            train = join(train, images)
-        identity = {
-            "clips": len(train.ids),
-            "tokens_sha256": train.sha256,
-            **token_identity(codec, tokenizer),
-        }
-        return cls(train, held_out, tokenizer.codes, identity)
-
-
 def train(
     model: "UniMo",
     training: ARTrainingConfig,
-    tokens: Tokens,
+    tokens: "Tokens",
     out: Path,
     *,
     device: str = "cpu",
+    start: str = "random",
     progress: bool = True,
     board: bool = False,
 ) -> Path:
@@ -128,6 +53,7 @@ def train(
         tokens: what it learns from.
         out: folder of the run, made if needed.
         device: ``cpu`` or ``cuda``; bf16 is computed with on the latter.
+        start: what the weights of `model` are, beyond the seed; a run goes on from the same alone.
         progress: show a progress bar on stderr.
         board: also write the loss curve for TensorBoard.
 
@@ -145,14 +71,14 @@ def train(
     from model.run import identity_of, is_finished
     from model.transformer.training import examine, require_divisible, step_losses
 
-    _require_fitting(model.config, tokens)
+    tokens.require_fitting(model.config)
     rank, processes = distributed.rank_and_processes()
     require_divisible(training, processes)
     if training.optimizer == "muon" and processes > 1:
         raise TrainingError("muon is for one process: choose --optimizer adamw")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(model, training, tokens.identity)
+    identity = identity_of(model, training, {**tokens.identity, "start": start})
     path = out / "model.safetensors"
     if is_finished(path, identity):
         load_weights(path, model)
@@ -201,32 +127,6 @@ def train(
         examine=look,
     )
     return run.finish(path, "UniMo: " + " and ".join(training.tasks))
-
-
-def _require_fitting(config: UniMoConfig, tokens: Tokens) -> None:
-    """Refuse tokens of other clips than the model's.
-
-    Raises:
-        TrainingError: another length, size or vocabulary.
-    """
-    visual, motion = tokens.train.visual, tokens.train.motion
-    wanted = config.num_frames * config.tokens_per_frame
-    if visual.shape[1:] != config.latent_shape or motion.shape[1] != wanted:
-        raise TrainingError(
-            f"the clips have {visual.shape[1:]} visual and {motion.shape[1]} motion tokens, the "
-            f"model wants {config.latent_shape} and {wanted}: prepare clips of "
-            f"{config.num_frames} frames (--frames) and {config.height} pixels (--size), with a "
-            f"tokenizer of {config.tokens_per_frame} tokens a frame"
-        )
-    for name, ids, size in (
-        ("visual", visual, config.visual_vocab),
-        ("motion", motion, config.motion_vocab),
-    ):
-        if ids.min() < 0 or ids.max() >= size:
-            raise TrainingError(
-                f"{name} tokens run from {ids.min()} to {ids.max()}, the model has rows for 0 to "
-                f"{size - 1}"
-            )
 
 
 def _board(out: Path):
@@ -297,6 +197,7 @@ def _train(args: argparse.Namespace) -> Path:
     from model import assets, distributed
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo
+    from model.transformer.tokens import Tokens
     from model.video_tokens.choose import open_codec
 
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -330,17 +231,22 @@ def _train(args: argparse.Namespace) -> Path:
             progress=progress,
         )
     torch.manual_seed(args.seed)
-    model = UniMo(config)
+    model, start = UniMo(config), "random"
     if args.cosmos:
+        import hashlib
+
         from model.transformer import cosmos_weights
 
         cosmos_weights.load(model, cosmos_weights.read(args.cosmos))
+        with args.cosmos.open("rb") as file:
+            start = f"cosmos {hashlib.file_digest(file, 'sha256').hexdigest()}"
     return train(
         model,
         training,
         tokens,
         args.out,
         device=args.device,
+        start=start,
         progress=progress,
         board=args.tensorboard,
     )

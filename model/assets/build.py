@@ -40,8 +40,9 @@ def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dic
 
     from datasets.clip_store import ClipStore
     from model.pipeline import Pipeline
-    from model.train_ar import Tokens, built_in_shots, train
+    from model.train_ar import built_in_shots, train
     from model.transformer import UniMo, UniMoConfig
+    from model.transformer.tokens import Tokens
     from model.transformer.training import ARTrainingConfig
 
     config = UniMoConfig.embedded()
@@ -120,7 +121,7 @@ def measure(pipeline: "Pipeline", store: "ClipStore", *, progress: bool = True) 
 
     from model.kinematics import centred_joints, joint_distance
     from model.token_store import tokenise
-    from model.train_ar import CACHE
+    from model.transformer.tokens import CACHE
 
     codec, tokenizer = pipeline.codec, pipeline.tokenizer
     test = tokenise(store, store.ids("test"), codec, tokenizer, CACHE, progress=progress)

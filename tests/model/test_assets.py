@@ -16,8 +16,9 @@ from model.generate import main
 from model.kinematics import centred_joints, joint_distance
 from model.pipeline import Pipeline
 from model.tokenizer import MotionTokenizer
-from model.train_ar import Tokens, train
+from model.train_ar import train
 from model.transformer import UniMo, UniMoConfig
+from model.transformer.tokens import Tokens
 from model.transformer.training import ARTrainingConfig, examine
 from model.video_tokens.choose import open_codec
 

@@ -47,6 +47,15 @@ def test_first_mismatch_is_named(path, model, message):
         load_weights(path, model)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, number):
+    broken = torch.nn.Linear(3, 2)
+    broken.weight.data[1, 2] = number
+    path = save_model(tmp_path / "m.safetensors", broken, config={})
+    with pytest.raises(CheckpointError, match="tensor weight holds numbers that are not finite"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
 def test_another_class_is_refused(path):
     with pytest.raises(CheckpointError, match="holds a Linear, not a Conv1d"):
         read_sidecar(path, expected_class="Conv1d")

@@ -24,6 +24,7 @@ from model.regressor import (
 )
 from model.train_regressor import Examples, train, train_built_in
 from model.training import TrainingConfig, TrainingError
+from tests.model.stopping import stopped
 
 FRAMES = 20
 TINY = RegressorConfig(size=16, widths=(4, 8), width=16)
@@ -123,24 +124,11 @@ def test_training_lowers_the_loss_and_leaves_a_checkpoint(tmp_path):
         assert torch.equal(tensor, again.state_dict()[name]), name
 
 
-def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tmp_path):
     data = examples()
     whole = train(fresh(), training(), data, tmp_path / "whole", progress=False)
-
-    from model.run import Run
-
-    update = Run.update
-
-    def stop_after_three(self, *args):
-        update(self, *args)
-        if self.step == 3:
-            self.save()
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "update", stop_after_three)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(after=3):
         train(fresh(), training(), data, tmp_path / "parts", progress=False)
-    monkeypatch.setattr(Run, "update", update)
     parts = train(fresh(), training(), data, tmp_path / "parts", progress=False)
     assert parts.read_bytes() == whole.read_bytes()
 

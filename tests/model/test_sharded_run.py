@@ -24,9 +24,10 @@ from model import distributed
 from model.checkpoint import read_sidecar
 from model.run import Run, identity_of
 from model.token_store import TokenClips
-from model.train_ar import Tokens, train
+from model.train_ar import train
 from model.training import TrainingError
 from model.transformer import UniMo, UniMoConfig
+from model.transformer.tokens import Tokens
 from model.transformer.training import ARTrainingConfig, step_losses
 from tests.model.mini_unimo import make_store, make_tokenizer
 

@@ -11,14 +11,16 @@ from datasets.clip_store import ClipStore
 from model import train_ar
 from model.checkpoint import read_sidecar
 from model.optimizer import make_optimizer
-from model.run import Run
 from model.tokenizer import MotionTokenizer
-from model.train_ar import Tokens, main, train
+from model.train_ar import main, train
 from model.training import TrainingError
 from model.transformer import UniMo
+from model.transformer import tokens as tokens_module
+from model.transformer.tokens import Tokens
 from model.transformer.training import ARTrainingConfig, examine
 from model.video_tokens.linear_codec import LinearCodec
 from tests.model.mini_unimo import CONFIG, fresh_model, make_store, make_tokenizer
+from tests.model.stopping import stopped
 
 
 @pytest.fixture(scope="module")
@@ -70,22 +72,10 @@ def test_a_run_leaves_a_checkpoint_and_curves_by_task_and_modality(tokens, tmp_p
 
 
 @pytest.mark.parametrize("changes", [{"optimizer": "adamw", "ema_decay": 0.9}, {}])
-def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(
-    tokens, tmp_path, monkeypatch, changes
-):
+def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tokens, tmp_path, changes):
     whole = train(fresh_model(), settings(**changes), tokens, tmp_path / "whole", progress=False)
-    update = Run.update
-
-    def stop_after_three(self, *args):
-        update(self, *args)
-        if self.step == 3:
-            self.save()
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "update", stop_after_three)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(after=3):
         train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
-    monkeypatch.setattr(Run, "update", update)
     parts = train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
     assert parts.read_bytes() == whole.read_bytes()
     assert rows(tmp_path / "parts")[-1] == rows(tmp_path / "whole")[-1]
@@ -144,6 +134,8 @@ def test_a_folder_with_another_run_is_refused(tokens, tmp_path):
         train(fresh_model(), settings(1, seed=1), tokens, tmp_path, progress=False)
     with pytest.raises(TrainingError, match="another run"):
         train(fresh_model(unified=True), settings(1), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="start is random there, cosmos 1 here"):
+        train(fresh_model(), settings(1), tokens, tmp_path, start="cosmos 1", progress=False)
 
 
 def test_tokens_that_do_not_fit_the_model_are_refused(tokens, tmp_path):
@@ -163,7 +155,7 @@ def test_tokens_that_do_not_fit_the_model_are_refused(tokens, tmp_path):
 
 
 def test_the_command_line_trains_on_a_store(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(train_ar, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(tokens_module, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(
         train_ar.UniMoConfig, "embedded", classmethod(lambda cls, **changes: CONFIG)
     )

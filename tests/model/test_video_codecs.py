@@ -10,7 +10,6 @@ from datasets.clip_store import ClipStore
 from datasets.embedded import EmbeddedDataset
 from datasets.prepare import prepare
 from model.checkpoint import CheckpointError, read_sidecar, sidecar_path
-from model.run import Run
 from model.training import TrainingConfig, TrainingError
 from model.video_tokens import fsq
 from model.video_tokens.blocks import frames_of, from_blocks, to_blocks
@@ -18,6 +17,7 @@ from model.video_tokens.codec import checked_frames, checked_ids, latent_shape
 from model.video_tokens.fitted_codec import FittedCodec, FittedCodecConfig
 from model.video_tokens.linear_codec import LinearCodec
 from model.video_tokens.train_codec import codec_training, main, train_codec
+from tests.model.stopping import stopped
 
 TINY = FittedCodecConfig(coefficients=12, width=8, encoder_blocks=1, decoder_blocks=2)
 
@@ -268,20 +268,10 @@ def test_the_identity_follows_the_weights():
     assert first.identity() == second.train().identity()
 
 
-def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tmp_path):
     whole = train_codec(fresh(), training(), videos(), tmp_path / "whole", progress=False)
-    update = Run.update
-
-    def stop_after_three(self, *args):
-        update(self, *args)
-        if self.step == 3:
-            self.save()
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "update", stop_after_three)
-    with pytest.raises(KeyboardInterrupt):
+    with stopped(after=3):
         train_codec(fresh(), training(), videos(), tmp_path / "parts", progress=False)
-    monkeypatch.setattr(Run, "update", update)
     torch.manual_seed(9)  # no state of the process may matter
     parts = train_codec(FittedCodec(TINY), training(), videos(), tmp_path / "parts", progress=False)
     assert parts.read_bytes() == whole.read_bytes()
