@@ -1,21 +1,23 @@
 """The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.spec import Clips, Profile, UserError
 from benchmark.store import hash_lines
-from datasets.built_in import make_store, store_path
+from datasets.built_in import FOLDER, make_store, store_path
 from datasets.clip_schema import StoreError
 from datasets.clip_store import ClipStore
 from datasets.embedded import EmbeddedDataset
+from datasets.embedded_shots import EmbeddedShots
 from datasets.prepare import NUM_FRAMES
 
 
 @dataclass(frozen=True)
 class Data:
-    """A prepared clip store and the clips of it that a run uses.
+    """A prepared clip store and the clips of it that a task uses.
 
     Attributes:
         path: of the store.
@@ -25,6 +27,8 @@ class Data:
         train_ids: clips trained on, in store order.
         test_ids: clips evaluated on, in store order.
         split_rule: how the store was split, in its own words.
+        dataset: what all its clips are from, such as ``threedpw``; empty for a mixture.
+        with_videos: whether the task shows the clips' videos to methods.
         notes: what a reader of a table must know of the clips, such as who estimated the motion.
     """
 
@@ -35,6 +39,8 @@ class Data:
     train_ids: tuple[str, ...]
     test_ids: tuple[str, ...]
     split_rule: str
+    dataset: str = ""
+    with_videos: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -47,38 +53,72 @@ class Data:
         """What identifies the test clips in a cache key."""
         return {"data": self.sha256, "clips": hash_lines(self.test_ids)}
 
-    def clips(self, ids: tuple[str, ...]) -> Clips:
-        """Channels and frame rates of the clips named."""
+    def clips(self, ids: Sequence[str]) -> Clips:
+        """The clips named, with their videos if the task has any."""
         store = ClipStore.open(self.path)
-        return Clips(ids, store.channels(list(ids)), store.fps(list(ids)))
+        ids = list(ids)
+        videos, cameras = (), None
+        if self.with_videos:
+            videos, cameras = _videos(store, ids)
+        return Clips(
+            ids, store.channels(ids), store.fps(ids), store.spaces(ids), self.path, videos, cameras
+        )
 
 
-def built_in_path(profile: Profile) -> Path:
+def _videos(store: ClipStore, ids: Sequence[str]):
+    """Files and intrinsics (N, T, 3, 3) of the clips named."""
+    import numpy as np
+
+    from datasets.pseudo.input import camera_of
+
+    wanted = set(ids)
+    found = {clip.clip_id: (clip.video, camera_of(clip)[0].K) for clip in store.some(wanted)}
+    return [found[name][0] for name in ids], np.stack([found[name][1] for name in ids])
+
+
+def built_in_path(profile: Profile, task: str) -> Path:
     """Where a profile's built-in data is, once it is made: named by what it is made from."""
-    return store_path(_built_in(profile), num_frames=NUM_FRAMES, video_size=None)
+    return store_path(**_built_in(profile, task))
 
 
-def make_built_in(profile: Profile, *, progress: bool = True) -> Path:
-    """The profile's built-in store, made if it is not there.
+def make_built_in(profile: Profile, task: str, *, progress: bool = True) -> Path:
+    """The profile's built-in store for a task, made if it is not there.
 
     Raises:
         UserError: it cannot be written.
     """
     try:
         return make_store(
-            _built_in(profile), num_frames=NUM_FRAMES, video_size=None, progress=progress
+            **_built_in(profile, task), workers=len(os.sched_getaffinity(0)), progress=progress
         )
     except (OSError, StoreError) as error:
         raise UserError(f"the built-in data cannot be made: {error}") from error
 
 
-def _built_in(profile: Profile) -> EmbeddedDataset:
-    return EmbeddedDataset(profile.train_sequences, profile.test_sequences)
+def _built_in(profile: Profile, task: str) -> dict:
+    """Motions for tokenizers, short shots with pictures of the model's size for video tasks."""
+    if task == "tokenizer":
+        dataset = EmbeddedDataset(profile.train_sequences, profile.test_sequences)
+        return {"dataset": dataset, "num_frames": NUM_FRAMES, "video_size": None}
+    model = profile.unimo()
+    shots = EmbeddedShots(
+        profile.train_shots,
+        profile.test_shots,
+        shot_frames=model.num_frames,
+        image_size=model.width,
+    )
+    return {"dataset": shots, "num_frames": model.num_frames, "video_size": model.width}
+
+
+def prepared_path(dataset: str) -> Path:
+    """Where the store of a dataset is looked for whose rows a table has, see `Row.dataset`."""
+    return FOLDER / dataset
 
 
 def open_data(
     path: Path,
     *,
+    task: str = "tokenizer",
     name: str = "",
     limit: int | None = None,
     splits: Sequence[str] = ("train", "test"),
@@ -87,9 +127,11 @@ def open_data(
 
     Args:
         path: of the store.
+        task: what they are for, one of `benchmark.spec.TASKS`.
         name: shown in reports; the folder's name if empty.
         limit: evaluate on this many test clips, evenly spaced over the split; None: on all.
-        splits: those that must hold clips, all of them with motion.
+        splits: those that must hold clips, all of them with motion, and with videos for a video
+            task.
 
     Raises:
         UserError: no readable store there, or no usable clips in one of the splits.
@@ -112,6 +154,15 @@ def open_data(
                 f"estimate it with `python -m datasets.pseudo_gt --store {path} --estimator gvhmr "
                 "--out NEW` (--help lists the estimators)"
             )
+    with_videos = task != "tokenizer"
+    if with_videos:
+        for split in splits:
+            bare = [name for name in store.ids(split) if not store.has_video(name)]
+            if bare:
+                raise UserError(
+                    f"{len(bare)} {split} clips of {path} have no video (first: {bare[0]}), which "
+                    f"{task} needs: prepare a dataset that has pictures"
+                )
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]
     return Data(
@@ -122,6 +173,8 @@ def open_data(
         train_ids=tuple(train),
         test_ids=tuple(test),
         split_rule=str(store.manifest.get("split_rule", "")),
+        dataset=store.dataset,
+        with_videos=with_videos,
         notes=tuple(f"Data: {note}." for note in store.manifest.get("notes", [])),
     )
 

@@ -47,6 +47,18 @@ def load(kind: str, name: str):
     return getattr(importlib.import_module(f"{package}.{name}"), attribute)
 
 
+def method(name: str, task: str):
+    """What a method does of a task, see `benchmark.spec.Method`.
+
+    Raises:
+        UserError: no such method, or it does not do the task.
+    """
+    does = load("methods", name)
+    if task not in does:
+        raise UserError(f"the method {name} does {' and '.join(does)}, not {task}")
+    return does[task]
+
+
 def check(kind: str, name: str) -> None:
     """Refuse an unknown name.
 

@@ -123,10 +123,11 @@ def _files() -> list[tuple[str, str, str]]:
         from benchmark.data import built_in_path
 
         for name in discover.summaries("profiles"):
-            path = built_in_path(discover.load("profiles", name))
-            made = (path / "manifest.json").exists()
-            text = str(path.relative_to(discover.ROOT)) if made else "made when first needed"
-            checks.append(("ok", f"data ({name})", text))
+            for kind, task in (("motion", "tokenizer"), ("video", "v2m")):
+                path = built_in_path(discover.load("profiles", name), task)
+                made = (path / "manifest.json").exists()
+                text = str(path.relative_to(discover.ROOT)) if made else "made when first needed"
+                checks.append(("ok", f"{kind} data ({name})", text))
     return [*checks, ("ok", "cache", _cache_text(discover.ROOT / "reports" / "runs"))]
 
 

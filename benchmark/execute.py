@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
-from benchmark.stages import Setup, Task, perform
+from benchmark.stages import Setup, Task, perform, train_run
 from benchmark.store import one_line
 
 _PROGRESS_SECONDS = 0.2
@@ -42,13 +42,13 @@ def execute(
         KeyboardInterrupt: the user stopped it; no worker is left.
     """
     # Tables grow in cost downwards: the long rows first, so that none is left alone at the end.
-    queue = list(tasks)
+    queue = _Queue(tasks, setup)
     failures: dict[str, str] = {}
     pool = [_start(setup) for _ in range(min(workers, len(queue)))]
     try:
         with _Display(len(queue), len(pool), quiet=quiet) as display:
             for slot, worker in enumerate(pool):
-                worker.take(queue.pop())
+                worker.take(queue.pop(pool))
                 display.begin(slot, worker.task)
             while any(worker.task for worker in pool):
                 ready = wait([worker.connection for worker in pool if worker.task])
@@ -66,12 +66,41 @@ def execute(
                     if queue:
                         if kind == "died":
                             pool[slot] = worker = _start(setup)
-                        worker.take(queue.pop())
+                        worker.take(queue.pop(pool))
                         display.begin(slot, worker.task)
     finally:
         for worker in pool:
             worker.stop()
     return failures
+
+
+class _Queue:
+    """Tasks to be done, the last first, but none that waits for what another worker trains."""
+
+    def __init__(self, tasks: Sequence[Task], setup: Setup):
+        self._tasks = list(tasks)
+        self._trainings = {task.identity: _open_trainings(setup, task) for task in tasks}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def pop(self, pool: Sequence["_Worker"]) -> Task:
+        running = [self._trainings[worker.task.identity] for worker in pool if worker.task]
+        busy = set().union(*running)
+        for task in reversed(self._tasks):
+            if not self._trainings[task.identity] & busy:
+                break
+        else:
+            task = self._tasks[-1]
+        self._tasks.remove(task)
+        return task
+
+
+def _open_trainings(setup: Setup, task: Task) -> set[str]:
+    """Keys of the trainings that a task waits for."""
+    trained = [part for part in (task, task.estimator) if part and part.weights is None]
+    runs = [train_run(setup, part) for part in trained]
+    return {run.key for run in runs if run.record() is None}
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark import discover
@@ -56,10 +56,8 @@ def device_named(name: str) -> str:
     return "cpu"
 
 
-def method_of(
-    checkpoint: Path, methods: Sequence[str] | None = None, *, option: str = "--checkpoint"
-) -> str:
-    """The method, of those named or of all, whose model class a checkpoint's sidecar names.
+def methods_of(checkpoint: Path, *, option: str = "--checkpoint") -> dict[str, str]:
+    """Task -> method, of those whose model class a checkpoint's sidecar names.
 
     Raises:
         UserError: no such file, or it is of another class; the message begins with `option`.
@@ -69,9 +67,11 @@ def method_of(
             f"{option} {checkpoint}: there is no such file; give the .safetensors file that "
             "a training wrote"
         )
-    names = discover.summaries("methods") if methods is None else methods
-    classes = {discover.load("methods", name).checkpoint_class: name for name in names}
-    classes.pop(None, None)
+    classes: dict[str, dict[str, str]] = {}
+    for name in discover.summaries("methods"):
+        for task, does in discover.load("methods", name).items():
+            if does.checkpoint_class is not None:
+                classes.setdefault(does.checkpoint_class, {})[task] = name
     sidecar = checkpoint.with_suffix(".json")
     found = (read_json(sidecar) or {}).get("class")
     if not isinstance(found, str) or found not in classes:
@@ -81,6 +81,20 @@ def method_of(
             f"{' or '.join(classes)}, with its .json"
         )
     return classes[found]
+
+
+def method_of(checkpoint: Path, task: str, *, option: str = "--checkpoint") -> str:
+    """The method that does a task with a checkpoint.
+
+    Raises:
+        UserError: as `methods_of`, or the checkpoint is of another task.
+    """
+    found = methods_of(checkpoint, option=option)
+    if task not in found:
+        raise UserError(
+            f"{option} {checkpoint} does {' and '.join(found)}, not {task}: give another one"
+        )
+    return found[task]
 
 
 def require_writable(out: Path) -> None:

@@ -1,15 +1,15 @@
-"""Predictions and scores as Parquet: what a run of the cache keeps besides JSON."""
+"""Predictions, videos and scores: what a run of the cache keeps besides JSON."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.spec import Reconstruction, Score
-from datasets.motion import NUM_CHANNELS
+from benchmark.spec import Prediction, Score
+from datasets.motion import NUM_CHANNELS, NUM_SMPL_CHANNELS
 
 # Clips per file. A part is also the batch a model sees: a resumed run forms the same batches and so
 # ends in the same floats.
@@ -31,26 +31,62 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"predictions-{number:05d}.parquet"
 
 
-def write_predictions(path: Path, ids: Sequence[str], reconstruction: Reconstruction) -> None:
+def write_videos(
+    folder: Path, first: int, videos: Iterable[np.ndarray] | None, fps: Sequence[float]
+) -> None:
+    """Write generated videos, the first of them of clip number `first`.
+
+    They are read by nobody before the part of their clips is there.
+    """
+    if videos is None:
+        return
+    from datasets.video import write_video
+
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    for number, (frames, rate) in enumerate(zip(videos, fps, strict=True), first):
+        write_video(_video_path(folder, number), frames, fps=rate)
+
+
+def videos(folder: Path, count: int) -> list[Path]:
+    """The generated videos of `count` clips."""
+    return [_video_path(folder, number) for number in range(count)]
+
+
+def _video_path(folder: Path, number: int) -> Path:
+    return folder / "videos" / f"{number:05d}.mp4"
+
+
+def write_predictions(path: Path, ids: Sequence[str], made: Prediction) -> None:
     """Write one part: a row a clip, channels as float32, tokens as int32.
 
     Raises:
-        ValueError: the reconstruction does not fit the clips, or holds NaN or infinite values.
+        ValueError: the prediction does not fit the clips, or holds NaN or infinite values.
     """
-    channels = np.ascontiguousarray(reconstruction.channels, dtype=np.float32)
-    if channels.ndim != 3 or (len(channels), channels.shape[2]) != (len(ids), NUM_CHANNELS):
-        raise ValueError(f"reconstructed channels {channels.shape} do not fit {len(ids)} clips")
-    bad = [name for name, clip in zip(ids, channels, strict=True) if not np.isfinite(clip).all()]
-    if bad:
-        raise ValueError(f"{len(bad)} reconstructions hold NaN or infinite values, as {bad[0]}")
-    columns = {"clip_id": pa.array(list(ids)), "channels": _lists(channels)}
-    if reconstruction.tokens is not None:
-        columns["tokens"] = _lists(np.asarray(reconstruction.tokens, dtype=np.int32))
+    columns = {
+        "clip_id": pa.array(list(ids)),
+        "failed": pa.array([made.failed.get(name, "") for name in ids]),
+    }
+    if made.channels is not None:
+        channels = np.ascontiguousarray(made.channels, dtype=np.float32)
+        widths = (NUM_CHANNELS, NUM_SMPL_CHANNELS)
+        if channels.ndim != 3 or len(channels) != len(ids) or channels.shape[2] not in widths:
+            raise ValueError(f"predicted channels {channels.shape} do not fit {len(ids)} clips")
+        bad = [
+            name
+            for name, clip in zip(ids, channels, strict=True)
+            if name not in made.failed and not np.isfinite(clip).all()
+        ]
+        if bad:
+            raise ValueError(f"{len(bad)} predictions hold NaN or infinite values, as {bad[0]}")
+        columns["channels"] = _lists(channels)
+        columns["frames"] = pa.array([channels.shape[1]] * len(ids), pa.int32())
+    if made.tokens is not None:
+        columns["tokens"] = _lists(np.asarray(made.tokens, dtype=np.int32))
     _write(pa.table(columns), path)
 
 
-def read_predictions(folder: Path, ids: Sequence[str]) -> Reconstruction:
-    """The reconstruction of the clips named, in that order, from all parts in a folder.
+def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
+    """The prediction of the clips named, in that order, from all parts in a folder.
 
     Raises:
         ValueError: a clip has no prediction, or a part cannot be read.
@@ -68,12 +104,19 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Reconstruction:
         raise ValueError(f"{folder} has no prediction for {len(missing)} clips, as {missing[0]}")
     rows = [position[name] for name in ids]
 
-    def arrays(name: str) -> np.ndarray:
+    def arrays(name: str) -> np.ndarray | None:
+        if name not in table.column_names:
+            return None
         values = table.column(name).combine_chunks().flatten().to_numpy()
         return values.reshape(len(table), -1)[rows]
 
-    channels = arrays("channels").reshape(len(ids), -1, NUM_CHANNELS)
-    return Reconstruction(channels, arrays("tokens") if "tokens" in table.column_names else None)
+    channels = arrays("channels")
+    if channels is not None:
+        frames = table.column("frames")[0].as_py()
+        channels = channels.reshape(len(ids), frames, -1)
+    reasons = table.column("failed").to_pylist()
+    failed = {name: reasons[row] for name, row in zip(ids, rows, strict=True) if reasons[row]}
+    return Prediction(channels, arrays("tokens"), failed=failed)
 
 
 def write_scores(path: Path, scores: Sequence[Score]) -> None:

@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import data, report, stages
+from benchmark import report, stages
+from benchmark.data import built_in_path
 from benchmark.execute import default_workers, execute
 from benchmark.options import (
     body_chosen,
     body_file,
     device_named,
     file_name,
-    method_of,
+    methods_of,
     require_writable,
     shown,
 )
 from benchmark.render import RENDERERS, markdown
-from benchmark.spec import Profile, Row, TableSpec, UserError
+from benchmark.spec import Profile, Row, TableSpec, Unavailable, UserError
+from benchmark.stages import Setup, Task
 from benchmark.store import read_json
-from datasets.body_file import BodyFile
+from benchmark.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Options:
     rows: str | None
     limit: int | None
     steps: int | None
-    seed: int
+    seeds: Sequence[int]
     device: str
     workers: int | None
     body: Path | None
@@ -46,11 +48,21 @@ class Options:
 
 @dataclass(frozen=True)
 class Planned:
-    """A row of a table, its task, and whether it was asked for."""
+    """A row of a table.
+
+    Attributes:
+        row: what it is.
+        tasks: its work, one a seed; empty where it cannot be done here.
+        absent: why not.
+        selected: whether it was asked for.
+        beside: it is not one of the paper's rows.
+    """
 
     row: Row
-    task: stages.Task
+    tasks: list[Task]
+    absent: str
     selected: bool
+    beside: bool
 
 
 def regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) -> int:
@@ -67,29 +79,31 @@ def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options)
     if not options.dry_run:
         require_writable(options.out)
     if options.steps is not None:
-        training = profile.training.with_steps(options.steps)
-        profile = dataclasses.replace(profile, training=training)
+        profile = _with_steps(profile, options.steps)
     measured = [table for table in tables if table.compute is None]
-    setup = None
-    if measured:
-        body = body_file(options.body)
-        built_in = data.built_in_path(profile) / "manifest.json"
-        if options.dry_run and options.data is None and not built_in.exists():
-            print("everything is to do: the built-in data are not made yet")
-            return 0
-        setup = _setup(profile, options, body)
-    plans = {table.id: _plan(table, profile, options) for table in measured}
+    if options.dry_run and (unmade := _unmade(measured, profile, options)):
+        print(f"everything is to do: the built-in data for {unmade} are not made yet")
+        return 0
+    setup = Setup(
+        cache=options.out / "runs",
+        body=body_file(options.body),
+        device=device_named(options.device),
+    )
+    plans = plan_tables(measured, profile, options)
     selected = stages.distinct(
-        planned.task for plan in plans.values() for planned in plan if planned.selected
+        task for plan in plans.values() for row in plan if row.selected for task in row.tasks
     )
     if options.dry_run:
         for task in selected:
             missing = stages.lookup(setup, task).missing
             print(f"{task.label}: {f'to do, from {missing[0]} on' if missing else 'cached'}")
         return 0
-    failures = _measure(setup, selected, options) if measured else {}
+    failures = _measure(setup, selected, options)
     complete = True
     for table in tables:
+        if table.compute is None and table.id not in plans:
+            complete = False
+            continue
         if table.compute is not None:
             result = report.computed_result(table)
         else:
@@ -129,44 +143,86 @@ def render_again(out: Path, tables: Sequence[str]) -> int:
     return 0
 
 
-def _setup(profile: Profile, options: Options, body: BodyFile) -> stages.Setup:
-    if options.data is not None:
-        clips = data.open_data(options.data, limit=options.limit)
-    else:
-        shown = not options.quiet and sys.stderr.isatty()
-        path = data.make_built_in(profile, progress=shown)
-        clips = data.open_data(path, name="built-in", limit=options.limit)
-    window = profile.training.window
-    if clips.num_frames < window:
-        raise UserError(
-            f"{clips.path} holds clips of {clips.num_frames} frames, fewer than the training "
-            f"window of {window}: prepare it again with --frames {window} or more"
-        )
-    return stages.Setup(
-        cache=options.out / "runs",
-        data=clips,
-        body=body,
-        device=device_named(options.device),
-        seed=options.seed,
+def _with_steps(profile: Profile, steps: int) -> Profile:
+    """The profile with all its trainings stretched or cut."""
+
+    def unimo_training(**changes):
+        return profile.unimo_training(**changes).with_steps(steps)
+
+    return dataclasses.replace(
+        profile,
+        training=profile.training.with_steps(steps),
+        unimo_training=unimo_training,
+        regressor_training=profile.regressor_training.with_steps(steps),
     )
 
 
-def _plan(table: TableSpec, profile: Profile, options: Options) -> list[Planned]:
-    """The table's rows, the user's checkpoint among them, and the floor as the last."""
-    rows = list(table.rows)
-    if options.checkpoint is not None:
+def _unmade(tables: Sequence[TableSpec], profile: Profile, options: Options) -> str:
+    """The tasks whose built-in data are to be made."""
+    if options.data is not None:
+        return ""
+    kinds = dict.fromkeys(table.task for table in tables)
+    return ", ".join(
+        kind for kind in kinds if not (built_in_path(profile, kind) / "manifest.json").exists()
+    )
+
+
+def plan_tables(
+    tables: Sequence[TableSpec], profile: Profile, options: Options
+) -> dict[str, list[Planned]]:
+    """Table id -> rows. Tables that the store of ``--data`` cannot serve are left out, and said so.
+
+    Raises:
+        UserError: no table is left, or an option that cannot be followed.
+    """
+    stores = Stores(profile, options)
+    checkpoint = {} if options.checkpoint is None else methods_of(options.checkpoint)
+    if checkpoint and not any(table.task in checkpoint for table in tables):
+        raise UserError(
+            f"--checkpoint {options.checkpoint} does {' and '.join(checkpoint)}, which is not what "
+            f"{', '.join(table.id for table in tables) or 'these tables'} measure"
+        )
+    plans, refused = {}, {}
+    for table in tables:
+        try:
+            plans[table.id] = _plan(table, profile, options, stores, checkpoint.get(table.task))
+        except UserError as error:
+            refused[table.id] = error
+    if refused and not plans:
+        raise next(iter(refused.values()))
+    for name, error in refused.items():
+        print(f"{name} is left out: {error}", file=sys.stderr)
+    return plans
+
+
+def _plan(
+    table: TableSpec, profile: Profile, options: Options, stores: Stores, own: str | None
+) -> list[Planned]:
+    """The table's rows, the user's checkpoint among them, and those beside the paper's."""
+    rows = [(row, False) for row in table.rows]
+    if own is not None:
         path = options.checkpoint
-        rows.append(Row(f"checkpoint {path.stem}", method_of(path), weights=path))
+        rows.append((Row(f"checkpoint {path.stem}", own, weights=path), False))
+    rows += [(row, True) for row in table.more_rows]
     metrics = report.metrics_of(table)
     planned = []
-    for row in [*rows, *([table.floor] if table.floor else [])]:
-        task = stages.make_task(row, profile, seed=options.seed, metrics=metrics)
-        chosen = not options.rows or row is table.floor or row.weights is not None
-        planned.append(Planned(row, task, chosen or fnmatch.fnmatch(row.label, options.rows)))
+    for row, beside in rows:
+        tasks, absent = [], ""
+        try:
+            data = stores.find(table.task, row.dataset)
+            tasks = [
+                stages.make_task(row, table.task, profile, data, seed=seed, metrics=metrics)
+                for seed in options.seeds
+            ]
+        except Unavailable as error:
+            absent = str(error)
+        chosen = not options.rows or beside or row.weights is not None
+        chosen = chosen or fnmatch.fnmatch(row.label, options.rows)
+        planned.append(Planned(row, tasks, absent, chosen, beside))
     return planned
 
 
-def _measure(setup: stages.Setup, tasks: list[stages.Task], options: Options) -> dict[str, str]:
+def _measure(setup: Setup, tasks: list[Task], options: Options) -> dict[str, str]:
     """Do what the cache lacks; returns ``Task.identity`` -> reason of the failures."""
     if options.always:
         for task in tasks:
@@ -180,30 +236,25 @@ def _result(
     table: TableSpec,
     plan: list[Planned],
     failures: dict[str, str],
-    setup: stages.Setup,
+    setup: Setup,
     profile: Profile,
     options: Options,
 ) -> dict:
-    rows, floor = [], None
+    rows = []
     for planned in plan:
-        outcome = stages.lookup(setup, planned.task)
-        if planned.row is table.floor:
-            floor = outcome
-            continue
-        absent = failures.get(planned.task.identity, "")
+        outcomes = [stages.lookup(setup, task) for task in planned.tasks]
+        failed = (failures.get(task.identity, "") for task in planned.tasks)
+        absent = planned.absent or next(filter(None, failed), "")
         if not planned.selected:
             absent = "left out by --rows"
-        rows.append(report.RowOutcome(planned.row, outcome, absent))
+        rows.append(report.RowOutcome(planned.row, planned.tasks, outcomes, absent, planned.beside))
     resolved = vars(options) | {
         "profile": profile.name,
-        "steps": profile.training.steps,
         "device": setup.device,
         "workers": options.workers or default_workers(setup.device),
     }
     resolved |= {name: shown(path) for name, path in resolved.items() if isinstance(path, Path)}
-    return report.measured_result(
-        table, rows, floor, setup=setup, profile=profile, options=resolved
-    )
+    return report.measured_result(table, rows, setup=setup, profile=profile, options=resolved)
 
 
 def _folder_name(profile: Profile, options: Options) -> str:

@@ -3,15 +3,18 @@
 A result has ``schema_version``, ``table``, ``title``, ``profile``, ``data``, ``body``,
 ``training``, ``protocol`` (metric -> how it is computed), ``figure``, ``columns``, ``rows``,
 ``cells``, ``notes`` and ``provenance``. A cell has ``row``, ``column``, ``value``, ``n`` (clips),
-``low`` and ``high`` (95 % bootstrap interval over clips), ``status`` (``measured``,
-``unavailable`` or ``not_applicable``), ``reason``, ``paper``, ``paper_printed`` and ``run_id``.
+``low`` and ``high`` (95 % bootstrap interval over clips), ``std`` (over trainings with several
+seeds), ``status`` (``measured``, ``unavailable`` or ``not_applicable``), ``reason``, ``paper``,
+``paper_printed``, ``literature``, ``literature_printed`` and ``run_id``.
 """
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark import discover, provenance, stages, stats, store
+from benchmark.data import Data
 from benchmark.findings import findings
 from benchmark.render import RENDERERS
 from benchmark.spec import Column, Profile, Quoted, Row, TableSpec, Unavailable
@@ -21,7 +24,7 @@ SCHEMA_VERSION = 1
 
 def metrics_of(table: TableSpec) -> tuple[str, ...]:
     """Names of the metrics that fill columns of a table."""
-    keys = {column.key for column in table.columns}
+    keys = {column.key for column in (*table.columns, *table.more_columns)}
     return tuple(
         name
         for name in discover.summaries("metrics")
@@ -31,61 +34,92 @@ def metrics_of(table: TableSpec) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class RowOutcome:
-    """A row and what is known of it; `absent` says why in case there is nothing."""
+    """A row and what is known of it, of one training a seed.
+
+    Attributes:
+        row: of the table, or a user's checkpoint.
+        tasks: its work, one a seed; none where it cannot be done here at all.
+        outcomes: what the cache knows of them.
+        absent: why there is nothing, in case there is nothing.
+        beside: it is not one of the paper's rows.
+    """
 
     row: Row
-    outcome: stages.Outcome
+    tasks: Sequence[stages.Task]
+    outcomes: Sequence[stages.Outcome]
     absent: str = ""
+    beside: bool = False
 
 
 def measured_result(
     table: TableSpec,
     rows: Sequence[RowOutcome],
-    floor: stages.Outcome | None,
     *,
     setup: stages.Setup,
     profile: Profile,
     options: Mapping[str, object],
 ) -> dict:
     """The result of a table whose rows are methods."""
-    quoted = table.quoted()
-    cells = [
-        cell(row, column, quoted.get(row.row.label, {}).get(column.key))
-        for row in rows
-        for column in table.columns
-    ]
-    result = _frame(table, [row.row for row in rows], cells)
-    data = setup.data
-    outcomes = {row.row.label: row.outcome for row in rows}
-    outcomes |= {table.floor.label: floor} if floor else {}
+    quoted, published = table.quoted(), table.published()
+    cells = []
+    for row in rows:
+        for column in (*table.columns, *table.more_columns):
+            label, key = row.row.label, column.key
+            numbers = [block.get(label, {}).get(key) for block in (quoted, published)]
+            cells.append(cell(row, column, *numbers))
+    result = _frame(table, [(row.row, row.beside) for row in rows], cells)
+    tasks = [task for row in rows for task in row.tasks]
+    used = list({task.data.path: task.data for task in tasks}.values())
+    bodies = f"{setup.body.name} {setup.body.sha256[:12]}"
     notes = [
-        *profile.notes,
-        *data.notes,
+        *profile.notes[table.task],
+        *(note for data in used for note in data.notes),
         *table.notes,
-        *_method_notes(rows),
+        *row_notes(rows),
         *findings(result["columns"], cells),
     ]
-    result |= {
+    return result | {
         "profile": profile.name,
-        "data": f"{data.name}: {len(data.train_ids)} training and {len(data.test_ids)} test clips "
-        f"of {data.num_frames} frames",
-        "body": setup.body_id,
-        "training": _training(profile),
-        "protocol": {
-            name: discover.load("metrics", name).protocol(body=setup.body_id, seed=setup.seed)
-            for name in metrics_of(table)
-        },
-        "notes": notes + _floor_notes(table, floor),
+        "data": "; ".join(map(_data_text, used)) or "none",
+        "body": bodies,
+        "training": _training(table.task, profile),
+        "protocol": protocols(table, tasks, setup),
+        "notes": list(dict.fromkeys(notes)),
+        "source": table.source,
         "provenance": provenance.collect()
         | {
             "options": dict(options),
-            "seed": setup.seed,
-            "data": {"sha256": data.sha256, "split_rule": data.split_rule},
+            "seeds": sorted({task.seed for task in tasks}),
+            "data": {
+                data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in used
+            },
             "body": {"name": setup.body.name, "sha256": setup.body.sha256},
-            "runs": {label: _run_facts(outcome) for label, outcome in outcomes.items()},
+            "runs": {
+                f"{row.row.label}{f', seed {task.seed}' if len(row.tasks) > 1 else ''}": run_facts(
+                    outcome
+                )
+                for row in rows
+                for task, outcome in zip(row.tasks, row.outcomes, strict=True)
+            },
         },
     }
-    return result
+
+
+def protocols(
+    table: TableSpec, tasks: Sequence[stages.Task], setup: stages.Setup
+) -> dict[str, str]:
+    """Metric -> how its numbers are made; by dataset, where they are made in several ways."""
+    found: dict[str, dict[str, str]] = {}
+    for name in metrics_of(table):
+        metric = discover.load("metrics", name)
+        for task in tasks:
+            line = metric.protocol(task.setting(setup))
+            found.setdefault(name, {}).setdefault(line, task.data.dataset or task.data.name)
+    return {
+        name if len(lines) == 1 else f"{name}, {where}": line
+        for name, lines in found.items()
+        for line, where in lines.items()
+    }
 
 
 def computed_result(table: TableSpec) -> dict:
@@ -104,7 +138,7 @@ def computed_result(table: TableSpec) -> dict:
             cells.append(
                 _make_cell(row, column, quoted[row.label][column.key], status=status, **facts)
             )
-    result = _frame(table, table.rows, cells)
+    result = _frame(table, [(row, False) for row in table.rows], cells)
     return result | {"notes": list(table.notes), "provenance": provenance.collect()}
 
 
@@ -141,7 +175,7 @@ def _shown(result: dict) -> dict:
     return {name: value for name, value in result.items() if name != "provenance"}
 
 
-def _frame(table: TableSpec, rows: Sequence[Row], cells: list[dict]) -> dict:
+def _frame(table: TableSpec, rows: Sequence[tuple[Row, bool]], cells: list[dict]) -> dict:
     return {
         "schema_version": SCHEMA_VERSION,
         "table": table.id,
@@ -151,44 +185,89 @@ def _frame(table: TableSpec, rows: Sequence[Row], cells: list[dict]) -> dict:
         "body": None,
         "training": None,
         "protocol": {},
+        "source": "",
         "figure": table.figure and dataclasses.asdict(table.figure),
-        "columns": [dataclasses.asdict(column) for column in table.columns],
-        "rows": [{"label": row.label, "params": dict(row.params)} for row in rows],
+        "columns": [dataclasses.asdict(column) for column in (*table.columns, *table.more_columns)],
+        "rows": [
+            {"label": row.label, "params": dict(row.params), "beside": beside}
+            for row, beside in rows
+        ],
         "cells": cells,
     }
 
 
-def cell(row: RowOutcome, column: Column, quoted: Quoted | None) -> dict:
-    """The cell of a row and a column, as in a result; `quoted` is the paper's number."""
-    outcome = row.outcome
+def cell(
+    row: RowOutcome, column: Column, quoted: Quoted | None, published: Quoted | None = None
+) -> dict:
+    """The cell of a row and a column, as in a result.
+
+    Of several trainings it has the mean, their standard deviation (over n - 1), and no interval.
+
+    Args:
+        row: with what is known of it.
+        column: of the table.
+        quoted: the paper's number.
+        published: the one of the system's authors.
+    """
+    found = [
+        _one(row, column, task, outcome)
+        for task, outcome in zip(row.tasks, row.outcomes, strict=True)
+    ]
+    values = [one["value"] for one in found if one["status"] == "measured"]
+    if not found:
+        facts = {"status": "unavailable", "reason": row.absent}
+    elif len(values) < len(found):  # nothing is said of a part of the trainings
+        facts = next(one for one in found if one["status"] != "measured")
+    else:
+        facts = found[0]
+    if len(values) == len(found) > 1:
+        facts = facts | {
+            "value": statistics.fmean(values),
+            "std": statistics.stdev(values),
+            "low": None,
+            "high": None,
+            "run_id": ", ".join(one["run_id"] for one in found),
+        }
+    return _make_cell(row.row, column, quoted, published, **facts)
+
+
+def _one(row: RowOutcome, column: Column, task: stages.Task, outcome: stages.Outcome) -> dict:
+    """Status and value of one training."""
     if column.key in outcome.facts:
-        value, run = outcome.facts[column.key], outcome.runs["predict"]
-        return _make_cell(row.row, column, quoted, status="measured", value=value, run_id=run.id)
+        run = outcome.runs["predict"]
+        return {"status": "measured", "value": outcome.facts[column.key], "run_id": run.id}
     for metric, scores in outcome.scores.items():
         own = [score for score in scores if score.column == column.key]
         if not any(score.count for score in own):  # clips too short for it, or not its business
             continue
         sums, counts = [score.sum for score in own], [score.count for score in own]
         interval = stats.bootstrap_interval(sums, counts) or (None, None)
-        return _make_cell(
-            row.row,
-            column,
-            quoted,
-            status="measured",
-            value=stats.pooled_mean(sums, counts),
-            n=sum(score.clips for score in own),
-            low=interval[0],
-            high=interval[1],
-            run_id=outcome.runs[f"score {metric}"].id,
-        )
+        return {
+            "status": "measured",
+            "value": stats.pooled_mean(sums, counts),
+            "n": sum(score.clips for score in own),
+            "low": interval[0],
+            "high": interval[1],
+            "run_id": outcome.runs[f"score {metric}"].id,
+        }
     if outcome.missing:
         reason = row.absent or outcome.failure or "not measured yet"
-        return _make_cell(row.row, column, quoted, status="unavailable", reason=reason)
-    reason = f"{row.row.method} has no {column.label}"
-    return _make_cell(row.row, column, quoted, status="not_applicable", reason=reason)
+        return {"status": "unavailable", "reason": reason}
+    reason = outcome.absent.get(column.key) or task.no_estimator
+    if reason:
+        return {"status": "unavailable", "reason": reason}
+    return {"status": "not_applicable", "reason": f"{task.method} has no {column.label}"}
 
 
-def _make_cell(row: Row, column: Column, quoted: Quoted | None, *, status: str, **facts) -> dict:
+def _make_cell(
+    row: Row,
+    column: Column,
+    quoted: Quoted | None,
+    published: Quoted | None = None,
+    *,
+    status: str,
+    **facts,
+) -> dict:
     return {
         "row": row.label,
         "column": column.key,
@@ -196,47 +275,66 @@ def _make_cell(row: Row, column: Column, quoted: Quoted | None, *, status: str, 
         "n": None,
         "low": None,
         "high": None,
+        "std": None,
         "status": status,
         "reason": None,
         "paper": quoted and quoted.value,
         "paper_printed": quoted and quoted.printed,
+        "literature": published and published.value,
+        "literature_printed": published and published.printed,
         "run_id": None,
     } | facts
 
 
-def _method_notes(rows: Sequence[RowOutcome]) -> list[str]:
+def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
+    """What the reader of the rows must know: of the methods, the metrics, and what failed."""
     notes = []
-    for row in (row.row for row in rows):
-        if row.weights is not None:
-            digest = stages.weights_sha256(row.weights)[:12]
-            notes.append(f"{row.label}: weights given by the user ({digest}), not trained here.")
-        elif note := discover.load("methods", row.method).note:
-            notes.append(f"{row.label}: {note}")
-    return notes
+    for row in rows:
+        label = row.row.label
+        if row.row.weights is not None:
+            digest = stages.weights_sha256(row.row.weights)[:12]
+            notes.append(f"{label}: weights given by the user ({digest}), not trained here.")
+        elif row.tasks and (note := row.tasks[0].does.note):
+            notes.append(f"{label}: {note}")
+        for task, outcome in zip(row.tasks, row.outcomes, strict=True):
+            if outcome.failed:
+                clip, reason = next(iter(outcome.failed.items()))
+                notes.append(
+                    f"{label}: {len(outcome.failed)} of {len(task.data.test_ids)} test clips "
+                    f"failed and are in none of its numbers, as {clip}: {reason}."
+                )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for outcome in row.outcomes:
+            for metric, scores in outcome.scores.items():
+                for note in discover.load("metrics", metric).notes(scores):
+                    found.setdefault(note, []).append(row.row.label)
+    return notes + [f"{', '.join(dict.fromkeys(labels))}: {note}" for note, labels in found.items()]
 
 
-def _floor_notes(table: TableSpec, floor: stages.Outcome | None) -> list[str]:
-    scores = [score for scores in (floor.scores.values() if floor else ()) for score in scores]
-    values = []
-    for column in table.columns:
-        own = [score for score in scores if score.column == column.key]
-        if any(score.count for score in own):
-            mean = stats.pooled_mean([score.sum for score in own], [score.count for score in own])
-            values.append(f"{column.label} {column.format(mean)} {column.unit}")
-    if not values:
-        return []
-    return [f"For scale, {table.floor.label} gives {', '.join(values)} on the same test clips."]
-
-
-def _training(profile: Profile) -> str:
-    training = profile.training
+def _data_text(data: Data) -> str:
     return (
-        f"{training.steps} steps of {training.batch_size} windows of {training.window} frames, "
-        f"AdamW, learning rate {training.learning_rate:g} ({training.schedule})"
+        f"{data.name}: {len(data.train_ids)} training and {len(data.test_ids)} test clips of "
+        f"{data.num_frames} frames"
     )
 
 
-def _run_facts(outcome: stages.Outcome) -> dict:
+def _training(task: str, profile: Profile) -> str:
+    if task == "tokenizer":
+        training = profile.training
+        what = f"windows of {training.window} frames"
+    else:
+        training = profile.unimo_training()
+        what = "clips"
+    return (
+        f"{training.steps} steps of {training.batch_size} {what}, "
+        f"{'Muon' if training.optimizer == 'muon' else 'AdamW'}, learning rate "
+        f"{training.learning_rate:g} ({training.schedule})"
+    )
+
+
+def run_facts(outcome: stages.Outcome) -> dict:
+    """Stage -> run id and ``run.json``, of what is done."""
     return {
         stage: {"run_id": outcome.runs[stage].id, **record}
         for stage, record in outcome.records.items()

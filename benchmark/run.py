@@ -91,7 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--rows", metavar="GLOB", help="only rows whose label matches, as 's=1/36*'")
     run.add_argument("--limit", type=_positive, metavar="N", help="evaluate on N test clips")
     run.add_argument("--steps", type=_positive, metavar="N", help="training steps of every row")
-    run.add_argument("--seed", type=_natural, default=0, help="of training and sampling (0)")
+    run.add_argument(
+        "--seeds",
+        type=_natural,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="of training and sampling (0); of several: mean and standard deviation",
+    )
     run.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     run.add_argument("--workers", type=_positive, metavar="N", help="processes; default: CPU cores")
     run.add_argument("--body", type=Path, metavar="PATH", help="an SMPLX_NEUTRAL.npz or its folder")
@@ -99,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint",
         type=Path,
         metavar="PATH",
-        help="a trained tokenizer (.safetensors) as one more row",
+        help="a trained tokenizer or transformer (.safetensors) as one more row",
     )
     run.add_argument("--out", type=Path, default=discover.ROOT / "reports", metavar="DIR")
     run.add_argument("--dry-run", action="store_true", help="say what would be done")

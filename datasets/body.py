@@ -1,7 +1,8 @@
 """The SMPL-X body through the ``smplx`` package: parameters -> joints and vertices, in metres.
 
 Two paths, both equal to ``smplx``'s own forward to float32 rounding (tests/datasets/test_body.py):
-`BodyModel.joints` regresses the rest joints once per shape and only runs the kinematic chain;
+`BodyModel.joints` regresses the rest joints once per shape and only runs the kinematic chain
+(`BodyModel.joints55`: with the face's and the fingers' joints);
 `BodyModel.vertices` also skins the mesh. Hands and face stay flat and neutral, as in the paper.
 
 Which body: the path given, else the file or folder in ``$UNIMO_BODY_MODEL``, else the packaged
@@ -46,7 +47,8 @@ class BodyModel:
         joint_regressor = layer.J_regressor
         self._joint_template = joint_regressor @ self._template
         self._joint_shapedirs = torch.einsum("jv,vck->jck", joint_regressor, self._shapedirs)
-        self._weights = _fold_weights(layer.lbs_weights, layer.parents)
+        self._carriers = _carriers(self.parents)
+        self._weights = _fold_weights(layer.lbs_weights, self._carriers)
         # Pose correctives of the 21 body joints; None where the body has none (the stand-in).
         posedirs = layer.posedirs[: (BODY_JOINTS - 1) * 9]
         self._posedirs = posedirs if bool(posedirs.any()) else None
@@ -66,6 +68,20 @@ class BodyModel:
         """Posed body joints (..., T, 22, 3) of motion channels (..., T, 79) (`datasets.motion`)."""
         joints, _ = self._chain(np.asarray(channels, np.float32))
         return joints.numpy().reshape(*channels.shape[:-1], BODY_JOINTS, 3)
+
+    @torch.no_grad()
+    def joints55(self, channels: np.ndarray) -> np.ndarray:
+        """All posed joints (..., T, 55, 3) of motion channels (..., T, 79).
+
+        The jaw, the eyes and the fingers hang rigidly on the body joint that carries them.
+        """
+        channels = np.asarray(channels, np.float32)
+        joints, transforms = self._chain(channels)
+        rest = self.rest_joints(channels.reshape(-1, channels.shape[-1])[:, 66:76])
+        moves = transforms[:, self._carriers[BODY_JOINTS:]]
+        hung = (moves[..., :3] @ torch.from_numpy(rest)[:, BODY_JOINTS:, :, None])[..., 0]
+        whole = torch.cat([joints, hung + moves[..., 3]], dim=1)
+        return whole.numpy().reshape(*channels.shape[:-1], *whole.shape[1:])
 
     def vertices(self, channels: np.ndarray) -> np.ndarray:
         """Posed vertices (..., T, V, 3) of motion channels (..., T, 79).
@@ -176,12 +192,17 @@ def _load_layer(path: Path):
         )
 
 
-def _fold_weights(weights: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+def _carriers(parents: np.ndarray) -> np.ndarray:
+    """(55,) the body joint that moves each joint: itself, or the next one towards the pelvis."""
+    carriers = np.arange(len(parents))
+    for joint in range(BODY_JOINTS, len(parents)):
+        carriers[joint] = carriers[parents[joint]]
+    return carriers
+
+
+def _fold_weights(weights: torch.Tensor, carriers: np.ndarray) -> torch.Tensor:
     """Skinning weights (V, 22) with the rigid face and finger joints added to their body joint."""
     folded = weights[:, :BODY_JOINTS].clone()
     for joint in range(BODY_JOINTS, weights.shape[1]):
-        ancestor = joint
-        while ancestor >= BODY_JOINTS:
-            ancestor = int(parents[ancestor])
-        folded[:, ancestor] += weights[:, joint]
+        folded[:, carriers[joint]] += weights[:, joint]
     return folded

@@ -14,7 +14,7 @@ Every file is written under a temporary name and renamed. The same input gives t
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -113,6 +113,31 @@ class ClipStore:
     def fps(self, ids: list[str]) -> np.ndarray:
         """(N,) frames per second of the clips named."""
         return self.index.column("fps").to_numpy()[[self._position[name] for name in ids]]
+
+    def spaces(self, ids: list[str]) -> list[str]:
+        """Frame of reference of `channels` of the clips named: ``camera`` or ``world``."""
+        in_camera = self.index.column("has_camera_motion").to_pylist()
+        return ["camera" if in_camera[self._position[name]] else "world" for name in ids]
+
+    def has_video(self, clip_id: str) -> bool:
+        """Whether the store has the pictures of a clip."""
+        return bool(self.index.column("video_path")[self._position[clip_id]].as_py())
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that all clips are from; empty for a mixture."""
+        names = self.index.column("dataset").unique().to_pylist()
+        return names[0] if len(names) == 1 else ""
+
+    def some(self, ids: Iterable[str]) -> Iterator[Clip]:
+        """The clips named, in store order; reads every row group that holds one of them once."""
+        rows = sorted(self._position[name] for name in ids)
+        for group, members in itertools.groupby(rows, key=lambda row: row // ROW_GROUP):
+            table = self._motion.read_row_group(group)
+            for row in members:
+                (arrays,) = rows_of(table.slice(row % ROW_GROUP, 1))
+                (facts,) = self.index.slice(row, 1).to_pylist()
+                yield clip_of_rows(facts, arrays, self.path)
 
     def channels(self, ids: list[str]) -> np.ndarray:
         """(N, T, 79) float32 motion channels of the clips named, in the order given.

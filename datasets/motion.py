@@ -24,6 +24,7 @@ _PLAUSIBLE = {
 # Channel order of `Motion.to_channels`: the order is fixed once, here.
 CHANNELS = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
 NUM_CHANNELS = sum(CHANNELS.values())
+NUM_SMPL_CHANNELS = NUM_CHANNELS - 63 + 69  # the same of an SMPL motion, whose body has two hands
 # The 22 SMPL-X body joints that global_orient and body_pose turn, in that order.
 JOINTS = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),

@@ -33,7 +33,9 @@ class UnsafePickleError(ValueError):
     """A pickle asks for something that is not data. Nothing of it was run."""
 
 
-def load(path: str | Path, *, encoding: str = "ASCII") -> object:
+def load(
+    path: str | Path, *, encoding: str = "ASCII", unpickler: "type[Unpickler] | None" = None
+) -> object:
     """The content of a pickle or joblib file: builtins, numpy arrays and numpy numbers.
 
     Arrays of joblib files that hold Python objects are refused.
@@ -41,6 +43,7 @@ def load(path: str | Path, *, encoding: str = "ASCII") -> object:
     Args:
         path: the file, plain, or zlib-compressed as joblib does.
         encoding: of text written by Python 2: ``latin1`` for files with arrays.
+        unpickler: one that knows more names, of things that are as inert.
 
     Raises:
         OSError: the file cannot be read.
@@ -49,7 +52,7 @@ def load(path: str | Path, *, encoding: str = "ASCII") -> object:
     """
     path = Path(path)
     try:
-        return _Unpickler(_read(path), encoding=encoding).load()
+        return (unpickler or Unpickler)(_read(path), encoding=encoding).load()
     except UnsafePickleError as error:
         raise UnsafePickleError(f"{path} {error}") from None
     except UnicodeDecodeError as error:
@@ -106,7 +109,7 @@ class _JoblibArray:
     """Describes the array whose bytes follow in a joblib file."""
 
 
-class _Unpickler(pickle._Unpickler):
+class Unpickler(pickle._Unpickler):
     """Python's own unpickler, of which only the harmless part is left.
 
     The one written in Python: the bytes of a joblib array have to be read between two opcodes.

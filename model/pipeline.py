@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.checkpoint import CheckpointError, read_sidecar, weights_sha256
-from model.sequence import Schedule
+from model.sequence import VIDEO_ALONE, Schedule
 from model.tokenizer import MotionTokenizer
 from model.transformer import UniMo
 from model.transformer.decoding import decoder_for
@@ -82,7 +82,7 @@ class Pipeline:
 
     @property
     def schedules(self) -> dict[str, Schedule]:
-        """The sequences of both tasks."""
+        """The sequences of the tasks."""
         return schedules(self.model.config)
 
     def v2m(
@@ -144,9 +144,24 @@ class Pipeline:
         progress: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Visual (N, t, h, w) and motion tokens (N, T k) after first latent frames (N, 1, h, w)."""
+        return self._generate("i2vm", self._begun(first), seeds, progress)
+
+    def i2v(
+        self, images: np.ndarray, seeds: Sequence[int], *, progress: bool = False
+    ) -> np.ndarray:
+        """Visual tokens (N, t, h, w) of videos alone, of a model trained on them (the baseline).
+
+        Arguments and errors as for `i2vm`.
+        """
+        images = self._checked(np.asarray(images)[:, None], 1)
+        begun = self._begun(self.codec.encode(images))
+        return self._generate(VIDEO_ALONE, begun, seeds, progress)[0]
+
+    def _begun(self, first: np.ndarray) -> np.ndarray:
+        """Visual tokens (N, t, h, w) with the first latent frames (N, 1, h, w), else zeros."""
         visual = np.zeros((len(first), *self.model.config.latent_shape), np.int64)
         visual[:, :1] = first
-        return self._generate("i2vm", visual, seeds, progress)
+        return visual
 
     def _generate(
         self,

@@ -9,7 +9,6 @@ picture and its depth in units of the focal length. So the network need not gues
 which no single picture shows; K turns the place into metres.
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from datasets.pad_resize import PadResize
 from datasets.video import VideoError, read_video
 from model.checkpoint import CheckpointError, load_model, read_sidecar, save_model
 from model.kinematics import joints_from_rotations, sixd_to_matrix
-from model.settings import from_dict, require_count, require_number
+from model.regressor_config import RegressorConfig
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "regressor" / "model.safetensors"
 FEATURES = {"rotations": BODY_JOINTS * 6, "betas": 10, "place": 3}
@@ -38,50 +37,6 @@ NUM_FEATURES = sum(FEATURES.values())
 STD_FLOOR = 0.05
 JOINT_WEIGHT = 10.0  # of a metre against a standard deviation of the features
 VELOCITY_WEIGHT = 0.3
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegressorConfig:
-    """Shape of the network.
-
-    Attributes:
-        size: pixels of the square pictures it sees; a multiple of 16.
-        widths: channels of the four stride-2 convolutions.
-        width: of the features of a frame.
-        dilations: of the temporal convolutions, frames.
-        smoothing: standard deviation of the Gaussian over the output, frames: what is seen in
-            single small pictures jitters.
-    """
-
-    size: int = 64
-    widths: tuple[int, ...] = (24, 48, 96, 144)
-    width: int = 192
-    dilations: tuple[int, ...] = (1, 2, 4)
-    smoothing: float = 2.5
-
-    def __post_init__(self):
-        object.__setattr__(self, "widths", tuple(self.widths))
-        object.__setattr__(self, "dilations", tuple(self.dilations))
-        require_count("size", self.size, minimum=16)
-        for name in ("widths", "dilations"):
-            for value in getattr(self, name):
-                require_count(name, value, minimum=1)
-        require_count("width", self.width, minimum=1)
-        require_number("smoothing", self.smoothing, 0.0, 30.0)
-
-    def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        values = dataclasses.asdict(self)
-        return {**values, "widths": list(self.widths), "dilations": list(self.dilations)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "RegressorConfig":
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)
 
 
 class MotionRegressor(nn.Module):

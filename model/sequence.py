@@ -25,6 +25,7 @@ SPECIAL, VISUAL, MOTION = 0, 1, 2
 MODALITIES = {"special": SPECIAL, "visual": VISUAL, "motion": MOTION}
 SPECIAL_TOKENS = ("T1", "T2", "STG")  # ids 0, 1, 2 of the special embedding rows
 TASKS = ("v2m", "i2vm")
+VIDEO_ALONE = "i2v"  # the task of the baseline, Cosmos
 Layout = Literal["video-first", "pose-first", "motion-first", "equal-groups", "alternating"]
 LAYOUTS: tuple[str, ...] = Layout.__args__
 _T1, _T2, _STG = range(3)
@@ -35,10 +36,10 @@ class Schedule:
     """The order of one task's sequence, S positions.
 
     Attributes:
-        task: ``v2m`` or ``i2vm``.
+        task: ``v2m``, ``i2vm`` or ``i2v``.
         latent_shape: (t, h, w) of the video's tokens.
         num_frames: T frames of video and motion.
-        tokens_per_frame: k motion tokens stand for a frame.
+        tokens_per_frame: k motion tokens stand for a frame; 0 in a sequence without motion.
         modality: (S,) int8, `SPECIAL`, `VISUAL` or `MOTION`.
         index: (S,) int64, the token's place among those of its modality: the video's tokens in the
             order t, h, w; the motion's frame by frame; `SPECIAL_TOKENS`.
@@ -156,7 +157,7 @@ def v2m(
     Raises:
         ValueError: sizes that the video tokenizer has no tokens for.
     """
-    parts = _Parts(num_frames, height, width, tokens_per_frame)
+    parts = _with_motion(num_frames, height, width, tokens_per_frame)
     condition = [parts.special(_T1), parts.visual(0, parts.latents), parts.special(_STG)]
     return parts.schedule("v2m", condition, [parts.motion(0, num_frames)])
 
@@ -193,13 +194,32 @@ def i2vm(
         ValueError: sizes that the video tokenizer has no tokens for, a single frame, an unknown
             layout, or motion that does not fall into equal groups.
     """
-    parts = _Parts(num_frames, height, width, tokens_per_frame)
+    parts = _with_motion(num_frames, height, width, tokens_per_frame)
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}: choose {', '.join(LAYOUTS)}")
     if parts.latents < 2:
         raise ValueError("one frame leaves no video to generate: i2vm needs at least 9 frames")
     condition = [parts.special(_T2), parts.visual(0, 1), parts.special(_STG)]
     return parts.schedule("i2vm", condition, list(parts.interleaved(layout)))
+
+
+@functools.cache
+def i2v(num_frames: int = 65, height: int = 512, width: int = 512) -> Schedule:
+    """Video alone after its first picture, ``[T2] image [STG] video``: the baseline's sequence.
+
+    Arguments and errors as for `i2vm`.
+    """
+    parts = _Parts(num_frames, height, width, 0)
+    if parts.latents < 2:
+        raise ValueError("one frame leaves no video to generate: i2v needs at least 9 frames")
+    condition = [parts.special(_T2), parts.visual(0, 1), parts.special(_STG)]
+    return parts.schedule(VIDEO_ALONE, condition, [parts.visual(1, parts.latents)])
+
+
+def _with_motion(num_frames: int, height: int, width: int, tokens_per_frame: int) -> "_Parts":
+    if tokens_per_frame < 1:
+        raise ValueError(f"tokens_per_frame must be at least 1, got {tokens_per_frame}")
+    return _Parts(num_frames, height, width, tokens_per_frame)
 
 
 @dataclass(frozen=True)
@@ -213,8 +233,6 @@ class _Parts:
 
     def __post_init__(self):
         latent_shape(self.num_frames, self.height, self.width)
-        if self.tokens_per_frame < 1:
-            raise ValueError(f"tokens_per_frame must be at least 1, got {self.tokens_per_frame}")
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -15,11 +15,12 @@ one sees whether the video is used.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.command_line import positive, run_job
-from model.sequence import TASKS
+from model.sequence import TASKS, VIDEO_ALONE
 from model.training import TrainingError
 from model.transformer.config import UniMoConfig
 from model.transformer.training import ARTrainingConfig
@@ -44,6 +45,7 @@ def train(
     start: str = "random",
     progress: bool = True,
     board: bool = False,
+    on_step: "Callable[[int, str], None] | None" = None,
 ) -> Path:
     """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
 
@@ -56,6 +58,7 @@ def train(
         start: what the weights of `model` are, beyond the seed; a run goes on from the same alone.
         progress: show a progress bar on stderr.
         board: also write the loss curve for TensorBoard.
+        on_step: called after every step with the steps done and how it goes.
 
     Returns:
         ``out/model.safetensors``.
@@ -106,7 +109,7 @@ def train(
             for name, value in row.items():
                 writer.add_scalar(name, value, row["step"])
             writer.flush()
-        names = ("v2m_motion", "i2vm_motion", "i2vm_visual", "shuffled_gap")
+        names = ("v2m_motion", "i2vm_motion", "i2vm_visual", "i2v_visual", "shuffled_gap")
         return ", ".join(f"{name}={row[name]:.2f}" for name in names if name in row)
 
     def look() -> dict[str, float]:
@@ -124,6 +127,7 @@ def train(
         ),
         shown=shown,
         checkpoint_seconds=15.0 if device == "cpu" else 600.0,
+        on_step=on_step,
         examine=look,
     )
     return run.finish(path, "UniMo: " + " and ".join(training.tasks))
@@ -174,7 +178,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cosmos", type=Path, metavar="FILE", help="start from Cosmos 4B's model.pt"
     )
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=(*TASKS, VIDEO_ALONE),
+        default=list(TASKS),
+        help=f"default: both of UniMo's; {VIDEO_ALONE} trains the baseline, video alone",
+    )
     parser.add_argument("--unified", action="store_true", help="the ablation Uni-Embed")
     parser.add_argument("--steps", type=positive, help="embedded: 2800, paper: 100000")
     parser.add_argument("--batch-size", type=positive, help="clips of a step, over all processes")

@@ -7,8 +7,10 @@ kept until it ends, and a step is a function of (seed, step) alone.
 
 import argparse
 import contextlib
+import hashlib
 import os
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from datasets.command_line import positive, run_job
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
 
+    from datasets.clip_store import ClipStore
     from model.regressor import MotionRegressor
     from model.training import TrainingConfig
 
@@ -53,6 +56,7 @@ def train(
     *,
     device: str = "cpu",
     progress: bool = True,
+    on_step: "Callable[[int, str], None] | None" = None,
 ) -> Path:
     """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
 
@@ -63,6 +67,7 @@ def train(
         out: folder of the run, made if needed.
         device: ``cpu`` or ``cuda``.
         progress: show a progress bar on stderr.
+        on_step: called after every step with the steps done and how it goes.
 
     Returns:
         ``out/model.safetensors``.
@@ -98,8 +103,60 @@ def train(
         losses,
         bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
         shown=lambda row: f"joints={1000 * row['joints']:.0f} mm",
+        on_step=on_step,
     )
     return run.finish(path, "regressor")
+
+
+def examples_of(store: "ClipStore", ids: "Sequence[str]", size: int) -> Examples:
+    """Clips of a store with their pictures as examples; a clip has about 12 kB a frame at 64 px.
+
+    Args:
+        store: clips with videos and SMPL-X motions in the camera.
+        ids: of the clips.
+        size: pixels of the square pictures.
+
+    Raises:
+        StoreError: a clip without motion.
+        TrainingError: no clips, or one whose video or camera is not there or cannot be read.
+    """
+    import numpy as np
+
+    from datasets.body import BODY_JOINTS, load_body
+    from datasets.pad_resize import PadResize
+    from datasets.pseudo.input import camera_of
+    from datasets.video import VideoError, read_video
+    from model.regressor import focal_lengths, to_features
+    from model.training import TrainingError
+
+    if not ids:
+        raise TrainingError(f"{store.path} has no clips to train on")
+    body = load_body()
+    columns: dict[str, tuple] = {}
+    for clip in store.some(set(ids)):
+        if clip.video is None or clip.camera_motion is None:
+            raise TrainingError(f"{clip.clip_id} of {store.path} has no video with camera motion")
+        view, _ = camera_of(clip)
+        resize = PadResize(view.width, view.height, size)
+        try:
+            pictures = np.stack([resize.image(frame) for frame in read_video(clip.video)])
+        except VideoError as error:
+            raise TrainingError(str(error)) from error
+        seen, motion = resize.camera(view), clip.camera_motion
+        columns[clip.clip_id] = (
+            pictures,
+            to_features(motion.to_channels(), seen),
+            focal_lengths(seen).astype(np.float32),
+            body.rest_joints(np.atleast_2d(motion.betas)[0])[:BODY_JOINTS],
+        )
+    arrays = [np.stack(column) for column in zip(*(columns[name] for name in ids), strict=True)]
+    identity = {
+        "examples": f"{len(ids)} clips, {size} px",
+        "store_sha256": store.sha256,
+        "clips_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+        "body_sha256": body.sha256,
+    }
+    return Examples(*arrays, identity=identity)
 
 
 def train_built_in(
@@ -129,7 +186,8 @@ def train_built_in(
     """
     import torch
 
-    from model.regressor import MotionRegressor, RegressorConfig
+    from model.regressor import MotionRegressor
+    from model.regressor_config import RegressorConfig
     from model.run import identity_of, is_finished
     from model.training import TrainingConfig
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from benchmark import discover
 from benchmark.audit import blocks
-from benchmark.spec import Column
+from benchmark.spec import Column, Quoted
 
 TABLES = tuple(f"table{number}" for number in range(1, 12))
 
@@ -16,31 +16,28 @@ Cells = Mapping[str, Decimal | None]
 
 @dataclass(frozen=True)
 class Paper:
-    """The printed numbers of `TABLES`, and of the blocks ``text``, ``cosmos`` and ``gvhmr``.
+    """The printed numbers of `TABLES` and of the blocks ``text`` and ``cosmos``.
 
     Attributes:
         columns: table -> its columns.
         rows: table -> row label -> cells.
+        published: table -> row label -> cells that the systems' own authors publish.
     """
 
     columns: Mapping[str, tuple[Column, ...]]
     rows: Mapping[str, Mapping[str, Cells]]
+    published: Mapping[str, Mapping[str, Cells]]
 
     @classmethod
     def load(cls) -> "Paper":
-        """The numbers of the table files and, where a table has no file yet, of its block."""
-        files = discover.summaries("tables")
-        named = {block.id: block for block in blocks.TABLES}
-        specs = [discover.load("tables", name) if name in files else named[name] for name in TABLES]
-        specs += [blocks.TEXT, blocks.COSMOS, blocks.GVHMR]
-        rows = {
-            spec.id: {
-                label: {key: quoted and quoted.exact for key, quoted in cells.items()}
-                for label, cells in spec.quoted().items()
-            }
-            for spec in specs
-        }
-        return cls({spec.id: spec.columns for spec in specs}, rows)
+        """The numbers of the table files and of the blocks beside them."""
+        specs = [discover.load("tables", name) for name in TABLES]
+        specs += [blocks.TEXT, blocks.COSMOS]
+        return cls(
+            {spec.id: spec.columns for spec in specs},
+            {spec.id: _exact(spec.quoted()) for spec in specs},
+            {spec.id: _exact(spec.published()) for spec in specs},
+        )
 
     def values(self, table: str, row: str, *keys: str) -> list[Decimal]:
         """Printed numbers of one row."""
@@ -49,3 +46,10 @@ class Paper:
     def value(self, table: str, row: str, key: str = "value") -> Decimal:
         """One printed number."""
         return self.rows[table][row][key]
+
+
+def _exact(quoted: Mapping[str, Mapping[str, Quoted | None]]) -> dict[str, dict]:
+    return {
+        label: {key: number and number.exact for key, number in cells.items()}
+        for label, cells in quoted.items()
+    }

@@ -1,11 +1,12 @@
-"""The mean pose of the training clips, for every frame: the floor that a tokenizer must beat."""
+"""The mean pose of the training clips, for every frame: a floor that a system must beat."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.spec import Clips, Profile, Progress, Reconstruction
+from benchmark.data import Data
+from benchmark.spec import Clips, Prediction, Profile, Progress
 
 
 class MeanPose:
@@ -24,7 +25,7 @@ class MeanPose:
         return {}
 
     def train(
-        self, settings: dict, clips: Clips, out: Path, *, device: str, progress: Progress
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
         """See `benchmark.spec.Method`."""
         from datasets.rotation import (
@@ -33,8 +34,9 @@ class MeanPose:
             project_to_rotation,
         )
 
-        mean = clips.channels.mean(axis=(0, 1), dtype=np.float64)
-        rotations = axis_angle_to_matrix(clips.channels[..., :66].reshape(-1, 22, 3))
+        channels = data.clips(data.train_ids).channels
+        mean = channels.mean(axis=(0, 1), dtype=np.float64)
+        rotations = axis_angle_to_matrix(channels[..., :66].reshape(-1, 22, 3))
         rotations = project_to_rotation(rotations.mean(axis=0, dtype=np.float64))
         mean[:66] = matrix_to_axis_angle(rotations).ravel()
         temporary = out / "mean_pose.tmp.npy"
@@ -45,10 +47,10 @@ class MeanPose:
         """See `benchmark.spec.Method`."""
         return {}
 
-    def reconstruct(self, weights: Path, clips: Clips, *, device: str) -> Reconstruction:
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         """See `benchmark.spec.Method`."""
         mean = np.load(weights, allow_pickle=False)
-        return Reconstruction(np.broadcast_to(mean, clips.channels.shape))
+        return Prediction(np.broadcast_to(mean, clips.channels.shape))
 
 
-METHOD = MeanPose()
+METHOD = {"tokenizer": MeanPose(), "v2m": MeanPose()}

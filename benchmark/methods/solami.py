@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.methods.unimo import train_tokenizer
-from benchmark.spec import Clips, Profile, Progress, Reconstruction
+from benchmark.data import Data
+from benchmark.spec import Clips, Prediction, Profile, Progress
+from benchmark.tokenizers import train_tokenizer
 from model.tokenizer.solami_config import SolamiConfig
 from model.training import TrainingConfig
 
@@ -27,7 +28,7 @@ class Solami:
         return {"tokenizer": profile.solami.to_dict(), "training": training.to_dict()}
 
     def train(
-        self, settings: dict, clips: Clips, out: Path, *, device: str, progress: Progress
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
         """See `benchmark.spec.Method`."""
         from model.tokenizer.solami import SolamiTokenizer
@@ -37,7 +38,7 @@ class Solami:
         return train_tokenizer(
             lambda: SolamiTokenizer(config),
             training,
-            clips,
+            data,
             out,
             device=device,
             progress=progress,
@@ -51,10 +52,10 @@ class Solami:
             "codebook_size": tokenizer.config.codebook_size,
         }
 
-    def reconstruct(self, weights: Path, clips: Clips, *, device: str) -> Reconstruction:
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         """See `benchmark.spec.Method`."""
         tokens, channels = self._load(weights).to(device).reconstruct(clips.channels)
-        return Reconstruction(channels, tokens)
+        return Prediction(channels, tokens)
 
     def _load(self, weights: Path):
         from model.tokenizer.solami import SolamiTokenizer
@@ -62,4 +63,4 @@ class Solami:
         return SolamiTokenizer.load(weights)
 
 
-METHOD = Solami()
+METHOD = {"tokenizer": Solami()}

@@ -1,15 +1,19 @@
-"""UniMo: the paper's motion tokenizer, trained here on the training clips."""
+"""UniMo: the paper's motion tokenizer and its transformer, trained here on the training clips."""
 
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.spec import Clips, Profile, Progress, Reconstruction
+from benchmark import transformers
+from benchmark.data import Data
+from benchmark.spec import Clips, Prediction, Profile, Progress
+from benchmark.tokenizers import train_tokenizer
+from model.sequence import TASKS
 from model.tokenizer import TokenizerConfig
 from model.training import TrainingConfig
 
 
-class UniMo:
+class Tokenizer:
     """Rows are configurations: `params` are tokens_per_frame, codebook_size and rotation."""
 
     version = 1
@@ -26,7 +30,7 @@ class UniMo:
         }
 
     def train(
-        self, settings: dict, clips: Clips, out: Path, *, device: str, progress: Progress
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
         """See `benchmark.spec.Method`."""
         from model.tokenizer import MotionTokenizer
@@ -34,7 +38,7 @@ class UniMo:
         config = TokenizerConfig.from_dict(settings["tokenizer"])
         training = TrainingConfig.from_dict(settings["training"])
         return train_tokenizer(
-            lambda: MotionTokenizer(config), training, clips, out, device=device, progress=progress
+            lambda: MotionTokenizer(config), training, data, out, device=device, progress=progress
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
@@ -45,11 +49,11 @@ class UniMo:
             "codebook_size": tokenizer.config.codebook_size,
         }
 
-    def reconstruct(self, weights: Path, clips: Clips, *, device: str) -> Reconstruction:
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         """See `benchmark.spec.Method`."""
         tokenizer = self._load(weights).to(device)
         tokens = tokenizer.encode_channels(clips.channels)
-        return Reconstruction(tokenizer.decode_channels(tokens), tokens)
+        return Prediction(tokenizer.decode_channels(tokens), tokens)
 
     def _load(self, weights: Path):
         from model.tokenizer import MotionTokenizer
@@ -57,24 +61,61 @@ class UniMo:
         return MotionTokenizer.load(weights)
 
 
-def train_tokenizer(
-    make_model, training: TrainingConfig, clips: Clips, out: Path, *, device: str, progress
-) -> Path:
-    """Train what `make_model` returns, initialised from the training seed."""
-    import torch
+class _Transformer:
+    """Rows are ablations: `params` are tasks, of one of them alone, and unified, of one embedding.
 
-    from model.tokenizer.train import train
+    One training does both tasks.
+    """
 
-    torch.manual_seed(training.seed)
-    return train(
-        make_model(),
-        training,
-        clips.channels,
-        out,
-        device=device,
-        progress=False,
-        on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
-    )
+    version = 1
+    note = ""
+    checkpoint_class = "UniMo"
+    uses_body = False
+
+    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        """See `benchmark.spec.Method`."""
+        return transformers.settings(profile, **{"tasks": TASKS, **params}, seed=seed)
+
+    def train(
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
+    ) -> Path:
+        """See `benchmark.spec.Method`."""
+        return transformers.train(settings, data, out, device=device, progress=progress)
+
+    def facts(self, weights: Path) -> dict[str, float]:
+        """See `benchmark.spec.Method`."""
+        return {"params_m": transformers.num_parameters(weights) / 1e6}
 
 
-METHOD = UniMo()
+class VideoToMotion(_Transformer):
+    """The V2M task."""
+
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+        """See `benchmark.spec.Method`."""
+        import numpy as np
+
+        from datasets.video import read_video
+
+        pipeline = transformers.load(weights, device)
+        # Videos become tokens one by one: at the paper's size each is 51 MB.
+        visual = np.stack([pipeline.codec.encode(read_video(path)) for path in clips.videos])
+        tokens = pipeline.v2m_tokens(visual, transformers.clip_seeds(clips.ids, seed))
+        return Prediction(pipeline.tokenizer.decode_channels(tokens))
+
+
+class ImageToVideoMotion(_Transformer):
+    """The I2VM task."""
+
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+        """See `benchmark.spec.Method`."""
+        pipeline = transformers.load(weights, device)
+        seeds = transformers.clip_seeds(clips.ids, seed)
+        visual, channels = pipeline.i2vm(transformers.first_pictures(clips), seeds)
+        return Prediction(channels, videos=(pipeline.codec.decode(ids) for ids in visual))
+
+
+METHOD = {
+    "tokenizer": Tokenizer(),
+    "v2m": VideoToMotion(),
+    "i2vm": ImageToVideoMotion(),
+}

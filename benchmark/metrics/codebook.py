@@ -1,10 +1,11 @@
 """How much of a tokenizer's codebook is used: utilisation (the paper's table 5) and perplexity."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmark.spec import Evaluation, Progress, Score
+from benchmark.spec import Evaluation, Progress, Score, Setting
 
 SAMPLE = 100  # clips whose tokens are pooled, as in the caption of the paper's table 5
 
@@ -61,19 +62,30 @@ class CodebookMetric:
     version = 1
     columns = ("codebook_util_pct",)
 
-    def protocol(self, *, body: str, seed: int) -> str:
+    def protocol(self, setting: Setting) -> str:
         """See `benchmark.spec.Metric`."""
-        return f"n/B, n distinct tokens of {SAMPLE} clips drawn with seed {seed} (all, if fewer)"
+        return (
+            f"n/B, n distinct tokens of {SAMPLE} clips drawn with seed {setting.seed} (all, if "
+            "fewer)"
+        )
+
+    def missing(self, setting: Setting) -> dict[str, str]:
+        """Nothing ever is."""
+        return {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
         """One pooled score, none for a method without tokens; see `benchmark.spec.Metric`."""
-        tokens = evaluation.reconstruction.tokens
+        tokens = evaluation.tokens
         if tokens is None:
             return []
-        rng = np.random.default_rng(evaluation.seed)
+        rng = np.random.default_rng(evaluation.setting.seed)
         sample = rng.permutation(len(tokens))[:SAMPLE]
         used, _ = utilisation(tokens[sample], evaluation.codebook_size)
         return [Score("pooled", *self.columns, 100.0 * used, evaluation.codebook_size, len(sample))]
+
+    def notes(self, scores: Sequence[Score]) -> list[str]:
+        """Nothing to add."""
+        return []
 
 
 METRIC = CodebookMetric()

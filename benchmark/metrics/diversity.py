@@ -15,7 +15,8 @@ joints (x, y, z) become (x, -y, -z), upright where the camera is level.
 """
 
 import warnings
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,10 +28,15 @@ from benchmark.motion_features import (
     joints24_from_smplx,
     kinetic_features,
 )
-from datasets.motion import require
+from benchmark.spec import Clips, Evaluation, Progress, Score, Setting
+from datasets.motion import NUM_CHANNELS, require
+
+if TYPE_CHECKING:
+    from datasets.body import BodyModel
 
 __all__ = [
     "JOINT_NAMES",
+    "METRIC",
     "MODES",
     "frechet_distance",
     "geometric_features",
@@ -40,6 +46,11 @@ __all__ = [
     "normalise",
 ]
 
+# Suffix of the columns -> the features that they are made of.
+_FEATURES: dict[str, Callable] = {"": kinetic_features, "_g": geometric_features}
+_NAMES = {"": "72 kinetic", "_g": "32 geometric"}
+_KINETIC = 72
+_CAMERA_TO_Y_UP = np.array([1.0, -1.0, -1.0])
 _CONSTANT = 1e-6  # a feature whose standard deviation is below this is constant
 
 
@@ -142,3 +153,130 @@ def _same_width(x: np.ndarray, y: np.ndarray) -> None:
         x.shape[1] == y.shape[1],
         f"the two sets have {x.shape[1]} and {y.shape[1]} features, expected the same",
     )
+
+
+class DiversityMetric:
+    """FID and DIV of the paper's tables 2 and 8, pooled over all clips.
+
+    ``fid`` and ``div`` are of the kinetic features, ``fid_g`` and ``div_g`` of the geometric ones.
+    The paper does not say which it prints; its DIV of 12.25 is above what 300 true motions can
+    reach on 32 features, 8.01, and near what they can on 72, 12.02 (`mean_pairwise_distance`).
+
+    For the notes there are ``div_true``, the DIV of the true motions, ``constant``, the number of
+    features that `normalise` left out, and ``div_true_g`` and ``constant_g``.
+    """
+
+    version = 1
+    columns = ("fid", "div", "fid_g", "div_g")
+
+    def protocol(self, setting: Setting) -> str:
+        """See `benchmark.spec.Metric`."""
+        return (
+            "AIST++ features as in Duolando: FID and DIV of the 72 kinetic ones (with upstream's "
+            "acceleration), FID_g and DIV_g of the 32 geometric ones; dt 1/60 s and 1/120 s at any "
+            f"fps; 24 joints of body {setting.body_id}, hands flat; root of frame 0 at the origin; "
+            "camera (x, y, z) taken as level, y up as (x, -y, -z); reference: the true motion of "
+            "the same test clips; z-scored by it, columns constant in it dropped"
+        )
+
+    def missing(self, setting: Setting) -> dict[str, str]:
+        """Nothing; see `benchmark.spec.Metric`."""
+        return {}
+
+    def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
+        """Pooled scores, none for another task or for fewer than two clips.
+
+        Raises:
+            ValueError: clips of different frame rates, in world space or too short, motion of
+                another shape than the truth's, true bodies that do not stand upright.
+        """
+        clips, motion = evaluation.clips, evaluation.motion
+        if evaluation.setting.task != "i2vm" or motion is None or len(clips.ids) < 2:
+            return []
+        _check(clips, motion)
+        from datasets.body import load_body
+
+        # Sums depend on their order in the last digits: one order, however the clips come.
+        order = sorted(range(len(clips.ids)), key=lambda row: clips.ids[row])
+        body = load_body(evaluation.setting.body.path)
+        true_joints = _joints24(body, clips.channels[order], "joints of true motions", progress)
+        own_joints = _joints24(body, motion[order], "joints of generated motions", progress)
+        scores = []
+        for suffix, extract in _FEATURES.items():
+            # What a system generates may lie down or stand on its head; true bodies that do are a
+            # sign of the wrong frame of reference.
+            true, own = extract(true_joints), extract(own_joints, check_up=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # constant features: told by `notes`
+                reference, scaled = normalise(true, true), normalise(own, true)
+            values = {
+                "fid": frechet_distance(scaled, reference),
+                "div": mean_pairwise_distance(scaled),
+                "div_true": mean_pairwise_distance(reference),
+                "constant": float(true.shape[1] - reference.shape[1]),
+            }
+            scores += [
+                Score("pooled", name + suffix, value, 1.0, clips=len(order))
+                for name, value in values.items()
+            ]
+        return scores
+
+    def notes(self, scores: Sequence[Score]) -> list[str]:
+        """The number of clips, and what it means for FID; the truth's DIV; features left out."""
+        found = {score.column: score for score in scores}
+        if "fid" not in found:
+            return []
+        clips = found["fid"].clips
+        true = {suffix: found[f"div_true{suffix}"].sum for suffix in _FEATURES}
+        notes = [f"FID and DIV are over {clips} clips."]
+        if clips <= _KINETIC:
+            notes[0] += (
+                f" FID of {_KINETIC} kinetic features needs more than {_KINETIC}: with fewer their "
+                "covariance is singular, and the value mostly measures the number of clips."
+            )
+        notes += [f"The true motions' own DIV is {true['']:.2f}, DIV_g {true['_g']:.2f}."]
+        notes += [
+            f"{found[f'constant{suffix}'].sum:.0f} of the {name} features are constant over the "
+            f"true motions and left out of FID{suffix} and DIV{suffix}."
+            for suffix, name in _NAMES.items()
+            if found[f"constant{suffix}"].sum
+        ]
+        return notes
+
+
+def _check(clips: Clips, motion: np.ndarray) -> None:
+    """Refuse motions that cannot be compared.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    truth = clips.channels
+    require(
+        motion.shape == truth.shape and motion.shape[-1] == NUM_CHANNELS,
+        f"FID and DIV take SMPL-X motion of the true one's shape {truth.shape}, got {motion.shape}",
+    )
+    rates = sorted({round(float(fps), 3) for fps in clips.fps})
+    require(
+        len(rates) == 1,
+        f"FID and DIV need clips of one frame rate, these have "
+        f"{', '.join(f'{rate:g}' for rate in rates)} fps: take clips of one rate",
+    )
+    for clip_id, space in zip(clips.ids, clips.spaces, strict=True):
+        require(
+            space == "camera",
+            f"FID and DIV compare motions in camera space, the true motion of {clip_id} is in "
+            f"{space} space: take clips with cameras, or estimate their motion "
+            "(`python -m datasets.pseudo_gt --help`)",
+        )
+
+
+def _joints24(body: "BodyModel", channels: np.ndarray, what: str, progress: Progress) -> np.ndarray:
+    """(N, T, 24, 3) float64 joints, y up, of (N, T, 79) motions in camera space."""
+    joints = []
+    for index, motion in enumerate(channels):
+        joints.append(joints24_from_smplx(body.joints55(motion)) * _CAMERA_TO_Y_UP)
+        progress(what, index + 1, len(channels))
+    return np.stack(joints)
+
+
+METRIC = DiversityMetric()

@@ -5,16 +5,19 @@ which agree except for the trimming of Accel. Per-frame numbers are returned, so
 over the frames of all clips gives every frame the same weight, as both code bases do.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmark.spec import Evaluation, Progress, Score
+from benchmark import pose_protocols
+from benchmark.spec import Evaluation, Progress, Score, Setting, Unavailable
 
 ACCEL_VARIANTS = ("gvhmr", "wham", "mm_per_frame2")
 # Below this sum of squared distances from the mean (metres^2) a prediction is a single point.
 _POINT = 1e-20
+_LEFT_OUT = "left out: "  # begins the column of a score that says why a clip has no errors
 _CHUNK = 8  # frames per piece of a mesh: 10475 float32 vertices are then 1 MB, inside a CPU's L2
 
 
@@ -200,33 +203,49 @@ def _require(condition: bool, message: str) -> None:
 
 
 class PoseMetric:
-    """The four pose columns of the paper's tables, on the SMPL-X body of the evaluation."""
+    """The four pose columns of the paper's tables (`benchmark.pose_protocols`)."""
 
-    version = 1
+    version = 2
     columns = ("mpjpe", "pa_mpjpe", "pve", "accel")
 
-    def protocol(self, *, body: str, seed: int) -> str:
+    def protocol(self, setting: Setting) -> str:
         """See `benchmark.spec.Metric`."""
-        return (
-            f"smplx22: body {body}; 22 body joints, all vertices; root = mean of the hips; "
-            "Accel in m/s² at the clip's own fps, all T-2 values; no frame masked"
-        )
+        return pose_protocols.describe(pose_protocols.choose(setting), setting)
+
+    def missing(self, setting: Setting) -> dict[str, str]:
+        """What official labels need; other data can always be measured on some body."""
+        wants = pose_protocols.wants(pose_protocols.choose(setting), setting)
+        return dict.fromkeys(self.columns, "; ".join(wants)) if wants else {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Sums and counts per clip and column; see `benchmark.spec.Metric`."""
-        from datasets.body import PELVIS_HIPS
+        """Sums and counts per clip and column; see `benchmark.spec.Metric`.
 
-        clips, body = evaluation.clips, evaluation.body
+        A clip that cannot be measured has one score of no count instead, whose column says why.
+        """
+        setting, clips = evaluation.setting, evaluation.clips
+        nothing = evaluation.motion is None or evaluation.truth is None
+        if nothing or self.missing(setting):
+            return []
+        from benchmark.pose_bodies import Bodies
+
+        protocol = pose_protocols.choose(setting)
+        bodies = Bodies(protocol, setting, clips.store)
         scores = []
         # Clip by clip: a mesh takes 126 kB a frame, and a shape that is constant is blended once.
         for index, clip_id in enumerate(clips.ids):
-            pred, true = evaluation.reconstruction.channels[index], clips.channels[index]
+            try:
+                pred, true = bodies.pair(
+                    clip_id, evaluation.motion[index], evaluation.truth[index], clips.spaces[index]
+                )
+            except Unavailable as reason:
+                scores.append(Score(clip_id, f"{_LEFT_OUT}{reason}", 0.0, 0.0))
+                continue
             errors = pose_errors(
-                body.joints(pred),
-                body.joints(true),
-                body.vertices(pred),
-                body.vertices(true),
-                pelvis=PELVIS_HIPS,
+                pred.joints,
+                true.joints,
+                pred.vertices,
+                true.vertices,
+                pelvis=protocol.pelvis,
                 fps=clips.fps[index],
             )
             for column in self.columns:
@@ -234,6 +253,18 @@ class PoseMetric:
                 scores.append(Score(clip_id, column, float(values.sum()), len(values)))
             progress("pose errors", index + 1, len(clips.ids))
         return scores
+
+    def notes(self, scores: Sequence[Score]) -> list[str]:
+        """How many clips were left out, for each reason."""
+        reasons = Counter(
+            score.column.removeprefix(_LEFT_OUT)
+            for score in scores
+            if score.column.startswith(_LEFT_OUT)
+        )
+        return [
+            f"pose errors: {number} clip{'s' if number > 1 else ''} left out: {reason}"
+            for reason, number in reasons.items()
+        ]
 
 
 METRIC = PoseMetric()

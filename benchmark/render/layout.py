@@ -37,7 +37,8 @@ class Field(NamedTuple):
 def grid(result: dict) -> list[list[Field]]:
     """The table as printed: a heading, then for each row what was measured and the paper's numbers.
 
-    The paper's stand below the measured, or beside them in a table of a single column.
+    The paper's stand below the measured, or beside them in a table of a single column; those that
+    a system's own authors publish, where a table has them, below the paper's.
     """
     columns = columns_of(result)
     places = _ranks(result)
@@ -59,20 +60,28 @@ def grid(result: dict) -> list[list[Field]]:
         lines.append([Field(label), *measured, *(printed if beside else [])])
         if not beside and any(cell["paper"] is not None for cell in cells):
             lines.append([Field("paper (difference)", quoted=True), *printed])
+        published = [cell["literature_printed"] for cell in cells]
+        if any(published):
+            texts = [Field(text or "-", quoted=True) for text in published]
+            lines.append([Field("published elsewhere", quoted=True), *texts])
     return lines
 
 
 def _ranks(result: dict) -> dict[tuple[str, str], int]:
     """(row, column key) -> 0 for the best measured cell of a column and 1 for the second.
 
-    Cells that print alike share a place. A column with fewer than two measured cells has none.
+    Cells that print alike share a place. A column with fewer than two measured cells has none, and
+    rows that are shown beside the paper's for scale take none.
     """
     places = {}
+    beside = {row["label"] for row in result["rows"] if row["beside"]}
     for column in columns_of(result):
         measured = {
             cell["row"]: float(column.format(cell["value"]))
             for cell in result["cells"]
-            if cell["column"] == column.key and cell["status"] == "measured"
+            if cell["column"] == column.key
+            and cell["status"] == "measured"
+            and cell["row"] not in beside
         }
         if column.better is None or len(measured) < 2:
             continue
@@ -92,6 +101,8 @@ def _measured(column: Column, cell: dict, row: Sequence[dict], rank: int | None)
     interval = ""
     if cell["low"] is not None:
         interval = f" [{column.format(cell['low'])}, {column.format(cell['high'])}]"
+    if cell["std"] is not None:
+        interval = f" ± {column.format(cell['std'])}"
     return Field(column.format(cell["value"]), interval, rank)
 
 
@@ -116,7 +127,21 @@ def facts(result: dict) -> list[tuple[str, str]]:
         ("Data", result["data"]),
         ("Body", result["body"]),
         ("n", f"{' or '.join(map(str, counts))} test clips" if counts else "nothing measured"),
-        ("Training", f"{result['training']}, seed {result['provenance']['seed']}"),
+        ("Training", f"{result['training']}, {_seeds(result['provenance']['seeds'])}"),
         *((f"Protocol ({name})", text) for name, text in result["protocol"].items()),
-        ("Intervals", "95 % bootstrap over clips"),
+        *_spread(result),
+        *([("Published elsewhere", result["source"])] if result["source"] else []),
     ]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+
+
+def _spread(result: dict) -> list[tuple[str, str]]:
+    """What stands behind the values."""
+    seeds = len(result["provenance"]["seeds"])
+    if seeds > 1:
+        text = f"mean ± standard deviation over {seeds} trainings that differ in their seed"
+        return [("Spread", text)]
+    return [("Intervals", "95 % bootstrap over clips")]

@@ -25,5 +25,5 @@ Our      8.6344   5.3876      10.7010  2.4632
         "steps and batches, not its released weights (`model.tokenizer.solami_released` brings "
         "those in as a row of their own).",
     ),
-    floor=MEAN_POSE,
+    more_rows=(MEAN_POSE,),
 )

@@ -62,6 +62,6 @@ s=1/54 B=512   11.8932   7.7327      17.878    2.9688   155.71 M      99.80%
         "512 and get worse from 512 to 1024.",
         "The paper prints 17.878 (s=1/54, PVE) with three decimals.",
     ),
-    floor=MEAN_POSE,
+    more_rows=(MEAN_POSE,),
     figure=Trend("tokens_per_frame", "codebook_size", "tokens per frame (1/s)", "B"),
 )

@@ -29,5 +29,5 @@ Axis-Angle         13.4334  6.0989      16.2724  3.0279
         "as in no other row of the paper.",
         "The caption is ours: the text of the paper at hand has none for this table.",
     ),
-    floor=MEAN_POSE,
+    more_rows=(MEAN_POSE,),
 )

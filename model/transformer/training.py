@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from model.sequence import MOTION, TASKS, Schedule, i2vm, v2m
+from model.sequence import MOTION, TASKS, VIDEO_ALONE, Schedule, i2v, i2vm, v2m
 from model.settings import require, require_choice, require_count, require_number
 from model.training import TrainingConfig, TrainingError
 
@@ -27,7 +27,7 @@ class ARTrainingConfig(TrainingConfig):
     """Settings of a training of the transformer; a step has `batch_size` clips over all processes.
 
     Attributes:
-        tasks: ``v2m``, ``i2vm`` or both, then in equal parts.
+        tasks: ``v2m``, ``i2vm`` or both, then in equal parts; ``i2v`` trains the baseline.
         optimizer: ``adamw``, the paper's, or ``muon`` for the blocks' matrices, which a small
             training needs half as many steps with.
         head_from_codes: start the motion head from the tokenizer's codebook, see
@@ -64,7 +64,7 @@ class ARTrainingConfig(TrainingConfig):
         object.__setattr__(self, "tasks", tuple(self.tasks))
         require(len(set(self.tasks)) == len(self.tasks) > 0, f"tasks are {self.tasks}")
         for task in self.tasks:
-            require_choice("tasks", task, TASKS)
+            require_choice("tasks", task, (*TASKS, VIDEO_ALONE))
         require_choice("optimizer", self.optimizer, ("adamw", "muon"))
         require_number("visual_weight", self.visual_weight, 0.0, math.inf)
         for name in ("token_noise", "clip_noise", "clip_noise_end", "clip_noise_until"):
@@ -112,9 +112,13 @@ class ARTrainingConfig(TrainingConfig):
 
 
 def schedules(config: "UniMoConfig") -> dict[str, Schedule]:
-    """The sequences of both tasks for a model's clips."""
-    size = (config.num_frames, config.height, config.width, config.tokens_per_frame)
-    return {"v2m": v2m(*size), "i2vm": i2vm(*size, layout=config.layout)}
+    """The sequences of the tasks for a model's clips."""
+    video = (config.num_frames, config.height, config.width)
+    return {
+        "v2m": v2m(*video, config.tokens_per_frame),
+        "i2vm": i2vm(*video, config.tokens_per_frame, layout=config.layout),
+        VIDEO_ALONE: i2v(*video),
+    }
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,8 @@ def step_losses(
     sequences = schedules(model.config)
     for batch in draw(training, step, len(clips.ids), rank=rank, processes=processes):
         schedule = sequences[batch.task]
-        tokens = schedule.assemble(clips.visual[batch.clips], clips.motion[batch.clips])
+        motion = clips.motion[batch.clips, : schedule.num_motion]
+        tokens = schedule.assemble(clips.visual[batch.clips], motion)
         inputs = _corrupted(
             tokens, schedule, training, step, batch.numbers, model.config.motion_vocab
         )
@@ -289,7 +294,8 @@ def _mean_losses(
     sums: dict[str, float] = {}
     for start in range(0, len(visual), training.clips_at_once):
         part = slice(start, start + training.clips_at_once)
-        tokens = torch.from_numpy(schedule.assemble(visual[part], motion[part])).to(device)
+        assembled = schedule.assemble(visual[part], motion[part, : schedule.num_motion])
+        tokens = torch.from_numpy(assembled).to(device)
         with torch.no_grad():
             losses = model.losses(tokens, schedule)
         for name, values in losses.items():

@@ -1,5 +1,6 @@
 """FID and DIV against loops written from their formulas, closed forms, and hostile input."""
 
+import dataclasses
 import math
 import warnings
 
@@ -9,6 +10,7 @@ import torch
 
 from benchmark.metrics.diversity import (
     JOINT_NAMES,
+    METRIC,
     frechet_distance,
     geometric_features,
     joints24_from_smplx,
@@ -16,6 +18,10 @@ from benchmark.metrics.diversity import (
     mean_pairwise_distance,
     normalise,
 )
+from benchmark.spec import Clips, Evaluation, Score, Setting
+from datasets.body import load_body
+from datasets.body_file import STAND_IN, find_body
+from datasets.embedded_shots import EmbeddedShots
 
 # A body with its arms out, facing +z, left towards +x, y up; metres.
 MIDDLE = {
@@ -472,3 +478,147 @@ def test_one_clip_has_neither_fid_nor_div():
     for function in (mean_pairwise_distance, lambda x: frechet_distance(x, np.eye(3))):
         with pytest.raises(ValueError, match="x has 1 clips, at least 2 are needed"):
             function(np.ones((1, 3)))
+
+
+# --- the metric of the harness ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shots(tmp_path_factory):
+    """28 built-in shots of 17 frames in camera space."""
+    sequences = list(EmbeddedShots(num_train=1, num_test=4).sequences(split="test"))
+    return Clips(
+        [f"shot{index:03d}" for index in range(len(sequences))],
+        np.stack([sequence.camera_motion.to_channels() for sequence in sequences]),
+        np.full(len(sequences), 30.0),
+        ["camera"] * len(sequences),
+        tmp_path_factory.mktemp("store"),
+    )
+
+
+def scored(clips, motion, task="i2vm"):
+    """The scores of some motions."""
+    setting = Setting(task, find_body(STAND_IN), 0, "", clips.store)
+    evaluation = Evaluation(setting, clips, motion, None)
+    return METRIC.score(evaluation, progress=lambda *_: None)
+
+
+def values(clips, motion):
+    """Column -> value."""
+    return {score.column: score.sum / score.count for score in scored(clips, motion)}
+
+
+def bent(clips):
+    """The clips' motions with every body joint bent a few degrees, the same in all frames."""
+    angles = np.random.default_rng(0).normal(0, 0.05, (len(clips.ids), 1, 79))
+    angles[..., :3] = angles[..., 66:] = 0
+    return (clips.channels + angles).astype(np.float32)
+
+
+def test_the_truth_is_at_distance_zero_and_as_diverse_as_itself(shots):
+    found = values(shots, shots.channels)
+    assert set(METRIC.columns) < found.keys()
+    assert 0 <= found["fid"] < 1e-9 and 0 <= found["fid_g"] < 1e-9
+    assert found["div"] == found["div_true"] and found["div_g"] == found["div_true_g"]
+    n = len(shots.ids)
+    for column, width in (("div", 72), ("div_g", 32)):
+        assert 0 < found[column] <= math.sqrt(2 * width * n / (n - 1))
+    scores = scored(shots, shots.channels)
+    assert {(score.clip_id, score.count, score.clips) for score in scores} == {("pooled", 1.0, n)}
+
+
+def test_pictures_held_still_are_far_and_alike(shots):
+    still = np.repeat(shots.channels[:, :1], shots.channels.shape[1], axis=1)
+    found, near = values(shots, still), values(shots, bent(shots))
+    assert found["fid"] > 3 * near["fid"] > 0
+    assert found["div"] < 0.7 * found["div_true"]
+    one = np.repeat(still[:1], len(still), axis=0)
+    assert values(shots, one)["div"] == values(shots, one)["div_g"] == 0
+
+
+def test_the_metric_is_the_functions_on_upright_joints(shots):
+    motion, body = bent(shots), load_body(STAND_IN)
+    true, own = (
+        joints24_from_smplx(body.joints55(channels)) * [1, -1, -1]
+        for channels in (shots.channels, motion)
+    )
+    found = values(shots, motion)
+    with pytest.warns(UserWarning, match="of 32 features are constant"):
+        for suffix, extract in (("", kinetic_features), ("_g", geometric_features)):
+            reference = normalise(extract(true), extract(true))
+            scaled = normalise(extract(own), extract(true))
+            assert found["fid" + suffix] == pytest.approx(frechet_distance(scaled, reference))
+            assert found["div" + suffix] == pytest.approx(mean_pairwise_distance(scaled))
+            assert found["constant" + suffix] == extract(true).shape[1] - reference.shape[1]
+
+
+def test_scores_do_not_depend_on_the_order_of_the_clips(shots):
+    motion = bent(shots)
+    order = np.random.default_rng(1).permutation(len(shots.ids))
+    assert scored(shots[order], motion[order]) == scored(shots, motion)
+
+
+def test_constant_features_are_told_in_a_note_not_in_a_warning(shots):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = scored(shots, bent(shots))
+    (constant,) = (score for score in scores if score.column == "constant_g")
+    assert constant.sum > 0
+    count, diversity, *left_out = METRIC.notes(scores)
+    assert count.startswith("FID and DIV are over 28 clips. ") and "more than 72" in count
+    assert "own DIV is" in diversity
+    assert f"{constant.sum:.0f} of the 32 geometric features are constant" in left_out[-1]
+    many = [score._replace(clips=73) for score in scores]
+    assert METRIC.notes(many)[0] == "FID and DIV are over 73 clips."
+    assert METRIC.notes([Score("shot000", "mpjpe", 1.0, 1.0)]) == []
+
+
+def test_generated_bodies_may_be_upside_down_true_ones_may_not(shots):
+    fallen = shots.channels.copy()
+    fallen[..., :3] = [0.0, 0.0, 0.1]  # camera space: along +y, which points down
+    assert values(shots, fallen)["fid"] > 0
+    with pytest.raises(ValueError, match="stand along -y"):
+        scored(dataclasses.replace(shots, channels=fallen), shots.channels)
+
+
+def test_nothing_is_scored_where_nothing_can_be(shots):
+    assert scored(shots[:1], shots.channels[:1]) == []
+    assert scored(shots, None) == []
+    for task in ("v2m", "tokenizer"):
+        assert scored(shots, shots.channels, task) == []
+    assert len(scored(shots[:2], bent(shots)[:2])) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fps": np.array([29.97] + [30.0] * 27)}, "one frame rate, these have 29.97, 30 fps"),
+        ({"spaces": ["camera"] * 27 + ["world"]}, "motion of shot027 is in world space: take"),
+    ],
+)
+def test_clips_that_cannot_be_compared_are_refused(shots, change, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        scored(dataclasses.replace(shots, **change), shots.channels)
+    assert "\n" not in str(refusal.value)
+
+
+def test_motions_that_cannot_be_compared_are_refused(shots):
+    with pytest.raises(ValueError, match=r"shape \(28, 17, 79\), got \(28, 16, 79\)"):
+        scored(shots, shots.channels[:, 1:])
+    smpl = np.zeros((28, 17, 85), np.float32)
+    with pytest.raises(ValueError, match=r"SMPL-X .* got \(28, 17, 85\)"):
+        scored(dataclasses.replace(shots, channels=smpl), smpl)
+    two = dataclasses.replace(shots, channels=shots.channels[:, :2])
+    with pytest.raises(ValueError, match="2 frames; these features need at least 3"):
+        scored(two, two.channels)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        scored(shots, np.full_like(shots.channels, np.nan))
+
+
+def test_the_protocol_names_what_numbers_depend_on(shots):
+    setting = Setting("i2vm", find_body(STAND_IN), 0, "", shots.store)
+    line = METRIC.protocol(setting)
+    assert setting.body_id in line and "\n" not in line
+    for fact in ("1/60", "1/120", "72 kinetic", "32 geometric", "(x, -y, -z)", "same test clips"):
+        assert fact in line
+    assert METRIC.missing(setting) == {}

@@ -57,7 +57,7 @@ def random_channels(frames, *, varying_betas):
 
 
 def smplx_forward(path, channels):
-    """Vertices and the 22 body joints of smplx's own forward."""
+    """Vertices and the 55 joints of smplx's own forward."""
     layer = datasets.body._load_layer(path)
     names = {"global_orient": 3, "body_pose": 63, "betas": 10, "transl": 3}
     names |= {"expression": 10, "jaw_pose": 3, "leye_pose": 3, "reye_pose": 3}
@@ -67,7 +67,7 @@ def smplx_forward(path, channels):
     parts = dict(zip(names, flat.split(list(names.values()), dim=1), strict=True))
     with torch.no_grad():
         output = layer(**parts)
-    return output.vertices.numpy(), output.joints[:, :BODY_JOINTS].numpy()
+    return output.vertices.numpy(), output.joints[:, :55].numpy()
 
 
 @pytest.mark.parametrize("varying_betas", [False, True])
@@ -78,7 +78,8 @@ def test_joints_and_vertices_equal_smplx(corrective_file, varying_betas, correct
     channels = random_channels(4, varying_betas=varying_betas)
     vertices, joints = smplx_forward(path, channels)
     assert vertices.shape == (4, 10475, 3)
-    np.testing.assert_allclose(body.joints(channels), joints, atol=1e-5)
+    np.testing.assert_allclose(body.joints(channels), joints[:, :BODY_JOINTS], atol=1e-5)
+    np.testing.assert_allclose(body.joints55(channels), joints, atol=1e-5)
     np.testing.assert_allclose(body.vertices(channels), vertices, atol=1e-5)
 
 
@@ -103,6 +104,9 @@ def test_leading_dimensions_are_batch_dimensions(stand_in):
         stand_in.joints(batch).reshape(6, 22, 3), stand_in.joints(channels), atol=1e-6
     )
     np.testing.assert_allclose(
+        stand_in.joints55(batch).reshape(6, 55, 3), stand_in.joints55(channels), atol=1e-6
+    )
+    np.testing.assert_allclose(
         stand_in.vertices(batch).reshape(6, -1, 3), stand_in.vertices(channels), atol=1e-6
     )
 
@@ -112,6 +116,19 @@ def test_zero_pose_shows_the_rest_joints_moved_by_transl(stand_in):
     channels[:, :66] = 0
     rest = stand_in.rest_joints(channels[:, 66:76])[:, :22]
     np.testing.assert_allclose(stand_in.joints(channels), rest + channels[:, None, 76:], atol=1e-6)
+
+
+def test_fingers_keep_their_distances_to_the_wrist(stand_in):
+    channels = random_channels(5, varying_betas=True)
+    moved = stand_in.joints55(channels)
+    rest = stand_in.rest_joints(channels[:, 66:76])
+    for wrist, hand in ((20, slice(25, 40)), (21, slice(40, 55))):
+        lengths, expected = (
+            np.linalg.norm(joints[:, hand] - joints[:, [wrist]], axis=-1)
+            for joints in (moved, rest)
+        )
+        np.testing.assert_allclose(lengths, expected, atol=1e-5)
+        assert (expected > 0.02).all()
 
 
 @pytest.mark.parametrize("moving_camera", [False, True])

@@ -16,13 +16,13 @@ from datasets.video import write_video
 from model.kinematics import joints_from_rotations, sixd_to_matrix
 from model.regressor import (
     MotionRegressor,
-    RegressorConfig,
     RegressorEstimator,
     from_features,
     mirrored,
     to_features,
 )
-from model.train_regressor import Examples, train, train_built_in
+from model.regressor_config import RegressorConfig
+from model.train_regressor import Examples, examples_of, train, train_built_in
 from model.training import TrainingConfig, TrainingError
 from tests.model.stopping import stopped
 

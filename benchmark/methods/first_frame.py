@@ -1,0 +1,65 @@
+"""The first frame held: a floor that a system must beat, knowing more than any of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmark.data import Data
+from benchmark.spec import Clips, Prediction, Profile, Progress
+from benchmark.store import write_text
+
+
+class _Untrained:
+    version = 1
+    checkpoint_class = None
+    uses_body = False
+
+    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        """See `benchmark.spec.Method`."""
+        return {}
+
+    def train(
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
+    ) -> Path:
+        """There is nothing to train."""
+        path = out / "first_frame.txt"
+        write_text(path, "the first frame held\n")
+        return path
+
+    def facts(self, weights: Path) -> dict[str, float]:
+        """See `benchmark.spec.Method`."""
+        return {}
+
+
+class StillMotion(_Untrained):
+    """The true pose of the first frame in all frames."""
+
+    note = "It is told the true pose of the first frame, which no system is."
+
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+        """See `benchmark.spec.Method`."""
+        import numpy as np
+
+        return Prediction(np.broadcast_to(clips.channels[:, :1], clips.channels.shape))
+
+
+class StillVideo(_Untrained):
+    """The first picture in all frames."""
+
+    note = (
+        "A video without any motion. The motion is what the estimator sees in it: there is none to "
+        "compare with it."
+    )
+
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+        """See `benchmark.spec.Method`."""
+        import numpy as np
+
+        from datasets.video import read_video
+
+        frames = clips.channels.shape[1]
+        return Prediction(
+            None, videos=(np.repeat(read_video(path, [0]), frames, axis=0) for path in clips.videos)
+        )
+
+
+METHOD = {"v2m": StillMotion(), "i2vm": StillVideo()}

@@ -1,0 +1,11 @@
+"""4D-Humans (HMR2.0 tracked by PHALP): SMPL motions, which are evaluated as such."""
+
+from benchmark.estimation import External
+
+METHOD = {
+    "v2m": External(
+        "phalp",
+        "SMPL, evaluated on SMPL's own mesh; neither its shape nor its pose is converted to "
+        "SMPL-X. It is not smoothed.",
+    )
+}

@@ -1,0 +1,70 @@
+"""The built-in estimator: a small network from video to motion, trained on the training clips."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmark.data import Data
+from benchmark.estimation import estimate
+from benchmark.spec import Clips, Prediction, Profile, Progress
+from model.regressor_config import RegressorConfig
+from model.training import TrainingConfig
+
+
+class Regressor:
+    """It sees whole clips of small pictures and answers with one motion, without any sampling."""
+
+    version = 1
+    note = (
+        "A small convolutional network of our own, trained by regression on the same clips, with "
+        "the camera's intrinsics given. It is no baseline of the paper; it stands in for GVHMR "
+        "where motion must be seen in generated videos."
+    )
+    checkpoint_class = "MotionRegressor"
+    uses_body = True
+
+    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        """See `benchmark.spec.Method`."""
+        training = dataclasses.replace(profile.regressor_training, seed=seed)
+        return {"regressor": profile.regressor.to_dict(), "training": training.to_dict()}
+
+    def train(
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
+    ) -> Path:
+        """See `benchmark.spec.Method`."""
+        import torch
+
+        from datasets.clip_store import ClipStore
+        from model.regressor import MotionRegressor
+        from model.train_regressor import examples_of, train
+
+        training = TrainingConfig.from_dict(settings["training"])
+        config = RegressorConfig.from_dict(settings["regressor"])
+        progress("read the videos", 0, 1)
+        examples = examples_of(ClipStore.open(data.path), data.train_ids, config.size)
+        torch.manual_seed(training.seed)
+        return train(
+            MotionRegressor(config),
+            training,
+            examples,
+            out,
+            device=device,
+            progress=False,
+            on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
+        )
+
+    def facts(self, weights: Path) -> dict[str, float]:
+        """See `benchmark.spec.Method`."""
+        from model.regressor import MotionRegressor
+
+        model = MotionRegressor.load(weights)
+        return {"params_m": sum(p.numel() for p in model.parameters()) / 1e6}
+
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+        """See `benchmark.spec.Method`."""
+        from model.regressor import RegressorEstimator
+
+        return estimate(RegressorEstimator(checkpoint=weights), clips, device)
+
+
+METHOD = {"v2m": Regressor()}

@@ -1,0 +1,120 @@
+"""VBench's quality of generated videos: appearance and motion (tables 2, 8 and 9 of the paper).
+
+Values are raw, as the package gives them, not scaled as on VBench's leader board. The overall
+columns are the plain means of three: the paper's printed overalls are that of its printed values.
+
+The package's two readers differ: decord, for appearance, sees the colours that the file names
+(BT.709, of ours); OpenCV, for motion, decodes any file as BT.601. It does so for all systems.
+"""
+
+from collections.abc import Sequence
+
+from benchmark.spec import Evaluation, Progress, Score, Setting
+
+# Column -> the dimensions whose plain mean it is. Tables 2 and 8 name the overalls differently.
+_APPEARANCE = ("subject_consistency", "background_consistency", "aesthetic_quality")
+_MOTION = ("motion_smoothness", "temporal_flickering", "dynamic_degree")
+_COLUMNS = {
+    **{dimension: (dimension,) for dimension in _APPEARANCE},
+    "appearance_overall": _APPEARANCE,
+    **{dimension: (dimension,) for dimension in _MOTION},
+    "motion_overall": _MOTION,
+    "app": _APPEARANCE,
+    "mot": _MOTION,
+}
+
+
+def mean_of_dimensions(column: str, values: Sequence[float]) -> float:
+    """What a column says of a clip, from the values of its dimensions: their plain mean."""
+    if len(values) != len(_COLUMNS[column]):
+        raise ValueError(f"{column} is of {len(_COLUMNS[column])} values, not of {len(values)}")
+    return sum(values) / len(values)
+
+
+class VBenchMetric:
+    """The six dimensions of VBench that can be had of any video, and their overalls."""
+
+    version = 1
+    columns = tuple(_COLUMNS)
+
+    def protocol(self, setting: Setting) -> str:
+        """See `benchmark.spec.Metric`; names versions, device and the sha256 of all weights."""
+        if setting.task != "i2vm":
+            return "of generated videos only"
+        from benchmark.vbench import client, weights
+        from datasets.isolated import ToolMissing
+
+        try:
+            tool = client.find_tool()
+        except ToolMissing:
+            return "vbench is not installed"
+        absent = weights.missing()
+        files = "; ".join(
+            f"{name} {'not measured' if name in absent else _short(weights.identity(name))}"
+            for name in (*_APPEARANCE, *_MOTION)
+        )
+        return (
+            f"{tool}; raw scores, of each clip; overall = plain mean of three; temporal_flickering "
+            "of all clips, unfiltered; fps as in the file, which is the clip's (dynamic_degree "
+            f"depends on it); sha256 of weights: {files}"
+        )
+
+    def missing(self, setting: Setting) -> dict[str, str]:
+        """See `benchmark.spec.Metric`."""
+        if setting.task != "i2vm":
+            return {}
+        from benchmark.vbench import client, weights
+        from datasets.isolated import ToolMissing
+
+        try:
+            client.find_tool()
+        except ToolMissing as error:
+            return dict.fromkeys(self.columns, str(error))
+        absent = weights.missing()
+        reasons = {
+            column: "; ".join(absent[name] for name in dimensions if name in absent)
+            for column, dimensions in _COLUMNS.items()
+        }
+        return {column: reason for column, reason in reasons.items() if reason}
+
+    def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
+        """One score a clip and column; none without videos. See `benchmark.spec.Metric`.
+
+        Raises:
+            VBenchError: see `benchmark.vbench.client.measure`; nothing half measured is scored.
+        """
+        if not evaluation.videos:
+            return []
+        from benchmark.vbench import client
+
+        absent = self.missing(evaluation.setting)
+        if len(absent) == len(self.columns):
+            return []
+        values = client.measure(
+            evaluation.videos,
+            [name for name in (*_APPEARANCE, *_MOTION) if name not in absent],
+            folder=evaluation.setting.cache / "vbench",
+            progress=progress,
+        )
+        return [
+            Score(clip_id, column, mean_of_dimensions(column, [values[n][row] for n in names]), 1)
+            for row, clip_id in enumerate(evaluation.clips.ids)
+            for column, names in _COLUMNS.items()
+            if column not in absent
+        ]
+
+    def notes(self, scores: Sequence[Score]) -> list[str]:
+        """See `benchmark.spec.Metric`."""
+        if not any(score.column == "temporal_flickering" for score in scores):
+            return []
+        return [
+            "temporal_flickering is of all clips. VBench's authors mean it for still scenes: mere "
+            "motion lowers it."
+        ]
+
+
+def _short(identity: str) -> str:
+    return "+".join(part[:12] for part in identity.split("+"))
+
+
+METRIC = VBenchMetric()

@@ -1,0 +1,282 @@
+"""Videos staged for VBench's process, and its values, which are kept in a file.
+
+A value is that of a video's bytes: videos that are equal are measured once, and none twice.
+"""
+
+import functools
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark import store
+from benchmark.spec import Progress
+from benchmark.vbench import weights
+from datasets import isolated
+from datasets.isolated.worker import Worker, WorkerError, WorkerGone
+from datasets.video_probe import VideoError, probe
+
+SCRIPT = Path(__file__).parent / "worker.py"
+MIN_FRAMES = 3  # motion_smoothness guesses a frame from those beside it
+# Videos a request. Each loads the network anew, and what it measured is kept.
+BATCH = 16
+_LOAD_SECONDS = 600
+# For each video of a request; most take a fraction of it on a CPU.
+CLIP_SECONDS = {
+    "subject_consistency": 1200,
+    "background_consistency": 600,
+    "aesthetic_quality": 1800,
+    "motion_smoothness": 1200,
+    "temporal_flickering": 120,
+    "dynamic_degree": 7200,
+}
+# What the tool sees of our environment. PATH is not among it: nothing is to be run.
+_INHERITED = ("LD_LIBRARY_PATH", "LANG", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
+class VBenchError(RuntimeError):
+    """Something could not be measured; the message is one line."""
+
+
+class Tool(NamedTuple):
+    """The VBench that is installed.
+
+    Attributes:
+        python: the interpreter that has it.
+        versions: package -> version, of those that values depend on.
+        device: ``cpu`` or ``cuda``, where it runs.
+    """
+
+    python: Path
+    versions: Mapping[str, str]
+    device: str
+
+    def __str__(self) -> str:
+        first, *others = (f"{name} {version}" for name, version in self.versions.items())
+        return f"{first} ({', '.join(others)}) on {self.device}"
+
+
+def find_tool() -> Tool:
+    """The VBench that is installed; starts it the first time, for its versions.
+
+    Raises:
+        ToolMissing: there is none.
+    """
+    return _ask_tool(isolated.python("vbench"), SCRIPT)
+
+
+@functools.cache
+def _ask_tool(python: Path, script: Path) -> Tool:
+    try:
+        with _Session(python, script) as session:
+            hello = session.hello()
+            return Tool(python, dict(hello["versions"]), str(hello["device"]))
+    except (WorkerError, KeyError, TypeError, ValueError) as error:
+        raise isolated.ToolMissing(f"{python} has no vbench that starts: {error}") from error
+
+
+def measure(
+    videos: Sequence[Path],
+    dimensions: Sequence[str],
+    *,
+    folder: Path,
+    progress: Progress,
+) -> dict[str, list[float]]:
+    """Values of VBench's dimensions, as the package gives them.
+
+    Args:
+        videos: N mp4 files of at least `MIN_FRAMES` frames.
+        dimensions: some of `weights.WEIGHTS` whose files are there.
+        folder: where values are kept.
+        progress: told the videos that are measured, not those whose values are known.
+
+    Returns:
+        Dimension -> N values.
+
+    Raises:
+        ToolMissing: see `find_tool`.
+        VBenchError: a video is none, or a dimension could not be measured. The values of the
+            others, and of the videos before, are kept.
+        OSError: a file cannot be read or written.
+    """
+    tool = find_tool()
+    hashes = [_checked_hash(video) for video in videos]
+    files = dict(zip(hashes, videos, strict=True))
+    cache = ValueCache(folder / "values.jsonl")
+    values, failures = {}, []
+    with _Session(tool.python, SCRIPT) as session:
+        for dimension in dimensions:
+            made_by = f"{dimension}, {tool}, weights {weights.identity(dimension)}"
+            known = cache.read(made_by)
+            todo = [sha256 for sha256 in files if sha256 not in known]
+            try:
+                for start in range(0, len(todo), BATCH):
+                    batch = {sha256: files[sha256] for sha256 in todo[start : start + BATCH]}
+                    measured = session.measure(dimension, batch)
+                    cache.add(made_by, measured)
+                    known |= measured
+                    progress(f"vbench {dimension}", start + len(batch), len(todo))
+            except VBenchError as error:
+                failures.append(f"{dimension}: {error}")
+            else:
+                values[dimension] = [known[sha256] for sha256 in hashes]
+    if failures:
+        raise VBenchError(f"vbench failed at {'; '.join(failures)}")
+    return values
+
+
+def _checked_hash(video: Path) -> str:
+    """The sha256 of a video that VBench can measure.
+
+    Raises:
+        VBenchError: it cannot.
+    """
+    try:
+        info = probe(video)
+    except VideoError as error:
+        raise VBenchError(f"vbench cannot measure {error}") from error
+    if info.num_frames < MIN_FRAMES:
+        raise VBenchError(
+            f"vbench cannot measure {video}: it has {info.num_frames} frames, of {MIN_FRAMES} or "
+            "more that are needed"
+        )
+    return store.hash_file(video)
+
+
+class ValueCache:
+    """Values on disk: a JSON line each, appended. A line that was cut off is as none."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def read(self, made_by: str) -> dict[str, float]:
+        """Video's sha256 -> value, of those that were made like this."""
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return {}
+        known = {}
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                if entry["made_by"] == made_by:
+                    known[str(entry["video"])] = _number(entry["value"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return known
+
+    def add(self, made_by: str, values: Mapping[str, float]) -> None:
+        """Append values by their video's sha256."""
+        entries = [{"video": sha, "made_by": made_by, "value": v} for sha, v in values.items()]
+        # The first line break ends a line that was cut off.
+        text = "".join("\n" + json.dumps(entry, allow_nan=False) for entry in entries) + "\n"
+        with store.locked(self._path.with_suffix(".lock")), self._path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class _Session:
+    """The tool's process, started when it is needed and again after it died; a context manager."""
+
+    def __init__(self, python: Path, script: Path):
+        self._python, self._script = python, script
+        self._worker: Worker | None = None
+        self._running = ExitStack()  # ends the worker
+
+    def __enter__(self) -> "_Session":
+        self._folder = tempfile.TemporaryDirectory(prefix="vbench-")
+        self._work = Path(self._folder.name)
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self._running.close()
+        self._folder.cleanup()
+
+    def hello(self) -> dict:
+        """What the process says of itself.
+
+        Raises:
+            WorkerError: it does not start.
+        """
+        if self._worker is None:
+            worker = Worker(
+                self._python, self._script, env=self._env(), options={}, timeout=_LOAD_SECONDS
+            )
+            self._worker = self._running.enter_context(worker)
+        return self._worker.hello
+
+    def measure(self, dimension: str, videos: Mapping[str, Path]) -> dict[str, float]:
+        """One dimension of videos by their sha256.
+
+        Raises:
+            VBenchError: it gives no answer, or another than one finite number a video.
+        """
+        with tempfile.TemporaryDirectory(dir=self._work, prefix="batch-") as batch:
+            staged, results = Path(batch, "videos"), Path(batch, "results")
+            staged.mkdir()
+            names = {sha256[:16]: sha256 for sha256 in videos}
+            for name, sha256 in names.items():  # the package has views on names
+                (staged / f"{name}.mp4").symlink_to(videos[sha256].absolute())
+            request = {"dimension": dimension, "videos": str(staged), "results": str(results)}
+            seconds = _LOAD_SECONDS + CLIP_SECONDS[dimension] * len(videos)
+            try:
+                self.hello()
+                answer = self._worker.request(request, timeout=seconds)
+            except WorkerGone as error:
+                self._worker = None
+                self._running.close()
+                raise VBenchError(str(error)) from error
+            except WorkerError as error:
+                raise VBenchError(str(error)) from error
+        return {names[name]: value for name, value in _checked(answer, set(names)).items()}
+
+    def _env(self) -> dict[str, str]:
+        """All that the tool's process knows of the world outside."""
+        env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        links, hub, home = (self._work / name for name in ("weights", "torch", "home"))
+        if not home.exists():
+            home.mkdir()
+            weights.link(links, hub)
+        return env | {
+            "PATH": str(home),  # empty; none at all would mean the system's
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "MPLCONFIGDIR": str(home),
+            weights.ENV_ROOT: str(links),
+            "TORCH_HOME": str(hub),
+            "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",  # whatever the package asks for
+            "HF_HUB_OFFLINE": "1",
+        }
+
+
+def _checked(answer: dict, names: set[str]) -> dict[str, float]:
+    """Value by the staged name of its video.
+
+    Raises:
+        VBenchError: not exactly one finite number for each name.
+    """
+    try:
+        values = [(Path(path).stem, _number(value)) for path, value in answer["results"]]
+    except (ValueError, KeyError, TypeError):
+        raise VBenchError("a value that is no finite number") from None
+    if sorted(name for name, _ in values) != sorted(names):
+        raise VBenchError(
+            f"{len(values)} values for {len(names)} videos, or for others than were asked for"
+        )
+    return dict(values)
+
+
+def _number(value: object) -> float:
+    """A number, or the truth of dynamic_degree, as a finite float.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return float(value)
