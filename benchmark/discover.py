@@ -1,4 +1,4 @@
-"""Finds datasets, tables, methods, metrics and profiles by looking at the files of a folder.
+"""Finds tables, figures, datasets, methods, metrics and profiles by the files of a folder.
 
 Listing imports none of them (`datasets.discovery`). That module is imported where it is used, since
 the command line first makes sure that ``datasets`` is ours.
@@ -8,14 +8,16 @@ import ast
 import functools
 import importlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.spec import UserError
+from benchmark.spec import FigureSpec, TableSpec, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 # Kind -> package folder and the attribute its modules carry.
 KINDS = {
     "tables": ("benchmark.tables", "TABLE"),
+    "figures": ("benchmark.figures", "FIGURE"),
     "methods": ("benchmark.methods", "METHOD"),
     "metrics": ("benchmark.metrics", "METRIC"),
     "datasets": ("datasets", "DATASET"),
@@ -45,6 +47,27 @@ def load(kind: str, name: str):
         return getattr(importlib.import_module("benchmark.profiles"), name)()
     package, attribute = KINDS[kind]
     return getattr(importlib.import_module(f"{package}.{name}"), attribute)
+
+
+def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
+    """The tables and figures named, each once; ``all`` stands for all of both.
+
+    Raises:
+        UserError: no such name; the message suggests the nearest.
+    """
+    from datasets.discovery import unknown
+
+    kinds = ("tables", "figures")
+    known = {name: kind for kind in kinds for name in summaries(kind)}
+    if "all" in names:
+        names = list(known)
+    for name in names:
+        if name not in known:
+            raise UserError(unknown("table or figure", name, list(known)))
+    tables, figures = (
+        [load(kind, name) for name in dict.fromkeys(names) if known[name] == kind] for kind in kinds
+    )
+    return tables, figures
 
 
 def method(name: str, task: str):

@@ -152,11 +152,9 @@ def _rich_gender(clip: Clip, labels: dict[str, np.ndarray]) -> str:
 
 
 def _product(matrix: "csr_matrix", points: np.ndarray) -> np.ndarray:
-    """A sparse matrix (M, V) times the points (T, V, 3) of all frames at once: (T, M, 3)."""
-    frames, number, _ = points.shape
-    columns = np.ascontiguousarray(points.transpose(1, 0, 2)).reshape(number, -1)
-    made = (matrix @ columns).reshape(-1, frames, 3)
-    return np.ascontiguousarray(made.transpose(1, 0, 2))
+    """A sparse matrix (M, V) times the points (T, V, 3) of each frame: (T, M, 3)."""
+    # Frame by frame, in cache: as one product over all frames, the points were transposed twice.
+    return np.stack([matrix @ frame for frame in points])
 
 
 def _moved(points: np.ndarray, transforms: np.ndarray) -> np.ndarray:

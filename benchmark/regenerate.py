@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import report, stages
+from benchmark import illustrate, report, stages
 from benchmark.data import built_in_path
 from benchmark.execute import default_workers, execute
 from benchmark.options import (
@@ -20,7 +20,7 @@ from benchmark.options import (
     shown,
 )
 from benchmark.render import RENDERERS, markdown
-from benchmark.spec import Profile, Row, TableSpec, Unavailable, UserError
+from benchmark.spec import FigureSpec, Profile, Row, TableSpec, Unavailable, UserError
 from benchmark.stages import Setup, Task
 from benchmark.store import read_json
 from benchmark.stores import Stores
@@ -65,23 +65,33 @@ class Planned:
     beside: bool
 
 
-def regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) -> int:
-    """Measure the tables and write their reports; returns the exit code.
+def regenerate(
+    tables: Sequence[TableSpec],
+    profile: Profile,
+    options: Options,
+    figures: Sequence[FigureSpec] = (),
+) -> int:
+    """Measure the tables, draw the figures and write their reports; returns the exit code.
 
     Raises:
         UserError: an option that cannot be followed.
     """
     with body_chosen(options.body):
-        return _regenerate(tables, profile, options)
+        return _regenerate(tables, figures, profile, options)
 
 
-def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options) -> int:
+def _regenerate(
+    tables: Sequence[TableSpec],
+    figures: Sequence[FigureSpec],
+    profile: Profile,
+    options: Options,
+) -> int:
     if not options.dry_run:
         require_writable(options.out)
     if options.steps is not None:
         profile = _with_steps(profile, options.steps)
     measured = [table for table in tables if table.compute is None]
-    if options.dry_run and (unmade := _unmade(measured, profile, options)):
+    if options.dry_run and (unmade := _unmade(measured, figures, profile, options)):
         print(f"everything is to do: the built-in data for {unmade} are not made yet")
         return 0
     setup = Setup(
@@ -89,9 +99,19 @@ def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options)
         body=body_file(options.body),
         device=device_named(options.device),
     )
-    plans = plan_tables(measured, profile, options)
+    plans = plan_tables(measured, profile, options) if measured else {}
+    drawings = illustrate.plan(figures, profile, options, alone=not tables)
     selected = stages.distinct(
-        task for plan in plans.values() for row in plan if row.selected for task in row.tasks
+        [
+            *(
+                task
+                for plan in plans.values()
+                for row in plan
+                if row.selected
+                for task in row.tasks
+            ),
+            *(task for drawing in drawings for task in drawing.tasks),
+        ]
     )
     if options.dry_run:
         for task in selected:
@@ -117,6 +137,20 @@ def _regenerate(tables: Sequence[TableSpec], profile: Profile, options: Options)
             for cell in result["cells"]
             if table.compute is not None or cell["row"] in asked
         )
+    complete &= len(drawings) == len(figures)
+    for drawing in drawings:
+        result, paths = illustrate.illustrate(
+            drawing,
+            failures,
+            options.out / _folder_name(profile, options),
+            setup=setup,
+            profile=profile,
+            options=_resolved(setup, profile, options),
+            always=options.always,
+        )
+        print(illustrate.to_markdown(result, picture=result["status"] == "drawn"))
+        print("\n".join(f"wrote {shown(path)}" for path in paths), end="\n\n")
+        complete &= illustrate.complete(result)
     if failures:
         return 1
     return 3 if options.strict and not complete else 0
@@ -157,11 +191,17 @@ def _with_steps(profile: Profile, steps: int) -> Profile:
     )
 
 
-def _unmade(tables: Sequence[TableSpec], profile: Profile, options: Options) -> str:
+def _unmade(
+    tables: Sequence[TableSpec],
+    figures: Sequence[FigureSpec],
+    profile: Profile,
+    options: Options,
+) -> str:
     """The tasks whose built-in data are to be made."""
     if options.data is not None:
         return ""
-    kinds = dict.fromkeys(table.task for table in tables)
+    kinds = dict.fromkeys([table.task for table in tables])
+    kinds |= dict.fromkeys(kind for figure in figures for kind in figure.rows)
     return ", ".join(
         kind for kind in kinds if not (built_in_path(profile, kind) / "manifest.json").exists()
     )
@@ -246,15 +286,22 @@ def _result(
         failed = (failures.get(task.identity, "") for task in planned.tasks)
         absent = planned.absent or next(filter(None, failed), "")
         if not planned.selected:
-            absent = "left out by --rows"
+            absent = illustrate.LEFT_OUT
         rows.append(report.RowOutcome(planned.row, planned.tasks, outcomes, absent, planned.beside))
+    resolved = _resolved(setup, profile, options)
+    return report.measured_result(table, rows, setup=setup, profile=profile, options=resolved)
+
+
+def _resolved(setup: Setup, profile: Profile, options: Options) -> dict:
+    """The options as reports quote them, with what they were resolved to."""
     resolved = vars(options) | {
         "profile": profile.name,
         "device": setup.device,
         "workers": options.workers or default_workers(setup.device),
     }
-    resolved |= {name: shown(path) for name, path in resolved.items() if isinstance(path, Path)}
-    return report.measured_result(table, rows, setup=setup, profile=profile, options=resolved)
+    return resolved | {
+        name: shown(path) for name, path in resolved.items() if isinstance(path, Path)
+    }
 
 
 def _folder_name(profile: Profile, options: Options) -> str:

@@ -115,7 +115,9 @@ def _load(regressor: Regressor, path: Path, sha256: str) -> "csr_matrix":
 
     wrong = f"{path} is not GVHMR's {regressor.name}"
     try:
-        tensor = torch.load(path, map_location="cpu", weights_only=True)
+        # Indices that point outside would be followed otherwise.
+        with torch.sparse.check_sparse_tensor_invariants(True):
+            tensor = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of torch, zipfile or pickle, as the damage will have it
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{wrong} ({reason}): install gvhmr again") from error

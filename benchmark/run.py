@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmark.run table5`` regenerates a table of the paper.
+"""The command line: ``python -m benchmark.run table5`` regenerates a table or a figure.
 
 Nothing heavy is imported before there is work to do, so that ``--help``, ``list`` and ``show``
 answer at once.
@@ -9,20 +9,22 @@ import dataclasses
 import fnmatch
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark import discover
 from benchmark.compare.tasks import PAPER, TASKS
-from benchmark.spec import TableSpec, UserError
+from benchmark.spec import FigureSpec, TableSpec, UserError
 
 VERBS = ("run", "compare", "list", "show", "audit", "report", "speed", "setup", "doctor")
-LISTED = ("tables", "datasets", "methods", "metrics", "profiles")
+LISTED = ("tables", "figures", "datasets", "methods", "metrics", "profiles")
 _EPILOG = """\
 examples:
   python -m benchmark.run table5                       nine rows on the built-in data
   python -m benchmark.run table5 --profile smoke       the same in half a minute, tiny models
   python -m benchmark.run table5 --data data/cmu       on a store made by datasets.prepare
-  python -m benchmark.run all --steps 20000            every table, trained longer
+  python -m benchmark.run figure7                      a figure, from the runs of tables 7 and 8
+  python -m benchmark.run all --steps 20000            every table and figure, trained longer
   python -m benchmark.run table1 --checkpoint my.safetensors
   python -m benchmark.run compare --checkpoint my.safetensors --against old.safetensors paper \
       --task tokenizer --data data/cmu
@@ -78,14 +80,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m benchmark.run",
-        description="Regenerate the tables of the UniMo paper, measured beside printed. "
-        "The verb run may be left out.",
+        description="Regenerate the tables and figures of the UniMo paper, measured beside "
+        "printed. The verb run may be left out.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    run = verbs.add_parser("run", help="measure tables and write their reports")
-    run.add_argument("tables", nargs="+", metavar="TABLE", help="such as table5, or all")
+    run = verbs.add_parser("run", help="measure tables, draw figures, write their reports")
+    run.add_argument("tables", nargs="+", metavar="NAME", help="such as table5 or figure7, or all")
     run.add_argument("--profile", default="embedded", help="size of everything: see list profiles")
     run.add_argument("--data", type=Path, metavar="STORE", help="a prepared clip store")
     run.add_argument("--rows", metavar="GLOB", help="only rows whose label matches, as 's=1/36*'")
@@ -128,6 +130,21 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--data", type=Path, required=True, metavar="STORE", help="a clip store with test clips"
     )
+    compare.add_argument(
+        "--estimator",
+        type=Path,
+        metavar="PATH",
+        help="of i2vm: a regressor that sees the motion in generated videos; default: one is "
+        "trained on the store's training clips",
+    )
+    compare.add_argument(
+        "--seeds",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="trainings of --checkpoint with other seeds: mean and standard deviation over all",
+    )
     compare.add_argument("--limit", type=_positive, metavar="N", help="compare on N test clips")
     compare.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     compare.add_argument(
@@ -140,8 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--quiet", action="store_true", help="no progress on stderr")
     listing = verbs.add_parser("list", help="what there is")
     listing.add_argument("what", nargs="?", choices=LISTED, metavar="|".join(LISTED))
-    show = verbs.add_parser("show", help="the paper's numbers of a table; nothing runs")
-    show.add_argument("table", metavar="TABLE")
+    show = verbs.add_parser("show", help="what a table or figure shows; nothing runs")
+    show.add_argument("table", metavar="NAME")
     audit = verbs.add_parser("audit", help="check the paper's numbers against each other")
     audit.add_argument(
         "--out",
@@ -179,15 +196,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    tables = _tables(args.tables)
-    if args.rows and not any(fnmatch.filter(_labels(table), args.rows) for table in tables):
-        known = ", ".join(label for table in tables for label in _labels(table))
+    tables, figures = discover.exhibits(args.tables)
+    labels = _labels(tables, figures)
+    if args.rows and not fnmatch.filter(labels, args.rows):
+        known = ", ".join(labels)
         raise UserError(f"--rows {args.rows!r} matches no row. Rows: {known}.")
     profile = discover.load("profiles", args.profile)
     from benchmark.regenerate import Options, regenerate
 
     chosen = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
-    return regenerate(tables, profile, Options(**chosen))
+    return regenerate(tables, profile, Options(**chosen), figures)
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -206,12 +224,24 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    table = discover.load("tables", args.table)
+    (tables, figures) = discover.exhibits([args.table])
+    for figure in figures:
+        print(f"{figure.id}: {figure.title}")
+        for kind, rows in figure.rows.items():
+            print(f"{kind}: {', '.join(row.label for row in rows)}")
+        for note in figure.notes:
+            print(f"- {note}")
+        print(f"\nDraw it: python -m benchmark.run {figure.id}")
+    for table in tables:
+        _show_table(table)
+    return 0
+
+
+def _show_table(table: TableSpec) -> None:
     print(f"{table.id}: {table.title} (the paper's numbers)\n{table.paper}")
     for note in table.notes:
         print(f"- {note}")
     print(f"\nMeasure it: python -m benchmark.run {table.id}")
-    return 0
 
 
 def _audit(args: argparse.Namespace) -> int:
@@ -260,15 +290,10 @@ def _doctor(args: argparse.Namespace) -> int:
     return examine()
 
 
-def _tables(names: list[str]) -> list[TableSpec]:
-    """The tables named, each once; ``all`` stands for every table."""
-    if "all" in names:
-        names = list(discover.summaries("tables"))
-    return [discover.load("tables", name) for name in dict.fromkeys(names)]
-
-
-def _labels(table: TableSpec) -> list[str]:
-    return [row.label for row in table.rows]
+def _labels(tables: Sequence[TableSpec], figures: Sequence[FigureSpec]) -> list[str]:
+    rows = [row for table in tables for row in table.rows]
+    rows += [row for figure in figures for own in figure.rows.values() for row in own]
+    return list(dict.fromkeys(row.label for row in rows))
 
 
 def _require_own_datasets() -> None:

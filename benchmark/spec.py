@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from benchmark.data import Data
+    from benchmark.figures.drawn import Drawn, Picture
     from datasets.body_file import BodyFile
     from model.regressor_config import RegressorConfig
     from model.tokenizer import TokenizerConfig
@@ -180,6 +181,28 @@ class TableSpec:
             line[0]: {key: _quote(text) for key, text in zip(keys, line[1:], strict=True)}
             for line in lines
         }
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure of the paper that shows what systems do.
+
+    Attributes:
+        id: file name of the module, e.g. ``figure7``.
+        title: the caption, shortened.
+        rows: task, one of `TASKS` -> the systems shown; equal to rows of tables where the same is
+            meant, so that both share their runs. No label stands twice.
+        draw: makes the picture of those that are there.
+        notes: what the reader must know of it.
+        takes_checkpoint: whether a user's checkpoint may stand beside the rows.
+    """
+
+    id: str
+    title: str
+    rows: Mapping[str, tuple[Row, ...]]
+    draw: "Callable[[Sequence[Drawn]], Picture]"
+    notes: tuple[str, ...] = ()
+    takes_checkpoint: bool = True
 
 
 def _quote(printed: str) -> Quoted | None:
@@ -377,6 +400,9 @@ class Metric(Protocol):
         """Scores of every clip, or pooled ones; no rows for a column that does not apply.
 
         Columns that are `missing` are left out.
+
+        Raises:
+            Unavailable: it is not defined on these clips.
         """
         ...
 

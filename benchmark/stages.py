@@ -256,7 +256,11 @@ def lookup(setup: Setup, task: Task) -> Outcome:
         outcome.absent.update(discover.load("metrics", metric).missing(task.setting(setup)))
         run = _score_run(setup, task, prediction, estimate, metric)
         stage = f"score {metric}"
-        if find(stage, run) is not None:
+        scored = find(stage, run)
+        if scored is not None:
+            if scored["unavailable"]:
+                columns = discover.load("metrics", metric).columns
+                outcome.absent.update(dict.fromkeys(columns, scored["unavailable"]))
             try:
                 outcome.scores[metric] = parts.read_scores(run.folder / "scores.parquet")
             except ValueError:  # damaged or deleted: to be made again
@@ -297,13 +301,21 @@ def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
                 failed=_estimate(setup, task, learned, prediction, estimate, progress)
             ),
         )
+    errors = []
     for metric in task.metrics:
         run = _score_run(setup, task, prediction, estimate, metric)
-        _once(
-            run,
-            "cpu",
-            lambda facts, run=run: _score(setup, task, prediction, estimate, run, progress),
-        )
+        try:
+            _once(
+                run,
+                "cpu",
+                lambda facts, run=run: facts.update(
+                    unavailable=_score(setup, task, prediction, estimate, run, progress)
+                ),
+            )
+        except Exception as error:  # the others are scored all the same
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _once(run: store.Run, device: str, work: Callable[[dict], None]) -> None:
@@ -380,10 +392,15 @@ def _score(
     estimate: store.Run | None,
     run: store.Run,
     progress: Progress,
-) -> None:
-    evaluation = _evaluation(setup, task, prediction, estimate)
-    scores = discover.load("metrics", run.inputs["metric"]).score(evaluation, progress=progress)
+) -> str:
+    """Write the scores; returns why these clips have none, which is a result like another."""
+    evaluation, reason = _evaluation(setup, task, prediction, estimate), ""
+    try:
+        scores = discover.load("metrics", run.inputs["metric"]).score(evaluation, progress=progress)
+    except Unavailable as error:
+        scores, reason = [], str(error)
     parts.write_scores(run.folder / "scores.parquet", scores)
+    return reason
 
 
 def _evaluation(

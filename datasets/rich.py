@@ -51,7 +51,7 @@ class Rich:
     """The adapter of RICH."""
 
     name: str = "rich"
-    version: int = 1
+    version: int = 2
     needs_root: bool = True
 
     def sequences(
@@ -147,7 +147,13 @@ def _recording(root: Path, split: str, name: str, skipped: SkipLog) -> Iterator[
                 person=person,
                 split=split,
                 num_people=len(subjects),
-                native={**labels.native, **camera.native, **native},
+                # An estimate of the motion, which a store may hold in its place, has no gender.
+                native={
+                    **labels.native,
+                    **camera.native,
+                    **native,
+                    "gender": np.array(labels.motion.gender),
+                },
             )
 
 

@@ -31,9 +31,7 @@ class SmplBody:
         self.name, self.sha256 = file.name, file.sha256
         arrays = read_smpl(file.path)
         self.faces = arrays["f"]
-        parents = arrays["kintree_table"][0].copy()
-        parents[0] = -1
-        self._parents = torch.from_numpy(parents)
+        self._parents = torch.from_numpy(arrays["kintree_table"][0])
         template, shapedirs = arrays["v_template"], arrays["shapedirs"][:, :, :10]
         regressor = arrays["J_regressor"]
         # Meshes are kept as planes of x, y and z, which skinning runs through one after the other.

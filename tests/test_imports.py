@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmark import discover
-from benchmark.spec import TableSpec
+from benchmark.spec import TASKS, Setting, TableSpec
+from datasets.body_file import find_body
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("datasets", "model", "benchmark")  # a layer imports itself and those before it
@@ -48,23 +49,30 @@ def test_table_files_are_small_and_light(name):
 @pytest.mark.parametrize(
     ("kind", "name"), [(kind, name) for kind in discover.KINDS for name in discover.summaries(kind)]
 )
-def test_everything_discovered_keeps_its_contract(kind, name):
+def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
     found = discover.load(kind, name)
     assert discover.summaries(kind)[name].endswith(".")
     if kind == "tables":
         assert isinstance(found, TableSpec) and found.id == name
         methods = discover.summaries("methods")
+        rows = (*found.rows, *found.more_rows)
         if found.compute is None:
-            assert {row.method for row in found.rows} <= methods.keys()
-        assert len({row.label for row in found.rows}) == len(found.rows)
+            assert {row.method for row in rows} <= methods.keys()
+            assert all(found.task in discover.load("methods", row.method) for row in rows)
+        assert len({row.label for row in rows}) == len(rows)
     elif kind == "methods":
-        assert isinstance(found.version, int) and isinstance(found.note, str)
-        assert all(
-            callable(getattr(found, part)) for part in ("settings", "train", "facts", "reconstruct")
-        )
+        assert found and found.keys() <= TASKS.keys()
+        for does in found.values():
+            assert isinstance(does.version, int) and isinstance(does.note, str)
+            parts = ("settings", "train", "facts", "predict")
+            assert all(callable(getattr(does, part)) for part in parts)
     elif kind == "metrics":
         assert isinstance(found.version, int) and found.columns
-        assert "\n" not in found.protocol(body="a body", seed=0)
+        for task in TASKS:
+            setting = Setting(task, find_body(), seed=0, dataset="", cache=tmp_path)
+            assert "\n" not in found.protocol(setting)
+            assert found.missing(setting).keys() <= set(found.columns)
+        assert found.notes([]) == []
     else:
         assert found.name == name and isinstance(found.version, int)
         assert callable(found.sequences)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import discover
-from benchmark.compare import files, systems
+from benchmark.compare import files, fitting, systems
 from benchmark.compare.result import make_result
 from benchmark.compare.tasks import PAPER, TASKS
+from benchmark.compare.trainings import require_only_seed_differs
 from benchmark.data import open_data
 from benchmark.execute import default_workers
 from benchmark.options import (
@@ -34,6 +35,8 @@ class Options:
     against: Sequence[str]
     task: str
     data: Path
+    estimator: Path | None
+    seeds: Sequence[Path]
     limit: int | None
     device: str
     workers: int | None
@@ -53,44 +56,66 @@ def compare(options: Options) -> int:
 
 
 def _compare(options: Options) -> int:
-    task = TASKS[options.task]
-    table = discover.load("tables", task.table)
+    table = discover.load("tables", TASKS[options.task])
     if options.against.count(PAPER) > 1:
         raise UserError(f"--against names {PAPER} twice: name each once")
-    opponents = [Path(word) for word in options.against if word != PAPER]
-    found = systems.find_systems(task, table, options.checkpoint, opponents)
+    opponents = [("--against", Path(word)) for word in options.against if word != PAPER]
+    further = [("--seeds", path) for path in options.seeds]
+    own = ("--checkpoint", options.checkpoint)
+    data = open_data(options.data, task=options.task, limit=options.limit, splits=("test",))
+    judge = systems.find_judge(options.task, data, options.estimator)
+    labels = systems.labels_of([path for _, path in [own, *opponents, *further]])
+    found = systems.find_systems(table, data, judge, [own, *opponents], labels)
+    trainings = []
+    if further:
+        trainings = systems.find_systems(table, data, judge, [own, *further], labels)
+        require_only_seed_differs(trainings)
     with_paper = PAPER in options.against
     if with_paper and found[0].paper is None:
         raise UserError(f"--against {PAPER}: {table.id} has no row of {found[0].row.method}")
-    setup = Setup(
-        cache=options.out / "runs",
-        data=open_data(options.data, limit=options.limit, splits=("test",)),
-        body=body_file(options.body),
-        device=device_named(options.device),
-        seed=0,
-    )
+    body = body_file(options.body)
+    fitting.require_body(data, body)
+    fitting.require_fitting([system.task for system in (*found, *trainings)])
+    setup = Setup(cache=options.out / "runs", body=body, device=device_named(options.device))
     require_writable(options.out)
     workers = options.workers or default_workers(setup.device)
-    failures = systems.measure(setup, found, workers=workers, quiet=options.quiet)
+    failures = systems.measure(setup, [*found, *trainings], workers=workers, quiet=options.quiet)
     for label, reason in failures.items():
         print(f"error: {label}: {reason}", file=sys.stderr)
     if failures:
         return 1
-    resolved = vars(options) | {"device": setup.device, "workers": workers}
-    resolved |= {name: shown(path) for name, path in resolved.items() if isinstance(path, Path)}
-    result = make_result(table, found, setup, with_paper=with_paper, options=resolved)
+    result = make_result(
+        table,
+        found,
+        trainings,
+        judge,
+        setup,
+        with_paper=with_paper,
+        options=_resolved(options, setup, workers),
+    )
     paths = files.write(result, options.out / "compare" / _name(result))
     print(files.to_markdown(result))
     print("\n".join(f"wrote {shown(path)}" for path in paths))
     return 0
 
 
+def _resolved(options: Options, setup: Setup, workers: int) -> dict:
+    """The options as JSON values, with what was chosen for those left open."""
+    resolved = vars(options) | {"device": setup.device, "workers": workers}
+    resolved["seeds"] = [shown(path) for path in options.seeds]
+    return resolved | {
+        name: shown(path) for name, path in resolved.items() if isinstance(path, Path)
+    }
+
+
 def _name(result: dict) -> str:
-    """``mine-against-other-paper-on-cmu``, cut where it gets too long for a file's name."""
+    """``mine-against-other-paper-on-cmu-v2m``, cut where it gets too long for a file's name."""
     own = next(iter(result["systems"]))
     others = dict.fromkeys(line["against"] for line in result["comparisons"])
     store = result["data"].partition(": ")[0]
-    name = file_name(f"{own}-against-{'-'.join(others)}-on-{store}")
+    # A tokenizer does one task, a transformer several.
+    task = "" if result["task"] == "tokenizer" else f"-{result['task']}"
+    name = file_name(f"{own}-against-{'-'.join(others)}-on-{store}{task}")
     if len(name) > _MAX_NAME:
         name = f"{name[:_MAX_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from benchmark.render.layout import Field, columns_of
+from benchmark.render.layout import Field, columns_of, reasons
 from benchmark.render.markdown import escape, table
 from benchmark.spec import Column
 from benchmark.store import locked, write_json, write_text
@@ -42,19 +42,24 @@ def write(result: dict, folder: Path) -> list[Path]:
 def to_markdown(result: dict) -> str:
     """The text of the Markdown file."""
     columns = {column.key: column for column in columns_of(result)}
+    letters = _letters(result)
     own, *_ = result["systems"]
     opponents = list(dict.fromkeys(line["against"] for line in result["comparisons"]))
     lines = [f"# compare: {escape(own)} against {escape(', '.join(opponents))}", ""]
-    lines += [*_values(result, columns), ""]
+    lines += [*_values(result, columns, letters), ""]
     for opponent in opponents:
         own_lines = [line for line in result["comparisons"] if line["against"] == opponent]
         lines += [f"## against {escape(opponent)}", ""]
         if opponent in result["systems"]:
-            lines += [*_tests(own_lines, columns), ""]
+            lines += [*_tests(own_lines, columns, letters), ""]
             lines += [*_clips(own_lines, columns), ""]
         else:
-            lines += [*_quoted(result, own_lines, columns), ""]
-    lines += [f"- **{escape(name)}:** {escape(text)}" for name, text in _facts(result)]
+            lines += [*_quoted(result, own_lines, columns, letters), ""]
+    if result["seeds"]:
+        lines += [f"## {len(result['trainings'])} trainings of {escape(own)}", ""]
+        lines += [*_seeds(result, columns, letters), ""]
+    facts = [(f"({letter})", reason) for reason, letter in letters.items()] + _facts(result)
+    lines += [f"- **{escape(name)}:** {escape(text)}" for name, text in facts]
     lines += ["", *(f"{number}. {escape(note)}" for number, note in enumerate(result["notes"], 1))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -78,21 +83,31 @@ def to_csv(result: dict) -> str:
     return text.getvalue()
 
 
-def _values(result: dict, columns: dict[str, Column]) -> list[str]:
+def _letters(result: dict) -> dict[str, str]:
+    """Reason -> letter, of the systems' cells that have no value."""
+    systems = result["systems"].values()
+    return reasons({"cells": [cell for system in systems for cell in system["cells"].values()]})
+
+
+def _absent(reason: str, letters: dict[str, str]) -> str:
+    return f"n/a ({letters[reason]})" if reason in letters else f"n/a: {reason}"
+
+
+def _values(result: dict, columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
     grid = [[Field("System"), *(Field(column.heading) for column in columns.values())]]
     for label, system in result["systems"].items():
         cells = [(column, system["cells"][key]) for key, column in columns.items()]
-        grid.append([Field(label), *(_value(column, cell) for column, cell in cells)])
+        grid.append([Field(label), *(_value(column, cell, letters) for column, cell in cells)])
     return table(grid)
 
 
-def _value(column: Column, cell: dict) -> Field:
+def _value(column: Column, cell: dict, letters: dict[str, str]) -> Field:
     if cell["value"] is None:
-        return Field(f"n/a: {cell['reason']}")
+        return Field(_absent(cell["reason"], letters))
     return Field(column.format(cell["value"]), _interval(column, cell))
 
 
-def _tests(lines: list[dict], columns: dict[str, Column]) -> list[str]:
+def _tests(lines: list[dict], columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
     texts = ("clips improved", "p (Wilcoxon)", "p (Holm)", "verdict")
     grid = [[Field("Column"), Field("difference", " [95 %]"), *map(Field, texts)]]
     for line in lines:
@@ -101,13 +116,14 @@ def _tests(lines: list[dict], columns: dict[str, Column]) -> list[str]:
         if line["improved"] is not None:
             share = f"{line['improved']} of {line['n']} ({line['improved'] / line['n']:.0%})"
         texts = (share, _chance(line["p"]), _chance(line["p_holm"]), line["verdict"] or "-")
-        grid.append([Field(column.heading), _difference(column, line), *map(Field, texts)])
+        fields = [Field(column.heading), _difference(column, line, letters)]
+        grid.append([*fields, *map(Field, texts)])
     return table(grid)
 
 
-def _difference(column: Column, line: dict) -> Field:
+def _difference(column: Column, line: dict, letters: dict[str, str]) -> Field:
     if line["difference"] is None:
-        return Field(f"n/a: {line['reason']}")
+        return Field(_absent(line["reason"], letters))
     # A reason beside a difference says why it has neither interval nor test.
     rest = f" ({line['reason']})" if line["reason"] else _interval(column, line, signed=True)
     return Field(_signed(column, line["difference"]), rest)
@@ -128,11 +144,13 @@ def _clips(lines: list[dict], columns: dict[str, Column]) -> list[str]:
     return [f"- {text}" for text in told]
 
 
-def _quoted(result: dict, lines: list[dict], columns: dict[str, Column]) -> list[str]:
+def _quoted(
+    result: dict, lines: list[dict], columns: dict[str, Column], letters: dict[str, str]
+) -> list[str]:
     own, *_ = result["systems"]
     grid = [[Field(text) for text in ("Column", own, "paper", "difference", "relative")]]
     for line in lines:
-        column, fields = columns[line["column"]], [f"n/a: {line['reason']}", "-", "-", "-"]
+        column, fields = columns[line["column"]], [_absent(line["reason"], letters), *"---"]
         if line["difference"] is not None:
             printed = result["systems"][own]["cells"][column.key]["paper_printed"]
             fields = [column.format(line["value"]), printed]
@@ -142,9 +160,28 @@ def _quoted(result: dict, lines: list[dict], columns: dict[str, Column]) -> list
     return table(grid)
 
 
+def _seeds(result: dict, columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
+    """Mean and spread of each column, and the value of each training under its seed."""
+    named = [f"{label} (seed {own['seed']})" for label, own in result["trainings"].items()]
+    heading = ("Column", "mean ± standard deviation", "range", *named)
+    grid = [[Field(text) for text in heading]]
+    for key, found in result["seeds"].items():
+        column, values = columns[key], found["values"]
+        if found["mean"] is None:
+            spread, ends = _absent(found["reason"], letters), "-"
+        else:
+            spread = f"{column.format(found['mean'])} ± {column.format(found['std'])}"
+            ends = f"{column.format(min(values))} to {column.format(max(values))}"
+        each = ("-" if value is None else column.format(value) for value in values)
+        grid.append([Field(text) for text in (column.heading, spread, ends, *each)])
+    return table(grid)
+
+
 def _facts(result: dict) -> list[tuple[str, str]]:
     facts = [("Task", result["task"]), ("Data", result["data"]), ("Body", result["body"])]
     facts += [("Data sha256", result["provenance"]["data"]["sha256"])]
+    if result["estimator"]:
+        facts.append(("Estimator", result["estimator"]))
     facts += [(f"Protocol ({name})", text) for name, text in result["protocol"].items()]
     for label, system in result["systems"].items():
         numbers = [f"{name} {value:.4g}" for name, value in system["facts"].items()]
@@ -152,6 +189,12 @@ def _facts(result: dict) -> list[tuple[str, str]]:
         text = [f"{system['path']}, method {system['method']}", *numbers]
         text += [f"weights sha256 {system['file_sha256']}", f"runs {', '.join(runs)}"]
         facts.append((label, "; ".join(text)))
+    for label, own in result["trainings"].items():
+        if label not in result["systems"]:
+            runs = ", ".join(own["runs"].values())
+            facts.append(
+                (label, f"{own['path']}; weights sha256 {own['file_sha256']}; runs {runs}")
+            )
     return facts
 
 

@@ -1,21 +1,26 @@
 """A comparison as one JSON object, from which its files are made.
 
-It has ``schema_version``, ``task``, ``table``, ``data``, ``body``, ``protocol``, ``columns``,
-``systems`` (label -> what was measured of it, and in which runs), ``comparisons``, ``notes`` and
-``provenance``. A comparison has ``against`` (a label, or ``paper``), ``column``, ``value``,
-``against_value``, ``difference`` (value minus against_value), ``relative`` (difference over
-against_value), ``low`` and ``high`` (95 % paired bootstrap interval of the difference), ``n``
-(clips), ``improved`` and ``worsened`` (clips), ``p``, ``p_holm``, ``verdict`` (``better``,
-``worse`` or ``undecided``), ``reason`` (why something is missing), ``best`` and ``worst`` (clips),
-``run_id`` and ``against_run_id``; null where there is nothing.
+It has ``schema_version``, ``task``, ``table``, ``data``, ``body``, ``estimator`` (what says which
+motion is in a generated video, or why there is none), ``protocol``, ``columns``, ``systems`` (label
+-> what was measured of it, and in which runs), ``comparisons``, ``trainings`` (label -> what
+identifies it, of ``--seeds``), ``seeds`` (column -> ``n``, ``mean``, ``std`` over n - 1 and
+``values``, in the order of the trainings), ``notes`` and ``provenance``. A comparison has
+``against`` (a label, or ``paper``), ``column``, ``value``, ``against_value``, ``difference`` (value
+minus against_value), ``relative`` (difference over against_value), ``low`` and ``high`` (95 %
+paired bootstrap interval of the difference), ``n`` (clips), ``improved`` and ``worsened`` (clips),
+``p``, ``p_holm``, ``verdict`` (``better``, ``worse`` or ``undecided``), ``reason`` (why something
+is missing), ``best`` and ``worst`` (clips), ``run_id`` and ``against_run_id``; null where there is
+nothing.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from benchmark import discover, paired, provenance, report, stages, store
-from benchmark.compare.systems import System
+from benchmark import paired, provenance, report, stages, store
+from benchmark.compare import notes
+from benchmark.compare.systems import Judge, System
 from benchmark.compare.tasks import PAPER
+from benchmark.compare.trainings import seed_statistics, training_facts
 from benchmark.options import shown
 from benchmark.spec import Column, Score, TableSpec, UserError
 
@@ -27,6 +32,8 @@ _EXTREMES = 10  # clips listed at either end
 def make_result(
     table: TableSpec,
     systems: Sequence[System],
+    trainings: Sequence[System],
+    judge: Judge,
     setup: stages.Setup,
     *,
     with_paper: bool,
@@ -34,43 +41,60 @@ def make_result(
 ) -> dict:
     """Compare the first system with each of the others, and with the paper.
 
+    Args:
+        table: whose columns they are compared in.
+        systems: the checkpoint and its opponents, measured.
+        trainings: the checkpoint and its further trainings, measured; or none.
+        judge: see `benchmark.compare.systems.find_judge`.
+        setup: they were measured in.
+        with_paper: compare with the paper's numbers, too.
+        options: of the command, for the record.
+
     Raises:
         UserError: a system is not measured, or not on the same clips as another.
     """
-    outcomes = [_outcome(setup, system) for system in systems]
-    cells = [_cells(table, system, own) for system, own in zip(systems, outcomes, strict=True)]
+    columns = (*table.columns, *table.more_columns)
+    rows = [_row(setup, system) for system in systems]
+    cells = [_cells(table, system, row) for system, row in zip(systems, rows, strict=True)]
     comparisons = []
-    for other, theirs in zip(outcomes[1:], cells[1:], strict=True):
-        for column in table.columns:
+    for other, theirs in zip(rows[1:], cells[1:], strict=True):
+        for column in columns:
             pair = cells[0][column.key], theirs[column.key]
             comparisons.append(
-                against(column, *pair, _scores(outcomes[0], column), _scores(other, column))
+                against(column, *pair, _scores(rows[0], column), _scores(other, column))
             )
-    decide(comparisons, table.columns)
+    decide(comparisons, columns)
     if with_paper:
-        comparisons += [against_paper(cells[0][column.key]) for column in table.columns]
-    data = setup.data
+        comparisons += [against_paper(cells[0][column.key]) for column in columns]
+    again = [_row(setup, system) for system in trainings]
+    spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
+    data = systems[0].task.data
     return {
         "schema_version": SCHEMA_VERSION,
-        "task": options["task"],
+        "task": table.task,
         "table": table.id,
         "data": f"{data.name}: {len(data.test_ids)} test clips of {data.num_frames} frames",
-        "body": setup.body_id,
-        "protocol": {
-            name: discover.load("metrics", name).protocol(body=setup.body_id, seed=setup.seed)
-            for name in report.metrics_of(table)
-        },
-        "columns": [dataclasses.asdict(column) for column in table.columns],
+        "body": systems[0].task.setting(setup).body_id,
+        "estimator": notes.judge_text(judge, setup) if table.task == "i2vm" else None,
+        "protocol": report.protocols(table, [systems[0].task], setup),
+        "columns": [dataclasses.asdict(column) for column in columns],
         "systems": {
-            system.row.label: _system_facts(system, outcome, own)
-            for system, outcome, own in zip(systems, outcomes, cells, strict=True)
+            row.row.label: _system_facts(row, own) for row, own in zip(rows, cells, strict=True)
         },
         "comparisons": comparisons,
+        "trainings": {
+            row.row.label: training_facts(system, row.outcomes[0])
+            for system, row in zip(trainings, again, strict=True)
+        },
+        "seeds": seed_statistics(spread, columns) if trainings else {},
         "notes": [
-            *(_test_notes(systems[0], comparisons) if len(systems) > 1 else ()),
+            *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
+            *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
+            *notes.of_task(table),
             *data.notes,
-            *(_paper_notes(table, systems[0]) if with_paper else ()),
-            *_method_notes(systems),
+            *(notes.of_paper(table, systems[0]) if with_paper else ()),
+            *notes.of_methods(systems),
+            *report.row_notes([*rows, *again[1:]]),
         ],
         "provenance": provenance.collect()
         | {
@@ -176,96 +200,41 @@ def _line(cell: dict, opponent: str, value: float | None) -> dict:
     }
 
 
-def _outcome(setup: stages.Setup, system: System) -> stages.Outcome:
+def _row(setup: stages.Setup, system: System) -> report.RowOutcome:
     outcome = stages.lookup(setup, system.task)
     if outcome.missing:
         raise UserError(
             f"{system.row.weights} was written again while it was measured: run the same command "
             "once more"
         )
-    return outcome
+    return report.RowOutcome(system.row, [system.task], [outcome])
 
 
-def _cells(table: TableSpec, system: System, outcome: stages.Outcome) -> dict[str, dict]:
+def _cells(table: TableSpec, system: System, row: report.RowOutcome) -> dict[str, dict]:
     quoted = table.quoted()[system.paper.label] if system.paper else {}
-    row = report.RowOutcome(system.row, outcome)
     return {
-        column.key: report.cell(row, column, quoted.get(column.key)) for column in table.columns
+        column.key: report.cell(row, column, quoted.get(column.key))
+        for column in (*table.columns, *table.more_columns)
     }
 
 
-def _scores(outcome: stages.Outcome, column: Column) -> list[Score]:
+def _scores(row: report.RowOutcome, column: Column) -> list[Score]:
     return [
         score
-        for scores in outcome.scores.values()
+        for scores in row.outcomes[0].scores.values()
         for score in scores
         if score.column == column.key
     ]
 
 
-def _system_facts(system: System, outcome: stages.Outcome, cells: dict[str, dict]) -> dict:
-    weights = system.row.weights
+def _system_facts(row: report.RowOutcome, cells: dict[str, dict]) -> dict:
+    weights, outcome = row.row.weights, row.outcomes[0]
     return {
         "path": shown(weights),
-        "method": system.row.method,
+        "method": row.row.method,
         "weights_sha256": stages.weights_sha256(weights),
         "file_sha256": store.hash_file(weights),
         "facts": outcome.facts,
         "cells": cells,
-        "runs": {
-            stage: {"run_id": outcome.runs[stage].id, **record}
-            for stage, record in outcome.records.items()
-        },
+        "runs": report.run_facts(outcome),
     }
-
-
-def _test_notes(own: System, comparisons: Sequence[dict]) -> list[str]:
-    notes = [
-        "Means are over the frames of all clips, their intervals a bootstrap over clips. A "
-        f"difference is {own.row.label}'s mean minus the other's; its interval is a paired "
-        "bootstrap over clips, not corrected for being one of several. p is Wilcoxon's "
-        "signed-rank test on the clips' own differences, corrected after Holm over all columns "
-        "and opponents. A verdict needs an interval without zero and p (Holm) below 0.05, else "
-        "it is undecided.",
-        "Clips count as independent: where several come from one recording, intervals are too "
-        "narrow and p too small.",
-        "What the checkpoints were trained on is not known here: one that saw these clips, or "
-        "others of the same recordings, has an advantage.",
-    ]
-    sizes = [line["n"] for line in comparisons if line["p"] is not None]
-    # All n clips of one sign, the strongest evidence there is, has p = 2 / 2^n.
-    if sizes and len(sizes) * 2.0 ** (1 - max(sizes)) >= 1 - _LEVEL:
-        notes.append(
-            f"{max(sizes)} clips are too few for a verdict: corrected for {len(sizes)} tests, p "
-            "stays above 0.05 even where every clip improves."
-        )
-    return notes
-
-
-def _paper_notes(table: TableSpec, own: System) -> list[str]:
-    notes = [
-        f"The paper's numbers are {table.id}'s, row {own.paper.label}, measured on other data and "
-        "another body: a difference to them tests nothing."
-    ]
-    if settings := _other_settings(own):
-        notes.append(f"That row is of another configuration: {settings}.")
-    return notes
-
-
-def _method_notes(systems: Sequence[System]) -> list[str]:
-    notes = []
-    for method in dict.fromkeys(system.row.method for system in systems):
-        labels = [system.row.label for system in systems if system.row.method == method]
-        if note := discover.load("methods", method).note:
-            notes.append(f"{', '.join(labels)}: {note}")
-    return notes
-
-
-def _other_settings(system: System) -> str:
-    """Where the paper's row has other parameters than the checkpoint."""
-    config = (store.read_json(system.row.weights.with_suffix(".json")) or {}).get("config") or {}
-    return ", ".join(
-        f"{name} {printed} (here {config[name]})"
-        for name, printed in system.paper.params.items()
-        if name in config and config[name] != printed
-    )

@@ -1,14 +1,19 @@
 """The checkpoints of a comparison: found, told apart, measured through the stages of ``run``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import discover, report, stages, store
-from benchmark.compare.tasks import PAPER, ComparedTask
+from benchmark import discover, report, stages
+from benchmark.compare.fitting import require_loads
+from benchmark.compare.tasks import PAPER
+from benchmark.data import Data, open_data
 from benchmark.execute import execute
 from benchmark.options import method_of
-from benchmark.spec import Row, TableSpec, UserError
+from benchmark.spec import Row, TableSpec, Unavailable, UserError
+
+_ESTIMATOR = "regressor"  # the method whose checkpoints --estimator takes
+_PROFILE = "embedded"  # its size where it is trained here
 
 
 @dataclass(frozen=True)
@@ -26,20 +31,79 @@ class System:
     paper: Row | None
 
 
+@dataclass(frozen=True)
+class Judge:
+    """What says which motion is in a generated video.
+
+    Attributes:
+        task: a trained estimator, or the training of one; None where there is none.
+        absent: why there is none, where there should be.
+    """
+
+    task: stages.Task | None = None
+    absent: str = ""
+
+
+def find_judge(kind: str, data: Data, given: Path | None) -> Judge:
+    """The estimator of a task's videos: the one given, or one to be trained on the store's clips.
+
+    Raises:
+        UserError: one is given that is no estimator, or to a task that needs none.
+    """
+    if kind != "i2vm":
+        if given is not None:
+            raise UserError(f"--estimator is for --task i2vm: leave it out for {kind}")
+        return Judge()
+    if given is not None:
+        method = method_of(given, "v2m", option="--estimator")
+        if method != _ESTIMATOR:
+            raise UserError(f"--estimator {given} is of the method {method}: give a {_ESTIMATOR}")
+        label = f"estimator {given.stem}"
+        return Judge(stages.Task("v2m", method, data, 0, {}, given, (), label=label))
+    try:
+        open_data(data.path, task=kind, splits=("train",))
+        profile = discover.load("profiles", _PROFILE)
+        return Judge(stages.estimator_task(profile, data, seed=0))
+    except (UserError, Unavailable) as error:
+        cure = f"name a {_ESTIMATOR}'s checkpoint with --estimator"
+        return Judge(absent=f"no estimator can be trained: {error}; or {cure}")
+
+
 def find_systems(
-    task: ComparedTask, table: TableSpec, checkpoint: Path, opponents: Sequence[Path]
+    table: TableSpec,
+    data: Data,
+    judge: Judge,
+    named: Sequence[tuple[str, Path]],
+    labels: Mapping[Path, str],
 ) -> list[System]:
-    """The checkpoint and its opponents.
+    """The checkpoints named.
+
+    Args:
+        table: whose task they do.
+        data: the clips.
+        judge: for a task that needs one.
+        named: option and path of each.
+        labels: of `labels_of`.
 
     Raises:
         UserError: one that cannot be read, is not of the task, or is named twice.
     """
-    named = [("--checkpoint", checkpoint), *(("--against", path) for path in opponents)]
     metrics = report.metrics_of(table)
     systems, known = [], {}
-    for (option, path), label in zip(named, _labels([checkpoint, *opponents]), strict=True):
-        method = method_of(path, task.methods, option=option)
-        work = stages.Task(method, {}, path, metrics, label)
+    for option, path in named:
+        method = method_of(path, table.task, option=option)
+        work = stages.Task(
+            table.task,
+            method,
+            data,
+            0,
+            {},
+            path,
+            metrics,
+            judge.task,
+            judge.absent,
+            label=labels[path],
+        )
         try:
             identity = work.identity
         except OSError as error:
@@ -50,7 +114,7 @@ def find_systems(
             )
         known[identity] = path
         paper = next((row for row in table.rows if row.method == method), None)
-        systems.append(System(Row(label, method, weights=path), work, paper))
+        systems.append(System(Row(labels[path], method, weights=path), work, paper))
     return systems
 
 
@@ -63,22 +127,23 @@ def measure(
         UserError: a checkpoint that cannot be loaded.
     """
     todo = []
-    for system in systems:
-        missing = stages.lookup(setup, system.task).missing
+    for task in stages.distinct(system.task for system in systems):
+        missing = stages.lookup(setup, task).missing
         if "predict" in missing:
-            _require_loads(system)
+            require_loads(task)
         if missing:
-            todo.append(system.task)
+            todo.append(task)
+    judge = systems[0].task.estimator
+    if todo and judge is not None and judge.weights is not None:
+        require_loads(judge)
     failures = execute(todo, setup, workers=workers, quiet=quiet)
     return {task.label: failures[task.identity] for task in todo if task.identity in failures}
 
 
-def _require_loads(system: System) -> None:
-    """A damaged or foreign file is the user's to mend, unlike what may fail later in a worker."""
-    try:
-        discover.load("methods", system.row.method).facts(system.row.weights)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{system.row.weights}: {store.one_line(error)}") from error
+def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
+    """Path -> label, each path once."""
+    each = list(dict.fromkeys(paths))
+    return dict(zip(each, _labels(each), strict=True))
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
@@ -86,7 +151,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     parts = [path.absolute().with_suffix("").parts for path in paths]
     for length in range(1, max(map(len, parts)) + 1):
         labels = ["/".join(part[-length:]) for part in parts]
-        # A path given twice is never told apart; it is refused as the same checkpoint.
+        # A checkpoint named in two ways may never be told apart: it is refused, or measured once.
         if len(set(labels)) == len(labels) and PAPER not in labels:
             break
     return labels

@@ -28,7 +28,7 @@ from benchmark.motion_features import (
     joints24_from_smplx,
     kinetic_features,
 )
-from benchmark.spec import Clips, Evaluation, Progress, Score, Setting
+from benchmark.spec import Clips, Evaluation, Progress, Score, Setting, Unavailable
 from datasets.motion import NUM_CHANNELS, require
 
 if TYPE_CHECKING:
@@ -187,14 +187,23 @@ class DiversityMetric:
         """Pooled scores, none for another task or for fewer than two clips.
 
         Raises:
-            ValueError: clips of different frame rates, in world space or too short, motion of
+            Unavailable: clips of different frame rates, in world space or too short, motion of
                 another shape than the truth's, true bodies that do not stand upright.
         """
-        clips, motion = evaluation.clips, evaluation.motion
-        if evaluation.setting.task != "i2vm" or motion is None or len(clips.ids) < 2:
+        if evaluation.setting.task != "i2vm" or evaluation.motion is None:
             return []
-        _check(clips, motion)
+        if len(evaluation.clips.ids) < 2:
+            return []
+        try:
+            return self._scores(evaluation, progress)
+        except ValueError as error:
+            raise Unavailable(str(error)) from error
+
+    def _scores(self, evaluation: Evaluation, progress: Progress) -> list[Score]:
         from datasets.body import load_body
+
+        clips, motion = evaluation.clips, evaluation.motion
+        _check(clips, motion)
 
         # Sums depend on their order in the last digits: one order, however the clips come.
         order = sorted(range(len(clips.ids)), key=lambda row: clips.ids[row])

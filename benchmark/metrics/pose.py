@@ -221,6 +221,9 @@ class PoseMetric:
         """Sums and counts per clip and column; see `benchmark.spec.Metric`.
 
         A clip that cannot be measured has one score of no count instead, whose column says why.
+
+        Raises:
+            Unavailable: no clip can be measured.
         """
         setting, clips = evaluation.setting, evaluation.clips
         nothing = evaluation.motion is None or evaluation.truth is None
@@ -252,19 +255,25 @@ class PoseMetric:
                 values = errors[column]
                 scores.append(Score(clip_id, column, float(values.sum()), len(values)))
             progress("pose errors", index + 1, len(clips.ids))
+        reasons = _left_out(scores)
+        if scores and reasons.total() == len(scores):
+            raise Unavailable("; ".join(reasons))
         return scores
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """How many clips were left out, for each reason."""
-        reasons = Counter(
-            score.column.removeprefix(_LEFT_OUT)
-            for score in scores
-            if score.column.startswith(_LEFT_OUT)
-        )
         return [
             f"pose errors: {number} clip{'s' if number > 1 else ''} left out: {reason}"
-            for reason, number in reasons.items()
+            for reason, number in _left_out(scores).items()
         ]
+
+
+def _left_out(scores: Sequence[Score]) -> Counter[str]:
+    """Why clips have no errors, and how many of them for each reason."""
+    columns = (score.column for score in scores)
+    return Counter(
+        column.removeprefix(_LEFT_OUT) for column in columns if column.startswith(_LEFT_OUT)
+    )
 
 
 METRIC = PoseMetric()

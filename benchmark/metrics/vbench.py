@@ -75,10 +75,13 @@ class VBenchMetric:
             column: "; ".join(absent[name] for name in dimensions if name in absent)
             for column, dimensions in _COLUMNS.items()
         }
-        return {column: reason for column, reason in reasons.items() if reason}
+        cure = f"for another folder than {weights.root()} set ${weights.ENV_ROOT}"
+        return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
         """One score a clip and column; none without videos. See `benchmark.spec.Metric`.
+
+        Where a video is too small for a dimension, its column does not apply, nor its overall.
 
         Raises:
             VBenchError: see `benchmark.vbench.client.measure`; nothing half measured is scored.
@@ -87,30 +90,40 @@ class VBenchMetric:
             return []
         from benchmark.vbench import client
 
-        absent = self.missing(evaluation.setting)
-        if len(absent) == len(self.columns):
+        absent = {*self.missing(evaluation.setting)}
+        if absent == {*self.columns}:
             return []
+        absent |= client.too_small(evaluation.videos)
+        columns = {
+            column: names for column, names in _COLUMNS.items() if not absent & {column, *names}
+        }
         values = client.measure(
             evaluation.videos,
-            [name for name in (*_APPEARANCE, *_MOTION) if name not in absent],
+            [name for name in (*_APPEARANCE, *_MOTION) if name in columns],
             folder=evaluation.setting.cache / "vbench",
             progress=progress,
         )
         return [
             Score(clip_id, column, mean_of_dimensions(column, [values[n][row] for n in names]), 1)
             for row, clip_id in enumerate(evaluation.clips.ids)
-            for column, names in _COLUMNS.items()
-            if column not in absent
+            for column, names in columns.items()
         ]
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """See `benchmark.spec.Metric`."""
-        if not any(score.column == "temporal_flickering" for score in scores):
+        from benchmark.vbench.client import MIN_SIDE
+
+        columns = {score.column for score in scores}
+        if "temporal_flickering" not in columns:
             return []
-        return [
+        notes = [
             "temporal_flickering is of all clips. VBench's authors mean it for still scenes: mere "
             "motion lowers it."
         ]
+        if not columns & {*MIN_SIDE}:
+            wanted = (f"{name} {side} pixels" for name, side in MIN_SIDE.items())
+            notes.append(f"Pictures must have, on their shorter side, for {', for '.join(wanted)}.")
+        return notes
 
 
 def _short(identity: str) -> str:

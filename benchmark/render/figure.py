@@ -10,10 +10,10 @@ from benchmark.render import layout
 from benchmark.spec import Column
 
 # Okabe and Ito's colours, distinguishable with any colour vision; a series also has its marker.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 _PANELS = 4  # columns drawn, from the left of the table
-_GRID = "#DDDDDD"
+GRID = "#DDDDDD"
 
 
 def render(result: dict, path: Path) -> None:
@@ -48,7 +48,7 @@ def render(result: dict, path: Path) -> None:
             handles, labels = axes[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         figure.align_ylabels()
-        figure.suptitle(_plain(f"{result['table']}: {result['title']}\n{result['data']}"))
+        figure.suptitle(plain(f"{result['table']}: {result['title']}\n{result['data']}"))
         temporary = path.with_name(path.name + ".tmp")
         figure.savefig(temporary, dpi=130, format="png", metadata={"Software": None})
         plt.close(figure)
@@ -75,7 +75,7 @@ def _draw_trend(axis, result: dict, column: Column, source: str) -> None:
     axis.set_xlim(-0.4, len(positions) - 0.6)
     axis.set_ylabel(column.heading)
     axis.set_ylim(bottom=0)
-    axis.grid(axis="y", color=_GRID, linewidth=0.6)
+    axis.grid(axis="y", color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
 
 
@@ -83,7 +83,7 @@ def _plot(axis, points: list, source: str, number: int, *, label: str) -> None:
     """Markers at (position, cell), joined, with the measured interval as a bar."""
     xs = [x for x, _ in points]
     ys = [_value(cell, source) for _, cell in points]
-    color = _COLORS[number % len(_COLORS)]
+    color = COLORS[number % len(COLORS)]
     marker = _MARKERS[number % len(_MARKERS)]
     bars = None
     if source == "value" and all(cell["low"] is not None for _, cell in points):
@@ -114,22 +114,22 @@ def _draw_dots(axis, result: dict, column: Column, source: str) -> None:
         if value is None:
             axis.annotate("not available", (0, number), va="center", color="#666666")
             continue
-        color = _COLORS[number % len(_COLORS)]
-        axis.plot([0, value], [number, number], color=_GRID, linewidth=1.5, zorder=1)
+        color = COLORS[number % len(COLORS)]
+        axis.plot([0, value], [number, number], color=GRID, linewidth=1.5, zorder=1)
         if source == "value" and cell["low"] is not None:
             axis.plot([cell["low"], cell["high"]], [number] * 2, color=color, linewidth=1)
         axis.plot(value, number, marker=_MARKERS[number % len(_MARKERS)], color=color, zorder=3)
         axis.annotate(
             column.format(value), (value, number), (0, 6), textcoords="offset points", ha="center"
         )
-    axis.set_yticks(range(len(labels)), [_plain(label) for label in labels])
+    axis.set_yticks(range(len(labels)), [plain(label) for label in labels])
     axis.set_ylim(len(labels) - 0.5, -0.7)
     cells = [layout.cell_of(result, label, column) for label in labels]
     reach = [cell["high"] if source == "value" else None for cell in cells]
     reach += [_value(cell, source) for cell in cells]
     axis.set_xlim(0, 1.1 * max(filter(None, reach), default=1.0))
     axis.set_xlabel(column.heading)
-    axis.grid(axis="x", color=_GRID, linewidth=0.6)
+    axis.grid(axis="x", color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
 
 
@@ -143,6 +143,6 @@ def _value(cell: dict, source: str) -> float | None:
     return cell["paper"] if source == "paper" else cell["value"]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """`text` without what matplotlib takes for mathematics."""
     return text.replace("$", r"\$")

@@ -41,7 +41,7 @@ def grid(result: dict) -> list[list[Field]]:
     a system's own authors publish, where a table has them, below the paper's.
     """
     columns = columns_of(result)
-    places = _ranks(result)
+    places, letters = _ranks(result), reasons(result)
     beside = len(columns) == 1
     heading = [Field("Method" if result["profile"] else "Setting")]
     heading += [Field(column.heading) for column in columns]
@@ -50,7 +50,7 @@ def grid(result: dict) -> list[list[Field]]:
         label = row["label"]
         cells = [cell_of(result, label, column) for column in columns]
         measured = [
-            _measured(column, cell, cells, places.get((label, column.key)))
+            _measured(column, cell, letters, places.get((label, column.key)))
             for column, cell in zip(columns, cells, strict=True)
         ]
         printed = [
@@ -92,12 +92,25 @@ def _ranks(result: dict) -> dict[tuple[str, str], int]:
     return places
 
 
-def _measured(column: Column, cell: dict, row: Sequence[dict], rank: int | None) -> Field:
-    """A value with its interval, or why there is none; a row tells each of its reasons once."""
+def reasons(result: dict) -> dict[str, str]:
+    """Reason -> letter, of all cells that have no value, in the order of the table."""
+    found = dict.fromkeys(
+        cell["reason"] for cell in result["cells"] if cell["status"] != "measured"
+    )
+    return {reason: _letter(number) for number, reason in enumerate(found)}
+
+
+def _letter(number: int) -> str:
+    """a, b, ... z, aa, ab, ..."""
+    before, last = divmod(number, 26)
+    return (_letter(before - 1) if before else "") + chr(ord("a") + last)
+
+
+def _measured(column: Column, cell: dict, letters: dict[str, str], rank: int | None) -> Field:
+    """A value with its interval, or the letter of the reason why there is none."""
     if cell["status"] != "measured":
         kind = "n/a" if cell["status"] == "not_applicable" else "unavailable"
-        told_at = next(other for other in row if other["reason"] == cell["reason"])
-        return Field(f"{kind}: {cell['reason']}" if told_at is cell else kind)
+        return Field(f"{kind} ({letters[cell['reason']]})")
     interval = ""
     if cell["low"] is not None:
         interval = f" [{column.format(cell['low'])}, {column.format(cell['high'])}]"
@@ -119,10 +132,12 @@ def _printed(column: Column, cell: dict) -> str:
 
 def facts(result: dict) -> list[tuple[str, str]]:
     """What a reader must know of the numbers: name -> text, in the order shown."""
+    explained = [(f"({letter})", reason) for reason, letter in reasons(result).items()]
     if result["profile"] is None:
-        return []
+        return explained
     counts = sorted({cell["n"] for cell in result["cells"] if cell["n"]})
     return [
+        *explained,
         ("Profile", result["profile"]),
         ("Data", result["data"]),
         ("Body", result["body"]),

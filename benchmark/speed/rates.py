@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from benchmark.metrics.pose import pose_errors
+from benchmark.motion_features import geometric_features, kinetic_features
 from benchmark.speed.bench import Bench, Case, Part
 from benchmark.speed.machine import seconds, typical
 from datasets.clip_store import ClipStore
@@ -22,7 +23,7 @@ from model.tokenizer.trainable import Step
 from model.training import TrainingConfig
 
 _FRAMES = 65
-_JOINTS, _VERTICES = 22, 10475
+_JOINTS, _VERTICES, _SMPL_VERTICES = 22, 10475, 6890
 
 
 def cases(bench: Bench) -> Iterator[Case]:
@@ -31,7 +32,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     config = TokenizerConfig.paper() if paper else TokenizerConfig.small()
     # The paper's batch is 128 windows: minutes for a CPU, where so few have the same rate.
     windows = (128 if bench.device == "cuda" else 2) if paper else 4
-    clips = 64 if bench.size != "tiny" else 8
+    clips = 300 if bench.size != "tiny" else 8
     coded = (clips if bench.device == "cuda" else 4) if paper else clips
     of = f"{config.width} channels, k = {config.tokens_per_frame}"
     for what, size, unit, measure in (
@@ -42,9 +43,15 @@ def cases(bench: Bench) -> Iterator[Case]:
         count = windows if measure is _training else coded
         labels = {"what": what, "size": size, "unit": unit}
         yield Case(labels, partial(measure, bench, config, count))
-    for what, vertices in (("pose metrics, joints", 0), ("pose metrics, vertices", _VERTICES)):
-        labels = {"what": f"{what} (CPU)", "size": f"{_FRAMES} frames", "unit": "frames/s"}
-        yield Case(labels, partial(_pose, vertices))
+    for what, vertices in (
+        ("joints", 0),
+        (f"{_SMPL_VERTICES} vertices", _SMPL_VERTICES),
+        (f"{_VERTICES} vertices", _VERTICES),
+    ):
+        labels = {"what": f"pose metrics, {what} (CPU)", "size": f"{clips} clips"}
+        yield Case({**labels, "unit": "frames/s"}, partial(_pose, vertices, clips))
+    labels = {"what": "FID and DIV features (CPU)", "size": f"{clips} clips", "unit": "frames/s"}
+    yield Case(labels, partial(_features, clips))
     for what, measure in (
         ("clip store, write", _write),
         ("clip store, open and read motions", _read),
@@ -100,12 +107,26 @@ def _decode(bench: Bench, config: TokenizerConfig, clips: int) -> dict:
     return _row(taken, clips * _FRAMES)
 
 
-def _pose(vertices: int) -> dict:
+def _pose(vertices: int, clips: int) -> dict:
     rng = np.random.default_rng(0)
     pred, true = rng.standard_normal((2, _FRAMES, _JOINTS, 3))
     meshes = rng.standard_normal((2, _FRAMES, vertices, 3), np.float32) if vertices else (None,) * 2
-    work = partial(pose_errors, pred, true, *meshes, pelvis=(1, 2))
-    return _row(typical(work, "cpu"), _FRAMES)
+
+    def work() -> None:
+        for _ in range(clips):  # one after the other, as tables are scored
+            pose_errors(pred, true, *meshes, pelvis=(1, 2))
+
+    return _row(typical(work, "cpu", repeats=3), clips * _FRAMES)
+
+
+def _features(clips: int) -> dict:
+    joints = np.random.default_rng(0).standard_normal((clips, _FRAMES, 24, 3))
+
+    def work() -> None:
+        kinetic_features(joints)
+        geometric_features(joints, check_up=False)
+
+    return _row(typical(work, "cpu", repeats=3), clips * _FRAMES)
 
 
 def _store(folder: Path, clips: int) -> None:

@@ -1,11 +1,9 @@
-"""Videos staged for VBench's process, and its values, which are kept in a file.
+"""Videos staged for VBench's process, and its answers checked.
 
 A value is that of a video's bytes: videos that are equal are measured once, and none twice.
 """
 
 import functools
-import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,12 +14,16 @@ from typing import NamedTuple
 from benchmark import store
 from benchmark.spec import Progress
 from benchmark.vbench import weights
+from benchmark.vbench.values import ValueCache, finite_number
 from datasets import isolated
 from datasets.isolated.worker import Worker, WorkerError, WorkerGone
-from datasets.video_probe import VideoError, probe
+from datasets.video_probe import VideoError, VideoInfo, probe
 
 SCRIPT = Path(__file__).parent / "worker.py"
 MIN_FRAMES = 3  # motion_smoothness guesses a frame from those beside it
+# Pixels of the shorter side. Both networks halve an eighth of the picture three times. Of a single
+# row, which is what is left of a smaller one, they make NaN, and of that a value, without an error.
+MIN_SIDE = {"motion_smoothness": 128, "dynamic_degree": 128}
 # Videos a request. Each loads the network anew, and what it measured is kept.
 BATCH = 16
 _LOAD_SECONDS = 600
@@ -79,6 +81,16 @@ def _ask_tool(python: Path, script: Path) -> Tool:
         raise isolated.ToolMissing(f"{python} has no vbench that starts: {error}") from error
 
 
+def too_small(videos: Sequence[Path]) -> set[str]:
+    """The dimensions that some of the videos are too small for, see `MIN_SIDE`.
+
+    Raises:
+        VBenchError: one of them is no video.
+    """
+    sides = [min(info.width, info.height) for info in map(_probe, videos)]
+    return {name for name, least in MIN_SIDE.items() if min(sides) < least}
+
+
 def measure(
     videos: Sequence[Path],
     dimensions: Sequence[str],
@@ -90,7 +102,7 @@ def measure(
 
     Args:
         videos: N mp4 files of at least `MIN_FRAMES` frames.
-        dimensions: some of `weights.WEIGHTS` whose files are there.
+        dimensions: some of `weights.WEIGHTS` whose files are there, and none of `too_small`.
         folder: where values are kept.
         progress: told the videos that are measured, not those whose values are known.
 
@@ -135,10 +147,7 @@ def _checked_hash(video: Path) -> str:
     Raises:
         VBenchError: it cannot.
     """
-    try:
-        info = probe(video)
-    except VideoError as error:
-        raise VBenchError(f"vbench cannot measure {error}") from error
+    info = _probe(video)
     if info.num_frames < MIN_FRAMES:
         raise VBenchError(
             f"vbench cannot measure {video}: it has {info.num_frames} frames, of {MIN_FRAMES} or "
@@ -147,37 +156,11 @@ def _checked_hash(video: Path) -> str:
     return store.hash_file(video)
 
 
-class ValueCache:
-    """Values on disk: a JSON line each, appended. A line that was cut off is as none."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def read(self, made_by: str) -> dict[str, float]:
-        """Video's sha256 -> value, of those that were made like this."""
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return {}
-        known = {}
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                if entry["made_by"] == made_by:
-                    known[str(entry["video"])] = _number(entry["value"])
-            except (ValueError, KeyError, TypeError):
-                continue
-        return known
-
-    def add(self, made_by: str, values: Mapping[str, float]) -> None:
-        """Append values by their video's sha256."""
-        entries = [{"video": sha, "made_by": made_by, "value": v} for sha, v in values.items()]
-        # The first line break ends a line that was cut off.
-        text = "".join("\n" + json.dumps(entry, allow_nan=False) for entry in entries) + "\n"
-        with store.locked(self._path.with_suffix(".lock")), self._path.open("ab") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+def _probe(video: Path) -> VideoInfo:
+    try:
+        return probe(video)
+    except VideoError as error:
+        raise VBenchError(f"vbench cannot measure {error}") from error
 
 
 class _Session:
@@ -261,7 +244,7 @@ def _checked(answer: dict, names: set[str]) -> dict[str, float]:
         VBenchError: not exactly one finite number for each name.
     """
     try:
-        values = [(Path(path).stem, _number(value)) for path, value in answer["results"]]
+        values = [(Path(path).stem, finite_number(value)) for path, value in answer["results"]]
     except (ValueError, KeyError, TypeError):
         raise VBenchError("a value that is no finite number") from None
     if sorted(name for name, _ in values) != sorted(names):
@@ -269,14 +252,3 @@ def _checked(answer: dict, names: set[str]) -> dict[str, float]:
             f"{len(values)} values for {len(names)} videos, or for others than were asked for"
         )
     return dict(values)
-
-
-def _number(value: object) -> float:
-    """A number, or the truth of dynamic_degree, as a finite float.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no finite number")
-    return float(value)

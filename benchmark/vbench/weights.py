@@ -69,8 +69,7 @@ def missing() -> dict[str, str]:
     reasons = {}
     for dimension, files in WEIGHTS.items():
         if problems := [problem for weight in files if (problem := _problem(weight))]:
-            where = f"${ENV_ROOT} names another folder than {root()}"
-            reasons[dimension] = f"{'; '.join(problems)}; {where}"
+            reasons[dimension] = "; ".join(problems)
     return reasons
 
 

@@ -4,14 +4,15 @@
 """
 
 import importlib.metadata
-import importlib.util
 import json
 import os
+import runpy
 import socket
 from pathlib import Path
 
 import torch
 
+_OPERATORS = Path(__file__).parents[2] / "datasets" / "isolated" / "torchvision_operators.py"
 # What the values depend on: the package, its arithmetic and its two readers of videos.
 _VERSIONS = ("vbench", "torch", "opencv-python", "decord")
 
@@ -19,7 +20,8 @@ _VERSIONS = ("vbench", "torch", "opencv-python", "decord")
 def start(options):
     """Say what is installed; the package itself is imported with the first request."""
     _refuse_connections()
-    _declare_torchvision_operators()
+    # Kept: the declarations live as long as they are referenced.
+    start.operators = runpy.run_path(str(_OPERATORS))["declare"]()
     # The choice by speed falls on another kernel each time.
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
@@ -91,26 +93,10 @@ class _Inert:
 
 
 def _refuse_connections():
-    """The package downloads what it misses, unasked; its other means, wget and git, have no PATH."""
+    """The package would download what it misses; wget and git, its other means, have no PATH."""
 
     def refuse(*args, **kwargs):
         raise OSError("vbench must not connect to anything")
 
     socket.getaddrinfo = refuse
     socket.socket.connect = refuse
-
-
-def _declare_torchvision_operators():
-    """Let torchvision be imported where its own operators cannot be loaded.
-
-    The package index has torchvision for CUDA only; beside torch for the CPU its library does not
-    load. VBench's six dimensions need the declarations and none of the operators.
-    """
-    folder = importlib.util.find_spec("torchvision").submodule_search_locations[0]
-    try:
-        torch.ops.load_library(os.path.join(folder, "_C.so"))
-    except OSError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        start.library = library  # its declarations live as long as it does

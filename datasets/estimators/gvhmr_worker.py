@@ -4,10 +4,10 @@ The working folder holds the clips to come and is where the package writes.
 """
 
 import importlib.metadata
-import importlib.util
 import math
 import os
 import pickle
+import runpy
 import traceback
 import types
 import zipfile
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+_OPERATORS = Path(__file__).parents[1] / "isolated" / "torchvision_operators.py"
 # The package's caches between its stages. Where all are given, its passes over the pictures are
 # skipped.
 _PREPROCESS = ("bbx.pt", "vitpose.pt", "vit_features.pt")
@@ -27,7 +28,8 @@ def start(options):
         options: ``work``, the working folder; ``checkpoint``, the file of the denoiser.
     """
     os.chdir(options["work"])
-    _declare_torchvision_operators()
+    # Kept: the declarations live as long as they are referenced.
+    start.operators = runpy.run_path(str(_OPERATORS))["declare"]()
     import gvhmr
     from gvhmr.utils.console import console
     from gvhmr.utils.device import get_device
@@ -156,20 +158,3 @@ class _Inert(dict):
 
     def append(self, item):
         pass
-
-
-def _declare_torchvision_operators():
-    """Let torchvision be imported where its own operators cannot be loaded.
-
-    The package index has torchvision for CUDA only. With torch for the CPU its library does not
-    load, and importing it fails for want of the declarations. Only the detector needs the operators
-    themselves.
-    """
-    folder = importlib.util.find_spec("torchvision").submodule_search_locations[0]
-    try:
-        torch.ops.load_library(os.path.join(folder, "_C.so"))
-    except OSError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        start.library = library  # its declarations live as long as it does

@@ -1,10 +1,13 @@
 import dataclasses
+import functools
 
 import pytest
 
 from benchmark.profiles import smoke
 from datasets.embedded import EmbeddedDataset
+from datasets.embedded_shots import EmbeddedShots
 from datasets.prepare import prepare
+from model.transformer.training import ARTrainingConfig
 
 
 @pytest.fixture(scope="session")
@@ -15,9 +18,22 @@ def clips_folder(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def shots_folder(tmp_path_factory):
+    """A small store with videos: 21 training and 7 test clips of 17 frames of 64x64 pixels."""
+    path = tmp_path_factory.mktemp("data") / "shots"
+    dataset = EmbeddedShots(3, 1, shot_frames=17, image_size=64)
+    prepare(dataset, None, path, num_frames=17, video_size=64, progress=False)
+    return path
+
+
 @pytest.fixture
 def tiny():
     """The smoke profile, trained for three steps."""
     profile = smoke()
-    training = dataclasses.replace(profile.training, steps=3)
-    return dataclasses.replace(profile, training=training)
+    return dataclasses.replace(
+        profile,
+        training=dataclasses.replace(profile.training, steps=3),
+        unimo_training=functools.partial(ARTrainingConfig.embedded, 3),
+        regressor_training=profile.regressor_training.with_steps(3),
+    )

@@ -1,11 +1,14 @@
 """Codebook use on hand-made token arrays."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from benchmark.metrics.codebook import METRIC, SAMPLE, perplexity, utilisation
-from benchmark.spec import Evaluation, Reconstruction
+from benchmark.spec import Evaluation, Setting
+from datasets.body_file import find_body
 
 
 def test_distinct_codes_are_counted_over_all_tokens():
@@ -44,9 +47,9 @@ def test_bad_tokens_are_refused(metric, tokens, message):
 
 
 def evaluation_of(tokens, seed=0):
-    reconstruction = Reconstruction(np.zeros((0, 1, 79)), tokens)
+    setting = Setting("tokenizer", find_body(), seed=seed, dataset="", cache=Path("unused"))
     return Evaluation(
-        clips=None, reconstruction=reconstruction, codebook_size=512, body=None, seed=seed
+        setting, clips=None, motion=None, truth=None, tokens=tokens, codebook_size=512
     )
 
 

@@ -2,20 +2,20 @@
 
 import csv
 import json
-import shutil
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
 from benchmark import data, run, stages
-from benchmark.compare import result, systems
+from benchmark.compare import result, systems, trainings
 from benchmark.paired import Pairs, difference_interval, holm, join, signed_rank
 from benchmark.spec import Column, Score, UserError
 from benchmark.stats import pooled_mean
 from datasets.body_file import find_body
 from datasets.embedded import EmbeddedDataset
 from datasets.prepare import prepare
+from tests.benchmark.comparing import command, put, without_workers
 
 CLIPS, FRAMES, REPEATS = 100, 65, 1000
 CLIP_SD, NOISE_SD, RHO = 3.0, 4.0, 0.9
@@ -192,14 +192,6 @@ def test_a_verdict_needs_interval_and_test():
 
 
 @pytest.fixture(scope="module")
-def clips_folder(tmp_path_factory):
-    """A small store without pictures, which take long to make: 6 training and 4 test clips."""
-    path = tmp_path_factory.mktemp("data") / "walks"
-    prepare(EmbeddedDataset(3, 2), None, path, video_size=None, progress=False)
-    return path
-
-
-@pytest.fixture(scope="module")
 def trained(clips_folder, tmp_path_factory):
     """Folder with the tokenizers a and b, and c to replace one of them."""
     import torch
@@ -221,23 +213,6 @@ def trained(clips_folder, tmp_path_factory):
     return folder
 
 
-def command(trained, clips_folder, out, *against, checkpoint="a/model.safetensors"):
-    against = [word if word == "paper" else str(trained / word) for word in against]
-    return [
-        *("compare", "--checkpoint", str(trained / checkpoint), "--against", *against),
-        *("--task", "tokenizer", "--data", str(clips_folder), "--out", str(out)),
-        *("--workers", "1", "--quiet"),
-    ]
-
-
-def put(source, target):
-    """Copy a checkpoint."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in (".safetensors", ".json"):
-        shutil.copy(source.with_suffix(suffix), target.with_suffix(suffix))
-    return target
-
-
 def test_end_to_end_again_from_the_cache_and_after_training_again(
     trained, clips_folder, tmp_path, monkeypatch, capsys
 ):
@@ -245,11 +220,7 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
 
     def counted(tasks, setup, **options):
         done.append([task.label for task in tasks])
-        if len(done) == 1:
-            return execute(tasks, setup, **options)
-        for task in tasks:  # without a worker process, which takes seconds to start
-            stages.perform(setup, task, progress=lambda what, done, total: None)
-        return {}
+        return (execute if len(done) == 1 else without_workers)(tasks, setup, **options)
 
     execute = systems.execute
     monkeypatch.setattr(systems, "execute", counted)
@@ -274,8 +245,9 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
 
     # What it says is what the stages of `run --checkpoint` have in the cache.
     clips = data.open_data(clips_folder)
-    setup = stages.Setup(tmp_path / "out" / "runs", clips, find_body(), device="cpu", seed=0)
-    task = stages.Task("unimo", {}, tmp_path / "a/model.safetensors", ("pose",), "")
+    setup = stages.Setup(tmp_path / "out" / "runs", find_body(), device="cpu")
+    weights = tmp_path / "a/model.safetensors"
+    task = stages.Task("tokenizer", "unimo", clips, 0, {}, weights, ("pose",))
     outcome = stages.lookup(setup, task)
     assert outcome.missing == []
     lines = {(line["against"], line["column"]): line for line in first["comparisons"]}
@@ -316,7 +288,8 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     [
         (["none.safetensors"], "there is no such file"),
         (["bare.safetensors"], "bare.json beside it names no class"),
-        (["other.safetensors"], "names the class UniMo; give a trained checkpoint of Motion"),
+        (["other.safetensors"], "names the class FittedCodec; give a trained checkpoint of Motion"),
+        (["video.safetensors"], "does v2m and i2vm, not tokenizer"),
         (["broken.safetensors"], "is not a readable safetensors file"),
         (["foreign.safetensors"], "tensor quantizer.codebook is"),
         (["a/model.safetensors"], "is the same checkpoint as"),
@@ -333,7 +306,9 @@ def test_mistakes_are_one_line_and_exit_2(words, says, trained, clips_folder, tm
     sidecar = json.loads((tmp_path / "copy.json").read_text())
     (tmp_path / "bare.safetensors").touch()
     (tmp_path / "other.safetensors").touch()
-    (tmp_path / "other.json").write_text('{"class": "UniMo"}')
+    (tmp_path / "other.json").write_text('{"class": "FittedCodec"}')
+    (tmp_path / "video.safetensors").touch()
+    (tmp_path / "video.json").write_text('{"class": "UniMo"}')
     (tmp_path / "broken.safetensors").write_bytes(b"no weights")
     (tmp_path / "broken.json").write_text(json.dumps(sidecar))
     put(tmp_path / "copy.safetensors", tmp_path / "foreign.safetensors")
@@ -343,6 +318,74 @@ def test_mistakes_are_one_line_and_exit_2(words, says, trained, clips_folder, tm
     message = capsys.readouterr().err
     assert message.startswith("error: ") and says in message
     assert len(message.splitlines()) == 1
+
+
+def test_the_spread_over_seeds_is_that_of_the_trainings(
+    trained, clips_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(systems, "execute", without_workers)
+    seeds = [str(trained / name / "model.safetensors") for name in "bc"]
+    words = command(trained, clips_folder, tmp_path, "b/model.safetensors")
+    assert run.main([*words, "--seeds", *seeds]) == 0
+    made = json.loads(next(tmp_path.glob("compare/*/compare.json")).read_text())
+    assert [own["seed"] for own in made["trainings"].values()] == [0, 1, 2]
+    found = made["seeds"]["mpjpe"]
+    # The trainings are measured like any system: those that are one have its numbers.
+    values = [system["cells"]["mpjpe"]["value"] for system in made["systems"].values()]
+    assert found["values"][:2] == values and len({*found["values"]}) == 3
+    assert found["mean"] == pytest.approx(sum(found["values"]) / 3)
+    squares = sum((value - found["mean"]) ** 2 for value in found["values"])
+    assert found["std"] == pytest.approx((squares / 2) ** 0.5)
+    # Nothing else is of several trainings.
+    line = next(line for line in made["comparisons"] if line["column"] == "mpjpe")
+    assert (line["value"], line["against_value"]) == tuple(values)
+    assert any("tests and verdicts are of a/model alone" in note for note in made["notes"])
+    text = capsys.readouterr().out
+    assert f"{found['mean']:.2f} ± {found['std']:.2f}" in text
+    assert f"{min(found['values']):.2f} to {max(found['values']):.2f}" in text
+
+
+def test_seed_statistics_in_closed_form():
+    def cells(value, reason=None):
+        return {"mpjpe": {"value": value, "reason": reason}}
+
+    # 1, 2, ... n: mean (n + 1) / 2 and variance n (n + 1) / 12.
+    found = trainings.seed_statistics([cells(float(k)) for k in range(1, 8)], [MPJPE])["mpjpe"]
+    assert (found["n"], found["mean"]) == (7, 4.0)
+    assert found["std"] == pytest.approx((7 * 8 / 12) ** 0.5)
+    found = trainings.seed_statistics([cells(1.0), cells(None, "no file")], [MPJPE])["mpjpe"]
+    assert (found["mean"], found["std"], found["reason"]) == (None, None, "no file")
+    assert found["values"] == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (None, "is the same checkpoint as"),
+        ({"training": {"seed": 0}}, "has the seed 0, as"),
+        ({"training": {"steps": 2}}, "not in the seed alone, but in steps:"),
+        ({"training": {"device": "cuda:0"}}, "not in the seed alone, but in device:"),
+        ({"training": {"seed": None}}, "names no seed"),
+        ({"config": {"commitment": 0.5}}, "not in the seed alone, but in config commitment:"),
+        ({"training": {"seconds": 9e9}}, None),
+    ],
+    ids=str,
+)
+def test_only_the_seed_may_differ(
+    changes, says, trained, clips_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(systems, "execute", without_workers)
+    source = trained / ("a" if changes is None else "b") / "model.safetensors"
+    path = put(source, tmp_path / "other.safetensors")
+    if changes:
+        sidecar = json.loads(path.with_suffix(".json").read_text())
+        sidecar["extra"]["training"].update(changes.get("training", {}))
+        sidecar["config"].update(changes.get("config", {}))
+        path.with_suffix(".json").write_text(json.dumps(sidecar))
+    words = [*command(trained, clips_folder, tmp_path / "out", "paper"), "--seeds", str(path)]
+    assert run.main(words) == (0 if says is None else 2)
+    message = capsys.readouterr().err
+    assert says is None or (says in message and len(message.splitlines()) == 1)
 
 
 def test_a_store_needs_test_clips_only(trained, tmp_path, capsys):

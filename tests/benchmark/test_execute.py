@@ -15,13 +15,21 @@ METRICS = ("codebook", "pose")
 
 
 @pytest.fixture
-def setup(clips_folder, tmp_path):
-    data = open_data(clips_folder, limit=2)
-    return stages.Setup(tmp_path / "runs", data, find_body(), device="cpu", seed=0)
+def setup(tmp_path):
+    return stages.Setup(tmp_path / "runs", find_body(), device="cpu")
 
 
-def task_of(profile, row=ROW, seed=0):
-    return stages.make_task(row, profile, seed=seed, metrics=METRICS)
+@pytest.fixture
+def data(clips_folder):
+    return open_data(clips_folder, limit=2)
+
+
+@pytest.fixture
+def task_of(data):
+    def make(profile, row=ROW, seed=0, metrics=METRICS, data=data):
+        return stages.make_task(row, "tokenizer", profile, data, seed=seed, metrics=metrics)
+
+    return make
 
 
 def ignore(what, done, total):
@@ -32,13 +40,13 @@ def keys(setup, task, stage):
     return stages.lookup(setup, task).runs[stage].key
 
 
-def test_the_whole_chain_then_the_cache(setup, tiny):
+def test_the_whole_chain_then_the_cache(setup, tiny, task_of):
     task = task_of(tiny)
     assert stages.lookup(setup, task).missing == ["train"]
     stages.perform(setup, task, progress=ignore)
     outcome = stages.lookup(setup, task)
     assert outcome.missing == []
-    assert {score.clip_id for score in outcome.scores["pose"]} == set(setup.data.test_ids)
+    assert {score.clip_id for score in outcome.scores["pose"]} == set(task.data.test_ids)
     (pooled,) = outcome.scores["codebook"]
     assert (pooled.clips, pooled.count) == (2, 32)
     assert outcome.facts["params_m"] > 0
@@ -47,9 +55,9 @@ def test_the_whole_chain_then_the_cache(setup, tiny):
     assert before == {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
 
 
-def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny):
+def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny, task_of):
     for_pose, for_use = (
-        stages.make_task(dataclasses.replace(ROW, label=metric), tiny, seed=0, metrics=(metric,))
+        task_of(tiny, dataclasses.replace(ROW, label=metric), metrics=(metric,))
         for metric in METRICS
     )
     other = task_of(tiny, seed=1)
@@ -72,7 +80,7 @@ def killer(at):
     return progress
 
 
-def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny):
+def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny, task_of):
     task = task_of(tiny)
     found = []
     # Calls 1-3 are training steps, 4 comes after a part of the prediction, 5 and 6 while scoring.
@@ -89,7 +97,7 @@ def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny):
     assert all(one == found[0] for one in found[1:])
 
 
-def test_damaged_scores_are_made_again(setup, tiny):
+def test_damaged_scores_are_made_again(setup, tiny, task_of):
     task = task_of(tiny)
     stages.perform(setup, task, progress=ignore)
     scores = stages.lookup(setup, task).scores
@@ -101,7 +109,7 @@ def test_damaged_scores_are_made_again(setup, tiny):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "predictions-00000.parquet"])
-def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, name):
+def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, task_of, name):
     task = task_of(tiny)
     stages.perform(setup, task, progress=ignore)
     scores = stages.lookup(setup, task).scores
@@ -115,7 +123,7 @@ def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, name):
     assert stages.lookup(setup, task).scores == scores
 
 
-def test_a_method_that_uses_the_body_has_it_in_its_keys(setup, tiny):
+def test_a_method_that_uses_the_body_has_it_in_its_keys(setup, tiny, task_of):
     other = dataclasses.replace(setup.body, sha256="0" * 64)
     moved = dataclasses.replace(setup, body=other)
     solami = task_of(tiny, Row("SOLAMI", "solami"))
@@ -123,47 +131,49 @@ def test_a_method_that_uses_the_body_has_it_in_its_keys(setup, tiny):
     assert keys(setup, task_of(tiny), "train") == keys(moved, task_of(tiny), "train")
 
 
-def test_what_changes_the_training_key(setup, tiny):
+def test_what_changes_the_training_key(setup, tiny, task_of, data):
     key = keys(setup, task_of(tiny), "train")
     longer = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=4))
     other_row = Row("", "unimo", {"tokens_per_frame": 1, "codebook_size": 64})
-    fewer = dataclasses.replace(setup.data, train_ids=setup.data.train_ids[1:])
-    other = dataclasses.replace(setup.data, sha256="0" * 64)
+    fewer = dataclasses.replace(data, train_ids=data.train_ids[1:])
+    other = dataclasses.replace(data, sha256="0" * 64)
     changed = [
         keys(setup, task_of(tiny, seed=1), "train"),
         keys(setup, task_of(longer), "train"),
         keys(setup, task_of(tiny, other_row), "train"),
-        keys(dataclasses.replace(setup, data=fewer), task_of(tiny), "train"),
-        keys(dataclasses.replace(setup, data=other), task_of(tiny), "train"),
+        keys(setup, task_of(tiny, data=fewer), "train"),
+        keys(setup, task_of(tiny, data=other), "train"),
         keys(dataclasses.replace(setup, device="cuda"), task_of(tiny), "train"),
     ]
     assert len({key, *changed}) == 1 + len(changed)
 
 
-def test_what_does_not_change_the_training_key(setup, tiny, tmp_path):
+def test_what_does_not_change_the_training_key(setup, tiny, task_of, data, tmp_path):
     key = keys(setup, task_of(tiny), "train")
-    moved = dataclasses.replace(setup.data, path=tmp_path / "elsewhere", name="other")
+    moved = dataclasses.replace(data, path=tmp_path / "elsewhere", name="other")
     renamed = dataclasses.replace(ROW, label="renamed")
-    elsewhere = dataclasses.replace(setup, cache=tmp_path / "cache", data=moved)
+    elsewhere = dataclasses.replace(setup, cache=tmp_path / "cache")
     body = BodyFile(tmp_path / "other.npz", "smplx-neutral", "0" * 64)
-    assert keys(elsewhere, task_of(tiny, renamed), "train") == key
+    assert keys(elsewhere, task_of(tiny, renamed, data=moved), "train") == key
     assert keys(dataclasses.replace(setup, body=body), task_of(tiny), "train") == key
     assert keys(setup, task_of(dataclasses.replace(tiny, name="x")), "train") == key
 
 
-def test_what_changes_the_prediction_and_score_keys(setup, tiny, monkeypatch):
+def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, monkeypatch):
     from benchmark.metrics.pose import METRIC
 
     task = dataclasses.replace(task_of(tiny), metrics=("pose",))
     stages.perform(setup, task, progress=ignore)
     prediction, score = (keys(setup, task, stage) for stage in ("predict", "score pose"))
-    one_clip = dataclasses.replace(setup.data, test_ids=setup.data.test_ids[:1])
-    assert keys(dataclasses.replace(setup, data=one_clip), task, "predict") != prediction
+    one_clip = dataclasses.replace(data, test_ids=data.test_ids[:1])
+    assert keys(setup, dataclasses.replace(task, data=one_clip), "predict") != prediction
+    sampled = dataclasses.replace(task, seed=1)
+    assert keys(setup, sampled, "predict") != prediction
     weights = next(setup.cache.glob("train/*/model.safetensors"))
     copy = setup.cache / "copy.safetensors"
     shutil.copy(weights, copy)
     shutil.copy(weights.with_suffix(".json"), copy.with_suffix(".json"))
-    given = stages.make_task(Row("mine", "unimo", weights=copy), tiny, seed=0, metrics=task.metrics)
+    given = task_of(tiny, Row("mine", "unimo", weights=copy), metrics=task.metrics)
     assert keys(setup, given, "predict") == prediction  # the contents count, not the path
     data = bytearray(copy.read_bytes())
     data[-1] ^= 1
@@ -179,7 +189,7 @@ def test_what_changes_the_prediction_and_score_keys(setup, tiny, monkeypatch):
     assert keys(setup, task, "predict") == prediction
 
 
-def test_a_failure_is_kept_with_its_reason(setup, tiny):
+def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):
     too_long = dataclasses.replace(tiny.training, window=66)
     task = task_of(dataclasses.replace(tiny, training=too_long))
     with pytest.raises(ValueError):
@@ -189,13 +199,13 @@ def test_a_failure_is_kept_with_its_reason(setup, tiny):
     assert "66 frames" in outcome.failure
 
 
-def test_the_mean_pose_is_the_mean_and_is_scored(setup, tiny):
+def test_the_mean_pose_is_the_mean_and_is_scored(setup, tiny, task_of, data):
     task = task_of(tiny, Row("floor", "mean_pose"))
     stages.perform(setup, task, progress=ignore)
     outcome = stages.lookup(setup, task)
     assert outcome.scores["codebook"] == []
     mean = np.load(next(setup.cache.glob("train/*/mean_pose.npy")))
-    train = setup.data.clips(setup.data.train_ids).channels
+    train = data.clips(data.train_ids).channels
     np.testing.assert_allclose(mean[66:], train[..., 66:].mean(axis=(0, 1)), atol=1e-4)
 
 
@@ -226,7 +236,7 @@ def test_a_store_without_a_test_split_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_does_not_change_a_value(setup, tiny):
+def test_the_number_of_workers_does_not_change_a_value(setup, tiny, task_of):
     rows = [
         Row(f"B={size}", "unimo", {"tokens_per_frame": 8, "codebook_size": size})
         for size in (32, 64)
@@ -241,7 +251,7 @@ def test_the_number_of_workers_does_not_change_a_value(setup, tiny):
 
 
 @pytest.mark.slow
-def test_a_failing_task_is_reported_and_the_others_go_on(setup, tiny):
+def test_a_failing_task_is_reported_and_the_others_go_on(setup, tiny, task_of):
     bad = task_of(dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, window=66)))
     good = task_of(tiny)
     failures = execute([bad, good], setup, workers=1, quiet=True)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from benchmark.metrics.pose import METRIC, pose_errors, procrustes
-from benchmark.spec import Clips, Evaluation, Reconstruction
+from benchmark.spec import Clips, Evaluation, Setting
 from datasets.body import load_body
+from datasets.body_file import STAND_IN, find_body
 from datasets.rotation import axis_angle_to_matrix
 
 HIPS = (1, 2)
@@ -238,22 +239,24 @@ def test_bad_input_is_refused_in_one_line(change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_the_metric_scores_clips_on_a_body():
+def test_the_metric_scores_clips_on_a_body(tmp_path):
     rng = np.random.default_rng(5)
     true = np.zeros((2, 5, 79), np.float32)
     true[..., :66] = rng.normal(size=(2, 1, 66)) * 0.2
     pred = true.copy()
     pred[1, ..., 76:] += [1.0, 2.0, 3.0]  # a translation is no error
     pred[1, 2, 3:66] += 0.2
-    body = load_body()
-    evaluation = Evaluation(
-        clips=Clips(["a", "b"], true, np.array([25.0, 50.0])),
-        reconstruction=Reconstruction(pred),
-        codebook_size=None,
-        body=body,
-        seed=0,
+    body = load_body(STAND_IN)
+    setting = Setting(
+        task="tokenizer", body=find_body(STAND_IN), seed=0, dataset="", cache=tmp_path
     )
-    scores = METRIC.score(evaluation, progress=lambda what, done, total: None)
+    clips = Clips(["a", "b"], true, np.array([25.0, 50.0]), ["world", "world"], tmp_path)
+    evaluation = Evaluation(setting, clips, motion=pred, truth=true)
+    assert METRIC.missing(setting) == {}
+    assert METRIC.protocol(setting).startswith(f"smplx22: body {setting.body_id}; ")
+    done = []
+    scores = METRIC.score(evaluation, progress=lambda what, now, total: done.append((now, total)))
+    assert done == [(1, 2), (2, 2)] and METRIC.notes(scores) == []
     rows = {(score.clip_id, score.column): score for score in scores}
     assert max(rows["a", column].sum for column in METRIC.columns) < 1e-9
     assert [rows["a", column].count for column in METRIC.columns] == [5, 5, 5, 3]

@@ -1,5 +1,7 @@
 import csv
+import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,7 @@ from benchmark.findings import findings, spearman
 from benchmark.profiles import smoke
 from benchmark.render import figure, latex, layout, markdown
 from benchmark.spec import Column, Row, Score, TableSpec, Trend, Unavailable
-from benchmark.stages import Outcome, Setup
+from benchmark.stages import Outcome, Setup, Task
 from benchmark.store import Run, read_json
 from datasets.body_file import find_body
 
@@ -40,8 +42,22 @@ three    7.5     -
 
 @pytest.fixture
 def setup(tmp_path):
-    data = Data(tmp_path, "cmu", "0" * 64, 65, ("a",), ("b", "c"), "by hand")
-    return Setup(tmp_path / "runs", data, find_body(), device="cpu", seed=0)
+    return Setup(tmp_path / "runs", find_body(), device="cpu")
+
+
+def row_of(row, *outcomes, absent="", beside=False):
+    """A row with one outcome for each of the seeds 0, 1, ..."""
+    data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), "by hand")
+    method = row.method or "unimo"
+    tasks = [
+        Task("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
+        for seed in range(len(outcomes))
+    ]
+    return report.RowOutcome(row, tasks, outcomes, absent, beside)
+
+
+def result_of(rows, setup, table=TABLE):
+    return report.measured_result(table, rows, setup=setup, profile=smoke(), options={})
 
 
 def outcome(setup, mpjpe, use):
@@ -50,23 +66,25 @@ def outcome(setup, mpjpe, use):
     runs = {stage: Run(setup.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
     pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
     codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
-    return Outcome(runs, {stage: {} for stage in stages}, {"codebook": codebook, "pose": pose}, {})
+    return Outcome(
+        runs, {stage: {} for stage in stages}, {"codebook": codebook, "pose": pose}, {}, {}
+    )
 
 
 def unfinished(setup):
-    return Outcome({"train": Run(setup.cache, "train", {})}, {}, {}, {})
+    return Outcome({"train": Run(setup.cache, "train", {})}, {}, {}, {}, {})
 
 
 @pytest.fixture
 def result(setup):
     hostile = Row(HOSTILE, "unimo")
     rows = [
-        report.RowOutcome(TABLE.rows[0], outcome(setup, 20.0, 256)),
-        report.RowOutcome(TABLE.rows[1], outcome(setup, 10.0, 512)),
-        report.RowOutcome(TABLE.rows[2], unfinished(setup), absent=f"failed: {HOSTILE}"),
-        report.RowOutcome(hostile, outcome(setup, 30.0, 128)),
+        row_of(TABLE.rows[0], outcome(setup, 20.0, 256)),
+        row_of(TABLE.rows[1], outcome(setup, 10.0, 512)),
+        row_of(TABLE.rows[2], unfinished(setup), absent=f"failed: {HOSTILE}"),
+        row_of(hostile, outcome(setup, 30.0, 128)),
     ]
-    return report.measured_result(TABLE, rows, None, setup=setup, profile=smoke(), options={})
+    return result_of(rows, setup)
 
 
 def cell(result, row, column):
@@ -89,15 +107,16 @@ def test_a_value_that_is_not_there_is_never_filled_in(result):
     assert missing["reason"].startswith("failed: ")
     text = markdown.to_markdown(result)
     line = next(line for line in text.splitlines() if line.startswith("| three"))
-    assert "unavailable: failed" in line
+    assert line.count("unavailable (a)") == 2
     assert "7.5" not in line
+    assert "- **(a):** failed: " in text
 
 
 def test_a_column_that_does_not_apply(setup):
     made = outcome(setup, 20.0, 256)
     made.scores["codebook"].clear()
-    rows = [report.RowOutcome(TABLE.rows[0], made)]
-    result = report.measured_result(TABLE, rows, None, setup=setup, profile=smoke(), options={})
+    rows = [row_of(TABLE.rows[0], made)]
+    result = result_of(rows, setup)
     assert cell(result, "one", "codebook_util_pct")["status"] == "not_applicable"
 
 
@@ -112,10 +131,10 @@ def test_best_and_second_are_marked_among_measured_cells(result):
 
 def test_equal_printed_values_share_a_place(setup):
     rows = [
-        report.RowOutcome(TABLE.rows[0], outcome(setup, 10.001, 256)),
-        report.RowOutcome(TABLE.rows[1], outcome(setup, 10.002, 256)),
+        row_of(TABLE.rows[0], outcome(setup, 10.001, 256)),
+        row_of(TABLE.rows[1], outcome(setup, 10.002, 256)),
     ]
-    result = report.measured_result(TABLE, rows, None, setup=setup, profile=smoke(), options={})
+    result = result_of(rows, setup)
     assert markdown.to_markdown(result).count("**10.00**") == 2
 
 
@@ -181,8 +200,8 @@ def test_figures_of_dots_are_drawn_for_hostile_names(result, tmp_path):
 
 
 def test_nothing_measured_draws_nothing(setup, tmp_path):
-    rows = [report.RowOutcome(row, unfinished(setup)) for row in TABLE.rows]
-    result = report.measured_result(TABLE, rows, None, setup=setup, profile=smoke(), options={})
+    rows = [row_of(row, unfinished(setup)) for row in TABLE.rows]
+    result = result_of(rows, setup)
     figure.render(result, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
@@ -197,7 +216,8 @@ def test_a_kill_before_the_json_leaves_no_stale_figure(result, tmp_path, monkeyp
 
 def test_a_figure_of_nothing_is_removed(result, tmp_path):
     report.write(result, tmp_path)
-    empty = [{**cell, "status": "unavailable", "value": None} for cell in result["cells"]]
+    gone = {"status": "unavailable", "value": None, "reason": "gone"}
+    empty = [{**cell, **gone} for cell in result["cells"]]
     paths = report.write({**result, "cells": empty}, tmp_path)
     assert not any(path.suffix == ".png" for path in paths)
     assert not (tmp_path / f"{result['table']}.png").exists()
@@ -217,7 +237,8 @@ def test_computed_tables_are_values_or_say_why_not():
         spec = TableSpec("t", "T", columns, rows, paper, compute=compute)
         (made,) = report.computed_result(spec)["cells"]
         assert (made["status"], made["value"], made["paper"]) == (status, value, 16)
-    assert "unavailable: not here" in markdown.to_markdown(report.computed_result(spec))
+    text = markdown.to_markdown(report.computed_result(spec))
+    assert "unavailable (a)" in text and "- **(a):** not here" in text
 
 
 def test_spearman():
@@ -242,7 +263,65 @@ def test_findings_name_the_best_rows_and_the_order():
     assert findings([{**columns[0], "better": None}], cells) == []
 
 
-def test_missing_reasons_are_told_once_a_row(result):
-    grid = layout.grid(result)
-    three = next(line for line in grid if line[0].text == "three")
-    assert three[1].text.startswith("unavailable: ") and three[2].text == "unavailable"
+def test_every_reason_has_one_letter(result):
+    three = next(line for line in layout.grid(result) if line[0].text == "three")
+    assert [field.text for field in three[1:]] == ["unavailable (a)"] * 2
+    letters = layout.reasons({"cells": [{"status": "x", "reason": str(n)} for n in range(28)]})
+    assert list(letters.values())[24:] == ["y", "z", "aa", "ab"]
+
+
+def test_several_seeds_give_mean_and_standard_deviation(setup):
+    values = (10.0, 14.0, 12.0)
+    rows = [row_of(TABLE.rows[0], *(outcome(setup, value, 256) for value in values))]
+    result = result_of(rows, setup)
+    made = cell(result, "one", "mpjpe")
+    assert (made["value"], made["std"], made["low"]) == (12.0, 2.0, None)
+    assert made["run_id"].count("score/") == 3
+    text = markdown.to_markdown(result)
+    assert "12.00 ± 2.00" in text and "seeds 0, 1, 2" in text
+    assert list(result["provenance"]["runs"]) == ["one, seed 0", "one, seed 1", "one, seed 2"]
+
+
+def test_of_several_seeds_none_may_be_missing(setup):
+    rows = [row_of(TABLE.rows[0], outcome(setup, 10.0, 256), unfinished(setup), absent="died")]
+    made = cell(result_of(rows, setup), "one", "mpjpe")
+    assert (made["status"], made["value"], made["reason"]) == ("unavailable", None, "died")
+
+
+def test_rows_beside_the_papers_are_never_the_best(setup):
+    rows = [
+        row_of(TABLE.rows[0], outcome(setup, 20.0, 256)),
+        row_of(TABLE.rows[1], outcome(setup, 30.0, 128)),
+        row_of(Row("a floor", "mean_pose"), outcome(setup, 1.0, 512), beside=True),
+    ]
+    text = markdown.to_markdown(result_of(rows, setup))
+    assert "**20.00**" in text and "**1.00**" not in text and "| 1.00 [" in text
+
+
+def test_a_row_that_cannot_be_done_says_why_in_every_column(setup):
+    rows = [row_of(TABLE.rows[0], absent="weights.pt is not there")]
+    cells = result_of(rows, setup)["cells"]
+    assert {cell["reason"] for cell in cells} == {"weights.pt is not there"}
+    assert {cell["status"] for cell in cells} == {"unavailable"}
+
+
+def test_clips_that_failed_are_told(setup):
+    made = outcome(setup, 20.0, 256)
+    made.records["predict"]["failed"] = {"c": "no_person: nobody is seen"}
+    notes = result_of([row_of(TABLE.rows[0], made)], setup)["notes"]
+    assert (
+        "one: 1 of 2 test clips failed and are in none of its numbers, as c: no_person: nobody is "
+        "seen."
+    ) in notes
+
+
+def test_published_numbers_stand_on_a_line_of_their_own(setup):
+    table = dataclasses.replace(
+        TABLE, literature="Methods  MPJPE  Use\none  5.5  -", source="a paper"
+    )
+    result = result_of([row_of(TABLE.rows[0], outcome(setup, 20.0, 256))], setup, table)
+    made = cell(result, "one", "mpjpe")
+    assert (made["literature"], made["literature_printed"]) == (5.5, "5.5")
+    lines = [line for line in layout.grid(result) if line[0].text == "published elsewhere"]
+    assert [[field.text for field in line[1:]] for line in lines] == [["5.5", "-"]]
+    assert ("Published elsewhere", "a paper") in layout.facts(result)

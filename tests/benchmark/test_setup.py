@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -27,9 +28,9 @@ def test_doctor_tells_tools_and_weights_and_does_not_need_them(capsys, monkeypat
         monkeypatch.delenv(variable, raising=False)
     code = run.main(["doctor"])
     text = capsys.readouterr().out
-    assert f"ok      tool gvhmr       installed: {sys.executable}" in text
-    assert "absent  estimator gvhmr  set $GVHMR_CHECKPOINTS" in text
-    assert "absent  estimator phalp  install 4D-Humans" in text
+    assert re.search(rf"ok +tool gvhmr +installed: {sys.executable}", text)
+    assert re.search(r"absent +estimator gvhmr +set \$GVHMR_CHECKPOINTS", text)
+    assert re.search("absent +estimator phalp +install 4D-Humans", text)
     assert code == int("MISSING" in text)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmark import parts, store
-from benchmark.spec import Reconstruction, Score
+from benchmark.spec import Prediction, Score
+from datasets.video import read_video
 
 
 def test_a_key_depends_on_contents_not_on_order():
@@ -77,15 +78,35 @@ def test_predictions_round_trip_in_any_order(tmp_path):
     tokens = rng.integers(512, size=(5, 14))
     ids = [f"clip/{i}" for i in range(5)]
     for number, piece in enumerate((slice(0, 3), slice(3, 5))):
-        made = Reconstruction(channels[piece], tokens[piece])
+        made = Prediction(channels[piece], tokens[piece])
         parts.write_predictions(parts.part_path(tmp_path, number), ids[piece], made)
     found = parts.read_predictions(tmp_path, ids[::-1])
     np.testing.assert_array_equal(found.channels, channels[::-1])
     np.testing.assert_array_equal(found.tokens, tokens[::-1])
 
 
+def test_clips_that_failed_keep_their_reason_and_may_hold_anything(tmp_path):
+    channels = np.zeros((2, 4, 85), np.float32)  # of SMPL motions
+    channels[1] = np.nan
+    made = Prediction(channels, failed={"b": "no_person: nobody is seen"})
+    parts.write_predictions(parts.part_path(tmp_path, 0), ["a", "b"], made)
+    found = parts.read_predictions(tmp_path, ["b", "a"])
+    assert found.failed == {"b": "no_person: nobody is seen"}
+    assert found.channels.shape == (2, 4, 85)
+    assert parts.read_predictions(tmp_path, ["a"]).failed == {}
+
+
+def test_a_prediction_of_videos_alone_has_no_channels(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), np.uint8)
+    parts.write_videos(tmp_path, 7, iter(frames), [30.0, 30.0])
+    parts.write_predictions(parts.part_path(tmp_path, 0), ["a", "b"], Prediction(None))
+    assert parts.read_predictions(tmp_path, ["a"]).channels is None
+    shown = [read_video(path).shape for path in parts.videos(tmp_path, 9)[7:]]
+    assert shown == [(3, 16, 16, 3)] * 2
+
+
 def test_predictions_without_tokens(tmp_path):
-    made = Reconstruction(np.zeros((1, 4, 79)))
+    made = Prediction(np.zeros((1, 4, 79)))
     parts.write_predictions(parts.part_path(tmp_path, 0), ["a"], made)
     assert parts.read_predictions(tmp_path, ["a"]).tokens is None
 
@@ -95,9 +116,9 @@ def test_bad_predictions_are_refused_and_nothing_is_written(tmp_path):
     bad = np.zeros((2, 4, 79), np.float32)
     bad[1, 2, 3] = np.nan
     with pytest.raises(ValueError, match="as b"):
-        parts.write_predictions(path, ["a", "b"], Reconstruction(bad))
+        parts.write_predictions(path, ["a", "b"], Prediction(bad))
     with pytest.raises(ValueError, match="do not fit"):
-        parts.write_predictions(path, ["a"], Reconstruction(np.zeros((2, 4, 79))))
+        parts.write_predictions(path, ["a"], Prediction(np.zeros((2, 4, 79))))
     with pytest.raises(ValueError, match="mpjpe of a is nan"):
         parts.write_scores(tmp_path / "scores.parquet", [Score("a", "mpjpe", float("nan"), 1)])
     assert list(tmp_path.iterdir()) == []
@@ -105,7 +126,7 @@ def test_bad_predictions_are_refused_and_nothing_is_written(tmp_path):
 
 def test_missing_and_damaged_predictions_are_told(tmp_path):
     path = parts.part_path(tmp_path, 0)
-    parts.write_predictions(path, ["a"], Reconstruction(np.zeros((1, 4, 79))))
+    parts.write_predictions(path, ["a"], Prediction(np.zeros((1, 4, 79))))
     with pytest.raises(ValueError, match="no prediction for 1 clips, as b"):
         parts.read_predictions(tmp_path, ["a", "b"])
     path.write_bytes(path.read_bytes()[:100])

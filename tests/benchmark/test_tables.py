@@ -1,6 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from benchmark import discover
+from benchmark.data import Data
+from benchmark.profiles import embedded
+from benchmark.stages import Setup, make_task, train_run
+from datasets.body_file import find_body
 
 # Read off the printed tables, not copied from the blocks.
 SPOTS = {
@@ -196,26 +202,36 @@ def test_notes_are_lines_and_none_is_told_twice(name):
         assert note.endswith(".") and note == " ".join(note.split())
 
 
+def tasks_of(table):
+    """Row label -> its task at the default size, on some data."""
+    spec = discover.load("tables", table)
+    data = Data(Path("x"), "x", "0" * 64, 17, ("a",), ("b",), "by hand")
+    return {
+        row.label: make_task(row, spec.task, embedded(), data, seed=0, metrics=())
+        for row in spec.rows
+    }
+
+
 def test_the_twins_of_tables_1_5_and_6_are_one_task():
-    from benchmark.profiles import embedded
-    from benchmark.stages import make_task
+    ours = tasks_of("table1")["Our"]
+    assert ours.identity == tasks_of("table5")["s=1/36 B=512"].identity
+    assert ours.identity == tasks_of("table6")["6D Representation"].identity
+    assert ours.identity != tasks_of("table6")["Axis-Angle"].identity
 
-    def task(table, label):
-        rows = {row.label: row for row in discover.load("tables", table).rows}
-        return make_task(rows[label], embedded(), seed=0, metrics=("pose",))
 
-    ours = task("table1", "Our")
-    assert ours.identity == task("table5", "s=1/36 B=512").identity
-    assert ours.identity == task("table6", "6D Representation").identity
-    assert ours.identity != task("table6", "Axis-Angle").identity
+def test_one_training_serves_all_rows_called_ours(tmp_path):
+    setup = Setup(tmp_path, find_body(), device="cpu")
+
+    def training(task):
+        return train_run(setup, task).key
+
+    v2m, i2vm = tasks_of("table7"), tasks_of("table8")
+    assert training(v2m["Our"]) == training(i2vm["Ours"])
+    assert training(v2m["Uni-Embed."]) == training(i2vm["Uni-Embed."])
+    trainings = {training(task) for task in (*v2m.values(), *i2vm.values())}
+    assert len(trainings) == 4
 
 
 def test_all_rows_of_table_5_train_alike():
-    from benchmark.profiles import embedded
-    from benchmark.stages import make_task
-
-    rows = discover.load("tables", "table5").rows
-    trainings = [
-        make_task(row, embedded(), seed=0, metrics=()).settings["training"] for row in rows
-    ]
+    trainings = [task.settings["training"] for task in tasks_of("table5").values()]
     assert all(training == trainings[0] for training in trainings)

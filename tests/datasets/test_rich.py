@@ -214,6 +214,7 @@ def test_the_picture_shows_the_person_where_the_labels_are(read, original):
 def test_gender_is_the_subjects_not_the_sequences(read):
     man, woman = (read[0][BALL, "cam_00", person] for person in ("003", "018"))
     assert (man.gender, woman.gender) == ("male", "female")
+    assert (str(man.native["gender"]), str(woman.native["gender"])) == ("male", "female")
     assert man.num_people == woman.num_people == 2
     assert man.group == woman.group == BALL
 

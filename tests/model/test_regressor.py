@@ -22,7 +22,7 @@ from model.regressor import (
     to_features,
 )
 from model.regressor_config import RegressorConfig
-from model.train_regressor import Examples, examples_of, train, train_built_in
+from model.train_regressor import Examples, train, train_built_in
 from model.training import TrainingConfig, TrainingError
 from tests.model.stopping import stopped
 

@@ -1,0 +1,142 @@
+"""What is compared must fit together: body, store, clip size, and what a checkpoint was trained on.
+
+Clip sizes and tasks are read off the checkpoints' sidecars; `require_loads` opens the files.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmark import stages, store
+from benchmark.data import Data
+from benchmark.spec import Unavailable, UserError
+from datasets.body_file import BodyFile
+from datasets.clip_manifest import read_manifest
+from datasets.estimators import EstimatorUnavailable
+from datasets.video_probe import VideoError, probe
+
+
+def require_body(data: Data, body: BodyFile) -> None:
+    """Refuse a store whose labels were made with another body than that of the evaluation.
+
+    A body says where the pelvis of a motion is: in the camera, labels of another one lie elsewhere.
+
+    Raises:
+        UserError: they were.
+    """
+    made_with = read_manifest(data.path).get("body")
+    if not isinstance(made_with, dict) or made_with.get("sha256") in (None, body.sha256):
+        return
+    raise UserError(
+        f"{data.path} was prepared with the body {made_with.get('name')} "
+        f"{str(made_with['sha256'])[:12]}, the evaluation is on {body.name} {body.sha256[:12]}: "
+        "give that body with --body, or prepare the store again with this one"
+    )
+
+
+def require_fitting(tasks: Sequence[stages.Task]) -> None:
+    """Refuse transformers that were not trained for the task, or for clips of another size.
+
+    Raises:
+        UserError: a task, a length or a size that differs; the message names both.
+    """
+    sizes: dict[Path, tuple[int, int, int]] = {}
+    for task in tasks:
+        if task.does.checkpoint_class == "UniMo":
+            _require_trained_for(task)
+            sizes[task.weights] = _clip_size(task.weights)
+    if not sizes:
+        return
+    (first, wanted), *others = sizes.items()
+    for path, size in others:
+        if size != wanted:
+            raise UserError(
+                f"{first} is of clips of {_text(wanted)}, {path} of {_text(size)}: compare "
+                "checkpoints that take the same clips"
+            )
+    data = tasks[0].data
+    video = data.clips(data.test_ids[:1]).videos[0]
+    try:
+        seen = probe(video)
+    except VideoError as error:
+        raise UserError(f"{data.path}: {error}: prepare it again") from error
+    found = (data.num_frames, seen.width, seen.height)
+    if found != wanted:
+        raise UserError(
+            f"{data.path} holds clips of {_text(found)}, {first} takes {_text(wanted)}: prepare it "
+            f"again with --frames {wanted[0]} --size {wanted[1]}"
+        )
+
+
+def require_loads(task: stages.Task) -> None:
+    """A damaged or foreign file is the user's to mend, unlike what may fail later in a worker.
+
+    Raises:
+        UserError: the weights cannot be loaded, or what they need is not here.
+    """
+    load = _LOADERS.get(task.does.checkpoint_class, task.does.facts)
+    try:
+        load(task.weights)
+    except (OSError, ValueError, EstimatorUnavailable, Unavailable) as error:
+        told = isinstance(error, (EstimatorUnavailable, Unavailable))
+        reason = str(error) if told else store.one_line(error)
+        named = str(task.weights) in reason
+        raise UserError(reason if named else f"{task.weights}: {reason}") from error
+
+
+def trained(weights: Path) -> dict:
+    """What a checkpoint's sidecar keeps of its training; empty where it keeps nothing."""
+    extra = (store.read_json(weights.with_suffix(".json")) or {}).get("extra")
+    found = extra.get("training") if isinstance(extra, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _require_trained_for(task: stages.Task) -> None:
+    tasks = trained(task.weights).get("tasks")
+    if isinstance(tasks, list) and task.kind not in tasks:
+        raise UserError(
+            f"{task.weights} was trained for {' and '.join(map(str, tasks))}, not for "
+            f"{task.kind}: give another checkpoint, or another --task"
+        )
+
+
+def _clip_size(weights: Path) -> tuple[int, int, int]:
+    """Frames, width and height of the clips of a transformer."""
+    from model.transformer import UniMoConfig
+
+    sidecar = weights.with_suffix(".json")
+    config = (store.read_json(sidecar) or {}).get("config")
+    try:
+        if not isinstance(config, dict):
+            raise ValueError("it has no config")
+        model = UniMoConfig.from_dict(config)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{sidecar} is not of a transformer that can be made: {error}") from error
+    return model.num_frames, model.width, model.height
+
+
+def _text(size: tuple[int, int, int]) -> str:
+    return f"{size[0]} frames of {size[1]}x{size[2]} pixels"
+
+
+def _load_transformer(weights: Path) -> None:
+    """With its codec and its tokenizer, which it must have been trained on."""
+    from benchmark import transformers
+
+    if not trained(weights):
+        raise ValueError("its .json does not say what tokens it was trained on: train it again")
+    transformers.load(weights, "cpu")
+
+
+def _load_regressor(weights: Path) -> None:
+    """On the body that it was trained on."""
+    from model.regressor import MotionRegressor, RegressorEstimator
+
+    RegressorEstimator(checkpoint=weights).identity()
+    MotionRegressor.load(weights)
+
+
+# By class of the checkpoint; the facts of the others are counted in the loaded model.
+_LOADERS: dict[str, Callable[[Path], object]] = {
+    "UniMo": _load_transformer,
+    "MotionRegressor": _load_regressor,
+}

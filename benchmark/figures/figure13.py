@@ -1,0 +1,16 @@
+"""Figure 13: motion from video on 3DPW, GVHMR, 4DHumans and UniMo."""
+
+from dataclasses import replace
+
+from benchmark.columns import MOTION_SYSTEMS, REGRESSOR
+from benchmark.figures.strips import video_to_motion
+from benchmark.spec import FigureSpec
+
+FIGURE = FigureSpec(
+    id="figure13",
+    title="Comparison of the V2M task with different methods on 3DPW",
+    rows={
+        "v2m": tuple(replace(row, dataset="threedpw") for row in (*MOTION_SYSTEMS, REGRESSOR)),
+    },
+    draw=video_to_motion,
+)

@@ -1,0 +1,94 @@
+"""Figure 7: the losses of training on one task and on both."""
+
+from collections.abc import Sequence
+
+from benchmark.columns import SINGLE_TASK_OPEN
+from benchmark.figures.drawn import Drawn, Picture
+from benchmark.spec import FigureSpec, Unavailable
+from benchmark.tables import table7, table8
+
+_ONLY_V2M, _, _OURS = table7.TABLE.rows
+_ONLY_I2VM = table8.TABLE.rows[0]
+
+# Column of losses.csv -> heading.
+_PANELS = {
+    "v2m_motion": "V2M: motion tokens",
+    "i2vm_motion": "I2VM: motion tokens",
+    "i2vm_visual": "I2VM: visual tokens",
+}
+_HELD_OUT = "held_out_"
+_LINES = {"": ("--", 0.9, "training clips"), _HELD_OUT: ("-", 1.6, "held-out clips")}
+
+
+def _curves(one: Drawn) -> dict[str, dict[str, list[float]]]:
+    """Column -> steps and values, of what ``losses.csv`` of a training holds.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    import csv
+
+    file = one.training and one.training / "losses.csv"
+    if file is None or not file.is_file():
+        raise Unavailable(f"there are no losses of the training of {one.label}")
+    with file.open(newline="", encoding="utf-8") as text:
+        lines = list(csv.DictReader(text))
+    found = {}
+    for column in (start + name for start in _LINES for name in _PANELS):
+        points = [(int(line["step"]), float(line[column])) for line in lines if line.get(column)]
+        if points:
+            steps, values = zip(*points, strict=True)
+            found[column] = {"step": list(steps), "value": list(values)}
+    return found
+
+
+def _draw(drawn: Sequence[Drawn]) -> Picture:
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    from benchmark.figures.strips import colours
+    from benchmark.render.figure import GRID
+
+    colour = colours(drawn)
+    curves = {one.label: _curves(one) for one in drawn}
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(_PANELS))
+    for axis, (column, heading) in zip(axes, _PANELS.items(), strict=True):
+        for label, found in curves.items():
+            for start, (style, width, _) in _LINES.items():
+                if start + column in found:
+                    points = found[start + column]
+                    axis.plot(
+                        points["step"], points["value"], style, color=colour[label], linewidth=width
+                    )
+        axis.set_title(heading, fontsize=9, fontweight="bold")
+        axis.set_xlabel("training step")
+        axis.grid(axis="y", color=GRID, linewidth=0.6)
+    axes[0].set_ylabel("cross-entropy (nats per token)")
+    handles = [Line2D([], [], color=colour[label], label=label) for label in curves]
+    handles += [
+        Line2D([], [], color="#444444", linestyle=style, linewidth=width, label=text)
+        for style, width, text in _LINES.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return Picture(
+        figure,
+        "Cross-entropy of the next token by task and modality, of the clips trained on (their "
+        "motion inputs partly replaced at random, as the training has it) and of clips held out "
+        "(as they are). The steps and the clips per step of all trainings are the same, so a model "
+        "of both tasks sees half as many clips of each as a model of one.",
+        values={"losses": curves},
+    )
+
+
+FIGURE = FigureSpec(
+    id="figure7",
+    title="Comparison of losses between single-task and multi-task training",
+    rows={"v2m": (_ONLY_V2M, _OURS), "i2vm": (_ONLY_I2VM,)},
+    draw=_draw,
+    notes=(
+        SINGLE_TASK_OPEN,
+        "The paper does not say which tokens, nor which clips, the losses of its figure are of.",
+    ),
+    takes_checkpoint=False,
+)

@@ -1,0 +1,14 @@
+"""Figure 9: from a picture to video and motion, without the second task, with one embedding."""
+
+from functools import partial
+
+from benchmark.figures.strips import image_to_video
+from benchmark.spec import FigureSpec
+from benchmark.tables import table8
+
+FIGURE = FigureSpec(
+    id="figure9",
+    title="The ablation experiment on the I2VM task",
+    rows={"i2vm": table8.TABLE.rows},
+    draw=partial(image_to_video, clips=3, across=3, count=4),
+)

@@ -1,0 +1,35 @@
+"""Small videos for VBench, and what its metric is given of them."""
+
+import numpy as np
+
+from benchmark.spec import Clips, Evaluation, Setting
+from datasets.body_file import find_body
+from datasets.video import write_video
+
+
+def setting(tmp_path, task="i2vm"):
+    return Setting(task, find_body(), 0, "", tmp_path / "cache")
+
+
+def pictures(shifts, *, side=128):
+    """A grey ramp that is moved aside; colours would depend on who decodes them."""
+    ramp = np.linspace(40, 210, side + max(shifts)).astype(np.uint8)
+    ramp = np.broadcast_to(ramp[None, :, None], (side, len(ramp), 3))
+    return [np.ascontiguousarray(ramp[:, shift : shift + side]) for shift in shifts]
+
+
+def video(tmp_path, name, shifts=(0, 2, 4, 9, 3), *, side=128, fps=24):
+    path = tmp_path / f"{name}.mp4"
+    write_video(path, pictures(shifts, side=side), fps=fps)
+    return path
+
+
+def evaluation(tmp_path, videos):
+    ids = [f"clip {number}" for number in range(len(videos))]
+    channels = np.zeros((len(videos), 5, 79), np.float32)
+    clips = Clips(ids, channels, np.full(len(videos), 24.0), ["camera"] * len(videos), tmp_path)
+    return Evaluation(setting(tmp_path), clips, None, None, videos=videos)
+
+
+def quiet(what, done, total):
+    pass
