@@ -7,36 +7,22 @@ The JSON has ``schema_version``, ``figure``, ``title``, ``profile``, ``data``, `
 """
 
 import fnmatch
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from benchmark import provenance, report, stages, store
 from benchmark.figures.drawn import Drawn
+from benchmark.figures.files import to_markdown, write_pictures
 from benchmark.options import methods_of
-from benchmark.render.figure import plain
-from benchmark.render.markdown import escape
 from benchmark.spec import FigureSpec, Profile, Row, Unavailable, UserError
 from benchmark.stages import Setup, Task
 from benchmark.stores import Stores
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 SCHEMA_VERSION = 1
 LEFT_OUT = "left out by --rows"
-_LARGEST = 500_000  # bytes of a picture
-_DPI = (170, 140, 110, 90, 70)  # the first that makes the picture small enough
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
-    "svg.fonttype": "none",
-}
 
 
 class Choice(Protocol):
@@ -181,28 +167,11 @@ def illustrate(
     return result, [path, *(file for file in files if file.exists())]
 
 
-def to_markdown(result: dict, *, picture: bool) -> str:
-    """The page of a figure: the picture, how to read it, what is missing."""
-    name = result["figure"]
-    lines = [f"# {escape(name)}: {escape(result['title'])} (profile {result['profile']})", ""]
-    if picture:
-        lines += [f"![{escape(name)}]({name}.png)", "", escape(result["caption"]), ""]
-    else:
-        lines += [f"unavailable: {escape(result['reason'])}", ""]
-    lines += [f"- **Data:** {escape(result['data'])}", f"- **Body:** {escape(result['body'])}"]
-    lines += [
-        f"- **{escape(row['label'])}:** unavailable: {escape(row['reason'])}"
-        for row in result["rows"]
-        if row["status"] == "unavailable" and picture
-    ]
-    notes = [f"{number}. {escape(note)}" for number, note in enumerate(result["notes"], 1)]
-    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
-
-
 def complete(result: dict) -> bool:
     """Whether it is drawn with all rows that were asked for."""
-    asked = (row for row in result["rows"] if row["reason"] != LEFT_OUT)
-    return result["status"] == "drawn" and all(row["status"] == "measured" for row in asked)
+    asked = [row for row in result["rows"] if row["reason"] != LEFT_OUT]
+    drawn = result["status"] == "drawn" and all(row["status"] == "measured" for row in asked)
+    return drawn or not asked
 
 
 def _row(row: PlannedRow, outcome: stages.Outcome | None, failures: Mapping[str, str]) -> dict:
@@ -261,16 +230,12 @@ def _frame(
     seeds = {task.seed for task in planned.tasks}
     if len(options["seeds"]) > 1 and seeds:
         notes.append(f"Of the trainings, that with seed {min(seeds)} is shown.")
-    return {
+    shown = {
         "schema_version": SCHEMA_VERSION,
         "figure": spec.id,
         "title": spec.title,
         "profile": profile.name,
-        "data": "; ".join(
-            f"{data.name}: {len(data.test_ids)} test clips of {data.num_frames} frames"
-            for data in used
-        )
-        or "none",
+        "data": "; ".join(map(report.data_text, used)) or "none",
         "body": f"{setup.body.name} {setup.body.sha256[:12]}",
         "status": "unavailable",
         "reason": "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"])),
@@ -279,9 +244,9 @@ def _frame(
         "rows": rows,
         "values": {},
         "notes": list(dict.fromkeys(notes)),
-        "drawn_from": store.make_key(
-            {"rows": rows, "notes": notes, "body": setup.body.sha256, "code": _code()}
-        ),
+    }
+    return shown | {
+        "drawn_from": store.make_key(shown | {"code": _code()}),
         "provenance": provenance.collect()
         | {
             "options": dict(options),
@@ -309,12 +274,7 @@ def _draw(spec: FigureSpec, drawn: Sequence[Drawn], result: dict, path: Path) ->
     """
     if not drawn:
         raise Unavailable(result["reason"])
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE):
-        made = spec.draw(drawn)
-        _inscribe(made.figure, result)
-        _save(made.figure, path)
+    made = write_pictures(result, path, lambda: spec.draw(drawn))
     result |= {
         "status": "drawn",
         "reason": None,
@@ -322,39 +282,3 @@ def _draw(spec: FigureSpec, drawn: Sequence[Drawn], result: dict, path: Path) ->
         "clips": list(made.clips),
         "values": dict(made.values),
     }
-
-
-def _inscribe(figure: "Figure", result: dict) -> None:
-    """Say on the picture itself what it is of, and which systems are not in it."""
-    heading = f"{result['figure']}: {result['title']} (profile {result['profile']})"
-    text = plain(f"{heading}\n{result['data']}")
-    above = 1 + 0.12 / figure.get_figheight()
-    figure.text(0.5, above, text, ha="center", va="bottom", fontsize=10)
-    missing = [row["label"] for row in result["rows"] if row["status"] == "unavailable"]
-    if missing:
-        below = -0.08 / figure.get_figheight()
-        text = plain(f"Not shown, as unavailable or left out: {', '.join(missing)}")
-        figure.text(0, below, text, va="top", fontsize=8, color="#444444")
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    """The PNG, in the finest resolution that keeps it small, and the SVG where that is small too.
-
-    Neither holds a date.
-    """
-    for dpi in _DPI:
-        png = _bytes(figure, "png", dpi=dpi, metadata={"Software": None})
-        if len(png) <= _LARGEST:
-            break
-    svg = _bytes(figure, "svg", metadata={"Date": None})
-    for suffix, content in ((".png", png), (".svg", svg)):
-        if suffix == ".png" or len(content) <= _LARGEST:
-            temporary = path.with_suffix(f"{suffix}.tmp")
-            temporary.write_bytes(content)
-            temporary.replace(path.with_suffix(suffix))
-
-
-def _bytes(figure: "Figure", kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.06, **options)
-    return buffer.getvalue()

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark import illustrate, report, stages
 from benchmark.data import built_in_path
 from benchmark.execute import default_workers, execute
+from benchmark.figures.files import to_markdown
 from benchmark.options import (
     body_chosen,
     body_file,
@@ -148,7 +149,7 @@ def _regenerate(
             options=_resolved(setup, profile, options),
             always=options.always,
         )
-        print(illustrate.to_markdown(result, picture=result["status"] == "drawn"))
+        print(to_markdown(result, picture=result["status"] == "drawn"))
         print("\n".join(f"wrote {shown(path)}" for path in paths), end="\n\n")
         complete &= illustrate.complete(result)
     if failures:

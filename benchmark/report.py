@@ -80,7 +80,7 @@ def measured_result(
     ]
     return result | {
         "profile": profile.name,
-        "data": "; ".join(map(_data_text, used)) or "none",
+        "data": "; ".join(map(data_text, used)) or "none",
         "body": bodies,
         "training": _training(table.task, profile),
         "protocol": protocols(table, tasks, setup),
@@ -312,7 +312,8 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
     return notes + [f"{', '.join(dict.fromkeys(labels))}: {note}" for note, labels in found.items()]
 
 
-def _data_text(data: Data) -> str:
+def data_text(data: Data) -> str:
+    """Clips of a store in words."""
     return (
         f"{data.name}: {len(data.train_ids)} training and {len(data.test_ids)} test clips of "
         f"{data.num_frames} frames"

@@ -246,10 +246,13 @@ def lookup(setup: Setup, task: Task) -> Outcome:
     outcome.facts.update(predicted["facts"])
     estimate = None
     if task.estimator is not None:
-        learned = find("train estimator", train_run(setup, task.estimator))
+        learned = task.estimator.weights and weights_sha256(task.estimator.weights)
         if learned is None:
-            return outcome
-        estimate = _estimate_run(setup, task, prediction, learned["weights_sha256"])
+            trained = find("train estimator", train_run(setup, task.estimator))
+            if trained is None:
+                return outcome
+            learned = trained["weights_sha256"]
+        estimate = _estimate_run(setup, task, prediction, learned)
         if find("estimate", estimate) is None:
             return outcome
     for metric in task.metrics:
@@ -292,7 +295,9 @@ def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
     _once(prediction, setup.device, predict)
     estimate = None
     if task.estimator is not None:
-        learned = trained_weights(setup, task.estimator, progress=progress)
+        learned = task.estimator.weights or trained_weights(
+            setup, task.estimator, progress=progress
+        )
         estimate = _estimate_run(setup, task, prediction, weights_sha256(learned))
         _once(
             estimate,

@@ -73,7 +73,8 @@ class Pipeline:
             if trained.get(name) != wanted:
                 raise CheckpointError(
                     f"{path} was trained on other tokens ({name} differs): give the codec and the "
-                    "tokenizer of its training with --codec and --tokenizer"
+                    "tokenizer of its training (--codec and --tokenizer, or files named "
+                    "codec.safetensors and tokenizer.safetensors beside it)"
                 )
         model = UniMo.load(path).to(device)
         if device == "cuda":

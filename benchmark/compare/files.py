@@ -84,13 +84,11 @@ def to_csv(result: dict) -> str:
 
 
 def _letters(result: dict) -> dict[str, str]:
-    """Reason -> letter, of the systems' cells that have no value."""
-    systems = result["systems"].values()
-    return reasons({"cells": [cell for system in systems for cell in system["cells"].values()]})
-
-
-def _absent(reason: str, letters: dict[str, str]) -> str:
-    return f"n/a ({letters[reason]})" if reason in letters else f"n/a: {reason}"
+    """Reason why something is missing -> letter, in the order of the tables."""
+    found = [cell for system in result["systems"].values() for cell in system["cells"].values()]
+    told = [*result["comparisons"], *result["seeds"].values()]
+    found += [{"status": "", "reason": line["reason"]} for line in told if line["reason"]]
+    return reasons({"cells": found})
 
 
 def _values(result: dict, columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
@@ -103,7 +101,7 @@ def _values(result: dict, columns: dict[str, Column], letters: dict[str, str]) -
 
 def _value(column: Column, cell: dict, letters: dict[str, str]) -> Field:
     if cell["value"] is None:
-        return Field(_absent(cell["reason"], letters))
+        return Field(f"n/a ({letters[cell['reason']]})")
     return Field(column.format(cell["value"]), _interval(column, cell))
 
 
@@ -123,9 +121,11 @@ def _tests(lines: list[dict], columns: dict[str, Column], letters: dict[str, str
 
 def _difference(column: Column, line: dict, letters: dict[str, str]) -> Field:
     if line["difference"] is None:
-        return Field(_absent(line["reason"], letters))
+        return Field(f"n/a ({letters[line['reason']]})")
     # A reason beside a difference says why it has neither interval nor test.
-    rest = f" ({line['reason']})" if line["reason"] else _interval(column, line, signed=True)
+    rest = (
+        f" ({letters[line['reason']]})" if line["reason"] else _interval(column, line, signed=True)
+    )
     return Field(_signed(column, line["difference"]), rest)
 
 
@@ -150,8 +150,10 @@ def _quoted(
     own, *_ = result["systems"]
     grid = [[Field(text) for text in ("Column", own, "paper", "difference", "relative")]]
     for line in lines:
-        column, fields = columns[line["column"]], [_absent(line["reason"], letters), *"---"]
-        if line["difference"] is not None:
+        column = columns[line["column"]]
+        if line["difference"] is None:
+            fields = [f"n/a ({letters[line['reason']]})", *"---"]
+        else:
             printed = result["systems"][own]["cells"][column.key]["paper_printed"]
             fields = [column.format(line["value"]), printed]
             fields.append(_signed(column, line["difference"]))
@@ -168,7 +170,7 @@ def _seeds(result: dict, columns: dict[str, Column], letters: dict[str, str]) ->
     for key, found in result["seeds"].items():
         column, values = columns[key], found["values"]
         if found["mean"] is None:
-            spread, ends = _absent(found["reason"], letters), "-"
+            spread, ends = f"n/a ({letters[found['reason']]})", "-"
         else:
             spread = f"{column.format(found['mean'])} ± {column.format(found['std'])}"
             ends = f"{column.format(min(values))} to {column.format(max(values))}"

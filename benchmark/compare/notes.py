@@ -62,9 +62,10 @@ def of_task(table: TableSpec) -> list[str]:
 
 def of_paper(table: TableSpec, own: System) -> list[str]:
     """Why a difference to the paper tests nothing."""
+    estimator = " and with another estimator" if table.task == "i2vm" else ""
     notes = [
         f"The paper's numbers are {table.id}'s, row {own.paper.label}, measured on other data and "
-        "another body: a difference to them tests nothing."
+        f"another body{estimator}: a difference to them tests nothing."
     ]
     if settings := _other_settings(own):
         notes.append(f"That row is of another configuration: {settings}.")

@@ -69,6 +69,15 @@ def make_result(
     again = [_row(setup, system) for system in trainings]
     spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
     data = systems[0].task.data
+    told = [
+        *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
+        *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
+        *notes.of_task(table),
+        *data.notes,
+        *(notes.of_paper(table, systems[0]) if with_paper else ()),
+        *notes.of_methods(systems),
+        *report.row_notes([*rows, *again[1:]]),
+    ]
     return {
         "schema_version": SCHEMA_VERSION,
         "task": table.task,
@@ -87,15 +96,7 @@ def make_result(
             for system, row in zip(trainings, again, strict=True)
         },
         "seeds": seed_statistics(spread, columns) if trainings else {},
-        "notes": [
-            *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
-            *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
-            *notes.of_task(table),
-            *data.notes,
-            *(notes.of_paper(table, systems[0]) if with_paper else ()),
-            *notes.of_methods(systems),
-            *report.row_notes([*rows, *again[1:]]),
-        ],
+        "notes": list(dict.fromkeys(told)),
         "provenance": provenance.collect()
         | {
             "options": dict(options),

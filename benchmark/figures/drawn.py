@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.spec import Clips, Prediction
+from benchmark.spec import Clips, Prediction, Unavailable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,11 +53,14 @@ class Drawn:
         """Of all test clips, without videos.
 
         Raises:
-            ValueError: it is damaged.
+            Unavailable: it is damaged.
         """
         from benchmark import parts
 
-        return parts.read_predictions(self.predicted, self.test_ids)
+        try:
+            return parts.read_predictions(self.predicted, self.test_ids)
+        except ValueError as error:
+            raise Unavailable(f"{error}: run the same command with --always") from error
 
     def video(self, row: int) -> Path:
         """The video that it generated for a test clip."""

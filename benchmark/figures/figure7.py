@@ -51,8 +51,9 @@ def _draw(drawn: Sequence[Drawn]) -> Picture:
 
     colour = colours(drawn)
     curves = {one.label: _curves(one) for one in drawn}
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.2))
     axes = figure.subplots(1, len(_PANELS))
+    figure.subplots_adjust(left=0.07, right=0.99, top=0.92, bottom=0.27, wspace=0.2)
     for axis, (column, heading) in zip(axes, _PANELS.items(), strict=True):
         for label, found in curves.items():
             for start, (style, width, _) in _LINES.items():
@@ -70,13 +71,18 @@ def _draw(drawn: Sequence[Drawn]) -> Picture:
         Line2D([], [], color="#444444", linestyle=style, linewidth=width, label=text)
         for style, width, text in _LINES.values()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=len(handles),
+        bbox_to_anchor=(0, 0, 1, 1),  # of the figure, not of what is written around it
+    )
     return Picture(
         figure,
         "Cross-entropy of the next token by task and modality, of the clips trained on (their "
-        "motion inputs partly replaced at random, as the training has it) and of clips held out "
-        "(as they are). The steps and the clips per step of all trainings are the same, so a model "
-        "of both tasks sees half as many clips of each as a model of one.",
+        "motion inputs partly replaced at random, as the training has it) and of training "
+        "recordings held out (as they are). The steps and the clips per step of all trainings are "
+        "the same, so a model of both tasks sees half as many clips of each as a model of one.",
         values={"losses": curves},
     )
 

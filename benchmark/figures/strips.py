@@ -198,7 +198,7 @@ def reconstruction(
     drawn: Sequence[Drawn], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
     """What each tokenizer makes of a motion, over the true body in grey."""
-    from benchmark.figures.bodies import TRUTH, on_stage, smplx_motion, times
+    from benchmark.figures.bodies import on_stage, smplx_motion, times
     from datasets.motion import Motion
 
     rows, errors, why = _chosen(drawn, percentiles)

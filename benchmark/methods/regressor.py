@@ -16,9 +16,9 @@ class Regressor:
 
     version = 1
     note = (
-        "A small convolutional network of our own, trained by regression on the same clips, with "
-        "the camera's intrinsics given. It is no baseline of the paper; it stands in for GVHMR "
-        "where motion must be seen in generated videos."
+        "A small convolutional network of our own, trained by regression, with the camera's "
+        "intrinsics given. It is no baseline of the paper; it stands in for GVHMR where motion "
+        "must be seen in generated videos."
     )
     checkpoint_class = "MotionRegressor"
     uses_body = True

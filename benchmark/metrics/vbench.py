@@ -75,7 +75,7 @@ class VBenchMetric:
             column: "; ".join(absent[name] for name in dimensions if name in absent)
             for column, dimensions in _COLUMNS.items()
         }
-        cure = f"for another folder than {weights.root()} set ${weights.ENV_ROOT}"
+        cure = f"for another folder than {weights.shown(weights.root())} set ${weights.ENV_ROOT}"
         return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:

@@ -42,10 +42,31 @@ _VERSIONS = (
 )
 
 
-class _File(NamedTuple):
+class ReleasedFile(NamedTuple):
+    """A file that GVHMR needs.
+
+    Attributes:
+        path: where it belongs.
+        size: bytes, or None where nobody says.
+        source: where to get it.
+    """
+
     path: Path
-    size: int | None  # bytes, where known
-    source: str  # where to get it
+    size: int | None
+    source: str
+
+
+def released_files(root: Path) -> dict[str, ReleasedFile]:
+    """What must be there, by a name that does not depend on where it is.
+
+    Args:
+        root: the folder of the weights; the body models are below it unless
+            ``$GVHMR_BODY_MODELS`` says where.
+    """
+    named = os.environ.get(ENV_BODIES)
+    bodies = Path(named).absolute() if named else root / "body_models"
+    files = {name: ReleasedFile(root / name, size, _WEIGHTS_PAGE) for name, size in WEIGHTS.items()}
+    return {**files, BODY: ReleasedFile(bodies / BODY, None, _BODY_PAGE)}
 
 
 @dataclass(frozen=True)
@@ -143,19 +164,16 @@ class GvhmrEstimator:
         with session:
             yield session
 
-    def _files(self) -> dict[str, _File]:
-        """Every file that must be there, by a name that does not depend on where it is."""
-        root = Path(os.environ[ENV_WEIGHTS]).absolute()
-        bodies = Path(os.environ.get(ENV_BODIES) or root / "body_models").absolute()
-        files = {name: _File(root / name, size, _WEIGHTS_PAGE) for name, size in WEIGHTS.items()}
-        files[BODY] = _File(bodies / BODY, None, _BODY_PAGE)
+    def _files(self) -> dict[str, ReleasedFile]:
+        """Every file that must be there: the released ones, and an own checkpoint."""
+        files = released_files(Path(os.environ[ENV_WEIGHTS]).absolute())
         if self.checkpoint is not None:
             own = Path(self.checkpoint).absolute()
-            files["checkpoint"] = _File(own, None, "the option checkpoint")
+            files["checkpoint"] = ReleasedFile(own, None, "the option checkpoint")
         return files
 
 
-def _problem(file: _File) -> str:
+def _problem(file: ReleasedFile) -> str:
     """What is wrong with a file, in words; empty if nothing."""
     wanted = "" if file.size is None else f" of {file.size:,} bytes"
     if not file.path.is_file():

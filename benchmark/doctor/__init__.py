@@ -1,0 +1,45 @@
+"""The verb ``doctor``: what is here, what is missing, what that blocks, and how to get it."""
+
+import importlib
+import sys
+
+from benchmark.doctor.page import Group, page
+
+# Title -> module whose `groups` says what is under it; imported one by one, as a package that one
+# of them needs may be missing.
+_SECTIONS = {
+    "Environment": "environment",
+    "Tools in environments of their own": "tools",
+    "Weights and body models (found is not loaded: only small files are compared by their sha256)": (
+        "weights"
+    ),
+    "Data": "data",
+    "What is blocked, and by what": "blocked",
+}
+
+
+def examine() -> int:
+    """Print all sections as they are known; returns 1 if something needed is missing, else 0."""
+    missing = 0
+    for number, (title, module) in enumerate(_SECTIONS.items(), 1):
+        groups = _groups(module)
+        missing += sum(row[0] == "MISSING" for group in groups for row in group.rows)
+        print(page(f"{number}. {title}", groups), flush=True)
+    if missing:
+        print(f"{missing} MISSING: nothing runs without; do what stands beside it in section 1.")
+    else:
+        print(
+            "Everything that section 5 does not name can be measured: python -m benchmark.run table5"
+        )
+    return int(missing > 0)
+
+
+def _groups(module: str) -> list[Group]:
+    """A section's groups; in their place why there are none, whatever is broken."""
+    try:
+        return importlib.import_module(f"benchmark.doctor.{module}").groups()
+    except ImportError as error:
+        return [Group(f"left out: it needs the package {error.name}, see section 1")]
+    except Exception as error:  # of whatever file is damaged: the other sections go on
+        print(f"doctor: {module}: {error!r}", file=sys.stderr)
+        return [Group(f"left out: {type(error).__name__} {error}")]

@@ -1,0 +1,50 @@
+"""Plain text for a terminal: columns as wide as they need be, the last one wrapped."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WIDTH = 120
+_INDENT = "  "
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under a heading, which may be empty; all rows of a section have as many columns."""
+
+    heading: str
+    rows: Sequence[tuple[str, ...]] = ()
+
+
+def page(title: str, groups: Sequence[Group]) -> str:
+    """A section as text, `WIDTH` columns wide unless a single word is longer.
+
+    Folders below the user's own are told from ``~`` on.
+    """
+    rows = [row for group in groups for row in group.rows]
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    lines = [title]
+    for group in groups:
+        if group.heading:
+            lines += _wrapped(_from_home(group.heading), _INDENT, _INDENT)
+        indent = _INDENT * (2 if group.heading else 1)
+        for *fields, last in group.rows:
+            cells = (f"{text:<{width}}  " for text, width in zip(fields, widths, strict=True))
+            start = indent + "".join(cells)
+            lines += _wrapped(_from_home(last), start, " " * len(start))
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, first: str, later: str) -> list[str]:
+    options = {"break_long_words": False, "break_on_hyphens": False}
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=later, **options
+    ) or [first.rstrip()]
+    return [line.rstrip() for line in lines]
+
+
+def _from_home(text: str) -> str:
+    home = re.escape(str(Path.home()))
+    return re.sub(rf"(?<![\w./~-]){home}(?=/|\b)", "~", text)
