@@ -20,6 +20,7 @@ from benchmark.options import (
     require_writable,
     shown,
 )
+from benchmark.page.document import write_page
 from benchmark.render import RENDERERS, markdown
 from benchmark.spec import FigureSpec, Profile, Row, TableSpec, Unavailable, UserError
 from benchmark.stages import Setup, Task
@@ -152,6 +153,8 @@ def _regenerate(
         print(to_markdown(result, picture=result["status"] == "drawn"))
         print("\n".join(f"wrote {shown(path)}" for path in paths), end="\n\n")
         complete &= illustrate.complete(result)
+    for path in write_page(options.out / _folder_name(profile, options), setup.cache):
+        print(f"wrote {shown(path)}")
     if failures:
         return 1
     return 3 if options.strict and not complete else 0
@@ -175,6 +178,9 @@ def render_again(out: Path, tables: Sequence[str]) -> int:
             render(result, path.with_suffix(suffix))
             if path.with_suffix(suffix).exists():
                 print(f"wrote {shown(path.with_suffix(suffix))}")
+    for folder in dict.fromkeys(path.parent for path in results):
+        for path in write_page(folder, out / "runs"):
+            print(f"wrote {shown(path)}")
     return 0
 
 

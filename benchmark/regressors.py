@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.spec import Unavailable
 from datasets import isolated
-from datasets.smpl_file import sha256_of
+from datasets.file_hash import sha256_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

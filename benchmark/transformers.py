@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.data import Data
 from benchmark.spec import Clips, Profile, Progress, Unavailable
-from benchmark.store import hash_file
+from datasets.file_hash import sha256_of
 
 if TYPE_CHECKING:  # torch is not needed to plan
     import numpy as np
@@ -38,10 +38,10 @@ def settings(profile: Profile, *, tasks: Sequence[str], unified: bool = False, s
     training = profile.unimo_training(tasks=tuple(tasks), seed=seed)
     found = {"model": profile.unimo(unified=unified).to_dict(), "training": training.to_dict()}
     if profile.codec == "built-in":
-        tokens = {"codec": hash_file(assets.CODEC), "tokenizer": hash_file(assets.TOKENIZER)}
+        tokens = {"codec": sha256_of(assets.CODEC), "tokenizer": sha256_of(assets.TOKENIZER)}
         return {**found, **tokens, "start": "random"}
-    folder = _cosmos_tokenizer()
-    codec = [hash_file(folder / name) for name in ("encoder.jit", "decoder.jit")]
+    folder = cosmos_tokenizer()
+    codec = [sha256_of(folder / name) for name in ("encoder.jit", "decoder.jit")]
     model = profile.unimo(unified=unified)
     tokenizer = profile.tokenizer(
         tokens_per_frame=model.tokens_per_frame, codebook_size=model.motion_vocab, rotation="sixd"
@@ -51,7 +51,7 @@ def settings(profile: Profile, *, tasks: Sequence[str], unified: bool = False, s
         "codec": codec,
         "tokenizer": tokenizer.to_dict(),
         "tokenizer_training": dataclasses.replace(profile.training, seed=seed).to_dict(),
-        "start": f"cosmos {hash_file(_cosmos())}",
+        "start": f"cosmos {sha256_of(cosmos_file())}",
     }
 
 
@@ -74,7 +74,7 @@ def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Pr
     torch.manual_seed(training.seed)
     model = UniMo(UniMoConfig.from_dict(settings["model"]))
     if settings["start"] != "random":
-        cosmos_weights.load(model, cosmos_weights.read(_cosmos()))
+        cosmos_weights.load(model, cosmos_weights.read(cosmos_file()))
     return train_transformer(
         model,
         training,
@@ -111,7 +111,7 @@ def load(weights: Path, device: str) -> "Pipeline":
     trained = read_sidecar(weights, expected_class="UniMo")["extra"].get("training", {})
     word = str(beside(_CODEC, assets.CODEC))
     if '"name": "cosmos' in str(trained.get("codec")):
-        word = str(_cosmos_tokenizer())
+        word = str(cosmos_tokenizer())
     codec = open_codec(word, device=device)
     tokenizer = MotionTokenizer.load(beside(_TOKENIZER, assets.TOKENIZER)).to(device)
     return Pipeline.load(weights, codec, tokenizer, device=device)
@@ -173,10 +173,10 @@ def _tokens(settings: Mapping, data: Data, out: Path, *, device: str, progress: 
     for suffix in (".json", ".safetensors"):
         shutil.copyfile(path.with_suffix(suffix), (out / _TOKENIZER).with_suffix(suffix))
     tokenizer = MotionTokenizer.load(out / _TOKENIZER).to(device)
-    return open_codec(str(_cosmos_tokenizer()), device=device), tokenizer
+    return open_codec(str(cosmos_tokenizer()), device=device), tokenizer
 
 
-def _cosmos() -> Path:
+def cosmos_file() -> Path:
     """The file of Cosmos's transformer.
 
     Raises:
@@ -191,7 +191,7 @@ def _cosmos() -> Path:
     return path
 
 
-def _cosmos_tokenizer() -> Path:
+def cosmos_tokenizer() -> Path:
     """The folder of Cosmos's video tokenizer.
 
     Raises:

@@ -1,7 +1,5 @@
 """Which body model file is used, and its arrays. Who only needs these need not load torch."""
 
-import functools
-import hashlib
 import os
 import zipfile
 from collections.abc import Iterable
@@ -9,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from datasets.file_hash import sha256_of
 
 ENV_BODY = "UNIMO_BODY_MODEL"
 STAND_IN = Path(__file__).parent / "assets" / "SMPLX_NEUTRAL.npz"
@@ -76,8 +76,8 @@ def find_body(path: str | Path | None = None, *, gender: str = "neutral") -> Bod
                 f"no {file}: labels of {gender} bodies need it; put the {gender} SMPL-X model "
                 f"(v1.1, https://smpl-x.is.tue.mpg.de) beside the neutral one"
             )
-        return BodyFile(file, f"smplx-{gender}", _sha256(file))
-    return BodyFile(file, _name(file), _sha256(file))
+        return BodyFile(file, f"smplx-{gender}", sha256_of(file))
+    return BodyFile(file, _name(file), sha256_of(file))
 
 
 def read_arrays(path: Path, keys: Iterable[str] = LAYOUT) -> dict[str, np.ndarray]:
@@ -123,15 +123,10 @@ def _find(path: Path) -> Path:
 def _name(file: Path) -> str:
     """`BodyFile.name`: the mesh tells SMPL-X from others, only the file's name tells its gender."""
     faces = read_arrays(file, ["f"])["f"]
-    if _sha256(file) == _sha256(STAND_IN):
+    if sha256_of(file) == sha256_of(STAND_IN):
         return "stand-in"
     stem = file.stem.upper()
     if len(faces) == _SMPLX_FACES and stem.startswith(("SMPLX_FEMALE", "SMPLX_MALE")):
         raise ValueError(f"{file} is not the neutral body, whose betas are used here: {_HINT}")
     is_neutral = len(faces) == _SMPLX_FACES and stem.startswith("SMPLX_NEUTRAL")
     return "smplx-neutral" if is_neutral else "other"
-
-
-@functools.lru_cache(maxsize=8)
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

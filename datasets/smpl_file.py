@@ -7,8 +7,6 @@ beside plain arrays; they are read without either package, and nothing in them i
 (`datasets.safe_pickle`).
 """
 
-import functools
-import hashlib
 import os
 import pickle
 import re
@@ -20,6 +18,7 @@ import numpy as np
 
 from datasets import safe_pickle
 from datasets.body_file import BodyFile
+from datasets.file_hash import sha256_of
 
 ENV_SMPL = "UNIMO_SMPL"
 NUM_VERTICES = 6890
@@ -71,18 +70,6 @@ def _file_in(folder: Path, name: str, gender: str) -> Path | None:
         if (found := _OFFICIAL.fullmatch(file.name)) and found[1].lower() == letter
     )
     return max(official, key=lambda file: file.name.lower(), default=None)  # the latest release
-
-
-def sha256_of(file: Path) -> str:
-    """sha256 of a file, computed again only when its size or time of change is another."""
-    stat = file.stat()
-    return _sha256(file, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=32)
-def _sha256(file: Path, size: int, changed: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_smpl(file: Path) -> dict[str, np.ndarray]:

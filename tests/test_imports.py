@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import discover
-from benchmark.spec import TASKS, Setting, TableSpec
+from benchmark.spec import TASKS, FigureSpec, Setting, TableSpec
 from datasets.body_file import find_body
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +73,8 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
             assert "\n" not in found.protocol(setting)
             assert found.missing(setting).keys() <= set(found.columns)
         assert found.notes([]) == []
+    elif kind == "figures":
+        assert isinstance(found, FigureSpec) and found.id == name
     else:
         assert found.name == name and isinstance(found.version, int)
         assert callable(found.sequences)

@@ -1,20 +1,17 @@
 """The verb ``doctor``: what is here, what is missing, what that blocks, and how to get it."""
 
 import importlib
-import sys
 
-from benchmark.doctor.page import Group, page
+from benchmark.doctor.page import Group, render
 
 # Title -> module whose `groups` says what is under it; imported one by one, as a package that one
 # of them needs may be missing.
 _SECTIONS = {
     "Environment": "environment",
     "Tools in environments of their own": "tools",
-    "Weights and body models (found is not loaded: only small files are compared by their sha256)": (
-        "weights"
-    ),
+    "Weights and body models (files below 50 MB are compared by their hash)": "weights",
     "Data": "data",
-    "What is blocked, and by what": "blocked",
+    "What is blocked in profiles embedded and paper, and why (this reads the weights)": "blocked",
 }
 
 
@@ -22,15 +19,14 @@ def examine() -> int:
     """Print all sections as they are known; returns 1 if something needed is missing, else 0."""
     missing = 0
     for number, (title, module) in enumerate(_SECTIONS.items(), 1):
+        print(f"{number}. {title}", flush=True)
         groups = _groups(module)
         missing += sum(row[0] == "MISSING" for group in groups for row in group.rows)
-        print(page(f"{number}. {title}", groups), flush=True)
+        print(render(groups))
     if missing:
-        print(f"{missing} MISSING: nothing runs without; do what stands beside it in section 1.")
+        print(f"{missing} MISSING in section 1: nothing runs without; do first what stands there.")
     else:
-        print(
-            "Everything that section 5 does not name can be measured: python -m benchmark.run table5"
-        )
+        print("What section 5 does not name can be measured now: python -m benchmark.run all")
     return int(missing > 0)
 
 
@@ -41,5 +37,4 @@ def _groups(module: str) -> list[Group]:
     except ImportError as error:
         return [Group(f"left out: it needs the package {error.name}, see section 1")]
     except Exception as error:  # of whatever file is damaged: the other sections go on
-        print(f"doctor: {module}: {error!r}", file=sys.stderr)
         return [Group(f"left out: {type(error).__name__} {error}")]

@@ -4,7 +4,7 @@ Nothing is listed here: methods, metrics and stores are asked, as a run of the t
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +32,11 @@ class _Defaults:
 
 
 def groups() -> list[Group]:
-    """A group for each reason, with rows (tables, what of them is blocked)."""
+    """A group for each reason, with rows (tables, profiles, what of them is blocked)."""
     try:
         body = body_file(None)
     except UserError as error:
-        return [Group(str(error), [("all tables", "everything")])]
+        return [Group(str(error), [("all tables", "all profiles", "all rows")])]
     blocked: dict[str, dict[tuple[str, str], list[str]]] = {}
     for name in _PROFILES:
         profile = discover.load("profiles", name)
@@ -55,13 +55,13 @@ def _measured() -> list[TableSpec]:
     return [table for table in tables if table.compute is None]
 
 
-def _rows(tables: Mapping[tuple[str, str], list[str]]) -> list[tuple[str, str]]:
+def _rows(tables: Mapping[tuple[str, str], list[str]]) -> list[tuple[str, str, str]]:
     """Tables of which the same is blocked share a row."""
-    merged: dict[str, list[str]] = {}
+    merged: dict[tuple[str, str], list[str]] = {}
     for (table, text), profiles in tables.items():
-        where = "" if len(profiles) == len(_PROFILES) else f" (profile {profiles[0]})"
-        merged.setdefault(text + where, []).append(table)
-    return [(", ".join(ids), text) for text, ids in merged.items()]
+        where = "both profiles" if len(profiles) > 1 else f"only {profiles[0]}"
+        merged.setdefault((where, text), []).append(table)
+    return [(", ".join(ids), where, text) for (where, text), ids in merged.items()]
 
 
 class _Asked:
@@ -97,38 +97,44 @@ class _Asked:
 
     def _ask_method(self, name: str, task: str, params: tuple) -> str:
         does = discover.method(name, task)
-        return _reason(lambda: does.settings(dict(params), self._profile, seed=0))
+        return _reason(name, lambda: does.settings(dict(params), self._profile, seed=0))
 
     def _ask_store(self, task: str, dataset: str) -> str:
-        return _reason(lambda: self._stores.find(task, dataset))
+        return _reason(dataset, lambda: self._stores.find(task, dataset))
 
     def _of_columns(self, table: TableSpec, row: Row) -> Iterable[tuple[str, str]]:
         """Columns of the table that a metric lacks something for, each with the reasons."""
         cache = discover.ROOT / "reports" / "runs"
         setting = Setting(table.task, self._body, 0, row.dataset, cache)
         for name in report.metrics_of(table):
-            metric, missing = discover.load("metrics", name), {}
-            failure = _reason(
-                lambda metric=metric, out=missing: out.update(metric.missing(setting))
-            )
-            missing |= dict.fromkeys(metric.columns, failure) if failure else {}
+            metric = discover.load("metrics", name)
+            try:
+                missing = metric.missing(setting)
+            except Exception as error:  # of a damaged file, as the damage will have it
+                missing = dict.fromkeys(metric.columns, _damaged(name, error))
             for column in (*table.columns, *table.more_columns):
                 if column.key in missing:
-                    yield from ((column.key, why) for why in _taken_apart(missing, column.key))
+                    yield from ((column.key, why) for why in taken_apart(missing, column.key))
 
 
-def _reason(ask) -> str:
-    """Why a question is answered by an exception; empty if it is not."""
+def _reason(name: str, ask: Callable[[], object]) -> str:
+    """Why what has that name answers with an exception; empty if it does not."""
     try:
         ask()
     except (Unavailable, UserError) as error:
         return str(error)
     except Exception as error:  # of a damaged file, as the damage will have it
-        return one_line(error)
+        return _damaged(name, error)
     return ""
 
 
-def _taken_apart(missing: Mapping[str, str], column: str) -> list[str]:
+def _damaged(name: str, error: Exception) -> str:
+    return (
+        f"{name}: a file is damaged ({one_line(error)}): get again what sections 3 and 4 call wrong"
+    )
+
+
+def taken_apart(missing: Mapping[str, str], column: str) -> list[str]:
     """The reasons of a column; where others' make up the whole of it, these, which say it once."""
 
     def parts(reason: str) -> set[str]:
@@ -148,7 +154,7 @@ def _summary(table: TableSpec, cells: Cells) -> str:
     whole = [label for label in rows if len(of_row[label]) == len(columns)]
     if len(whole) == len(rows):
         return "all rows"
-    said = ["; ".join(whole)] if whole else []
+    said = [f"rows {'; '.join(whole)}"] if whole else []
     parts: dict[tuple[str, ...], list[str]] = {}
     for label in rows:
         if of_row[label] and label not in whole:

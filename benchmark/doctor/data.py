@@ -11,7 +11,7 @@ from datasets.clip_manifest import check_file, read_manifest
 from datasets.clip_schema import FILES
 
 # Where each is requested; docs/datasets.md tells more.
-_PAGES = {
+PAGES = {
     "threedpw": "https://virtualhumans.mpi-inf.mpg.de/3DPW/",
     "rich": "https://rich.is.tue.mpg.de/",
     "bedlam": "https://bedlam.is.tue.mpg.de/",
@@ -31,7 +31,7 @@ def groups() -> list[Group]:
         Group(
             "Licensed datasets, asked for at their pages and then prepared from the FOLDER they "
             "are in (docs/datasets.md)",
-            [(state, name, text) for name in _PAGES for state, text in [_prepared(name)]],
+            [(state, name, text) for name in PAGES for state, text in [_prepared(name)]],
         ),
         Group(
             "Built-in data, of each profile",
@@ -45,7 +45,7 @@ def _prepared(name: str) -> tuple[str, str]:
     path = prepared_path(name)
     cure = f"python -m datasets.prepare {name} --root FOLDER --out {shown(path)}"
     if not path.exists():
-        return "missing", f"{_PAGES[name]} then {cure}"
+        return "missing", f"{PAGES[name]}\n{cure}"
     return _store(path, cure)
 
 
@@ -60,7 +60,7 @@ def _built_in(profile: str, task: str) -> tuple[str, str]:
 
 
 def _store(path: Path, cure: str) -> tuple[str, str]:
-    """A store by its manifest and the sizes of its files; its content is checked when it is used."""
+    """A store by its manifest and the sizes of its files; the content is checked at its use."""
     try:
         manifest = read_manifest(path)
         for name in FILES:

@@ -12,28 +12,30 @@ _INDENT = "  "
 
 @dataclass(frozen=True)
 class Group:
-    """Rows under a heading, which may be empty; all rows of a section have as many columns."""
+    """Rows of as many columns each, under a heading, which may be empty."""
 
     heading: str
     rows: Sequence[tuple[str, ...]] = ()
 
 
-def page(title: str, groups: Sequence[Group]) -> str:
-    """A section as text, `WIDTH` columns wide unless a single word is longer.
+def render(groups: Sequence[Group]) -> str:
+    """Groups as text, `WIDTH` columns wide unless a single word is longer.
 
     Folders below the user's own are told from ``~`` on.
     """
-    rows = [row for group in groups for row in group.rows]
-    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    lines = [title]
+    lines = []
     for group in groups:
+        widths = [max(map(len, column)) for column in zip(*group.rows, strict=True)]
         if group.heading:
             lines += _wrapped(_from_home(group.heading), _INDENT, _INDENT)
         indent = _INDENT * (2 if group.heading else 1)
         for *fields, last in group.rows:
-            cells = (f"{text:<{width}}  " for text, width in zip(fields, widths, strict=True))
+            cells = (f"{text:<{width}}  " for text, width in zip(fields, widths, strict=False))
             start = indent + "".join(cells)
-            lines += _wrapped(_from_home(last), start, " " * len(start))
+            for number, line in enumerate(last.split("\n")):
+                lines += _wrapped(
+                    _from_home(line), " " * len(start) if number else start, " " * len(start)
+                )
     return "\n".join(lines) + "\n"
 
 
@@ -47,4 +49,4 @@ def _wrapped(text: str, first: str, later: str) -> list[str]:
 
 def _from_home(text: str) -> str:
     home = re.escape(str(Path.home()))
-    return re.sub(rf"(?<![\w./~-]){home}(?=/|\b)", "~", text)
+    return re.sub(rf"(?<![\w./~-]){home}(?![\w.-])", "~", text)

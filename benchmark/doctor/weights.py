@@ -12,7 +12,7 @@ from benchmark.store import one_line
 from benchmark.vbench import weights as vbench
 from datasets import smpl_file
 from datasets.body_file import ENV_BODY, BodyFile, find_body
-from datasets.estimators import EstimatorUnavailable, gvhmr
+from datasets.estimators import EstimatorUnavailable, gvhmr, phalp
 from datasets.estimators.external import checked_sha256
 
 _SMALL = 50 * 2**20  # bytes; larger files are not read here
@@ -22,26 +22,43 @@ Row = tuple[str, str, str]
 
 
 def groups() -> list[Group]:
-    """Rows (found, missing or wrong, file, where it is and how it was checked, or how to get it).
-
-    Files that only exist within an installation of 4D-Humans are told of by section 2.
-    """
-    return [_gvhmr(), _regressors(), _vbench(), _cosmos(), _smplx(), _smpl()]
+    """Rows (found, missing or wrong, file, where it is and how it is known, or how to get it)."""
+    return [_gvhmr(), _regressors(), _phalp(), _vbench(), _cosmos(), _smplx(), _smpl()]
 
 
 def _gvhmr() -> Group:
     folder = Path(os.environ.get(gvhmr.ENV_WEIGHTS) or f"${gvhmr.ENV_WEIGHTS}")
+    files = gvhmr.released_files(folder)
+    page = next(iter(files.values())).source
     rows = [
-        _file(name, file.path, file.source, size=file.size)
-        for name, file in gvhmr.released_files(folder).items()
+        _file(
+            name,
+            file.path,
+            "the page above" if file.source == page else file.source,
+            size=file.size,
+        )
+        for name, file in files.items()
     ]
-    return Group(_heading("GVHMR's files, below", gvhmr.ENV_WEIGHTS), rows)
+    bodies = f"; body_models/{gvhmr.BODY} there, or {gvhmr.BODY} below ${gvhmr.ENV_BODIES}"
+    return Group(
+        _heading("GVHMR's files, below", gvhmr.ENV_WEIGHTS) + f", from {page}{bodies}", rows
+    )
 
 
 def _regressors() -> Group:
     files = (regressors.SMPLX_TO_SMPL, regressors.SMPL24, regressors.LSP14)
     rows = [_looked_for(file.name, file.path) for file in files]
-    return Group("GVHMR's regressors, in its package (see gvhmr in section 2)", _once(rows))
+    return Group("GVHMR's regressors, which come with its package", _as_above(rows))
+
+
+def _phalp() -> Group:
+    try:
+        _, _, checkpoint = phalp.ESTIMATOR().preflight()
+    except (EstimatorUnavailable, OSError):
+        row = ("missing", "HMR2.0", "comes with 4D-Humans: see there in section 2")
+    else:
+        row = _file("HMR2.0", checkpoint, "4D-Humans' demo")
+    return Group("4D-Humans' weights, where its demo puts them", [row])
 
 
 def _vbench() -> Group:
@@ -54,9 +71,9 @@ def _vbench() -> Group:
 
 
 def _cosmos() -> Group:
-    rows = [_looked_for("model.pt", transformers._cosmos)]
+    rows = [_looked_for("model.pt", transformers.cosmos_file)]
     try:
-        folder = transformers._cosmos_tokenizer()
+        folder = transformers.cosmos_tokenizer()
     except (Unavailable, OSError) as error:
         rows.append(("missing", "encoder.jit, decoder.jit", str(error)))
     else:
@@ -72,9 +89,11 @@ def _cosmos() -> Group:
 
 
 def _cosmos_md5(name: str) -> str:
-    """The published md5 of a file, which stands beside networks that need torch."""
-    from model.video_tokens.cosmos_networks import DV
-
+    """The published md5 of a file; empty without torch, which the networks beside it need."""
+    try:
+        from model.video_tokens.cosmos_networks import DV
+    except ImportError:
+        return ""
     return DV.md5[name]
 
 
@@ -83,8 +102,10 @@ def _smplx() -> Group:
         _looked_for(f"SMPLX_{gender.upper()}.npz", lambda gender=gender: _smplx_body(gender))
         for gender in ("neutral", "female", "male")
     ]
-    heading = _heading("SMPL-X, the neutral file named by", ENV_BODY, "the packaged stand-in")
-    return Group(f"{heading}; the others lie beside it", _once(rows))
+    heading = _heading(
+        "SMPL-X, the neutral file named by", ENV_BODY, "not set: the packaged stand-in"
+    )
+    return Group(f"{heading}; the others lie beside it", _as_above(rows))
 
 
 def _smplx_body(gender: str) -> BodyFile:
@@ -113,7 +134,7 @@ def _smpl() -> Group:
     return Group(_heading("SMPL, in the folder", smpl_file.ENV_SMPL), rows)
 
 
-def _heading(what: str, variable: str, default: str = "not set") -> str:
+def _heading(what: str, variable: str, default: str = "not set: set it to their folder") -> str:
     return f"{what} ${variable} ({os.environ.get(variable) or default})"
 
 
@@ -124,8 +145,8 @@ def _file(name: str, path: Path, source: str, *, size: int | None = None, digest
         return state, name, f"{path}, {how}"
     if state == "wrong":
         return state, name, f"{path} {how}: get it again from {source}"
-    number = "" if size is None else f" ({size:,} bytes)"
-    return state, name, f"put it there{number}, from {source}"
+    number = "" if size is None else f"{size:,} bytes, "
+    return state, name, f"{number}from {source}"
 
 
 def _looked_for(name: str, look: Callable[[], Path | BodyFile]) -> Row:
@@ -179,9 +200,10 @@ def _compared(path: Path, digest: str) -> tuple[str, str]:
     return "found", f"{kind} as published"
 
 
-def _once(rows: list[Row]) -> list[Row]:
-    """Rows that say the same of several files, as one row."""
-    merged: dict[tuple[str, str], list[str]] = {}
-    for state, name, text in rows:
-        merged.setdefault((state, text), []).append(name)
-    return [(state, ", ".join(names), text) for (state, text), names in merged.items()]
+def _as_above(rows: list[Row]) -> list[Row]:
+    """Rows that say the same of several files, which only the first of them does."""
+    before = [("", "", ""), *rows]
+    return [
+        (state, name, "as above" if text == above[2] else text)
+        for (state, name, text), above in zip(rows, before, strict=False)
+    ]

@@ -88,6 +88,8 @@ def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
     name = result["table"]
 
     def draw() -> dict:
+        for run_id in systems.runs.values():  # before anything heavy is imported
+            run_folder(cache, run_id)
         from benchmark.page import strips
 
         return strips.draw(systems, _data(result, systems.kind), cache, kept.folder, anchor(name))

@@ -20,8 +20,10 @@ _VERSION = 1
 _POSE = "mpjpe"  # the column whose errors are shown clip by clip
 _HELD_OUT = "held_out_"  # begins the columns of losses on clips that are not trained on
 _POINTS = 150  # of a curve
+_WITHIN = 3  # curves whose names stand within the axes
 _SHADES = 0.35  # opacity of single clips
-_WIDTH = 6.4  # inches
+_WIDTH = 4.9  # inches
+_DECADE = 10  # largest loss per smallest from which the axis is logarithmic
 _STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -119,8 +121,9 @@ def _errors(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
         )
         low, middle, high = np.percentile(errors, (25, 50, 75))
         axis.plot([low, high], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
-        axis.plot([middle] * 2, [place - 0.3, place + 0.3], color="#000000", linewidth=1.4)
-    axis.set_yticks(range(len(systems)), [plain(shortened(label, 30)) for label in systems])
+        for colour, width in (("#FFFFFF", 3.4), ("#000000", 1.4)):
+            axis.plot([middle] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=width)
+    axis.set_yticks(range(len(systems)), [plain(shortened(label, 24)) for label in systems])
     axis.set_ylim(len(systems) - 0.5, -0.5)
     axis.set_xlim(left=0)
     axis.set_xlabel(f"{column.label} of a clip ({column.unit})")
@@ -154,7 +157,7 @@ def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
     for label, losses in trainings.items():
         alone = any(name.startswith(_HELD_OUT) for name in losses)
         panels.setdefault((*losses, label if alone else ""), {})[label] = losses
-    figure = Figure(figsize=(_WIDTH, 2.5 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 1.9 * len(panels)), layout="constrained")
     for axis, panel in zip(
         figure.subplots(len(panels), squeeze=False)[:, 0], panels.values(), strict=True
     ):
@@ -168,23 +171,31 @@ def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
 
 
 def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
+    import numpy as np
+
     number = 0
     for label, losses in panel.items():
         pairs = [name for name in losses if _HELD_OUT + name in losses]
         for name in pairs or ["loss"]:
             colour = COLORS[number % len(COLORS)]
+            dash = "-" if number < len(COLORS) else "-."
             number += 1
             named = plain(shortened(name.replace("_", " ") if pairs else label))
-            axis.plot(*_thinned(*losses[name]), color=colour, linewidth=1.2, label=named)
+            axis.plot(
+                *_thinned(*losses[name]), color=colour, linewidth=1.2, linestyle=dash, label=named
+            )
             if pairs:
                 axis.plot(*losses[_HELD_OUT + name], color=colour, linewidth=1.2, linestyle="--")
         if pairs:
             axis.set_title(plain(shortened(label)), fontsize=9, loc="left")
-    axis.set_yscale("log")
+    drawn = np.concatenate([line.get_ydata() for line in axis.lines])
+    if drawn.min() > 0 and drawn.max() > _DECADE * drawn.min():
+        axis.set_yscale("log")
     axis.set_xlabel("step")
     axis.set_ylabel("loss")
     axis.grid(color=GRID, linewidth=0.6)
-    axis.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    aside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if number > _WITHIN else {}
+    axis.legend(fontsize=7, frameon=False, **aside)
 
 
 def _trainings(runs: Mapping[str, str], cache: Path) -> dict[str, dict[str, list]]:

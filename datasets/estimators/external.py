@@ -1,11 +1,10 @@
 """What the clients of external tools share: one GPU for a process, files known by their sha256."""
 
-import functools
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from datasets.estimators import EstimatorUnavailable
+from datasets.file_hash import sha256_of
 
 
 def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:
@@ -26,16 +25,8 @@ def checked_sha256(path: Path) -> str:
     Raises:
         EstimatorUnavailable: it is not that.
     """
-    stat = path.stat()
-    found = _sha256(path, stat.st_size, stat.st_mtime_ns)
+    found = sha256_of(path)
     pin = path.with_name(f"{path.name}.sha256")
-    if pin.is_file() and pin.read_text(encoding="utf-8").split()[:1] != [found]:
+    if pin.is_file() and pin.read_bytes().split()[:1] != [found.encode()]:
         raise EstimatorUnavailable(f"{path} has sha256 {found}, which is not what {pin} says")
     return found
-
-
-@functools.lru_cache(maxsize=32)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Kept until the file changes: weights have gigabytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

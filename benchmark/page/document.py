@@ -16,7 +16,7 @@ _FILES = Path(__file__).parent
 _FIGURE_KEYS = {"figure", "title", "profile", "status", "reason", "caption", "rows", "notes"}
 
 
-def write(folder: Path, cache: Path) -> list[Path]:
+def write_page(folder: Path, cache: Path) -> list[Path]:
     """Write the page of a folder; returns its path, or nothing where there are no results.
 
     Args:
@@ -71,7 +71,7 @@ def to_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["path"] = lambda text: quote(text)
+    environment.filters["path"] = quote  # of file names, which may hold ? and #
     return environment.get_template("page.html.j2").render(
         name=name,
         tables=results,
