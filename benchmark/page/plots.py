@@ -2,6 +2,7 @@
 
 import csv
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,13 +124,19 @@ def _errors(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
         axis.plot([low, high], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
         for colour, width in (("#FFFFFF", 3.4), ("#000000", 1.4)):
             axis.plot([middle] * 2, [place - 0.3, place + 0.3], color=colour, linewidth=width)
-    axis.set_yticks(range(len(systems)), [plain(shortened(label, 24)) for label in systems])
+    axis.set_yticks(range(len(systems)), [plain(_wrapped(label)) for label in systems])
     axis.set_ylim(len(systems) - 0.5, -0.5)
     axis.set_xlim(left=0)
     axis.set_xlabel(f"{column.label} of a clip ({column.unit})")
     axis.grid(axis="x", color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
-    return figure, "Errors of single clips", _in_words(column, systems)
+    title = "Errors of single clips: the bar is the middle half, the line the median"
+    return figure, title, _in_words(column, systems)
+
+
+def _wrapped(label: str) -> str:
+    """A label on two lines at most."""
+    return "\n".join(textwrap.wrap(shortened(label), 24)[:2])
 
 
 def _in_words(column: Column, systems: Mapping[str, Sequence[float]]) -> str:
@@ -140,10 +147,7 @@ def _in_words(column: Column, systems: Mapping[str, Sequence[float]]) -> str:
         best, middle, worst = np.percentile(errors, (0, 50, 100))
         numbers = ", ".join(column.format(value) for value in (best, middle, worst))
         lines.append(f"{label}: {numbers} {column.unit} ({len(errors)} clips)")
-    return (
-        f"{column.label}, a dot a clip; the bar is the middle half, the line the median. "
-        f"Best, median and worst clip: {'; '.join(lines)}."
-    )
+    return f"{column.label}, a dot a clip. Best, median and worst clip: {'; '.join(lines)}."
 
 
 def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
@@ -166,8 +170,8 @@ def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
         f"{label}: {losses['loss'][1][-1]:.3g} after step {losses['loss'][0][-1]:.0f}"
         for label, losses in trainings.items()
     ]
-    text = f"Loss by step; dashed: on held-out clips. Last values: {'; '.join(words)}."
-    return figure, "Losses of the trainings", text
+    title = "Losses of the trainings; dashed: on held-out clips"
+    return figure, title, f"Loss by step. Last values: {'; '.join(words)}."
 
 
 def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:

@@ -24,7 +24,7 @@ class CellView:
         paper: the paper's number and, in parentheses, measured minus paper; ``-`` without one.
         published: what the system's authors publish, or empty.
         details: the cell in words.
-        letter: of the reason why there is nothing.
+        letter: of the reason why there is nothing, or empty.
     """
 
     status: str

@@ -18,7 +18,7 @@ from benchmark.metrics.diversity import (
     mean_pairwise_distance,
     normalise,
 )
-from benchmark.spec import Clips, Evaluation, Score, Setting
+from benchmark.spec import Clips, Evaluation, Score, Setting, Unavailable
 from datasets.body import load_body
 from datasets.body_file import STAND_IN, find_body
 from datasets.embedded_shots import EmbeddedShots
@@ -577,7 +577,7 @@ def test_generated_bodies_may_be_upside_down_true_ones_may_not(shots):
     fallen = shots.channels.copy()
     fallen[..., :3] = [0.0, 0.0, 0.1]  # camera space: along +y, which points down
     assert values(shots, fallen)["fid"] > 0
-    with pytest.raises(ValueError, match="stand along -y"):
+    with pytest.raises(Unavailable, match="stand along -y"):
         scored(dataclasses.replace(shots, channels=fallen), shots.channels)
 
 
@@ -597,21 +597,21 @@ def test_nothing_is_scored_where_nothing_can_be(shots):
     ],
 )
 def test_clips_that_cannot_be_compared_are_refused(shots, change, message):
-    with pytest.raises(ValueError, match=message) as refusal:
+    with pytest.raises(Unavailable, match=message) as refusal:
         scored(dataclasses.replace(shots, **change), shots.channels)
     assert "\n" not in str(refusal.value)
 
 
 def test_motions_that_cannot_be_compared_are_refused(shots):
-    with pytest.raises(ValueError, match=r"shape \(28, 17, 79\), got \(28, 16, 79\)"):
+    with pytest.raises(Unavailable, match=r"shape \(28, 17, 79\), got \(28, 16, 79\)"):
         scored(shots, shots.channels[:, 1:])
     smpl = np.zeros((28, 17, 85), np.float32)
-    with pytest.raises(ValueError, match=r"SMPL-X .* got \(28, 17, 85\)"):
+    with pytest.raises(Unavailable, match=r"SMPL-X .* got \(28, 17, 85\)"):
         scored(dataclasses.replace(shots, channels=smpl), smpl)
     two = dataclasses.replace(shots, channels=shots.channels[:, :2])
-    with pytest.raises(ValueError, match="2 frames; these features need at least 3"):
+    with pytest.raises(Unavailable, match="2 frames; these features need at least 3"):
         scored(two, two.channels)
-    with pytest.raises(ValueError, match="NaN or infinite"):
+    with pytest.raises(Unavailable, match="NaN or infinite"):
         scored(shots, np.full_like(shots.channels, np.nan))
 
 

@@ -11,12 +11,12 @@ from benchmark.spec import Unavailable
 from benchmark.speed import formulas, generation, machine, report, training
 from benchmark.speed.bench import Bench, Case, Part
 from benchmark.speed.bench import run as measure
-from model.sequence import MOTION, VISUAL
+from model.sequence import MOTION, TASKS, VISUAL
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.training import schedules
 
 PAPER = UniMoConfig.paper()
-V2M, I2VM = schedules(PAPER).values()
+V2M, I2VM = (schedules(PAPER)[task] for task in TASKS)
 TB, TFLOP = 1e12, 1e12
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.sequence import LAYOUTS, MOTION, SPECIAL, VISUAL, i2vm, v2m
+from model.sequence import LAYOUTS, MOTION, SPECIAL, VISUAL, i2v, i2vm, v2m
 from model.video_tokens.codec import latent_shape
 
 PAPER = {"v2m": v2m(), "i2vm": i2vm()}
@@ -46,6 +46,21 @@ def test_lengths_of_table_4_and_of_121_frames():
         "v2m": (0, 2340),
         "i2vm": (8192, 2340),
     }
+
+
+def test_the_baselines_sequence_is_that_of_i2vm_without_motion():
+    alone, both = i2v(17, 32, 32), i2vm(17, 32, 32, 2)
+    kept = both.modality != MOTION
+    for name in ("modality", "index", "t", "h", "w"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(both, name)[kept])
+    assert alone.prefix == both.prefix
+    assert (alone.num_motion, len(alone.targets[MOTION])) == (0, 0)
+    visual = np.arange(2 * alone.num_visual).reshape(2, *alone.latent_shape)
+    seen, moved = alone.take_apart(alone.assemble(visual, np.zeros((2, 0), np.int64)))
+    np.testing.assert_array_equal(seen, visual)
+    assert moved.shape == (2, 0)
+    with pytest.raises(ValueError, match="no video to generate"):
+        i2v(1, 32, 32)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chisquare
 
 from model.checkpoint import CheckpointError, sidecar_path
-from model.sequence import LAYOUTS, MOTION, TASKS, VISUAL, i2vm, v2m
+from model.sequence import LAYOUTS, MOTION, TASKS, VIDEO_ALONE, VISUAL, i2vm, v2m
 from model.transformer import UniMo, UniMoConfig, visual
 from model.transformer.sampling import Noise
 from model.transformer.training import schedules
@@ -221,10 +221,10 @@ def test_absolute_positions_on_the_residual_stream():
     for schedule in schedules(plain.config).values():
         tokens = tokens_of(plain, schedule)
         ape = placed.positions(schedule, CPU).ape[:-1]
-        assert ape.shape == (27, 48)
+        assert ape.shape == (len(schedule) - 1, 48)
         x = plain.embed(tokens[:, :-1], schedule)
         for layer, gate in zip(plain.layers, gates, strict=True):
-            x = layer(x + gate * ape, plain.positions(schedule, CPU)[:27], schedule.prefix)
+            x = layer(x + gate * ape, plain.positions(schedule, CPU)[:-1], schedule.prefix)
         wanted = plain.norm(x)[:, schedule.prefix - 1 :]
         torch.testing.assert_close(placed.hidden(tokens, schedule), wanted)
 
@@ -244,7 +244,7 @@ def test_rotary_positions_follow_the_modality():
     """Equations 3-4: a row by the token, whichever task it stands in; specials do not turn."""
     for rope in ("1d", "factorised"):
         model = make(motion_rope=rope, ape="qk")
-        task = schedules(model.config)
+        task = {name: schedules(model.config)[name] for name in TASKS}
         rows = {name: model.positions(schedule, CPU) for name, schedule in task.items()}
         for modality in (VISUAL, MOTION):
             places = [
@@ -546,13 +546,13 @@ def test_generation_follows_from_the_seed_and_not_from_the_clips_beside(switches
 
 def test_generated_tokens_are_of_their_modality_and_make_clips():
     model = make()
-    for schedule in schedules(model.config).values():
+    for task, schedule in schedules(model.config).items():
         tokens = tokens_of(model, schedule)
         tokens[:, schedule.prefix :] = generated(model, tokens, schedule, [0, 1])
         assert model.hidden(tokens, schedule).isfinite().all()  # ids out of range would be refused
         seen, moved = schedule.take_apart(tokens.numpy())
-        assert seen.shape == (2, 2, 2, 2) and moved.shape == (2, 18)
-        assert len(np.unique(moved)) > 3
+        assert seen.shape == (2, 2, 2, 2) and moved.shape == (2, schedule.num_motion)
+        assert len(np.unique(moved)) > 3 or task == VIDEO_ALONE
 
 
 def test_samples_of_a_position_follow_the_logits():
@@ -641,7 +641,9 @@ def test_configurations_survive_json_and_unknown_settings_are_named():
 
 def test_the_presets_have_the_lengths_they_promise():
     for config, length in ((UniMoConfig.paper(), 11558), (UniMoConfig.embedded(), 118)):
-        assert {len(schedule) for schedule in schedules(config).values()} == {length}
+        assert {len(schedules(config)[task]) for task in TASKS} == {length}
+        alone = schedules(config)[VIDEO_ALONE]
+        assert len(alone) == 2 + math.prod(config.latent_shape)
     config = UniMoConfig.paper()
     assert (config.num_frames, config.height, config.width, config.head_dim) == (65, 512, 512, 128)
 
