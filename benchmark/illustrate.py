@@ -147,7 +147,11 @@ def illustrate(
         found = _row(row, outcome, failures)
         rows.append(found)
         if found["status"] == "measured":
-            drawn.append(_drawn(row, outcome, setup))
+            one = _drawn(row, outcome, setup)
+            if reason := _why_not(one):
+                found |= {"status": "unavailable", "reason": reason}
+            else:
+                drawn.append(one)
     result = _frame(planned, outcomes, rows, setup=setup, profile=profile, options=options)
     path = folder / f"{spec.id}.json"
     files = [path.with_suffix(suffix) for suffix in (".md", ".png", ".svg")]
@@ -187,6 +191,14 @@ def _row(row: PlannedRow, outcome: stages.Outcome | None, failures: Mapping[str,
         "reason": None if done else reason,
         "run_id": outcome.runs["predict"].id if done else None,
     }
+
+
+def _why_not(one: Drawn) -> str:
+    """Why a prediction cannot be drawn; empty if it can."""
+    try:
+        return "its motion is SMPL's, and only SMPL-X is drawn" if one.is_smpl else ""
+    except Unavailable as error:
+        return str(error)
 
 
 def _drawn(row: PlannedRow, outcome: stages.Outcome, setup: Setup) -> Drawn:

@@ -256,7 +256,8 @@ def _one(row: RowOutcome, column: Column, task: stages.Task, outcome: stages.Out
     reason = outcome.absent.get(column.key) or task.no_estimator
     if reason:
         return {"status": "unavailable", "reason": reason}
-    return {"status": "not_applicable", "reason": f"{task.method} has no {column.label}"}
+    reason = f"the method {task.method} makes nothing that it could be measured on"
+    return {"status": "not_applicable", "reason": reason}
 
 
 def _make_cell(

@@ -11,7 +11,7 @@ from benchmark.metrics.pose import pose_errors
 from benchmark.spec import Unavailable
 from datasets.body import PELVIS_HIPS, load_body
 from datasets.clip_store import ClipStore
-from datasets.motion import NUM_CHANNELS, Camera, Motion
+from datasets.motion import Camera, Motion
 from datasets.pseudo.input import camera_of
 from datasets.render import OPACITY
 from datasets.rendering import draw
@@ -28,11 +28,8 @@ def clip_errors(one: Drawn) -> np.ndarray:
     """(N,) MPJPE of each test clip in mm, of the 22 body joints about the middle of the hips.
 
     NaN for clips that failed or whose true motion is in another frame of reference than the video.
-
-    Raises:
-        Unavailable: the motion is SMPL's.
     """
-    motion = smplx_motion(one)
+    motion = one.prediction.channels
     joints = load_body().joints
     truth = one.clips.channels
     errors = pose_errors(joints(motion), joints(truth), pelvis=PELVIS_HIPS)["mpjpe"].mean(axis=-1)
@@ -41,18 +38,6 @@ def clip_errors(one: Drawn) -> np.ndarray:
         if name in one.prediction.failed or elsewhere:
             errors[row] = np.nan
     return errors
-
-
-def smplx_motion(one: Drawn) -> np.ndarray:
-    """(N, T, 79) its motions of the test clips.
-
-    Raises:
-        Unavailable: they are SMPL's.
-    """
-    channels = one.prediction.channels
-    if channels.shape[-1] != NUM_CHANNELS:
-        raise Unavailable(f"the motion of {one.label} is SMPL's, and only SMPL-X is drawn")
-    return channels
 
 
 def at_percentiles(errors: np.ndarray, percentiles: Sequence[int]) -> list[int]:

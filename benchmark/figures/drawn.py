@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.spec import Clips, Prediction, Unavailable
+from datasets.motion import NUM_SMPL_CHANNELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,6 +62,12 @@ class Drawn:
             return parts.read_predictions(self.predicted, self.test_ids)
         except ValueError as error:
             raise Unavailable(f"{error}: run the same command with --always") from error
+
+    @property
+    def is_smpl(self) -> bool:
+        """Whether its motion is SMPL's, which is not drawn on SMPL-X's body."""
+        channels = self.prediction.channels
+        return channels is not None and channels.shape[-1] == NUM_SMPL_CHANNELS
 
     def video(self, row: int) -> Path:
         """The video that it generated for a test clip."""

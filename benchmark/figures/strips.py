@@ -171,7 +171,7 @@ def video_to_motion(
     drawn: Sequence[Drawn], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
     """The body that each system sees in a video, drawn over the video."""
-    from benchmark.figures.bodies import TRUTH, View, enlarged, smplx_motion, times
+    from benchmark.figures.bodies import TRUTH, View, enlarged, times
     from datasets.video import read_video
 
     rows, errors, why = _chosen(drawn, percentiles)
@@ -186,7 +186,7 @@ def video_to_motion(
             Line("True body", view.over(pictures, clips.channels[row], frames, TRUTH)),
         ]
         for one in drawn:
-            over = view.over(pictures, smplx_motion(one)[row], frames, colour[one.label])
+            over = view.over(pictures, one.prediction.channels[row], frames, colour[one.label])
             remark = f"MPJPE {errors[one.label][row]:.0f} mm"
             lines.append(Line(one.label, over, colour[one.label], remark))
         blocks.append(Block(clips.ids[row].partition("/")[2], frames, lines))
@@ -198,7 +198,7 @@ def reconstruction(
     drawn: Sequence[Drawn], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
     """What each tokenizer makes of a motion, over the true body in grey."""
-    from benchmark.figures.bodies import on_stage, smplx_motion, times
+    from benchmark.figures.bodies import on_stage, times
     from datasets.motion import Motion
 
     rows, errors, why = _chosen(drawn, percentiles)
@@ -209,7 +209,7 @@ def reconstruction(
         truth = Motion.from_channels(
             clips.channels[row], fps=float(clips.fps[row]), space=clips.spaces[row]
         )
-        motions = [(smplx_motion(one)[row], colour[one.label]) for one in drawn]
+        motions = [(one.prediction.channels[row], colour[one.label]) for one in drawn]
         true, *made = on_stage(truth, motions, frames)
         lines = [Line("True motion", true)]
         for one, pictures in zip(drawn, made, strict=True):
@@ -244,7 +244,7 @@ def image_to_video(
         frames: those shown; or
         count: so many, evenly spaced.
     """
-    from benchmark.figures.bodies import View, enlarged, evenly_spaced, smplx_motion, times
+    from benchmark.figures.bodies import View, enlarged, evenly_spaced, times
     from datasets.video import read_video
 
     first, colour = drawn[0], colours(drawn)
@@ -260,7 +260,7 @@ def image_to_video(
             made = enlarged(read_video(one.video(row), frames))
             lines.append(Line(one.label, made, colour[one.label]))
             if one.prediction.channels is not None:
-                body = view.alone(smplx_motion(one)[row], frames, colour[one.label])
+                body = view.alone(one.prediction.channels[row], frames, colour[one.label])
                 lines.append(Line("", body))
         blocks.append(Block(first.test_ids[row].partition("/")[2], frames, lines))
     return Picture(

@@ -121,8 +121,8 @@ class VBenchMetric:
             "motion lowers it."
         ]
         if not columns & {*MIN_SIDE}:
-            wanted = (f"{name} {side} pixels" for name, side in MIN_SIDE.items())
-            notes.append(f"Pictures must have, on their shorter side, for {', for '.join(wanted)}.")
+            wanted = (f"{name} of at least {side}" for name, side in MIN_SIDE.items())
+            notes.append(f"It needs pictures, in pixels of the shorter side: {', '.join(wanted)}.")
         return notes
 
 

@@ -213,7 +213,10 @@ def _of_all(rows: Sequence[RowView]) -> tuple[str, str]:
     state = next(iter(counts), "unavailable") if len(counts) == 1 else "partly"
     if not counts.keys() & {"measured", "partly"}:
         state = "unavailable"
-    words = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+    words = ", ".join(
+        f"{number} {'partly measured' if kind == 'partly' else kind}"
+        for kind, number in counts.items()
+    )
     return state, f"{words} of {len(rows)} rows"
 
 
