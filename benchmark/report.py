@@ -19,7 +19,7 @@ from benchmark.findings import findings
 from benchmark.render import RENDERERS
 from benchmark.spec import Column, Profile, Quoted, Row, TableSpec, Unavailable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def metrics_of(table: TableSpec) -> tuple[str, ...]:

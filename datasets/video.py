@@ -28,7 +28,7 @@ else:
 
 # With one thread and exact arithmetic the same frames give the same bytes, however many cores.
 # x264's macroblock tree reads memory that nobody has written, so its choices differ between runs.
-_X264 = {"crf": "18", "preset": "fast", "mbtree": "0"}
+_X264 = {"preset": "fast", "mbtree": "0"}
 _MP4 = {"movflags": "+faststart", "fflags": "+bitexact"}
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _DECORD_BYTES = 64 << 20  # of frames that decord hands over at once
@@ -83,7 +83,9 @@ def read_frames(
         raise VideoError(path, f"no frame {indices[len(there)]}: it has {info.num_frames}")
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], *, fps: float | Fraction) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], *, fps: float | Fraction, crf: int = 18
+) -> None:
     """Write an H.264 mp4. The same frames give the same bytes.
 
     The file appears under its name when it is complete, and not at all if anything fails.
@@ -92,6 +94,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], *, fps: float | 
         path: of the file to write.
         frames: uint8 (height, width, 3) RGB, one size, width and height even.
         fps: frames per second; kept exactly where it is a fraction of numbers up to 1001.
+        crf: x264's constant rate factor; 18 hardly shows, videos for a page can do with more.
 
     Raises:
         VideoError: no frames, or frames or a rate that cannot be written.
@@ -106,7 +109,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], *, fps: float | 
             stream = None
             for position, frame in enumerate(frames):
                 if stream is None:
-                    stream = _x264_stream(path, container, rate, frame)
+                    stream = _x264_stream(path, container, rate, frame, crf)
                 container.mux(stream.encode(_yuv(path, stream, frame, position)))
             if stream is None:
                 raise VideoError(path, "no frames to write")
@@ -170,11 +173,12 @@ def _rgb(path: str | Path, info: VideoInfo, frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _x264_stream(path: str | Path, container, rate: Fraction, frame: np.ndarray):
+def _x264_stream(path: str | Path, container, rate: Fraction, frame: np.ndarray, crf: int):
     """The stream for pictures like `frame`: limited range BT.709, and said to be so."""
     if frame.ndim != 3 or not frame.size or frame.shape[0] % 2 or frame.shape[1] % 2:
         raise VideoError(path, f"frames of shape {frame.shape}: width and height must be even")
-    stream = container.add_stream("libx264", rate=rate, options=_X264)
+    options = {**_X264, "crf": str(crf)}
+    stream = container.add_stream("libx264", rate=rate, options=options)
     stream.height, stream.width = frame.shape[:2]
     stream.pix_fmt = "yuv420p"
     codec = stream.codec_context

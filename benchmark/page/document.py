@@ -45,7 +45,7 @@ def read(folder: Path) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
     results, drawings, unread = {}, {}, []
     for path in sorted(folder.glob("*.json"), key=_in_order):
         value = store.read_json(path) or {}
-        if report.is_result(value) and all("beside" in row for row in value["rows"]):
+        if report.is_result(value):
             results[path.stem] = value
         elif value.keys() >= _FIGURE_KEYS:
             drawings[path.stem] = value

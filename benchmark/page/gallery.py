@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TABLES = ("table3", "table2")
 _OURS = "unimo"  # the method whose errors rank the clips
 _PANELS = 6
-_VERSION = 1
+_VERSION = 2
 _INPUTS = {
     "v2m": "from video to motion",
     "i2vm": "from the first picture to video and motion",

@@ -28,6 +28,7 @@ COLUMNS = 3  # pictures side by side in a strip
 _CLIPS = 12  # of a large split
 _FRAMES = 33  # shown of a clip at most
 _SECONDS = 3.0  # that a strip takes
+_CRF = 26  # some 40 kB a strip
 _EMPTY = 70  # grey of a picture that is not there
 _PAPER = 244  # grey behind the body that turns
 _DISTANCE, _FOCAL, _TILT = 3.7, 1.5, np.radians(12)  # metres, picture widths, camera from above
@@ -67,7 +68,7 @@ def draw(systems: Systems, data: Data, cache: Path, folder: Path, name: str) -> 
         clip = order[rank]
         file = f"{name}-{rank + 1:04d}.mp4"
         strip = _laid_out([panel.pictures(known[clip]) for panel in panels])
-        write_video(folder / file, strip, fps=fps)
+        write_video(folder / file, strip, fps=fps, crf=_CRF)
         place = {"rank": rank + 1, "of": len(order), "error": round(errors[clip], 4)}
         clips.append({"id": clip, "file": file, **place})
     life = data.num_frames / float(scene.ours.clips.fps[0])
