@@ -105,7 +105,8 @@ def _of_user(
 
 
 def _plan(row: Row, kind: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:
-    if options.rows and row.weights is None and not fnmatch.fnmatch(row.label, options.rows):
+    given = row.weights is not None or options.rows is None
+    if not given and not fnmatch.fnmatch(row.label, options.rows):
         return PlannedRow(row, kind, None, LEFT_OUT)
     try:
         data = stores.find(kind, row.dataset)

@@ -263,7 +263,7 @@ def _plan(
             ]
         except Unavailable as error:
             absent = str(error)
-        chosen = not options.rows or beside or row.weights is not None
+        chosen = options.rows is None or beside or row.weights is not None
         chosen = chosen or fnmatch.fnmatch(row.label, options.rows)
         planned.append(Planned(row, tasks, absent, chosen, beside))
     return planned

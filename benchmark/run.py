@@ -198,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     tables, figures = discover.exhibits(args.tables)
     labels = _labels(tables, figures)
-    if args.rows and not fnmatch.filter(labels, args.rows):
+    if args.rows is not None and not fnmatch.filter(labels, args.rows):
         known = ", ".join(labels)
         raise UserError(f"--rows {args.rows!r} matches no row. Rows: {known}.")
     profile = discover.load("profiles", args.profile)

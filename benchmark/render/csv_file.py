@@ -13,10 +13,13 @@ _CELL = (
     "n",
     "low",
     "high",
+    "std",
     "status",
     "reason",
     "paper",
     "paper_printed",
+    "literature",
+    "literature_printed",
     "run_id",
 )
 

@@ -184,9 +184,13 @@ def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, 
     body = BodyFile(setup.body.path, "smplx-neutral", "0" * 64)
     assert keys(dataclasses.replace(setup, body=body), task, "score pose") != score
     assert keys(dataclasses.replace(setup, body=body), task, "predict") == prediction
-    monkeypatch.setattr(type(METRIC), "version", METRIC.version + 1)
-    assert keys(setup, task, "score pose") != score
-    assert keys(setup, task, "predict") == prediction
+    with monkeypatch.context() as patch:
+        patch.setattr(type(METRIC), "version", METRIC.version + 1)
+        assert keys(setup, task, "score pose") != score
+        assert keys(setup, task, "predict") == prediction
+    with monkeypatch.context() as patch:
+        patch.setattr(type(METRIC), "protocol", lambda self, setting: "another protocol")
+        assert keys(setup, task, "score pose") != score
 
 
 def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):

@@ -60,6 +60,7 @@ def test_list_and_show(capsys):
         (["tabel5"], "Did you mean table5?"),
         (["table5", "--profile", "smok"], "Did you mean smoke?"),
         (["table5", "--rows", "s=1/99*"], "matches no row"),
+        (["table5", "--rows", ""], "matches no row"),
         (["table5", "--data", "/nowhere"], "no clip store at /nowhere"),
         (["table5", "--checkpoint", "/nowhere.safetensors"], "no such file"),
         (["table5", "--body", "/nowhere"], "SMPLX_NEUTRAL.npz"),
