@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmark import discover, provenance, stages, stats, store
 from benchmark.data import Data
 from benchmark.findings import findings
-from benchmark.render import RENDERERS
+from benchmark.render import PICTURES, RENDERERS
 from benchmark.spec import Column, Profile, Quoted, Row, TableSpec, Unavailable
 
 SCHEMA_VERSION = 2
@@ -152,7 +152,7 @@ def write(result: dict, folder: Path) -> list[Path]:
         for suffix, render in RENDERERS.items():
             target = path.with_suffix(suffix)
             # Drawing takes seconds: what shows the same numbers is not drawn again.
-            if suffix != ".png" or not (unchanged and target.exists()):
+            if suffix not in PICTURES or not (unchanged and target.exists()):
                 target.unlink(missing_ok=True)  # there may be nothing to draw any more
                 render(result, target)
             if target.exists():

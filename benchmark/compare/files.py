@@ -1,9 +1,10 @@
-"""The files of a comparison: JSON, Markdown, and CSV with a line for each opponent and column."""
+"""The files of a comparison: JSON, Markdown, pictures, CSV with a line a pair and column."""
 
 import csv
 import io
 from pathlib import Path
 
+from benchmark.compare import plot
 from benchmark.render.layout import Field, columns_of, reasons
 from benchmark.render.markdown import escape, table
 from benchmark.spec import Column
@@ -31,12 +32,16 @@ _LINE = (
 
 def write(result: dict, folder: Path) -> list[Path]:
     """Write the files, the JSON last; returns their paths."""
-    paths = [folder / f"compare{suffix}" for suffix in (".json", ".md", ".csv")]
+    names = (".json", ".md", ".csv", ".png", ".svg")
+    paths = [folder / f"compare{suffix}" for suffix in names]
     with locked(folder.parents[1] / "runs" / "locks" / f"compare-{folder.name}"):
         write_text(paths[1], to_markdown(result))
         write_text(paths[2], to_csv(result))
+        for path in paths[3:]:
+            path.unlink(missing_ok=True)  # there may be nothing to draw any more
+        plot.render(result, paths[3:])
         write_json(paths[0], result)
-    return paths
+    return [path for path in paths if path.exists()]
 
 
 def to_markdown(result: dict) -> str:

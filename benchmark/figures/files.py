@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.figures.drawn import Picture
-from benchmark.render.figure import plain
+from benchmark.render.figure import STYLE, plain
 from benchmark.render.markdown import escape
 
 if TYPE_CHECKING:
@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 
 _LARGEST = 500_000  # bytes of a picture
 _DPI = (170, 140, 110, 90, 70)  # the first that makes the picture small enough
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
-    "svg.fonttype": "none",
-}
 
 
 def write_pictures(result: dict, path: Path, draw: Callable[[], Picture]) -> Picture:
@@ -31,7 +24,7 @@ def write_pictures(result: dict, path: Path, draw: Callable[[], Picture]) -> Pic
     """
     import matplotlib
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         made = draw()
         _inscribe(made.figure, result)
         _save(made.figure, path)

@@ -8,4 +8,6 @@ RENDERERS = {
     ".csv": csv_file.render,
     ".tex": latex.render,
     ".png": figure.render,
+    ".svg": figure.render,
 }
+PICTURES = (".png", ".svg")

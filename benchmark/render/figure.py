@@ -12,14 +12,24 @@ from benchmark.spec import Column
 # Okabe and Ito's colours, distinguishable with any colour vision; a series also has its marker.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("s", "o", "^", "D", "v", "P", "X")
-_PANELS = 4  # columns drawn, from the left of the table
+_PANELS = 6  # columns drawn, from the left of the table
 GRID = "#DDDDDD"
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
+    "svg.fonttype": "none",
+}
 
 
 def render(result: dict, path: Path) -> None:
-    """Write the PNG; none where nothing was measured on data."""
-    columns = [column for column in layout.columns_of(result) if column.better][:_PANELS]
-    if not columns or not any(cell["status"] == "measured" for cell in result["cells"]):
+    """Write a PNG or SVG, by the suffix; none where no column that has a best has a value."""
+    measured = {cell["column"] for cell in result["cells"] if cell["status"] == "measured"}
+    columns = [
+        column for column in layout.columns_of(result) if column.better and column.key in measured
+    ][:_PANELS]
+    if not columns:
         return
     import matplotlib
 
@@ -28,7 +38,7 @@ def render(result: dict, path: Path) -> None:
 
     draw = _draw_trend if result["figure"] else _draw_dots
     height = 2.3 if result["figure"] else 0.9 + 0.32 * len(result["rows"])
-    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(columns),
             2,
@@ -49,9 +59,16 @@ def render(result: dict, path: Path) -> None:
             figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         figure.align_ylabels()
         figure.suptitle(plain(f"{result['table']}: {result['title']}\n{result['data']}"))
-        temporary = path.with_name(path.name + ".tmp")
-        figure.savefig(temporary, dpi=130, format="png", metadata={"Software": None})
+        save(figure, path)
         plt.close(figure)
+
+
+def save(figure, path: Path) -> None:
+    """Write a figure of matplotlib atomically, as what its suffix says; without a date."""
+    kind = path.suffix[1:]
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, dpi=130, format=kind, metadata=metadata)
     temporary.replace(path)
 
 

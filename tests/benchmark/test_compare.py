@@ -240,7 +240,7 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     first = compared()
     assert done == [["a/model", "b/model"]]
     assert sorted(path.name for path in folder.iterdir()) == [
-        f"compare.{suffix}" for suffix in ("csv", "json", "md")
+        f"compare.{suffix}" for suffix in ("csv", "json", "md", "png", "svg")
     ]
 
     # What it says is what the stages of `run --checkpoint` have in the cache.
@@ -266,6 +266,9 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     assert to_paper["difference"] == line["value"] - 8.6344
     assert to_paper["p"] is to_paper["low"] is to_paper["verdict"] is None
     assert any("tokens_per_frame 36 (here 8)" in note for note in first["notes"])
+    assert (folder / "compare.png").read_bytes()[:4] == b"\x89PNG"
+    drawing = (folder / "compare.svg").read_text()
+    assert "MPJPE" in drawing and "95 % interval" in drawing
     with (folder / "compare.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8

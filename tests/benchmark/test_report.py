@@ -183,7 +183,7 @@ def test_csv_has_a_line_a_cell(result, tmp_path):
 
 def test_every_file_is_made_from_the_json(result, tmp_path):
     paths = report.write(result, tmp_path / "new")
-    assert [path.suffix for path in paths] == [".json", ".md", ".csv", ".tex", ".png"]
+    assert [path.suffix for path in paths] == [".json", ".md", ".csv", ".tex", ".png", ".svg"]
     again = read_json(paths[0])
     assert again == result
     assert markdown.to_markdown(again) == paths[1].read_text()
