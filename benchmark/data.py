@@ -61,7 +61,14 @@ class Data:
         if self.with_videos:
             videos, cameras = _videos(store, ids)
         return Clips(
-            ids, store.channels(ids), store.fps(ids), store.spaces(ids), self.path, videos, cameras
+            ids,
+            store.channels(ids),
+            store.fps(ids),
+            store.spaces(ids),
+            store.genders(ids),
+            self.path,
+            videos,
+            cameras,
         )
 
 

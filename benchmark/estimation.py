@@ -66,7 +66,6 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
     import numpy as np
 
     from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable
-    from datasets.motion import NUM_CHANNELS
 
     channels, failed = [], {}
     try:
@@ -90,7 +89,9 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
                     channels.append(None)
     except EstimatorUnavailable as error:
         raise Unavailable(str(error)) from error
-    width = next((found.shape[1] for found in channels if found is not None), NUM_CHANNELS)
+    if len(failed) == len(clips.ids):
+        return Prediction(None, failed=failed)  # nobody knows whose motion it would have been
+    width = next(found.shape[1] for found in channels if found is not None)
     nothing = np.zeros((clips.channels.shape[1], width), np.float32)
     return Prediction(
         np.stack([nothing if found is None else found for found in channels]), failed=failed

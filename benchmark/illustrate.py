@@ -16,7 +16,7 @@ from typing import Protocol
 from benchmark import provenance, report, stages, store
 from benchmark.figures.drawn import Drawn
 from benchmark.figures.files import to_markdown, write_pictures
-from benchmark.options import methods_of
+from benchmark.options import methods_of, rows_of_user, told
 from benchmark.spec import FigureSpec, Profile, Row, Unavailable, UserError
 from benchmark.stages import Setup, Task
 from benchmark.stores import Stores
@@ -97,11 +97,10 @@ def plan(
 def _of_user(
     spec: FigureSpec, kind: str, checkpoint: Mapping[str, str], options: Choice
 ) -> list[Row]:
-    """The row of the user's checkpoint, if it does the task and the figure can show it."""
+    """The rows of the user's checkpoint, if it does the task and the figure can show it."""
     if not spec.takes_checkpoint or kind not in checkpoint:
         return []
-    path = options.checkpoint
-    return [Row(f"checkpoint {path.stem}", checkpoint[kind], weights=path)]
+    return rows_of_user(options.checkpoint, checkpoint[kind], spec.rows[kind])
 
 
 def _plan(row: Row, kind: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:
@@ -158,15 +157,18 @@ def illustrate(
     files = [path.with_suffix(suffix) for suffix in (".md", ".png", ".svg")]
     with store.locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
         before = store.read_json(path) or {}
-        if before.get("drawn_from") == result["drawn_from"] and not always and files[0].exists():
+        whole = files[0].exists() and (before.get("status") != "drawn" or files[1].exists())
+        if before.get("drawn_from") == result["drawn_from"] and not always and whole:
             return before, [path, *(file for file in files if file.exists())]
-        for file in files:
+        for file in (path, *files):
             file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             _draw(spec, drawn, result, path)
-        except Unavailable as error:
-            result |= {"status": "unavailable", "reason": str(error)}
+        except (Unavailable, OSError, ValueError) as error:  # a damaged video, say
+            known = isinstance(error, Unavailable)
+            reason = str(error) if known else store.one_line(error)
+            result |= {"status": "unavailable", "reason": told(reason)}
         store.write_text(files[0], to_markdown(result, picture=files[1].exists()))
         store.write_json(path, result)
     return result, [path, *(file for file in files if file.exists())]
@@ -189,7 +191,7 @@ def _row(row: PlannedRow, outcome: stages.Outcome | None, failures: Mapping[str,
         "label": row.row.label,
         "task": row.kind,
         "status": "measured" if done else "unavailable",
-        "reason": None if done else reason,
+        "reason": None if done else told(reason),
         "run_id": outcome.runs["predict"].id if done else None,
     }
 

@@ -3,11 +3,11 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmark import discover
-from benchmark.spec import UserError
+from benchmark.spec import Row, UserError
 from benchmark.store import read_json
 from datasets.body_file import ENV_BODY, BodyFile, find_body
 
@@ -80,7 +80,22 @@ def methods_of(checkpoint: Path, *, option: str = "--checkpoint") -> dict[str, s
             f"{f'the class {found}' if found else 'no class'}; give a trained checkpoint of "
             f"{' or '.join(classes)}, with its .json"
         )
-    return classes[found]
+    methods, trained = classes[found], training_of(checkpoint).get("tasks")
+    if isinstance(trained, list):
+        methods = {task: name for task, name in methods.items() if task in trained}
+        if not methods:
+            raise UserError(
+                f"{option} {checkpoint} was trained for {' and '.join(map(str, trained))}, which "
+                "no method here does with it: give another checkpoint"
+            )
+    return methods
+
+
+def training_of(checkpoint: Path) -> dict:
+    """What a checkpoint's sidecar keeps of its training; empty where it keeps nothing."""
+    extra = (read_json(checkpoint.with_suffix(".json")) or {}).get("extra")
+    found = extra.get("training") if isinstance(extra, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def method_of(checkpoint: Path, task: str, *, option: str = "--checkpoint") -> str:
@@ -97,6 +112,15 @@ def method_of(checkpoint: Path, task: str, *, option: str = "--checkpoint") -> s
     return found[task]
 
 
+def rows_of_user(checkpoint: Path, method: str, beside: Iterable[Row]) -> list[Row]:
+    """The rows of a user's checkpoint: one for each dataset that the rows `beside` it are about."""
+    rows = []
+    for dataset in dict.fromkeys(row.dataset for row in beside):
+        label = f"checkpoint {checkpoint.stem}" + (f", {dataset}" if dataset else "")
+        rows.append(Row(label, method, weights=checkpoint, dataset=dataset))
+    return rows
+
+
 def require_writable(out: Path) -> None:
     """Make the folder of ``--out``.
 
@@ -109,6 +133,12 @@ def require_writable(out: Path) -> None:
         raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
     if not os.access(out, os.W_OK | os.X_OK):
         raise UserError(f"--out {out} cannot be written: name a folder of yours")
+
+
+def told(text: str) -> str:
+    """A reason or a note without the paths of this machine: the root is ``.``, the home ``~``."""
+    text = text.replace(f"{discover.ROOT}/", "")
+    return text.replace(f"{Path.home()}/", "~/") if Path.home() != Path("/") else text
 
 
 def shown(path: Path) -> str:

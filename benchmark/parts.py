@@ -95,7 +95,10 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
     try:
         if not files:
             raise FileNotFoundError("no part is there")
-        table = pa.concat_tables([pq.read_table(file) for file in files])
+        tables = [pq.read_table(file) for file in files]
+        # A part whose clips all failed has neither channels nor their width.
+        columns = max((part.column_names for part in tables), key=len)
+        table = pa.concat_tables(tables, promote_options="default").select(columns)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"{folder} holds a damaged prediction ({error})") from error
     position = {name: row for row, name in enumerate(table.column("clip_id").to_pylist())}
@@ -105,14 +108,19 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
     rows = [position[name] for name in ids]
 
     def arrays(name: str) -> np.ndarray | None:
+        """(ids, width) of a column of lists, zeros where there is none."""
         if name not in table.column_names:
             return None
-        values = table.column(name).combine_chunks().flatten().to_numpy()
-        return values.reshape(len(table), -1)[rows]
+        column = table.column(name).combine_chunks()
+        there = column.is_valid().to_numpy(zero_copy_only=False)
+        values = column.drop_null().flatten().to_numpy()
+        found = np.zeros((len(table), len(values) // max(1, there.sum())), values.dtype)
+        found[there] = values.reshape(-1, found.shape[1])
+        return found[rows]
 
     channels = arrays("channels")
     if channels is not None:
-        frames = table.column("frames")[0].as_py()
+        frames = max(filter(None, table.column("frames").to_pylist()))
         channels = channels.reshape(len(ids), frames, -1)
     reasons = table.column("failed").to_pylist()
     failed = {name: reasons[row] for name, row in zip(ids, rows, strict=True) if reasons[row]}

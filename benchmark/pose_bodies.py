@@ -43,7 +43,8 @@ class Bodies:
 
     def __init__(self, protocol: PoseProtocol, setting: Setting, store: Path):
         self._protocol = protocol
-        self._body_path = setting.body.path
+        self._task = setting.task
+        self._file = setting.body
         self._body = load_body(setting.body.path)
         self._store_path = store
         if protocol.regressor is not None:
@@ -51,7 +52,7 @@ class Bodies:
             self._regressor = protocol.regressor.load()
 
     def pair(
-        self, clip_id: str, motion: np.ndarray, truth: np.ndarray, space: str
+        self, clip_id: str, motion: np.ndarray, truth: np.ndarray, *, space: str, gender: str
     ) -> tuple[Points, Points]:
         """Predicted and true points of a clip, in the frames that count.
 
@@ -60,17 +61,21 @@ class Bodies:
             motion: (T, 79) SMPL-X or (T, 85) SMPL channels of the prediction.
             truth: (T, 79) SMPL-X channels; the official labels are used instead where the protocol
                 says so.
-            space: frame of reference of both.
+            space: frame of reference of the true motion.
+            gender: the body that its betas belong to. A tokenizer's reconstruction is of the same;
+                what systems see or make is neutral.
 
         Raises:
             Unavailable: the clip cannot be measured; the message says why.
             StoreError: the store is damaged.
             ValueError: a body or a regressor file is damaged.
         """
+        if self._task == "v2m" and space != "camera":
+            raise Unavailable(f"its motion is in {space} space, what is seen is in the camera's")
         if not self._protocol.official:
-            return self._points(motion), self._points(truth)
-        if space != "camera":
-            raise Unavailable(f"its motion is in {space} space, the official labels in the camera")
+            own = gender if self._task == "tokenizer" else "neutral"
+            true = gender if self._task != "i2vm" else "neutral"  # an estimator says what is true
+            return self._points(motion, own), self._points(truth, true)
         clip = self._store[clip_id]
         if not clip.valid.any():
             raise Unavailable("none of its frames has a valid label")
@@ -88,11 +93,12 @@ class Bodies:
     def _store(self) -> ClipStore:
         return ClipStore.open(self._store_path)
 
-    def _points(self, channels: np.ndarray) -> Points:
+    def _points(self, channels: np.ndarray, gender: str = "neutral") -> Points:
         if channels.shape[-1] == NUM_CHANNELS:
+            body = self._of_gender(gender)
             if self._protocol.regressor is None:
-                return Points(self._body.joints(channels), self._body.vertices(channels))
-            return self._of_smpl(self._smpl_mesh(self._body, channels))
+                return Points(body.joints(channels), body.vertices(channels))
+            return self._of_smpl(self._smpl_mesh(body, channels))
         if channels.shape[-1] != NUM_SMPL_CHANNELS:
             raise ValueError(f"motion has shape {channels.shape}, expected (T, 79) or (T, 85)")
         if self._protocol.regressor is None:
@@ -105,6 +111,19 @@ class Bodies:
         except FileNotFoundError as error:
             raise Unavailable(f"its motion is SMPL: {error}") from error
         return self._of_smpl(load_smpl().vertices(channels))
+
+    def _of_gender(self, gender: str) -> BodyModel:
+        """The body of a gender; the stand-in serves all.
+
+        Raises:
+            Unavailable: the user has it not.
+        """
+        if gender == "neutral" or self._file.name == "stand-in":
+            return self._body
+        try:
+            return load_body(self._file.path, gender=gender)
+        except FileNotFoundError as error:
+            raise Unavailable(str(error)) from error
 
     def _smpl_mesh(self, body: BodyModel, channels: np.ndarray) -> np.ndarray:
         """(T, 6890, 3) vertices in SMPL's order of an SMPL-X motion (T, 79)."""
@@ -136,7 +155,7 @@ class Bodies:
         As GVHMR's ``metric_rich.py``, but with flat fingers, like those of predictions.
         """
         channels = np.concatenate([labels[name][clip.valid] for name in CHANNELS], axis=1)
-        body = load_body(self._body_path, gender=_rich_gender(clip, labels))
+        body = load_body(self._file.path, gender=_rich_gender(clip, labels))
         pose = np.broadcast_to(labels["CameraMatrix"], (len(channels), 3, 4))
         return _moved(self._smpl_mesh(body, channels), pose)
 

@@ -45,10 +45,10 @@ class PoseProtocol:
 def choose(setting: Setting) -> PoseProtocol:
     """The protocol of a setting; depends on the files that are here for other data than 3DPW's.
 
-    Motion in a video that the system made has no official labels, whatever its first picture is
-    from.
+    Official labels are of the person in the dataset's own video. A video that a system made has
+    none, and a tokenizer is measured against the motion that it was given.
     """
-    official = setting.dataset if setting.task != "i2vm" else ""
+    official = setting.dataset if setting.task == "v2m" else ""
     if official == "threedpw":
         return PoseProtocol("lsp14", (2, 3), LSP14, official)
     if official == "rich":
@@ -92,22 +92,22 @@ def wants(protocol: PoseProtocol, setting: Setting) -> list[str]:
 def describe(protocol: PoseProtocol, setting: Setting) -> str:
     """The protocol in one line, with the hash of every file that it reads."""
     accel = "Accel in m/s² at the clip's own fps, all T-2 values"
+    genders = ""
+    if not protocol.official and setting.body.name != "stand-in":
+        genders = f"; labels of female and male bodies on theirs ({_hashes(_smplx(setting))})"
     if protocol.regressor is None:
         return (
-            f"smplx22: body {setting.body_id}; 22 body joints, all vertices; root = mean of the "
-            f"hips (joints 1, 2); {accel}; no frame masked; not smpl24: {protocol.why}"
+            f"smplx22: body {setting.body_id}{genders}; 22 body joints, all vertices; root = mean "
+            f"of the hips (joints 1, 2); {accel}; no frame masked; not smpl24: {protocol.why}"
         )
     joints, (first, second) = protocol.regressor.shape[0], protocol.pelvis
     mesh, regressor = (
         f"{each.name} {_hash(each.sha256)}" for each in (SMPLX_TO_SMPL, protocol.regressor)
     )
     smpl = _hash(lambda: find_smpl().sha256)
-    truth, masks = "SMPL-X of the same body", "no frame masked"
+    truth, masks = f"SMPL-X of the same body{genders}", "no frame masked"
     if protocol.official:
-        bodies = ", ".join(
-            f"{name} {_hash(lambda look=look: look().sha256)}"
-            for name, look in _label_bodies(protocol, setting)
-        )
+        bodies = _hashes(_label_bodies(protocol, setting))
         truth = f"official labels of {protocol.official} in the camera ({bodies})"
         masks = "frames without a valid label dropped before all else"
     return (
@@ -123,12 +123,17 @@ def _label_bodies(
     """Name and finder of each body that the official labels are of."""
     if protocol.official == "threedpw":
         return [(f"smpl-{gender}", lambda g=gender: find_smpl(g)) for gender in _GENDERS]
-    if protocol.official == "rich":
-        body = setting.body.path
-        return [
-            (f"smplx-{gender}", lambda g=gender: find_body(body, gender=g)) for gender in _GENDERS
-        ]
-    return []
+    return _smplx(setting) if protocol.official == "rich" else []
+
+
+def _smplx(setting: Setting) -> list[tuple[str, Callable[[], BodyFile]]]:
+    """Name and finder of SMPL-X's gendered bodies."""
+    body = setting.body.path
+    return [(f"smplx-{gender}", lambda g=gender: find_body(body, gender=g)) for gender in _GENDERS]
+
+
+def _hashes(bodies: list[tuple[str, Callable[[], BodyFile]]]) -> str:
+    return ", ".join(f"{name} {_hash(lambda look=look: look().sha256)}" for name, look in bodies)
 
 
 def _hash(sha256: Callable[[], str]) -> str:

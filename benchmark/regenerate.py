@@ -18,6 +18,7 @@ from benchmark.options import (
     file_name,
     methods_of,
     require_writable,
+    rows_of_user,
     shown,
 )
 from benchmark.page.document import write_page
@@ -92,15 +93,15 @@ def _regenerate(
         require_writable(options.out)
     if options.steps is not None:
         profile = _with_steps(profile, options.steps)
-    measured = [table for table in tables if table.compute is None]
-    if options.dry_run and (unmade := _unmade(measured, figures, profile, options)):
-        print(f"everything is to do: the built-in data for {unmade} are not made yet")
-        return 0
     setup = Setup(
         cache=options.out / "runs",
         body=body_file(options.body),
         device=device_named(options.device),
     )
+    measured = [table for table in tables if table.compute is None]
+    if options.dry_run and (unmade := _unmade(measured, figures, profile, options)):
+        print(f"everything is to do: the built-in data for {unmade} are not made yet")
+        return 0
     plans = plan_tables(measured, profile, options) if measured else {}
     drawings = illustrate.plan(figures, profile, options, alone=not tables)
     selected = stages.distinct(
@@ -121,7 +122,8 @@ def _regenerate(
             print(f"{task.label}: {f'to do, from {missing[0]} on' if missing else 'cached'}")
         return 0
     failures = _measure(setup, selected, options)
-    complete = True
+    folder = options.out / _folder_name(profile, options)
+    complete, texts = len(drawings) == len(figures), []
     for table in tables:
         if table.compute is None and table.id not in plans:
             complete = False
@@ -130,34 +132,37 @@ def _regenerate(
             result = report.computed_result(table)
         else:
             result = _result(table, plans[table.id], failures, setup, profile, options)
-        paths = report.write(result, options.out / _folder_name(profile, options))
-        print(markdown.to_markdown(result))
-        print("\n".join(f"wrote {shown(path)}" for path in paths), end="\n\n")
+        texts.append(_told(markdown.to_markdown(result), report.write(result, folder)))
         asked = {planned.row.label for planned in plans.get(table.id, ()) if planned.selected}
         complete &= not any(
             cell["status"] == "unavailable"
             for cell in result["cells"]
             if table.compute is not None or cell["row"] in asked
         )
-    complete &= len(drawings) == len(figures)
     for drawing in drawings:
         result, paths = illustrate.illustrate(
             drawing,
             failures,
-            options.out / _folder_name(profile, options),
+            folder,
             setup=setup,
             profile=profile,
             options=_resolved(setup, profile, options),
             always=options.always,
         )
-        print(to_markdown(result, picture=result["status"] == "drawn"))
-        print("\n".join(f"wrote {shown(path)}" for path in paths), end="\n\n")
+        texts.append(_told(to_markdown(result, picture=result["status"] == "drawn"), paths))
         complete &= illustrate.complete(result)
-    for path in write_page(options.out / _folder_name(profile, options), setup.cache):
-        print(f"wrote {shown(path)}")
-    if failures:
+    texts.append(_told("", write_page(folder, setup.cache)))
+    # Whatever reads this may close early, as `head` does: by now all is written.
+    print("\n".join(texts))
+    failed_clips = any(stages.lookup(setup, task).failed for task in selected)
+    if failures or failed_clips:
         return 1
     return 3 if options.strict and not complete else 0
+
+
+def _told(text: str, paths: Sequence[Path]) -> str:
+    """What is printed of a table or a figure."""
+    return "\n".join([text, *(f"wrote {shown(path)}" for path in paths), ""])
 
 
 def render_again(out: Path, tables: Sequence[str]) -> int:
@@ -248,8 +253,7 @@ def _plan(
     """The table's rows, the user's checkpoint among them, and those beside the paper's."""
     rows = [(row, False) for row in table.rows]
     if own is not None:
-        path = options.checkpoint
-        rows.append((Row(f"checkpoint {path.stem}", own, weights=path), False))
+        rows += [(row, False) for row in rows_of_user(options.checkpoint, own, table.rows)]
     rows += [(row, True) for row in table.more_rows]
     metrics = report.metrics_of(table)
     planned = []
@@ -263,8 +267,9 @@ def _plan(
             ]
         except Unavailable as error:
             absent = str(error)
-        chosen = options.rows is None or beside or row.weights is not None
-        chosen = chosen or fnmatch.fnmatch(row.label, options.rows)
+        asked = [one.label for one in (table.rows if beside else [row])]
+        chosen = options.rows is None or row.weights is not None
+        chosen = chosen or bool(fnmatch.filter(asked, options.rows))
         planned.append(Planned(row, tasks, absent, chosen, beside))
     return planned
 
@@ -272,8 +277,9 @@ def _plan(
 def _measure(setup: Setup, tasks: list[Task], options: Options) -> dict[str, str]:
     """Do what the cache lacks; returns ``Task.identity`` -> reason of the failures."""
     if options.always:
-        for task in tasks:
-            stages.discard(setup, task)
+        # All are looked up first: without a training that they share, none finds what follows it.
+        for run in [run for task in tasks for run in stages.lookup(setup, task).runs.values()]:
+            run.discard()
     todo = [task for task in tasks if stages.lookup(setup, task).missing]
     workers = options.workers or default_workers(setup.device)
     return execute(todo, setup, workers=workers, quiet=options.quiet)

@@ -9,6 +9,7 @@ seeds), ``status`` (``measured``, ``unavailable`` or ``not_applicable``), ``reas
 """
 
 import dataclasses
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from benchmark import discover, provenance, stages, stats, store
 from benchmark.data import Data
 from benchmark.findings import findings
+from benchmark.options import told
 from benchmark.render import PICTURES, RENDERERS
 from benchmark.spec import Column, Profile, Quoted, Row, TableSpec, Unavailable
 
@@ -76,7 +78,7 @@ def measured_result(
         *(note for data in used for note in data.notes),
         *table.notes,
         *row_notes(rows),
-        *findings(result["columns"], cells),
+        *_findings(result),
     ]
     return result | {
         "profile": profile.name,
@@ -103,6 +105,19 @@ def measured_result(
             },
         },
     }
+
+
+def _findings(result: dict) -> list[str]:
+    """What the numbers say beside the paper's; of several datasets, of each by itself."""
+    datasets: dict[str, set[str]] = {}
+    for row in result["rows"]:
+        datasets.setdefault(row["dataset"], set()).add(row["label"])
+    notes = []
+    for dataset, labels in datasets.items():
+        own = [cell for cell in result["cells"] if cell["row"] in labels]
+        told = findings(result["columns"], own)
+        notes += [f"On {dataset}: {note}" for note in told] if dataset else told
+    return notes
 
 
 def protocols(
@@ -145,10 +160,13 @@ def computed_result(table: TableSpec) -> dict:
 def write(result: dict, folder: Path) -> list[Path]:
     """Write ``<table>.json`` and render the other files beside it; returns their paths."""
     path = folder / f"{result['table']}.json"
-    before = store.read_json(path)
-    unchanged = before is not None and _shown(before) == _shown(result)
+    result = json.loads(json.dumps(result))  # as it is read again: tuples are lists
     paths = []
     with store.locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
+        before = store.read_json(path)
+        unchanged = before is not None and _shown(before) == _shown(result)
+        if not unchanged:
+            path.unlink(missing_ok=True)  # what is beside it is of other numbers from here on
         for suffix, render in RENDERERS.items():
             target = path.with_suffix(suffix)
             # Drawing takes seconds: what shows the same numbers is not drawn again.
@@ -189,7 +207,12 @@ def _frame(table: TableSpec, rows: Sequence[tuple[Row, bool]], cells: list[dict]
         "figure": table.figure and dataclasses.asdict(table.figure),
         "columns": [dataclasses.asdict(column) for column in (*table.columns, *table.more_columns)],
         "rows": [
-            {"label": row.label, "params": dict(row.params), "beside": beside}
+            {
+                "label": row.label,
+                "params": dict(row.params),
+                "dataset": row.dataset,
+                "beside": beside,
+            }
             for row, beside in rows
         ],
         "cells": cells,
@@ -201,7 +224,8 @@ def cell(
 ) -> dict:
     """The cell of a row and a column, as in a result.
 
-    Of several trainings it has the mean, their standard deviation (over n - 1), and no interval.
+    Of several trainings it has the mean, their standard deviation (over n - 1), and no interval;
+    of a row with nothing to train, what the first seed gives.
 
     Args:
         row: with what is known of it.
@@ -220,7 +244,10 @@ def cell(
         facts = next(one for one in found if one["status"] != "measured")
     else:
         facts = found[0]
-    if len(values) == len(found) > 1:
+    trained = {
+        outcome.runs["train"].key if "train" in outcome.runs else "" for outcome in row.outcomes
+    }
+    if len(values) == len(found) > 1 and len(trained) > 1:
         facts = facts | {
             "value": statistics.fmean(values),
             "std": statistics.stdev(values),
@@ -250,12 +277,13 @@ def _one(row: RowOutcome, column: Column, task: stages.Task, outcome: stages.Out
             "high": interval[1],
             "run_id": outcome.runs[f"score {metric}"].id,
         }
+    if reason := outcome.absent.get(column.key):
+        return {"status": "unavailable", "reason": reason}
     if outcome.missing:
         reason = row.absent or outcome.failure or "not measured yet"
         return {"status": "unavailable", "reason": reason}
-    reason = outcome.absent.get(column.key) or task.no_estimator
-    if reason:
-        return {"status": "unavailable", "reason": reason}
+    if task.no_estimator:
+        return {"status": "unavailable", "reason": task.no_estimator}
     reason = f"the method {task.method} makes nothing that it could be measured on"
     return {"status": "not_applicable", "reason": reason}
 
@@ -284,7 +312,7 @@ def _make_cell(
         "literature": published and published.value,
         "literature_printed": published and published.printed,
         "run_id": None,
-    } | facts
+    } | {name: told(fact) if name == "reason" and fact else fact for name, fact in facts.items()}
 
 
 def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
@@ -310,7 +338,8 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
             for metric, scores in outcome.scores.items():
                 for note in discover.load("metrics", metric).notes(scores):
                     found.setdefault(note, []).append(row.row.label)
-    return notes + [f"{', '.join(dict.fromkeys(labels))}: {note}" for note, labels in found.items()]
+    notes += [f"{', '.join(dict.fromkeys(labels))}: {note}" for note, labels in found.items()]
+    return list(map(told, notes))
 
 
 def data_text(data: Data) -> str:

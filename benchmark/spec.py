@@ -264,6 +264,7 @@ class Clips:
         channels: (N, T, 79) float32 true motion, `datasets.motion.CHANNELS`.
         fps: (N,) frames per second.
         spaces: frame of reference of each motion, ``camera`` or ``world``.
+        genders: the body that each motion's betas belong to, ``neutral``, ``female`` or ``male``.
         store: folder of the clip store that they are from.
         videos: the mp4 of each clip; empty where the task is about motion alone.
         K: (N, T, 3, 3) intrinsics of the videos in pixels, or None without videos.
@@ -273,6 +274,7 @@ class Clips:
     channels: "np.ndarray"
     fps: "np.ndarray"
     spaces: Sequence[str]
+    genders: Sequence[str]
     store: Path
     videos: Sequence[Path] = ()
     K: "np.ndarray | None" = None
@@ -285,6 +287,7 @@ class Clips:
             self.channels[piece],
             self.fps[piece],
             [self.spaces[row] for row in rows],
+            [self.genders[row] for row in rows],
             self.store,
             [self.videos[row] for row in rows] if len(self.videos) else (),
             None if self.K is None else self.K[piece],
@@ -404,6 +407,10 @@ class Metric(Protocol):
         Raises:
             Unavailable: it is not defined on these clips.
         """
+        ...
+
+    def absent(self, evaluation: Evaluation) -> dict[str, str]:
+        """Column -> why these clips have no value of it, though nothing is missing here."""
         ...
 
     def notes(self, scores: Sequence[Score]) -> list[str]:

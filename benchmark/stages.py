@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmark import discover, parts, store
 from benchmark.data import Data
+from benchmark.options import training_of
 from benchmark.spec import (
     Clips,
     Evaluation,
@@ -206,8 +207,7 @@ def weights_sha256(path: Path) -> str:
 @functools.lru_cache(maxsize=256)
 def _weights_sha256(path: Path, sidecar: Path, *versions: tuple | None) -> str:
     """Kept for as long as both files stay as they are: a training may write them again."""
-    known = store.read_json(sidecar) or {}
-    trained = (known.get("extra") or {}).get("training") or {}
+    known, trained = store.read_json(sidecar) or {}, training_of(path)
     tokens = [trained.get(name) for name in ("codec", "tokenizer_sha256")]
     architecture = json.dumps([known.get("class"), known.get("config"), tokens], sort_keys=True)
     return store.hash_lines([store.hash_file(path), architecture])
@@ -261,21 +261,15 @@ def lookup(setup: Setup, task: Task) -> Outcome:
         stage = f"score {metric}"
         scored = find(stage, run)
         if scored is not None:
-            if scored["unavailable"]:
-                columns = discover.load("metrics", metric).columns
-                outcome.absent.update(dict.fromkeys(columns, scored["unavailable"]))
+            for column, reason in scored["absent"].items():
+                known = outcome.absent.get(column)
+                outcome.absent[column] = f"{known}; {reason}" if known else reason
             try:
                 outcome.scores[metric] = parts.read_scores(run.folder / "scores.parquet")
             except ValueError:  # damaged or deleted: to be made again
                 run.discard()
                 del outcome.records[stage]
     return outcome
-
-
-def discard(setup: Setup, task: Task) -> None:
-    """Remove all of a task's runs from the cache."""
-    for run in lookup(setup, task).runs.values():
-        run.discard()
 
 
 def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
@@ -314,7 +308,7 @@ def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
                 run,
                 "cpu",
                 lambda facts, run=run: facts.update(
-                    unavailable=_score(setup, task, prediction, estimate, run, progress)
+                    absent=_score(setup, task, prediction, estimate, run, progress)
                 ),
             )
         except Exception as error:  # the others are scored all the same
@@ -397,15 +391,17 @@ def _score(
     estimate: store.Run | None,
     run: store.Run,
     progress: Progress,
-) -> str:
-    """Write the scores; returns why these clips have none, which is a result like another."""
-    evaluation, reason = _evaluation(setup, task, prediction, estimate), ""
+) -> dict[str, str]:
+    """Write the scores; returns column -> why these clips have none, which is a result, too."""
+    evaluation = _evaluation(setup, task, prediction, estimate)
+    metric = discover.load("metrics", run.inputs["metric"])
+    absent = metric.absent(evaluation)
     try:
-        scores = discover.load("metrics", run.inputs["metric"]).score(evaluation, progress=progress)
+        scores = metric.score(evaluation, progress=progress)
     except Unavailable as error:
-        scores, reason = [], str(error)
+        scores, absent = [], dict.fromkeys(metric.columns, str(error))
     parts.write_scores(run.folder / "scores.parquet", scores)
-    return reason
+    return absent
 
 
 def _evaluation(

@@ -7,7 +7,28 @@ from typing import Protocol
 from benchmark.data import Data, make_built_in, open_data, prepared_path
 from benchmark.options import shown
 from benchmark.spec import Profile, Unavailable, UserError
-from datasets.video_probe import probe
+from datasets.body_file import BodyFile, find_body
+from datasets.clip_manifest import read_manifest
+from datasets.clip_schema import StoreError
+from datasets.video_probe import VideoError, probe
+
+
+def require_body(data: Data, body: BodyFile) -> None:
+    """Refuse a store whose labels were made with another body than that of the evaluation.
+
+    A body says where the pelvis of a motion is: in the camera, labels of another one lie elsewhere.
+
+    Raises:
+        UserError: they were.
+    """
+    made_with = read_manifest(data.path).get("body")
+    if not isinstance(made_with, dict) or made_with.get("sha256") in (None, body.sha256):
+        return
+    raise UserError(
+        f"{data.path} was prepared with the body {made_with.get('name')} "
+        f"{str(made_with['sha256'])[:12]}, the evaluation is on {body.name} {body.sha256[:12]}: "
+        "give that body with --body, or prepare the store again with this one"
+    )
 
 
 class Choice(Protocol):
@@ -34,8 +55,8 @@ class Stores:
         """The clips for a task, of one dataset if its name is given.
 
         Raises:
-            UserError: the user's store, or the dataset's own, does not serve the task.
-            Unavailable: there is no store of that dataset.
+            UserError: the user's store does not serve the task.
+            Unavailable: there is no store of that dataset, or it does not serve the task.
         """
         if not dataset:
             return self._open(task, self._options.data)
@@ -49,7 +70,10 @@ class Stores:
                 f"{shown(path)}: no store of {dataset} is there; `python -m datasets.prepare "
                 f"{dataset} --root FOLDER --out {shown(path)}` makes it from the licensed data"
             )
-        return self._open(task, path)
+        try:
+            return self._open(task, path)
+        except UserError as error:
+            raise Unavailable(str(error)) from error
 
     def _open(self, task: str, path: Path | None) -> Data:
         kind = "tokenizer" if task == "tokenizer" else "video"
@@ -63,6 +87,7 @@ class Stores:
             progress = not self._options.quiet and sys.stderr.isatty()
             path, name = make_built_in(self._profile, task, progress=progress), "built-in"
         found = open_data(path, task=task, name=name, limit=limit)
+        require_body(found, find_body())
         if task == "tokenizer":
             window = self._profile.training.window
             if found.num_frames < window:
@@ -77,7 +102,10 @@ class Stores:
     def _require_size(self, found: Data) -> None:
         """Refuse clips of another length or size than the profile's transformer."""
         model = self._profile.unimo()
-        size = probe(found.clips(found.test_ids[:1]).videos[0])
+        try:
+            size = probe(found.clips(found.test_ids[:1]).videos[0])
+        except (VideoError, StoreError) as error:
+            raise UserError(f"{found.path}: {error}: prepare it again") from error
         wanted = (model.num_frames, model.width, model.height)
         if (found.num_frames, size.width, size.height) != wanted:
             raise UserError(

@@ -6,10 +6,11 @@ where the user put it.
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,7 @@ def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Pr
     from model.transformer.tokens import Tokens
     from model.transformer.training import ARTrainingConfig
 
+    _loaded.cache_clear()  # a GPU may not hold two of them
     training = ARTrainingConfig.from_dict(settings["training"])
     codec, tokenizer = _tokens(settings, data, out, device=device, progress=progress)
     progress("tokens", 0, 1)
@@ -94,10 +96,19 @@ def load(weights: Path, device: str) -> "Pipeline":
     where there are any, else those that ship with the package; and Cosmos's codec for what was
     trained on its tokens.
 
+    The last one is kept: at the paper's size loading and compiling take minutes.
+
     Raises:
         CheckpointError: a file that cannot be read, or parts that were not trained together.
         Unavailable: Cosmos's codec is needed and not here.
     """
+    parts = (weights, *(weights.with_name(name) for name in (_CODEC, _TOKENIZER)))
+    version = tuple(sha256_of(file) for file in parts if file.is_file())
+    return _loaded(weights, version, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(weights: Path, version: tuple[str, ...], device: str) -> "Pipeline":
     from model import assets
     from model.checkpoint import read_sidecar
     from model.pipeline import Pipeline
@@ -138,13 +149,34 @@ def clip_seeds(ids: Sequence[str], seed: int) -> list[int]:
     return [int.from_bytes(digest[:7], "big") for digest in digests]
 
 
-def first_pictures(clips: Clips) -> "np.ndarray":
-    """(N, H, W, 3) uint8, the first picture of each clip."""
+def videos(clips: Clips, indices: Sequence[int] | None = None) -> "Iterator[np.ndarray | str]":
+    """Yield the pictures (T, H, W, 3) uint8 of each clip, or why they cannot be read.
+
+    Videos come one by one: at the paper's size each is 51 MB.
+    """
+    from datasets.video import VideoError, read_video
+
+    for path in clips.videos:
+        try:
+            yield read_video(path, indices)
+        except VideoError as error:
+            yield str(error)
+
+
+def first_pictures(clips: Clips) -> "tuple[np.ndarray, dict[str, str]]":
+    """(N, H, W, 3) uint8, the first picture of each clip; clip id -> why it is a black one.
+
+    Raises:
+        ValueError: no video can be read.
+    """
     import numpy as np
 
-    from datasets.video import read_video
-
-    return np.stack([read_video(path, [0])[0] for path in clips.videos])
+    found = list(videos(clips, [0]))
+    failed = {name: one for name, one in zip(clips.ids, found, strict=True) if isinstance(one, str)}
+    if len(failed) == len(found):
+        raise ValueError(f"no video can be read, as {next(iter(failed.values()))}")
+    black = np.zeros_like(next(one for one in found if not isinstance(one, str)))
+    return np.concatenate([black if isinstance(one, str) else one for one in found]), failed
 
 
 def _tokens(settings: Mapping, data: Data, out: Path, *, device: str, progress: Progress):

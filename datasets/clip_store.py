@@ -119,6 +119,11 @@ class ClipStore:
         in_camera = self.index.column("has_camera_motion").to_pylist()
         return ["camera" if in_camera[self._position[name]] else "world" for name in ids]
 
+    def genders(self, ids: list[str]) -> list[str]:
+        """The body that the betas of the clips named belong to, as `Motion.gender`."""
+        column = self.index.column("gender").to_pylist()
+        return [column[self._position[name]] for name in ids]
+
     def has_video(self, clip_id: str) -> bool:
         """Whether the store has the pictures of a clip."""
         return bool(self.index.column("video_path")[self._position[clip_id]].as_py())

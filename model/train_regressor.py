@@ -111,6 +111,8 @@ def train(
 def examples_of(store: "ClipStore", ids: "Sequence[str]", size: int) -> Examples:
     """Clips of a store with their pictures as examples; a clip has about 12 kB a frame at 64 px.
 
+    Clips whose video cannot be read are left out, and counted in the identity.
+
     Args:
         store: clips with videos and SMPL-X motions in the camera.
         ids: of the clips.
@@ -118,7 +120,7 @@ def examples_of(store: "ClipStore", ids: "Sequence[str]", size: int) -> Examples
 
     Raises:
         StoreError: a clip without motion.
-        TrainingError: no clips, or one whose video or camera is not there or cannot be read.
+        TrainingError: no clips, one without a video or a camera, or no video that can be read.
     """
     import numpy as np
 
@@ -126,32 +128,40 @@ def examples_of(store: "ClipStore", ids: "Sequence[str]", size: int) -> Examples
     from datasets.pad_resize import PadResize
     from datasets.pseudo.input import camera_of
     from datasets.video import VideoError, read_video
-    from model.regressor import focal_lengths, to_features
+    from model.regressor import NUM_FEATURES, focal_lengths, to_features
     from model.training import TrainingError
 
     if not ids:
         raise TrainingError(f"{store.path} has no clips to train on")
-    body = load_body()
-    columns: dict[str, tuple] = {}
-    for clip in store.some(set(ids)):
+    body, place = load_body(), {name: row for row, name in enumerate(ids)}
+    clips, frames = len(ids), store.num_frames
+    pictures = np.empty((clips, frames, size, size, 3), np.uint8)
+    features = np.empty((clips, frames, NUM_FEATURES), np.float32)
+    focal = np.empty((clips, frames), np.float32)
+    rest = np.empty((clips, BODY_JOINTS, 3), np.float32)
+    kept = np.ones(clips, bool)
+    for clip in store.some(ids):
         if clip.video is None or clip.camera_motion is None:
             raise TrainingError(f"{clip.clip_id} of {store.path} has no video with camera motion")
         view, _ = camera_of(clip)
-        resize = PadResize(view.width, view.height, size)
+        resize, row = PadResize(view.width, view.height, size), place[clip.clip_id]
         try:
-            pictures = np.stack([resize.image(frame) for frame in read_video(clip.video)])
-        except VideoError as error:
-            raise TrainingError(str(error)) from error
+            for frame, picture in enumerate(read_video(clip.video)):
+                pictures[row, frame] = resize.image(picture)
+        except VideoError:
+            kept[row] = False
+            continue
         seen, motion = resize.camera(view), clip.camera_motion
-        columns[clip.clip_id] = (
-            pictures,
-            to_features(motion.to_channels(), seen),
-            focal_lengths(seen).astype(np.float32),
-            body.rest_joints(np.atleast_2d(motion.betas)[0])[:BODY_JOINTS],
-        )
-    arrays = [np.stack(column) for column in zip(*(columns[name] for name in ids), strict=True)]
+        features[row] = to_features(motion.to_channels(), seen)
+        focal[row] = focal_lengths(seen)
+        rest[row] = body.rest_joints(np.atleast_2d(motion.betas)[0])[:BODY_JOINTS]
+    if not kept.any():
+        raise TrainingError(f"{store.path} has no video that can be read")
+    arrays = (pictures, features, focal, rest)
+    if not kept.all():
+        arrays = tuple(array[kept] for array in arrays)
     identity = {
-        "examples": f"{len(ids)} clips, {size} px",
+        "examples": f"{kept.sum()} of {len(ids)} clips, {size} px",
         "store_sha256": store.sha256,
         "clips_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
         "body_sha256": body.sha256,

@@ -1,6 +1,5 @@
 """From the options of ``compare`` to its files."""
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from benchmark.options import (
 )
 from benchmark.spec import UserError
 from benchmark.stages import Setup
+from benchmark.store import hash_lines
+from benchmark.stores import require_body
 
 _MAX_NAME = 120
 
@@ -74,7 +75,7 @@ def _compare(options: Options) -> int:
     if with_paper and found[0].paper is None:
         raise UserError(f"--against {PAPER}: {table.id} has no row of {found[0].row.method}")
     body = body_file(options.body)
-    fitting.require_body(data, body)
+    require_body(data, body)
     fitting.require_fitting([system.task for system in (*found, *trainings)])
     setup = Setup(cache=options.out / "runs", body=body, device=device_named(options.device))
     require_writable(options.out)
@@ -109,13 +110,16 @@ def _resolved(options: Options, setup: Setup, workers: int) -> dict:
 
 
 def _name(result: dict) -> str:
-    """``mine-against-other-paper-on-cmu-v2m``, cut where it gets too long for a file's name."""
+    """``mine-against-other-paper-on-cmu-v2m-1f0e55d2``, cut where it gets too long for a file.
+
+    The digits at its end are of what is compared: trainings are all called ``model``.
+    """
     own = next(iter(result["systems"]))
     others = dict.fromkeys(line["against"] for line in result["comparisons"])
     store = result["data"].partition(": ")[0]
     # A tokenizer does one task, a transformer several.
     task = "" if result["task"] == "tokenizer" else f"-{result['task']}"
     name = file_name(f"{own}-against-{'-'.join(others)}-on-{store}{task}")
-    if len(name) > _MAX_NAME:
-        name = f"{name[:_MAX_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
+    compared = [system["weights_sha256"] for system in result["systems"].values()]
+    digest = hash_lines([name, result["data"], *compared])[:8]
+    return f"{name[:_MAX_NAME]}-{digest}"

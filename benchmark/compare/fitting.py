@@ -1,48 +1,27 @@
-"""What is compared must fit together: body, store, clip size, and what a checkpoint was trained on.
+"""What is compared must fit together: the store, the clip size, what a checkpoint was trained on.
 
-Clip sizes and tasks are read off the checkpoints' sidecars; `require_loads` opens the files.
+Clip sizes are read off the checkpoints' sidecars; `require_loads` opens the files.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmark import stages, store
-from benchmark.data import Data
+from benchmark.options import training_of
 from benchmark.spec import Unavailable, UserError
-from datasets.body_file import BodyFile
-from datasets.clip_manifest import read_manifest
 from datasets.estimators import EstimatorUnavailable
 from datasets.video_probe import VideoError, probe
 
 
-def require_body(data: Data, body: BodyFile) -> None:
-    """Refuse a store whose labels were made with another body than that of the evaluation.
-
-    A body says where the pelvis of a motion is: in the camera, labels of another one lie elsewhere.
-
-    Raises:
-        UserError: they were.
-    """
-    made_with = read_manifest(data.path).get("body")
-    if not isinstance(made_with, dict) or made_with.get("sha256") in (None, body.sha256):
-        return
-    raise UserError(
-        f"{data.path} was prepared with the body {made_with.get('name')} "
-        f"{str(made_with['sha256'])[:12]}, the evaluation is on {body.name} {body.sha256[:12]}: "
-        "give that body with --body, or prepare the store again with this one"
-    )
-
-
 def require_fitting(tasks: Sequence[stages.Task]) -> None:
-    """Refuse transformers that were not trained for the task, or for clips of another size.
+    """Refuse transformers for clips of another size than each other's or the store's.
 
     Raises:
-        UserError: a task, a length or a size that differs; the message names both.
+        UserError: a length or a size that differs; the message names both.
     """
     sizes: dict[Path, tuple[int, int, int]] = {}
     for task in tasks:
         if task.does.checkpoint_class == "UniMo":
-            _require_trained_for(task)
             sizes[task.weights] = _clip_size(task.weights)
     if not sizes:
         return
@@ -83,22 +62,6 @@ def require_loads(task: stages.Task) -> None:
         raise UserError(reason if named else f"{task.weights}: {reason}") from error
 
 
-def trained(weights: Path) -> dict:
-    """What a checkpoint's sidecar keeps of its training; empty where it keeps nothing."""
-    extra = (store.read_json(weights.with_suffix(".json")) or {}).get("extra")
-    found = extra.get("training") if isinstance(extra, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _require_trained_for(task: stages.Task) -> None:
-    tasks = trained(task.weights).get("tasks")
-    if isinstance(tasks, list) and task.kind not in tasks:
-        raise UserError(
-            f"{task.weights} was trained for {' and '.join(map(str, tasks))}, not for "
-            f"{task.kind}: give another checkpoint, or another --task"
-        )
-
-
 def _clip_size(weights: Path) -> tuple[int, int, int]:
     """Frames, width and height of the clips of a transformer."""
     from model.transformer import UniMoConfig
@@ -122,7 +85,7 @@ def _load_transformer(weights: Path) -> None:
     """With its codec and its tokenizer, which it must have been trained on."""
     from benchmark import transformers
 
-    if not trained(weights):
+    if not training_of(weights):
         raise ValueError("its .json does not say what tokens it was trained on: train it again")
     transformers.load(weights, "cpu")
 

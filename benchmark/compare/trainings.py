@@ -4,9 +4,8 @@ import statistics
 from collections.abc import Sequence
 
 from benchmark import stages, store
-from benchmark.compare.fitting import trained
 from benchmark.compare.systems import System
-from benchmark.options import shown
+from benchmark.options import shown, training_of
 from benchmark.spec import Column, UserError
 
 # What a training records of how it went, not of what it was asked to do.
@@ -22,7 +21,7 @@ def require_only_seed_differs(systems: Sequence[System]) -> None:
     first, *others = systems
     wanted, seeds = _settings(first), {}
     for system in systems:
-        path, seed = system.row.weights, trained(system.row.weights).get("seed")
+        path, seed = system.row.weights, training_of(system.row.weights).get("seed")
         if type(seed) is not int:
             raise UserError(f"{path}: the .json beside it names no seed, which --seeds needs")
         if seed in seeds:
@@ -68,7 +67,7 @@ def training_facts(system: System, outcome: stages.Outcome) -> dict:
     """What identifies a training in the JSON: seed, file, and the runs that measured it."""
     weights = system.row.weights
     return {
-        "seed": trained(weights)["seed"],
+        "seed": training_of(weights)["seed"],
         "path": shown(weights),
         "weights_sha256": stages.weights_sha256(weights),
         "file_sha256": store.hash_file(weights),
@@ -82,7 +81,7 @@ def _settings(system: System) -> dict:
     config = {f"config {name}": value for name, value in (sidecar.get("config") or {}).items()}
     training = {
         name: value
-        for name, value in trained(system.row.weights).items()
+        for name, value in training_of(system.row.weights).items()
         if name != "seed" and name not in _CIRCUMSTANCES
     }
     # Of several GPUs it does not matter which; arithmetic on a CPU is another.

@@ -13,4 +13,8 @@ FIGURE = FigureSpec(
         "v2m": tuple(replace(row, dataset="rich") for row in (*MOTION_SYSTEMS, REGRESSOR)),
     },
     draw=video_to_motion,
+    notes=(
+        "The reference body and MPJPE are of the store's motion, which may be an estimator's; "
+        "table 11 measures against the official labels of RICH.",
+    ),
 )

@@ -183,7 +183,7 @@ def video_to_motion(
         pictures = enlarged(read_video(clips.videos[row], frames))
         lines = [
             Line("Input video", pictures),
-            Line("True body", view.over(pictures, clips.channels[row], frames, TRUTH)),
+            Line("Reference body", view.over(pictures, clips.channels[row], frames, TRUTH)),
         ]
         for one in drawn:
             over = view.over(pictures, one.prediction.channels[row], frames, colour[one.label])

@@ -19,7 +19,7 @@ class ImageToVideo:
         "it is the same transformer as UniMo's, trained here as long on the same clips."
     )
     checkpoint_class = None
-    uses_body = False
+    uses_body = True  # as UniMo's: it may train on mirror images
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""
@@ -39,8 +39,10 @@ class ImageToVideo:
         """See `benchmark.spec.Method`."""
         pipeline = transformers.load(weights, device)
         seeds = transformers.clip_seeds(clips.ids, seed)
-        visual = pipeline.i2v(transformers.first_pictures(clips), seeds)
-        return Prediction(None, videos=(pipeline.codec.decode(ids) for ids in visual))
+        pictures, failed = transformers.first_pictures(clips)
+        visual = pipeline.i2v(pictures, seeds)
+        made = (pipeline.codec.decode(ids) for ids in visual)
+        return Prediction(None, videos=made, failed=failed)
 
 
 METHOD = {"i2vm": ImageToVideo()}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmark import transformers
 from benchmark.data import Data
 from benchmark.spec import Clips, Prediction, Profile, Progress
 from benchmark.store import write_text
@@ -54,12 +55,10 @@ class StillVideo(_Untrained):
         """See `benchmark.spec.Method`."""
         import numpy as np
 
-        from datasets.video import read_video
-
         frames = clips.channels.shape[1]
-        return Prediction(
-            None, videos=(np.repeat(read_video(path, [0]), frames, axis=0) for path in clips.videos)
-        )
+        pictures, failed = transformers.first_pictures(clips)
+        made = (np.repeat(picture[None], frames, axis=0) for picture in pictures)
+        return Prediction(None, videos=made, failed=failed)
 
 
 METHOD = {"v2m": StillMotion(), "i2vm": StillVideo()}

@@ -8,6 +8,8 @@ import numpy as np
 from benchmark.data import Data
 from benchmark.spec import Clips, Prediction, Profile, Progress
 
+_PIECE = 256  # clips
+
 
 class MeanPose:
     """Mean shape and place, and the mean rotation of every joint, root included.
@@ -15,7 +17,7 @@ class MeanPose:
     The mean of rotations is the rotation nearest to the mean of their matrices.
     """
 
-    version = 1
+    version = 2
     note = ""
     checkpoint_class = None
     uses_body = False
@@ -36,8 +38,12 @@ class MeanPose:
 
         channels = data.clips(data.train_ids).channels
         mean = channels.mean(axis=(0, 1), dtype=np.float64)
-        rotations = axis_angle_to_matrix(channels[..., :66].reshape(-1, 22, 3))
-        rotations = project_to_rotation(rotations.mean(axis=0, dtype=np.float64))
+        # Piece by piece: the matrices of all frames at once are three times the channels.
+        total = np.zeros((22, 3, 3))
+        for start in range(0, len(channels), _PIECE):
+            vectors = channels[start : start + _PIECE, :, :66].reshape(-1, 22, 3)
+            total += axis_angle_to_matrix(vectors).sum(axis=0, dtype=np.float64)
+        rotations = project_to_rotation(total / (len(channels) * channels.shape[1]))
         mean[:66] = matrix_to_axis_angle(rotations).ravel()
         temporary = out / "mean_pose.tmp.npy"
         np.save(temporary, mean.astype(np.float32))

@@ -70,7 +70,7 @@ class _Transformer:
     version = 1
     note = ""
     checkpoint_class = "UniMo"
-    uses_body = False
+    uses_body = True  # mirror images of motions turn about its pelvis
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """See `benchmark.spec.Method`."""
@@ -94,13 +94,16 @@ class VideoToMotion(_Transformer):
         """See `benchmark.spec.Method`."""
         import numpy as np
 
-        from datasets.video import read_video
-
         pipeline = transformers.load(weights, device)
-        # Videos become tokens one by one: at the paper's size each is 51 MB.
-        visual = np.stack([pipeline.codec.encode(read_video(path)) for path in clips.videos])
+        visual = np.zeros((len(clips.ids), *pipeline.model.config.latent_shape), np.int64)
+        failed = {}
+        for row, frames in enumerate(transformers.videos(clips)):
+            if isinstance(frames, str):
+                failed[clips.ids[row]] = frames
+            else:
+                visual[row] = pipeline.codec.encode(frames)
         tokens = pipeline.v2m_tokens(visual, transformers.clip_seeds(clips.ids, seed))
-        return Prediction(pipeline.tokenizer.decode_channels(tokens))
+        return Prediction(pipeline.tokenizer.decode_channels(tokens), failed=failed)
 
 
 class ImageToVideoMotion(_Transformer):
@@ -110,8 +113,10 @@ class ImageToVideoMotion(_Transformer):
         """See `benchmark.spec.Method`."""
         pipeline = transformers.load(weights, device)
         seeds = transformers.clip_seeds(clips.ids, seed)
-        visual, channels = pipeline.i2vm(transformers.first_pictures(clips), seeds)
-        return Prediction(channels, videos=(pipeline.codec.decode(ids) for ids in visual))
+        pictures, failed = transformers.first_pictures(clips)
+        visual, channels = pipeline.i2vm(pictures, seeds)
+        made = (pipeline.codec.decode(ids) for ids in visual)
+        return Prediction(channels, videos=made, failed=failed)
 
 
 METHOD = {

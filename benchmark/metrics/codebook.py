@@ -64,10 +64,7 @@ class CodebookMetric:
 
     def protocol(self, setting: Setting) -> str:
         """See `benchmark.spec.Metric`."""
-        return (
-            f"n/B, n distinct tokens of {SAMPLE} clips drawn with seed {setting.seed} (all, if "
-            "fewer)"
-        )
+        return f"n/B, n distinct tokens of {SAMPLE} clips drawn with the run's seed (all, if fewer)"
 
     def missing(self, setting: Setting) -> dict[str, str]:
         """Nothing ever is."""
@@ -82,6 +79,10 @@ class CodebookMetric:
         sample = rng.permutation(len(tokens))[:SAMPLE]
         used, _ = utilisation(tokens[sample], evaluation.codebook_size)
         return [Score("pooled", *self.columns, 100.0 * used, evaluation.codebook_size, len(sample))]
+
+    def absent(self, evaluation: Evaluation) -> dict[str, str]:
+        """Nothing; see `benchmark.spec.Metric`."""
+        return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """Nothing to add."""

@@ -184,7 +184,7 @@ class DiversityMetric:
         return {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Pooled scores, none for another task or for fewer than two clips.
+        """Pooled scores, none for another task.
 
         Raises:
             Unavailable: clips of different frame rates, in world space or too short, motion of
@@ -193,7 +193,7 @@ class DiversityMetric:
         if evaluation.setting.task != "i2vm" or evaluation.motion is None:
             return []
         if len(evaluation.clips.ids) < 2:
-            return []
+            raise Unavailable("FID and DIV need at least two clips")
         try:
             return self._scores(evaluation, progress)
         except ValueError as error:
@@ -229,6 +229,10 @@ class DiversityMetric:
                 for name, value in values.items()
             ]
         return scores
+
+    def absent(self, evaluation: Evaluation) -> dict[str, str]:
+        """Nothing; see `benchmark.spec.Metric`."""
+        return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """The number of clips, and what it means for FID; the truth's DIV; features left out."""

@@ -205,7 +205,7 @@ def _require(condition: bool, message: str) -> None:
 class PoseMetric:
     """The four pose columns of the paper's tables (`benchmark.pose_protocols`)."""
 
-    version = 2
+    version = 3
     columns = ("mpjpe", "pa_mpjpe", "pve", "accel")
 
     def protocol(self, setting: Setting) -> str:
@@ -238,7 +238,11 @@ class PoseMetric:
         for index, clip_id in enumerate(clips.ids):
             try:
                 pred, true = bodies.pair(
-                    clip_id, evaluation.motion[index], evaluation.truth[index], clips.spaces[index]
+                    clip_id,
+                    evaluation.motion[index],
+                    evaluation.truth[index],
+                    space=clips.spaces[index],
+                    gender=clips.genders[index],
                 )
             except Unavailable as reason:
                 scores.append(Score(clip_id, f"{_LEFT_OUT}{reason}", 0.0, 0.0))
@@ -259,6 +263,10 @@ class PoseMetric:
         if scores and reasons.total() == len(scores):
             raise Unavailable("; ".join(reasons))
         return scores
+
+    def absent(self, evaluation: Evaluation) -> dict[str, str]:
+        """Nothing; see `benchmark.spec.Metric`."""
+        return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """How many clips were left out, for each reason."""

@@ -81,8 +81,6 @@ class VBenchMetric:
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
         """One score a clip and column; none without videos. See `benchmark.spec.Metric`.
 
-        Where a video is too small for a dimension, its column does not apply, nor its overall.
-
         Raises:
             VBenchError: see `benchmark.vbench.client.measure`; nothing half measured is scored.
         """
@@ -93,7 +91,7 @@ class VBenchMetric:
         absent = {*self.missing(evaluation.setting)}
         if absent == {*self.columns}:
             return []
-        absent |= client.too_small(evaluation.videos)
+        absent |= self.absent(evaluation).keys()
         columns = {
             column: names for column, names in _COLUMNS.items() if not absent & {column, *names}
         }
@@ -109,21 +107,33 @@ class VBenchMetric:
             for column, names in columns.items()
         ]
 
+    def absent(self, evaluation: Evaluation) -> dict[str, str]:
+        """The dimensions that some of the videos are too small for, and their overalls."""
+        if not evaluation.videos:
+            return {}
+        from benchmark.vbench import client
+
+        small = client.too_small(evaluation.videos)
+        reasons = {
+            name: f"{name} needs pictures of at least {client.MIN_SIDE[name]} pixels on the "
+            "shorter side"
+            for name in small
+        }
+        found = {
+            column: "; ".join(reasons[name] for name in names if name in small)
+            for column, names in _COLUMNS.items()
+        }
+        return {column: reason for column, reason in found.items() if reason}
+
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """See `benchmark.spec.Metric`."""
-        from benchmark.vbench.client import MIN_SIDE
-
         columns = {score.column for score in scores}
         if "temporal_flickering" not in columns:
             return []
-        notes = [
+        return [
             "temporal_flickering is of all clips. VBench's authors mean it for still scenes: mere "
             "motion lowers it."
         ]
-        if not columns & {*MIN_SIDE}:
-            wanted = (f"{name} of at least {side}" for name, side in MIN_SIDE.items())
-            notes.append(f"It needs pictures, in pixels of the shorter side: {', '.join(wanted)}.")
-        return notes
 
 
 def _short(identity: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark import discover
-from benchmark.page.kept import Kept, run_folder, runs_of_row
+from benchmark.page.kept import Kept, of_seed, run_folder, runs_of_row
 from benchmark.page.names import anchor, heading
 from benchmark.spec import UserError
 
@@ -115,7 +115,7 @@ def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
         id=f"gallery-{anchor(name)}",
         name=heading(name),
         task=_INPUTS[systems.kind],
-        error=error,
+        error=error + of_seed(result),
         panels=entry["panels"],
         columns=entry["columns"],
         slower=f"{entry['slower']:.1f}",

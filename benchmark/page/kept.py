@@ -87,6 +87,12 @@ def run_folder(cache: Path, run_id: str) -> Path:
     return folder
 
 
+def of_seed(result: dict) -> str:
+    """Which of several trainings `runs_of_row` is of, as the end of a title; else empty."""
+    seeds = result.get("provenance", {}).get("seeds") or [0]
+    return f" (seed {seeds[0]})" if len(seeds) > 1 else ""
+
+
 def runs_of_row(result: dict, label: str) -> dict[str, str]:
     """Stage -> run id of a row, of the first of several seeds; empty without any."""
     provenance = result.get("provenance", {})

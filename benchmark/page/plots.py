@@ -1,17 +1,16 @@
 """Charts from the cache of runs: the errors of single clips, and the losses of the trainings."""
 
 import csv
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark import parts
-from benchmark.page.kept import Chart, Kept, run_folder, runs_of_row
+from benchmark.page.kept import Chart, Kept, of_seed, run_folder, runs_of_row
 from benchmark.page.names import anchor, heading, shortened
 from benchmark.render import layout
-from benchmark.render.figure import COLORS, GRID, plain
+from benchmark.render.figure import COLORS, GRID, STYLE, plain, save
 from benchmark.spec import Column, Unavailable
 
 if TYPE_CHECKING:
@@ -25,13 +24,6 @@ _WITHIN = 3  # curves whose names stand within the axes
 _SHADES = 0.35  # opacity of single clips
 _WIDTH = 4.9  # inches
 _DECADE = 10  # largest loss per smallest from which the axis is logarithmic
-_STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
-    "svg.fonttype": "none",
-}
 
 
 def charts(result: dict, folder: Path, cache: Path) -> list[Chart]:
@@ -50,7 +42,8 @@ def charts(result: dict, folder: Path, cache: Path) -> list[Chart]:
             version=_VERSION,
         )
         if entry is not None:
-            found.append(Chart(f"page/{entry['files'][0]}", entry["title"], entry["text"]))
+            title = entry["title"] + of_seed(result)
+            found.append(Chart(f"page/{entry['files'][0]}", title, entry["text"]))
     return found
 
 
@@ -95,11 +88,9 @@ def _drawn(draw, result: dict, runs: Mapping[str, str], cache: Path, kept: Kept,
     import matplotlib
 
     file = f"{name}.svg"
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, title, text = draw(result, runs, cache)
-        temporary = kept.folder / f"{file}.tmp"
-        figure.savefig(temporary, format="svg", dpi=150, metadata={"Date": None})
-        os.replace(temporary, kept.folder / file)
+        save(figure, kept.folder / file)
     return {"files": [file], "title": title, "text": text}
 
 

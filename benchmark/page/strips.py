@@ -120,7 +120,7 @@ class Scene:
             if one.prediction.channels is not None
             and one.prediction.channels.shape[-1] == NUM_CHANNELS
         ]
-        return [Panel("input video", self._video), Panel("true body", self._true), *motions]
+        return [Panel("input video", self._video), Panel("reference body", self._true), *motions]
 
     def _of_pictures(self, others: Sequence[Drawn]) -> list[Panel]:
         def made(row: int, one: Drawn = self.ours) -> np.ndarray:

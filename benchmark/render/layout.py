@@ -1,5 +1,6 @@
 """What the renderers share: the grid of a table, who is best, the facts below it."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,17 +72,21 @@ def _ranks(result: dict) -> dict[tuple[str, str], int]:
     """(row, column key) -> 0 for the best measured cell of a column and 1 for the second.
 
     Cells that print alike share a place. A column with fewer than two measured cells has none, and
-    rows that are shown beside the paper's for scale take none.
+    rows that are shown beside the paper's for scale take none. Rows about several datasets are
+    ranked dataset by dataset.
     """
     places = {}
-    beside = {row["label"] for row in result["rows"] if row["beside"]}
-    for column in columns_of(result):
+    rivals: dict[str, set[str]] = {}
+    for row in result["rows"]:
+        if not row["beside"]:
+            rivals.setdefault(row["dataset"], set()).add(row["label"])
+    for column, labels in itertools.product(columns_of(result), rivals.values()):
         measured = {
             cell["row"]: float(column.format(cell["value"]))
             for cell in result["cells"]
             if cell["column"] == column.key
             and cell["status"] == "measured"
-            and cell["row"] not in beside
+            and cell["row"] in labels
         }
         if column.better is None or len(measured) < 2:
             continue

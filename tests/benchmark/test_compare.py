@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,14 +232,16 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
 
     def compared():
         assert run.main(words) == 0
+        said = capsys.readouterr().out
+        folder = Path(re.search(r"^wrote (.+)/compare\.json$", said, re.M)[1])
+        assert said.startswith((folder / "compare.md").read_text())
         made = json.loads((folder / "compare.json").read_text())
-        assert capsys.readouterr().out.startswith((folder / "compare.md").read_text())
         made.pop("provenance")
         return made
 
-    name = f"a-model-against-b-model-paper-on-{clips_folder.name}"
-    folder = tmp_path / "out" / "compare" / name
     first = compared()
+    (folder,) = (tmp_path / "out" / "compare").iterdir()
+    assert folder.name.startswith(f"a-model-against-b-model-paper-on-{clips_folder.name}-")
     assert done == [["a/model", "b/model"]]
     assert sorted(path.name for path in folder.iterdir()) == [
         f"compare.{suffix}" for suffix in ("csv", "json", "md", "png", "svg")

@@ -492,6 +492,7 @@ def shots(tmp_path_factory):
         np.stack([sequence.camera_motion.to_channels() for sequence in sequences]),
         np.full(len(sequences), 30.0),
         ["camera"] * len(sequences),
+        ["neutral"] * len(sequences),
         tmp_path_factory.mktemp("store"),
     )
 
@@ -582,7 +583,8 @@ def test_generated_bodies_may_be_upside_down_true_ones_may_not(shots):
 
 
 def test_nothing_is_scored_where_nothing_can_be(shots):
-    assert scored(shots[:1], shots.channels[:1]) == []
+    with pytest.raises(Unavailable, match="at least two clips"):
+        scored(shots[:1], shots.channels[:1])
     assert scored(shots, None) == []
     for task in ("v2m", "tokenizer"):
         assert scored(shots, shots.channels, task) == []

@@ -250,7 +250,9 @@ def test_the_metric_scores_clips_on_a_body(tmp_path):
     setting = Setting(
         task="tokenizer", body=find_body(STAND_IN), seed=0, dataset="", cache=tmp_path
     )
-    clips = Clips(["a", "b"], true, np.array([25.0, 50.0]), ["world", "world"], tmp_path)
+    clips = Clips(
+        ["a", "b"], true, np.array([25.0, 50.0]), ["world", "world"], ["neutral"] * 2, tmp_path
+    )
     evaluation = Evaluation(setting, clips, motion=pred, truth=true)
     assert METRIC.missing(setting) == {}
     assert METRIC.protocol(setting).startswith(f"smplx22: body {setting.body_id}; ")

@@ -15,7 +15,7 @@ import torch
 from benchmark import regressors
 from benchmark.metrics.pose import METRIC, pose_errors
 from benchmark.pose_protocols import choose
-from benchmark.spec import Clips, Evaluation, Setting, Unavailable
+from benchmark.spec import TASKS, Clips, Evaluation, Setting, Unavailable
 from datasets import rich, threedpw
 from datasets.body import load_body
 from datasets.body_file import ENV_BODY, STAND_IN, find_body
@@ -132,7 +132,9 @@ def setting(dataset="", *, task="v2m", tmp_path="."):
 def evaluation(motion, truth, where, *, store=None, ids=None, fps=30.0):
     number = len(motion)
     ids = ids or [f"clip {i}" for i in range(number)]
-    clips = Clips(ids, truth, np.full(number, fps), ["camera"] * number, store)
+    clips = Clips(
+        ids, truth, np.full(number, fps), ["camera"] * number, ["neutral"] * number, store
+    )
     return Evaluation(where, clips, motion, truth)
 
 
@@ -172,15 +174,41 @@ def test_other_bodies_and_missing_files_leave_smplx22_which_says_why(official, m
     assert METRIC.missing(setting()) == {}
 
 
+def test_labels_of_a_woman_are_on_a_womans_body_and_what_is_seen_is_neutral(official):
+    """A tokenizer gives back the parameters that it was given, of whatever body they are."""
+    truth = random_channels()
+    for task, same in (("tokenizer", True), ("v2m", False)):
+        given = evaluation(truth, truth, setting(task=task))
+        woman = dataclasses.replace(given.clips, genders=["female"] * len(truth))
+        scores, _ = scored(dataclasses.replace(given, clips=woman))
+        assert (largest(scores) < 0.02) == same
+    neutral, _ = scored(evaluation(truth, truth, setting()))
+    assert largest(neutral) < 0.02
+
+
+def test_official_labels_are_for_what_is_seen_in_the_datasets_videos_alone(official):
+    names = {task: choose(setting("threedpw", task=task)).name for task in TASKS}
+    assert names == {"tokenizer": "smpl24", "v2m": "lsp14", "i2vm": "smpl24"}
+
+
+def test_what_is_seen_in_a_video_is_not_compared_with_motion_in_the_world(official):
+    truth = random_channels()
+    given = evaluation(truth, truth, setting())
+    clips = dataclasses.replace(given.clips, spaces=["camera", "world"])
+    scores, notes = scored(dataclasses.replace(given, clips=clips))
+    assert {clip for clip, column in scores if column == "mpjpe"} == {"clip 0"}
+    assert any("world space" in note for note in notes)
+
+
 def test_official_labels_have_one_protocol_each(official):
     for dataset, name in (("threedpw", "lsp14"), ("rich", "smpl24")):
-        for task in ("v2m", "tokenizer"):
-            assert METRIC.missing(setting(dataset, task=task)) == {}
-            line = METRIC.protocol(setting(dataset, task=task))
-            assert line.startswith(f"{name}: ") and f"official labels of {dataset}" in line
-    # What is in a generated video has no official labels.
+        assert METRIC.missing(setting(dataset)) == {}
+        line = METRIC.protocol(setting(dataset))
+        assert line.startswith(f"{name}: ") and f"official labels of {dataset}" in line
+    # What is in a generated video has no official labels, nor has what a tokenizer is given.
     for dataset in ("threedpw", "rich"):
-        assert METRIC.protocol(setting(dataset, task="i2vm")) == METRIC.protocol(setting())
+        for task in ("i2vm", "tokenizer"):
+            assert METRIC.protocol(setting(dataset, task=task)) == METRIC.protocol(setting())
 
 
 @pytest.mark.parametrize("dataset", ["", "threedpw", "rich"])

@@ -197,7 +197,9 @@ def test_networks_that_cannot_take_small_pictures_are_not_asked(tmp_path, played
     scores = METRIC.score(work, progress=quiet)
     left_out = {"motion_smoothness", "dynamic_degree", "motion_overall", "mot"}
     assert {s.column for s in scores} == {*METRIC.columns} - left_out
-    assert any("dynamic_degree of at least 128" in note for note in METRIC.notes(scores))
+    absent = METRIC.absent(work)
+    assert absent.keys() == left_out
+    assert "dynamic_degree needs pictures of at least 128 pixels" in absent["mot"]
 
 
 def test_without_the_tool_every_column_says_how_to_get_it(tmp_path, monkeypatch):

@@ -12,9 +12,10 @@ from benchmark.execute import _Queue
 from benchmark.methods import first_frame
 from benchmark.methods.unimo import VideoToMotion
 from benchmark.profiles import paper
-from benchmark.spec import Row, Unavailable, UserError
+from benchmark.spec import Prediction, Row, Unavailable, UserError
 from benchmark.stores import Stores
 from datasets.body_file import find_body
+from datasets.clip_store import ClipStore
 from datasets.estimators import Estimate, EstimateError
 from datasets.motion import Motion
 from datasets.video import read_video
@@ -101,7 +102,7 @@ def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(s
     frames = [read_video(path) for path in evaluation.videos]
     clips = task.data.clips(ids)
     assert {video.shape for video in frames} == {(17, 64, 64, 3)}
-    pictures = transformers.first_pictures(clips).astype(int)
+    pictures = transformers.first_pictures(clips)[0].astype(int)
     own = [
         np.abs(video[0] - picture).mean() for video, picture in zip(frames, pictures, strict=True)
     ]
@@ -227,6 +228,44 @@ def test_one_bad_clip_never_stops_the_others(data):
     assert made.channels.shape == (3, 17, 79)
 
 
+def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(shots_folder, broken)
+    worst = data.test_ids[1]
+    (path,) = [clip.video for clip in ClipStore.open(broken).some([worst])]
+    path.write_bytes(path.read_bytes()[:300])
+    damaged = dataclasses.replace(data, path=broken)
+    for kind, row in (("v2m", OURS), ("i2vm", OURS), ("i2vm", Row("still", "first_frame"))):
+        task = dataclasses.replace(task_of(kind, row), data=damaged)
+        if kind == "i2vm":
+            task = dataclasses.replace(task, estimator=task_of("v2m", Row("e", "regressor")))
+        stages.perform(setup, task, progress=ignore)
+        outcome = stages.lookup(setup, task)
+        assert list(outcome.failed) == [worst]
+        measured = {score.clip_id for score in outcome.scores["pose"]}
+        assert measured == (set(data.test_ids) - {worst} if row is OURS else set())
+    ids = data.train_ids[:3]
+    (path,) = [clip.video for clip in ClipStore.open(broken).some([ids[0]])]
+    path.write_bytes(b"")
+    examples = train_regressor.examples_of(ClipStore.open(broken), ids, 16)
+    assert len(examples.pictures) == 2 and examples.identity["examples"].startswith("2 of 3 ")
+
+
+def test_a_part_of_which_all_clips_failed_does_not_hide_the_others(tmp_path):
+    made = {
+        ("a", "b"): Prediction(np.ones((2, 4, 85), np.float32), failed={"b": "nobody"}),
+        ("c",): Prediction(None, failed={"c": "nobody"}),
+    }
+    for folder, order in ((tmp_path / "x1", 1), (tmp_path / "x2", -1)):
+        folder.mkdir()
+        for number, (ids, part) in enumerate(list(made.items())[::order]):
+            parts.write_predictions(parts.part_path(folder, number), ids, part)
+        found = parts.read_predictions(folder, ["a", "b", "c"])
+        assert found.failed == {"b": "nobody", "c": "nobody"}
+        np.testing.assert_array_equal(found.channels[0], np.ones((4, 85)))
+        assert found.channels.shape == (3, 4, 85)
+
+
 def test_clips_that_fail_are_left_out_of_every_number(setup, task_of, monkeypatch):
     task = task_of("v2m", Row("picky", "regressor"))
     monkeypatch.setattr(
@@ -245,13 +284,11 @@ def test_the_floor_knows_the_first_frame_and_nothing_else(data):
     np.testing.assert_array_equal(still, clips.channels[:, :1].repeat(17, axis=1))
     made = first_frame.StillVideo().predict(None, clips, device="cpu", seed=0)
     videos = np.stack(list(made.videos))
-    np.testing.assert_array_equal(videos[:, 5], transformers.first_pictures(clips))
+    np.testing.assert_array_equal(videos[:, 5], transformers.first_pictures(clips)[0])
     assert made.channels is None
 
 
 def test_the_regressor_learns_from_the_clips_of_the_store(data):
-    from datasets.clip_store import ClipStore
-
     ids = data.train_ids[2:4]
     store = ClipStore.open(data.path)
     examples = train_regressor.examples_of(store, ids, 32)

@@ -27,7 +27,9 @@ def video(tmp_path, name, shifts=(0, 2, 4, 9, 3), *, side=128, fps=24):
 def evaluation(tmp_path, videos):
     ids = [f"clip {number}" for number in range(len(videos))]
     channels = np.zeros((len(videos), 5, 79), np.float32)
-    clips = Clips(ids, channels, np.full(len(videos), 24.0), ["camera"] * len(videos), tmp_path)
+    number = len(videos)
+    spaces, genders = ["camera"] * number, ["neutral"] * number
+    clips = Clips(ids, channels, np.full(number, 24.0), spaces, genders, tmp_path)
     return Evaluation(setting(tmp_path), clips, None, None, videos=videos)
 
 
