@@ -4,6 +4,7 @@ The two have axes of their own: what can be compared between embedded models and
 trend, not the height.
 """
 
+import textwrap
 from pathlib import Path
 
 from benchmark.render import layout
@@ -13,6 +14,7 @@ from benchmark.spec import Column
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 _PANELS = 6  # columns drawn, from the left of the table
+_LABEL = 26  # letters of a row's label on a line
 GRID = "#DDDDDD"
 STYLE = {
     "font.size": 9,
@@ -45,13 +47,14 @@ def render(result: dict, path: Path) -> None:
             figsize=(9, height * len(columns) + 1.1),
             squeeze=False,
             sharex="col" if result["figure"] else False,
+            sharey=False if result["figure"] else "row",
             layout="constrained",
         )
         for line, column in zip(axes, columns, strict=True):
             for axis, source in zip(line, ("paper", "value"), strict=True):
                 draw(axis, result, column, source)
         axes[0, 0].set_title("Paper (printed)", fontweight="bold")
-        axes[0, 1].set_title(f"Measured here (profile {result['profile']})", fontweight="bold")
+        axes[0, 1].set_title(f"Measured here ({result['profile']})", fontweight="bold")
         if result["figure"]:
             for axis in axes[-1]:
                 axis.set_xlabel(result["figure"]["x_label"])
@@ -129,7 +132,9 @@ def _draw_dots(axis, result: dict, column: Column, source: str) -> None:
         cell = layout.cell_of(result, label, column)
         value = _value(cell, source)
         if value is None:
-            axis.annotate("not available", (0, number), va="center", color="#666666")
+            # Of a row beside the paper's there is nothing to miss in the paper.
+            if source == "value" or not result["rows"][number]["beside"]:
+                axis.annotate("not available", (0, number), va="center", color="#666666")
             continue
         color = COLORS[number % len(COLORS)]
         axis.plot([0, value], [number, number], color=GRID, linewidth=1.5, zorder=1)
@@ -139,7 +144,8 @@ def _draw_dots(axis, result: dict, column: Column, source: str) -> None:
         axis.annotate(
             column.format(value), (value, number), (0, 6), textcoords="offset points", ha="center"
         )
-    axis.set_yticks(range(len(labels)), [plain(label) for label in labels])
+    wrapped = [plain(textwrap.fill(label, _LABEL)) for label in labels]
+    axis.set_yticks(range(len(labels)), wrapped)
     axis.set_ylim(len(labels) - 0.5, -0.7)
     cells = [layout.cell_of(result, label, column) for label in labels]
     reach = [cell["high"] if source == "value" else None for cell in cells]
