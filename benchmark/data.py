@@ -57,9 +57,7 @@ class Data:
         """The clips named, with their videos if the task has any."""
         store = ClipStore.open(self.path)
         ids = list(ids)
-        videos, cameras = (), None
-        if self.with_videos:
-            videos, cameras = _videos(store, ids)
+        videos, cameras, sources = _videos(store, ids) if self.with_videos else ((), None, ())
         return Clips(
             ids,
             store.channels(ids),
@@ -69,18 +67,19 @@ class Data:
             self.path,
             videos,
             cameras,
+            sources,
         )
 
 
 def _videos(store: ClipStore, ids: Sequence[str]):
-    """Files and intrinsics (N, T, 3, 3) of the clips named."""
+    """Files of the clips named, intrinsics (N, T, 3, 3) and where these are from."""
     import numpy as np
 
     from datasets.pseudo.input import camera_of
 
-    wanted = set(ids)
-    found = {clip.clip_id: (clip.video, camera_of(clip)[0].K) for clip in store.some(wanted)}
-    return [found[name][0] for name in ids], np.stack([found[name][1] for name in ids])
+    found = {clip.clip_id: (clip.video, *camera_of(clip)) for clip in store.some(set(ids))}
+    videos, cameras, sources = zip(*(found[name] for name in ids), strict=True)
+    return videos, np.stack([camera.K for camera in cameras]), sources
 
 
 def built_in_path(profile: Profile, task: str) -> Path:

@@ -75,7 +75,7 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
                     clip_id=name,
                     video=clips.videos[row],
                     K=clips.K[row],
-                    K_source="dataset",
+                    K_source=clips.K_sources[row],
                     fps=float(clips.fps[row]),
                     static_camera=None,
                 )

@@ -268,6 +268,7 @@ class Clips:
         store: folder of the clip store that they are from.
         videos: the mp4 of each clip; empty where the task is about motion alone.
         K: (N, T, 3, 3) intrinsics of the videos in pixels, or None without videos.
+        K_sources: where each of them is from, see `datasets.estimators.ClipVideo`.
     """
 
     ids: Sequence[str]
@@ -278,6 +279,7 @@ class Clips:
     store: Path
     videos: Sequence[Path] = ()
     K: "np.ndarray | None" = None
+    K_sources: Sequence[str] = ()
 
     def __getitem__(self, piece: "slice | np.ndarray") -> "Clips":
         """Some of the clips: a slice, or indices."""
@@ -291,6 +293,7 @@ class Clips:
             self.store,
             [self.videos[row] for row in rows] if len(self.videos) else (),
             None if self.K is None else self.K[piece],
+            [self.K_sources[row] for row in rows] if len(self.K_sources) else (),
         )
 
 
