@@ -1,9 +1,9 @@
 """Figures, from options to files: a picture, its numbers as JSON, and a page to read.
 
 The JSON has ``schema_version``, ``figure``, ``title``, ``profile``, ``data``, ``body``, ``status``
-(``drawn`` or ``unavailable``), ``reason``, ``caption``, ``clips`` (ids of those shown), ``rows``
-(``label``, ``task``, ``status``, ``reason``, ``run_id``), ``values`` (the numbers in the picture),
-``notes``, ``drawn_from`` and ``provenance``. A figure that cannot be drawn has no picture.
+(``drawn``, ``unavailable`` or ``failed``), ``reason``, ``caption``, ``clips`` (ids of those shown),
+``rows`` (``label``, ``task``, ``status``, ``reason``, ``run_id``), ``values`` (the numbers in the
+picture), ``notes``, ``drawn_from`` and ``provenance``. What cannot be drawn has no picture.
 """
 
 import fnmatch
@@ -157,7 +157,8 @@ def illustrate(
     files = [path.with_suffix(suffix) for suffix in (".md", ".png", ".svg")]
     with store.locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
         before = store.read_json(path) or {}
-        whole = files[0].exists() and (before.get("status") != "drawn" or files[1].exists())
+        whole = files[0].exists() and before.get("status") != "failed"
+        whole = whole and (before.get("status") != "drawn" or files[1].exists())
         if before.get("drawn_from") == result["drawn_from"] and not always and whole:
             return before, [path, *(file for file in files if file.exists())]
         for file in (path, *files):
@@ -167,8 +168,8 @@ def illustrate(
             _draw(spec, drawn, result, path)
         except (Unavailable, OSError, ValueError) as error:  # a damaged video, say
             known = isinstance(error, Unavailable)
-            reason = str(error) if known else store.one_line(error)
-            result |= {"status": "unavailable", "reason": told(reason)}
+            reason = told(str(error) if known else store.one_line(error))
+            result |= {"status": "unavailable" if known else "failed", "reason": reason}
         store.write_text(files[0], to_markdown(result, picture=files[1].exists()))
         store.write_json(path, result)
     return result, [path, *(file for file in files if file.exists())]

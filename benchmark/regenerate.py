@@ -151,6 +151,9 @@ def _regenerate(
         )
         texts.append(_told(to_markdown(result, picture=result["status"] == "drawn"), paths))
         complete &= illustrate.complete(result)
+        if result["status"] == "failed":
+            print(f"{result['figure']}: FAILED: {result['reason']}", file=sys.stderr)
+            failures[result["figure"]] = result["reason"]
     texts.append(_told("", write_page(folder, setup.cache)))
     # Whatever reads this may close early, as `head` does: by now all is written.
     print("\n".join(texts))

@@ -53,12 +53,13 @@ def _draw(drawn: Sequence[Drawn]) -> Picture:
     from benchmark.figures.strips import Block, Line, colours, lay_out
 
     one, *_ = drawn
-    rows = evenly_spaced(range(len(one.test_ids)), _CLIPS)
+    done = [row for row, name in enumerate(one.test_ids) if name not in one.prediction.failed]
+    rows = evenly_spaced(done, _CLIPS)
     pipeline = transformers.load(one.weights, one.device)
     shown = one.clips[rows]
     videos, motions, jumps = continued(
         pipeline,
-        transformers.first_pictures(shown),
+        transformers.first_pictures(shown)[0],
         transformers.clip_seeds(shown.ids, one.seed),
     )
     colour, length = colours(drawn)[one.label], pipeline.model.config.num_frames

@@ -234,6 +234,26 @@ def test_longer_videos_are_pieces_that_share_a_picture(made):
     assert np.allclose(motions[0, [3, 4, 5], 78], [0, 0.125, 0.25])
 
 
+def test_figure_10_is_drawn_from_clips_that_did_not_fail(made, tmp_path):
+    result, paths = made.draw("figure10", tmp_path)
+    assert (result["status"], result["reason"]) == ("drawn", None)
+    assert len(result["clips"]) == 2 and ".png" in paths
+
+
+def test_a_drawing_that_fails_says_so_and_is_tried_again(made, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise ValueError("a video is damaged")
+
+    made.draw("figure10", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.figures.figure10.continued", broken)
+        result, paths = made.draw("figure10", tmp_path)
+        assert (result["status"], result["reason"]) == ("failed", "a video is damaged")
+        assert paths.keys() == {".json", ".md"}
+    result, paths = made.draw("figure10", tmp_path, always=False)
+    assert result["status"] == "drawn" and ".png" in paths
+
+
 def test_ranks_leave_out_what_has_no_error():
     errors = np.array([5.0, np.nan, 1.0, 3.0, 2.0, 4.0])
     assert bodies.at_percentiles(errors, (0, 50, 100)) == [2, 3, 0]

@@ -163,6 +163,27 @@ def test_a_checkpoint_without_a_known_class_is_refused(clips_folder, tmp_path, c
 
 
 @pytest.mark.slow
+def test_all_tables_and_figures_in_the_smoke_profile(tmp_path):
+    done = python("-m", "benchmark.run", "all", "--profile", "smoke", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "FAILED" not in done.stderr
+    folder = tmp_path / "smoke"
+    drawn = {
+        path.stem: json.loads(path.read_text())["status"] for path in folder.glob("figure*.json")
+    }
+    licensed = {"figure13", "figure14"}  # 3DPW and RICH
+    assert drawn == {
+        f"figure{number}": "unavailable" if f"figure{number}" in licensed else "drawn"
+        for number in range(3, 15)
+    }
+    assert len(list(folder.glob("table*.json"))) == 11
+    page = (folder / "index.html").read_text()
+    assert all(f"Table {number}" in page for number in range(1, 12))
+    again = python("-m", "benchmark.run", "all", "--profile", "smoke", "--out", tmp_path)
+    assert again.returncode == 0 and again.stdout == done.stdout
+
+
+@pytest.mark.slow
 def test_a_failing_row_is_told_and_the_others_go_on(clips_folder, tmp_path):
     checkpoint = tmp_path / "broken.safetensors"
     checkpoint.write_bytes(b"no checkpoint")
