@@ -1,7 +1,8 @@
 """Makes checkpoints of VBench's networks whose output is known; runs in VBench's environment.
 
-``vbench_weights.py WORKER ROOT BIAS``: all weights are zero. AMT then takes the mean of two frames
-for the one between; RAFT's flow is `BIAS` in x at every step, in eighths of the picture's pixels.
+``vbench_weights.py OPERATORS ROOT BIAS``: all weights are zero. AMT then takes the mean of two
+frames for the one between; RAFT's flow is `BIAS` in x at every step, in eighths of the picture's
+pixels.
 """
 
 import argparse
@@ -11,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-worker = runpy.run_path(sys.argv[1])  # kept: the declarations live as long as it does
-worker["_declare_torchvision_operators"]()
+operators = runpy.run_path(sys.argv[1])["declare"]()  # kept: they live as long as it does
 
 from easydict import EasyDict  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402

@@ -13,15 +13,14 @@ from datasets.estimators.gvhmr import BODY, WEIGHTS
 # Runs in the tool's environment: the package's own denoiser as it is before any training.
 _RANDOM_DENOISER = """
 import runpy, sys, torch
-worker = runpy.run_path(sys.argv[1])
-worker["_declare_torchvision_operators"]()
+operators = runpy.run_path(sys.argv[1])["declare"]()
 import gvhmr
 torch.save({"state_dict": {}}, "empty.ckpt")
 torch.manual_seed(0)
 model = gvhmr.pipeline(device="cpu", ckpt_path="empty.ckpt").model.pl
 torch.save({"state_dict": model.state_dict()}, sys.argv[2])
 """
-_WORKER = Path(__file__).parents[2] / "datasets" / "estimators" / "gvhmr_worker.py"
+_OPERATORS = Path(__file__).parents[2] / "datasets" / "isolated" / "torchvision_operators.py"
 
 
 def build(root: Path) -> Path:
@@ -46,7 +45,7 @@ def random_denoiser(python: Path, root: Path, file: Path) -> None:
         "GVHMR_CONFIG": os.devnull,
         "HF_HUB_OFFLINE": "1",
     }
-    command = [python, "-I", "-c", _RANDOM_DENOISER, str(_WORKER), str(file)]
+    command = [python, "-I", "-c", _RANDOM_DENOISER, str(_OPERATORS), str(file)]
     subprocess.run(command, env=env, cwd=file.parent, check=True, capture_output=True)
 
 
