@@ -1,4 +1,4 @@
-"""For all tests: one thread a process (tiny networks on two wait more than they compute), Ctrl-C."""
+"""For all tests: one thread a process, as tiny networks on two only wait; and a working Ctrl-C."""
 
 import os
 import signal
