@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
-from benchmark.stages import Setup, Task, perform, train_run
+from benchmark.perform import perform
+from benchmark.stages import Setup, Task, train_run
 from benchmark.store import one_line
 
 _PROGRESS_SECONDS = 0.2

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from benchmark import stages
+from benchmark.perform import perform
 
 
 def command(folder, data, out, *against, task="tokenizer", checkpoint="a/model.safetensors"):
@@ -27,5 +27,5 @@ def put(source: Path, target: Path) -> Path:
 def without_workers(tasks, setup, **options):
     """Stands for `execute`: does the work here, since a worker process takes seconds to start."""
     for task in tasks:
-        stages.perform(setup, task, progress=lambda what, done, total: None)
+        perform(setup, task, progress=lambda what, done, total: None)
     return {}

@@ -7,6 +7,7 @@ import pytest
 from benchmark import stages
 from benchmark.data import open_data
 from benchmark.execute import execute
+from benchmark.perform import perform
 from benchmark.spec import Row, UserError
 from datasets.body_file import BodyFile, find_body
 
@@ -43,7 +44,7 @@ def keys(setup, task, stage):
 def test_the_whole_chain_then_the_cache(setup, tiny, task_of):
     task = task_of(tiny)
     assert stages.lookup(setup, task).missing == ["train"]
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     outcome = stages.lookup(setup, task)
     assert outcome.missing == []
     assert {score.clip_id for score in outcome.scores["pose"]} == set(task.data.test_ids)
@@ -51,7 +52,7 @@ def test_the_whole_chain_then_the_cache(setup, tiny, task_of):
     assert (pooled.clips, pooled.count) == (2, 32)
     assert outcome.facts["params_m"] > 0
     before = {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     assert before == {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
 
 
@@ -88,9 +89,9 @@ def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny, task_of):
         own = dataclasses.replace(setup, cache=setup.cache / str(at))
         if at != 99:
             with pytest.raises(Killed):
-                stages.perform(own, task, progress=killer(at))
+                perform(own, task, progress=killer(at))
             assert stages.lookup(own, task).missing
-        stages.perform(own, task, progress=ignore)
+        perform(own, task, progress=ignore)
         outcome = stages.lookup(own, task)
         keys_of = {stage: run.key for stage, run in outcome.runs.items()}
         found.append((outcome.scores, outcome.facts, keys_of))
@@ -99,27 +100,27 @@ def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny, task_of):
 
 def test_damaged_scores_are_made_again(setup, tiny, task_of):
     task = task_of(tiny)
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     scores = stages.lookup(setup, task).scores
     for path in setup.cache.rglob("scores.parquet"):
         path.write_bytes(b"damaged")
     assert stages.lookup(setup, task).missing == ["score codebook", "score pose"]
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     assert stages.lookup(setup, task).scores == scores
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "predictions-00000.parquet"])
 def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, task_of, name):
     task = task_of(tiny)
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     scores = stages.lookup(setup, task).scores
     for pattern in (name, "scores.parquet"):
         for path in setup.cache.rglob(pattern):
             path.write_bytes(b"damaged")
     stages.lookup(setup, task)
     with pytest.raises(ValueError, match=r"damaged.*run the same command again"):
-        stages.perform(setup, task, progress=ignore)
-    stages.perform(setup, task, progress=ignore)
+        perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     assert stages.lookup(setup, task).scores == scores
 
 
@@ -163,7 +164,7 @@ def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, 
     from benchmark.metrics.pose import METRIC
 
     task = dataclasses.replace(task_of(tiny), metrics=("pose",))
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     prediction, score = (keys(setup, task, stage) for stage in ("predict", "score pose"))
     one_clip = dataclasses.replace(data, test_ids=data.test_ids[:1])
     assert keys(setup, dataclasses.replace(task, data=one_clip), "predict") != prediction
@@ -197,7 +198,7 @@ def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):
     too_long = dataclasses.replace(tiny.training, window=66)
     task = task_of(dataclasses.replace(tiny, training=too_long))
     with pytest.raises(ValueError):
-        stages.perform(setup, task, progress=ignore)
+        perform(setup, task, progress=ignore)
     outcome = stages.lookup(setup, task)
     assert outcome.missing == ["train"]
     assert "66 frames" in outcome.failure
@@ -205,7 +206,7 @@ def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):
 
 def test_the_mean_pose_is_the_mean_and_is_scored(setup, tiny, task_of, data):
     task = task_of(tiny, Row("floor", "mean_pose"))
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     outcome = stages.lookup(setup, task)
     assert outcome.scores["codebook"] == []
     mean = np.load(next(setup.cache.glob("train/*/mean_pose.npy")))

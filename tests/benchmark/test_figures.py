@@ -11,6 +11,7 @@ import pytest
 from benchmark import discover, illustrate, run, stages
 from benchmark.figures import bodies, strips
 from benchmark.figures.figure10 import continued
+from benchmark.perform import perform
 from benchmark.profiles import smoke
 from benchmark.spec import TASKS, Unavailable
 from datasets.body_file import find_body
@@ -101,7 +102,7 @@ def made(shots_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.tokens.CACHE", folder / "tokens")
         for task in stages.distinct(task for plan in plans for task in plan.tasks):
-            stages.perform(setup, task, progress=lambda *_: None)
+            perform(setup, task, progress=lambda *_: None)
 
     def draw(name, out, *, always=True):
         (planned,) = (plan for plan in plans if plan.spec.id == name)
@@ -180,7 +181,7 @@ def _scored(made, planned):
     """MPJPE of each clip by the metric, of our row."""
     (row,) = (row for row in planned.rows if row.row.label == "Our")
     task = dataclasses.replace(row.task, metrics=("pose",))
-    stages.perform(made.setup, task, progress=lambda *_: None)
+    perform(made.setup, task, progress=lambda *_: None)
     scores = stages.lookup(made.setup, task).scores["pose"]
     return {score.clip_id: score.sum / score.count for score in scores if score.column == "mpjpe"}
 

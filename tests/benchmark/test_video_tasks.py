@@ -11,6 +11,8 @@ from benchmark.data import open_data
 from benchmark.execute import _Queue
 from benchmark.methods import first_frame
 from benchmark.methods.unimo import VideoToMotion
+from benchmark.perform import _evaluation as evaluation_of
+from benchmark.perform import perform, trained_weights
 from benchmark.profiles import paper
 from benchmark.spec import Prediction, Row, Unavailable, UserError
 from benchmark.stores import Stores
@@ -67,9 +69,9 @@ def killer(at):
 
 def test_both_tasks_share_one_training(setup, task_of):
     v2m, i2vm = task_of("v2m"), task_of("i2vm", metrics=("pose", "diversity"))
-    stages.perform(setup, v2m, progress=ignore)
+    perform(setup, v2m, progress=ignore)
     before = {path: path.stat().st_mtime_ns for path in setup.cache.glob("train/*/run.json")}
-    stages.perform(setup, i2vm, progress=ignore)
+    perform(setup, i2vm, progress=ignore)
     assert keys(setup, v2m)["train"] == keys(setup, i2vm)["train"]
     assert (
         before.items()
@@ -90,12 +92,12 @@ def test_both_tasks_share_one_training(setup, task_of):
 
 def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(setup, task_of):
     task = task_of("i2vm")
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     runs = stages.lookup(setup, task).runs
     ids = task.data.test_ids
     made = parts.read_predictions(runs["predict"].folder, ids)
     seen = parts.read_predictions(runs["estimate"].folder, ids)
-    evaluation = stages._evaluation(setup, task, runs["predict"], runs["estimate"])
+    evaluation = evaluation_of(setup, task, runs["predict"], runs["estimate"])
     np.testing.assert_array_equal(evaluation.motion, made.channels)
     np.testing.assert_array_equal(evaluation.truth, seen.channels)
     # The first picture is the clip's own, through the codec; the video is of its length and rate.
@@ -116,11 +118,9 @@ def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(s
 def test_a_system_that_makes_videos_alone_has_the_motion_seen_in_them(setup, task_of):
     for row in (Row("Baseline", "cosmos"), Row("still", "first_frame")):
         task = task_of("i2vm", row, metrics=("diversity", "pose"))
-        stages.perform(setup, task, progress=ignore)
+        perform(setup, task, progress=ignore)
         outcome = stages.lookup(setup, task)
-        evaluation = stages._evaluation(
-            setup, task, outcome.runs["predict"], outcome.runs["estimate"]
-        )
+        evaluation = evaluation_of(setup, task, outcome.runs["predict"], outcome.runs["estimate"])
         assert evaluation.truth is None and evaluation.motion.shape == (3, 17, 79)
         assert outcome.scores["pose"] == []
         assert {score.column for score in outcome.scores["diversity"]} >= {"fid", "div"}
@@ -133,17 +133,17 @@ def test_a_chain_killed_anywhere_ends_in_the_same_scores(setup, task_of):
         own = dataclasses.replace(setup, cache=setup.cache / str(at))
         if at != 999:
             with pytest.raises(Killed):
-                stages.perform(own, task, progress=killer(at))
+                perform(own, task, progress=killer(at))
             assert stages.lookup(own, task).missing
-        stages.perform(own, task, progress=ignore)
+        perform(own, task, progress=ignore)
         found.append((stages.lookup(own, task).scores, keys(own, task)))
     assert all(one == found[0] for one in found[1:])
 
 
 def test_a_clip_alone_gives_what_it_gives_among_others(setup, task_of, data):
     task = task_of("v2m")
-    stages.perform(setup, task, progress=ignore)
-    weights = stages.trained_weights(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
+    weights = trained_weights(setup, task, progress=ignore)
     clips = data.clips(data.test_ids)
     method = VideoToMotion()
     together = method.predict(weights, clips, device="cpu", seed=0).channels
@@ -156,11 +156,11 @@ def test_a_clip_alone_gives_what_it_gives_among_others(setup, task_of, data):
 
 def test_what_is_estimated_depends_on_the_estimators_training(setup, task_of, tiny, data):
     task = task_of("i2vm")
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     longer = dataclasses.replace(tiny, regressor_training=tiny.regressor_training.with_steps(4))
     other = stages.make_task(OURS, "i2vm", longer, data, seed=0, metrics=("pose",))
     before = keys(setup, task)
-    stages.perform(setup, other, progress=ignore)
+    perform(setup, other, progress=ignore)
     after = keys(setup, other)
     changed = {stage for stage in after if after[stage] != before[stage]}
     assert changed == {"train estimator", "estimate", "score pose"}
@@ -168,7 +168,7 @@ def test_what_is_estimated_depends_on_the_estimators_training(setup, task_of, ti
 
 def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(setup, task_of, tmp_path):
     task = task_of("v2m")
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     folder = stages.lookup(setup, task).runs["train"].folder
     mine = tmp_path / "mine"
     shutil.copytree(folder, mine)
@@ -176,15 +176,15 @@ def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(setup, task_
     first = keys(setup, given)
     assert first["predict"] == keys(setup, task)["predict"]
     again = task_of("v2m", seed=1)
-    stages.perform(setup, again, progress=ignore)
+    perform(setup, again, progress=ignore)
     shutil.copytree(stages.lookup(setup, again).runs["train"].folder, mine, dirs_exist_ok=True)
     assert keys(setup, given)["predict"] != first["predict"]
 
 
 def test_the_sequence_of_a_transformer_is_part_of_its_weights_identity(setup, task_of, tmp_path):
     task = task_of("v2m")
-    stages.perform(setup, task, progress=ignore)
-    weights = stages.trained_weights(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
+    weights = trained_weights(setup, task, progress=ignore)
     copy = tmp_path / "copy.safetensors"
     shutil.copyfile(weights, copy)
     text = weights.with_suffix(".json").read_text()
@@ -239,7 +239,7 @@ def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_pat
         task = dataclasses.replace(task_of(kind, row), data=damaged)
         if kind == "i2vm":
             task = dataclasses.replace(task, estimator=task_of("v2m", Row("e", "regressor")))
-        stages.perform(setup, task, progress=ignore)
+        perform(setup, task, progress=ignore)
         outcome = stages.lookup(setup, task)
         assert list(outcome.failed) == [worst]
         measured = {score.clip_id for score in outcome.scores["pose"]}
@@ -272,7 +272,7 @@ def test_clips_that_fail_are_left_out_of_every_number(setup, task_of, monkeypatc
         "benchmark.methods.regressor.estimate",
         lambda estimator, clips, device: estimation.estimate(Picky(), clips, device),
     )
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     outcome = stages.lookup(setup, task)
     assert list(outcome.failed) == list(task.data.test_ids[1:])
     assert {score.clip_id for score in outcome.scores["pose"]} == {task.data.test_ids[0]}
@@ -337,7 +337,7 @@ def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(setup, ta
 
     task = task_of("i2vm", metrics=("diversity", "pose"))
     task = dataclasses.replace(task, estimator=None, no_estimator="weights.pt is not there")
-    stages.perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
     row = RowOutcome(OURS, [task], [stages.lookup(setup, task)])
     consistency = cell(row, Column("mpjpe", "MPJPE"), None)
     assert (consistency["status"], consistency["reason"]) == (

@@ -1,0 +1,193 @@
+"""Does what the cache lacks of a task's chain of runs, whose keys are `benchmark.stages`'."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmark import discover, parts, stages, store
+from benchmark.spec import Clips, Evaluation, Prediction, Progress, Unavailable
+from benchmark.stages import Setup, Task
+
+
+def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
+    """Do what is missing of a task's chain. A killed call goes on where it was.
+
+    Raises:
+        Exception: whatever a stage raised; the reason is kept in the stage's ``error.json``.
+    """
+    weights = task.weights or trained_weights(setup, task, progress=progress)
+    prediction = stages.predict_run(setup, task, stages.weights_sha256(weights))
+
+    def predict(facts: dict) -> None:
+        facts["facts"] = task.does.facts(weights)
+        clips = task.data.clips(task.data.test_ids)
+        facts["failed"] = _predict(setup, task, weights, clips, prediction.folder, progress)
+
+    _once(prediction, setup.device, predict)
+    estimate = None
+    if task.estimator is not None:
+        learned = task.estimator.weights or trained_weights(
+            setup, task.estimator, progress=progress
+        )
+        estimate = stages.estimate_run(setup, task, prediction, stages.weights_sha256(learned))
+        _once(
+            estimate,
+            setup.device,
+            lambda facts: facts.update(
+                failed=_estimate(setup, task, learned, prediction, estimate, progress)
+            ),
+        )
+    errors = []
+    for metric in task.metrics:
+        run = stages.score_run(setup, task, prediction, estimate, metric)
+        try:
+            _once(
+                run,
+                "cpu",
+                lambda facts, run=run: facts.update(
+                    absent=_score(setup, task, prediction, estimate, run, progress)
+                ),
+            )
+        except Exception as error:  # the others are scored all the same
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _once(run: store.Run, device: str, work: Callable[[dict], None]) -> None:
+    """Do the work of a run unless it is done; of several processes, one does it."""
+    with store.locked(run.lock):
+        if run.record() is None:
+            with run.attempt(device=device) as facts:
+                work(facts)
+
+
+def trained_weights(setup: Setup, task: Task, *, progress: Progress) -> Path:
+    """The weights of a task's training, which is done if it is not.
+
+    Raises:
+        ValueError: they are not what was trained any more.
+    """
+    run = stages.train_run(setup, task)
+    _once(run, setup.device, lambda facts: _train(setup, task, run, facts, progress))
+    record = run.record()
+    weights = run.folder / record["weights"]
+    if not weights.is_file() or stages.weights_sha256(weights) != record["weights_sha256"]:
+        run.discard()
+        raise ValueError(f"{weights} was damaged and is removed now: run the same command again")
+    return weights
+
+
+def _train(setup: Setup, task: Task, run: store.Run, facts: dict, progress: Progress) -> None:
+    weights = task.does.train(
+        dict(task.settings), task.data, run.folder, device=setup.device, progress=progress
+    )
+    facts["weights"] = weights.name
+    facts["weights_sha256"] = stages.weights_sha256(weights)
+    if setup.device == "cuda":
+        facts["gpu"], facts["gpu_memory_mb"] = _gpu()
+
+
+def _predict(
+    setup: Setup, task: Task, weights: Path, clips: Clips, folder: Path, progress: Progress
+) -> dict[str, str]:
+    """Write the parts that are not there yet; returns clip id -> reason of those that failed."""
+    for number, start in enumerate(range(0, len(clips.ids), parts.PART_SIZE)):
+        path = parts.part_path(folder, number)
+        piece = slice(start, start + parts.PART_SIZE)
+        if not path.exists():
+            batch = clips[piece]
+            made = task.does.predict(weights, batch, device=setup.device, seed=task.seed)
+            parts.write_videos(folder, start, made.videos, batch.fps)
+            parts.write_predictions(path, batch.ids, made)
+        progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
+    return dict(parts.read_predictions(folder, clips.ids).failed)
+
+
+def _estimate(
+    setup: Setup,
+    task: Task,
+    weights: Path,
+    prediction: store.Run,
+    estimate: store.Run,
+    progress: Progress,
+) -> dict[str, str]:
+    """Write what the estimator sees in the generated videos."""
+    clips = task.data.clips(task.data.test_ids)
+    failed = prediction.record()["failed"]
+    rows = [row for row, name in enumerate(clips.ids) if name not in failed]
+    videos = parts.videos(prediction.folder, len(clips.ids))
+    seen = dataclasses.replace(clips, videos=videos)[rows]
+    return _predict(setup, task.estimator, weights, seen, estimate.folder, progress)
+
+
+def _score(
+    setup: Setup,
+    task: Task,
+    prediction: store.Run,
+    estimate: store.Run | None,
+    run: store.Run,
+    progress: Progress,
+) -> dict[str, str]:
+    """Write the scores; returns column -> why these clips have none, which is a result, too."""
+    evaluation = _evaluation(setup, task, prediction, estimate)
+    metric = discover.load("metrics", run.inputs["metric"])
+    absent = metric.absent(evaluation)
+    try:
+        scores = metric.score(evaluation, progress=progress)
+    except Unavailable as error:
+        scores, absent = [], dict.fromkeys(metric.columns, str(error))
+    parts.write_scores(run.folder / "scores.parquet", scores)
+    return absent
+
+
+def _evaluation(
+    setup: Setup, task: Task, prediction: store.Run, estimate: store.Run | None
+) -> Evaluation:
+    """What metrics are given: the clips that neither the system nor the estimator failed on.
+
+    Raises:
+        ValueError: a damaged prediction, which is removed; or no clip is left.
+    """
+    clips = task.data.clips(task.data.test_ids)
+    failed = dict(prediction.record()["failed"])
+    if estimate is not None:
+        failed |= estimate.record()["failed"]
+    rows = [row for row, name in enumerate(clips.ids) if name not in failed]
+    if not rows:
+        clip, reason = next(iter(failed.items()))
+        raise ValueError(f"all {len(failed)} clips failed, as {clip}: {reason}")
+    left = clips[rows]
+    made = _read(prediction, left.ids)
+    motion, truth, videos = made.channels, left.channels, ()
+    if task.kind == "i2vm":
+        every = parts.videos(prediction.folder, len(clips.ids))
+        videos = [every[row] for row in rows]
+        seen = _read(estimate, left.ids).channels if estimate is not None else None
+        # A system that makes videos alone has the motion that is seen in them, and none of its own
+        # to compare with it.
+        motion, truth = (seen, None) if made.channels is None else (made.channels, seen)
+    return Evaluation(
+        setting=task.setting(setup),
+        clips=left,
+        motion=motion,
+        truth=truth,
+        tokens=made.tokens,
+        videos=videos,
+        codebook_size=prediction.record()["facts"].get("codebook_size"),
+    )
+
+
+def _read(run: store.Run, ids: list[str]) -> Prediction:
+    try:
+        return parts.read_predictions(run.folder, ids)
+    except ValueError as error:
+        run.discard()
+        raise ValueError(f"{error}; it is removed now: run the same command again") from error
+
+
+def _gpu() -> tuple[str, int]:
+    """Name of the GPU and the most of its memory that was held, MB."""
+    import torch
+
+    return torch.cuda.get_device_name(), round(torch.cuda.max_memory_allocated() / 2**20)
