@@ -1,8 +1,8 @@
 """The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.spec import Clips, Profile, UserError
@@ -30,6 +30,8 @@ class Data:
         dataset: what all its clips are from, such as ``threedpw``; empty for a mixture.
         with_videos: whether the task shows the clips' videos to methods.
         notes: what a reader of a table must know of the clips, such as who estimated the motion.
+        groups: test clip -> the group it belongs to (take, actor, source video: what no split
+            separates); clips of one are not independent.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Data:
     dataset: str = ""
     with_videos: bool = False
     notes: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def inputs(self) -> dict:
@@ -52,6 +55,10 @@ class Data:
     def test_inputs(self) -> dict:
         """What identifies the test clips in a cache key."""
         return {"data": self.sha256, "clips": hash_lines(self.test_ids)}
+
+    def group_of(self, clip_id: str) -> str:
+        """The group of a test clip; of a clip without one, such as ``pooled``, it is its own."""
+        return self.groups.get(clip_id, clip_id)
 
     def clips(self, ids: Sequence[str]) -> Clips:
         """The clips named, with their videos if the task has any."""
@@ -182,7 +189,16 @@ def open_data(
         dataset=store.dataset,
         with_videos=with_videos,
         notes=tuple(f"Data: {note}." for note in store.manifest.get("notes", [])),
+        groups=_groups(store, test),
     )
+
+
+def _groups(store: ClipStore, ids: Sequence[str]) -> dict[str, str]:
+    names = zip(
+        *(store.index.column(name).to_pylist() for name in ("dataset", "group")), strict=True
+    )
+    every = dict(zip(store.clip_ids, map("/".join, names), strict=True))
+    return {name: every[name] for name in ids}
 
 
 def _cure(store: ClipStore) -> str:

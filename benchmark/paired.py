@@ -1,26 +1,27 @@
 """Two systems measured on the same clips: difference of their means, interval, test, clips.
 
 Scores are (sum, count) over frames, as in `benchmark.stats`. What is compared are pooled means:
-sum(sums) / sum(counts) of one system minus that of the other. Clips, not frames, are resampled.
+sum(sums) / sum(counts) of one system minus that of the other. Intervals and tests take what they
+are given as independent, so give them groups of clips, made by `grouped`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t, wilcoxon
+from scipy.stats import wilcoxon
 
 from benchmark.spec import Score
-from benchmark.stats import clip_draws, pooled_mean
+from benchmark.stats import by_group, draw, expanded_interval, pooled_mean
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """One column of two systems, first and second, on the same n clips.
+    """One column of two systems, first and second, on the same n clips or groups of clips.
 
     Attributes:
-        ids: n clip ids, sorted; only clips with frames.
-        sums: (2, n) sum over the frames of each clip.
+        ids: n names, sorted; only of clips with frames.
+        sums: (2, n) sum over the frames of each.
         counts: (2, n) number of those frames, positive.
     """
 
@@ -36,7 +37,7 @@ class Pairs:
 
     @property
     def differences(self) -> np.ndarray:
-        """(n,) mean over each clip's frames of the first minus that of the second."""
+        """(n,) mean over the frames of each, of the first minus that of the second."""
         means = self.sums / self.counts
         return means[0] - means[1]
 
@@ -65,6 +66,17 @@ def join(first: Sequence[Score], second: Sequence[Score]) -> Pairs:
     return Pairs(ids, sums[:, kept], counts[:, kept])
 
 
+def grouped(pairs: Pairs, group_of: Callable[[str], str]) -> Pairs:
+    """The pairs of groups of clips.
+
+    Args:
+        pairs: of clips.
+        group_of: clip id -> name of its group.
+    """
+    own = [group_of(name) for name in pairs.ids]
+    return Pairs(tuple(sorted(set(own))), by_group(pairs.sums, own), by_group(pairs.counts, own))
+
+
 def _by_clip(scores: Sequence[Score]) -> dict[str, Score]:
     found = {score.clip_id: score for score in scores}
     if len(found) != len(scores):
@@ -75,11 +87,7 @@ def _by_clip(scores: Sequence[Score]) -> dict[str, Score]:
 def difference_interval(
     pairs: Pairs, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Bootstrap interval of `Pairs.difference`: both systems on the same resampled clips.
-
-    The percentiles are moved outwards as Student's t asks for, since the bootstrap is too narrow
-    on few clips: the expanded percentile interval of Hesterberg, "What teachers should know about
-    the bootstrap" (The American Statistician, 2015).
+    """Bootstrap interval of `Pairs.difference`: both systems on the same resampled groups.
 
     Args:
         pairs: of one column.
@@ -88,18 +96,15 @@ def difference_interval(
         seed: of the draws.
 
     Returns:
-        Lower and upper bound, or None for fewer than two clips.
+        Lower and upper bound, or None for fewer than two groups.
     """
-    clips = len(pairs.ids)
-    if clips < 2:
+    groups = len(pairs.ids)
+    if groups < 2:
         return None
-    draws = clip_draws(clips, resamples=resamples, seed=seed)
+    draws = draw(groups, resamples=resamples, seed=seed)
     means = (draws @ pairs.sums.T) / (draws @ pairs.counts.T)
-    tail = norm.cdf(np.sqrt(clips / (clips - 1)) * t.ppf((1.0 - level) / 2.0, clips - 1))
-    low, high = np.quantile(means[:, 0] - means[:, 1], [tail, 1.0 - tail])
-    # Where all clips differ alike, draws differ from the difference by rounding: it lies inside.
-    difference = pairs.difference
-    return float(min(low, difference)), float(max(high, difference))
+    differences = means[:, 0] - means[:, 1]
+    return expanded_interval(differences, pairs.difference, groups=groups, level=level)
 
 
 def signed_rank(differences: Sequence[float]) -> float:

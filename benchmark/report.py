@@ -3,9 +3,9 @@
 A result has ``schema_version``, ``table``, ``title``, ``profile``, ``data``, ``body``,
 ``training``, ``protocol`` (metric -> how it is computed), ``figure``, ``columns``, ``rows``,
 ``cells``, ``notes`` and ``provenance``. A cell has ``row``, ``column``, ``value``, ``n`` (clips),
-``low`` and ``high`` (95 % bootstrap interval over clips), ``std`` (over trainings with several
-seeds), ``status`` (``measured``, ``unavailable`` or ``not_applicable``), ``reason``, ``paper``,
-``paper_printed``, ``literature``, ``literature_printed`` and ``run_id``.
+``low`` and ``high`` (95 % bootstrap interval over groups of clips), ``std`` (over trainings with
+several seeds), ``status`` (``measured``, ``unavailable`` or ``not_applicable``), ``reason``,
+``paper``, ``paper_printed``, ``literature``, ``literature_printed`` and ``run_id``.
 """
 
 import dataclasses
@@ -268,7 +268,8 @@ def _one(row: RowOutcome, column: Column, task: stages.Task, outcome: stages.Out
         if not any(score.count for score in own):  # clips too short for it, or not its business
             continue
         sums, counts = [score.sum for score in own], [score.count for score in own]
-        interval = stats.bootstrap_interval(sums, counts) or (None, None)
+        groups = [task.data.group_of(score.clip_id) for score in own]
+        interval = stats.bootstrap_interval(sums, counts, groups) or (None, None)
         return {
             "status": "measured",
             "value": stats.pooled_mean(sums, counts),
@@ -344,10 +345,14 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
 
 def data_text(data: Data) -> str:
     """Clips of a store in words."""
-    return (
-        f"{data.name}: {len(data.train_ids)} training and {len(data.test_ids)} test clips of "
-        f"{data.num_frames} frames"
-    )
+    return f"{data.name}: {len(data.train_ids)} training and {test_text(data)}"
+
+
+def test_text(data: Data) -> str:
+    """Test clips of a store in words."""
+    groups = len({data.group_of(name) for name in data.test_ids})
+    grouped = f" ({groups} groups)" if groups < len(data.test_ids) else ""
+    return f"{len(data.test_ids)} test clips{grouped} of {data.num_frames} frames"
 
 
 def _training(task: str, profile: Profile) -> str:

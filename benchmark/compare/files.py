@@ -19,6 +19,7 @@ _LINE = (
     "low",
     "high",
     "n",
+    "groups",
     "improved",
     "worsened",
     "p",

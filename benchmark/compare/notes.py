@@ -13,22 +13,20 @@ _ALPHA = 0.05
 def of_tests(own: System, comparisons: Sequence[dict]) -> list[str]:
     """How differences are tested, and what a test does not see."""
     notes = [
-        "Means are over the frames of all clips, their intervals a bootstrap over clips. A "
-        f"difference is {own.row.label}'s mean minus the other's; its interval is a paired "
-        "bootstrap over clips, not corrected for being one of several. p is Wilcoxon's "
-        "signed-rank test on the clips' own differences, corrected after Holm over all columns "
-        "and opponents. A verdict needs an interval without zero and p (Holm) below 0.05, else "
-        "it is undecided.",
-        "Clips count as independent: where several come from one recording, intervals are too "
-        "narrow and p too small.",
+        "Means are over the frames of all clips, their intervals a bootstrap over groups of "
+        "clips (clips of one take, actor or source video are one group). A difference is "
+        f"{own.row.label}'s mean minus the other's; its interval is a paired bootstrap over "
+        "groups, not corrected for being one of several. p is Wilcoxon's signed-rank test on the "
+        "groups' differences, corrected after Holm over all columns and opponents. A verdict "
+        "needs an interval without zero and p (Holm) below 0.05, else it is undecided.",
         "What the checkpoints were trained on is not known here: one that saw these clips, or "
         "others of the same recordings, has an advantage.",
     ]
-    sizes = [line["n"] for line in comparisons if line["p"] is not None]
-    # All n clips of one sign, the strongest evidence there is, has p = 2 / 2^n.
+    sizes = [line["groups"] for line in comparisons if line["p"] is not None]
+    # All n groups of one sign, the strongest evidence there is, has p = 2 / 2^n.
     if sizes and len(sizes) * 2.0 ** (1 - max(sizes)) >= _ALPHA:
         notes.append(
-            f"{max(sizes)} clips are too few for a verdict: corrected for {len(sizes)} tests, p "
+            f"{max(sizes)} groups are too few for a verdict: corrected for {len(sizes)} tests, p "
             "stays above 0.05 even where every clip improves."
         )
     return notes

@@ -7,14 +7,14 @@ identifies it, of ``--seeds``), ``seeds`` (column -> ``n``, ``mean``, ``std`` ov
 ``values``, in the order of the trainings), ``notes`` and ``provenance``. A comparison has
 ``against`` (a label, or ``paper``), ``column``, ``value``, ``against_value``, ``difference`` (value
 minus against_value), ``relative`` (difference over against_value), ``low`` and ``high`` (95 %
-paired bootstrap interval of the difference), ``n`` (clips), ``improved`` and ``worsened`` (clips),
-``p``, ``p_holm``, ``verdict`` (``better``, ``worse`` or ``undecided``), ``reason`` (why something
-is missing), ``best`` and ``worst`` (clips), ``run_id`` and ``against_run_id``; null where there is
-nothing.
+paired bootstrap interval of the difference), ``n`` (clips), ``groups`` (of clips: what interval and
+test take as independent), ``improved`` and ``worsened`` (clips), ``p``, ``p_holm``, ``verdict``
+(``better``, ``worse`` or ``undecided``), ``reason`` (why something is missing), ``best`` and
+``worst`` (clips), ``run_id`` and ``against_run_id``; null where there is nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmark import paired, provenance, report, stages, store
 from benchmark.compare import notes
@@ -53,22 +53,20 @@ def make_result(
     Raises:
         UserError: a system is not measured, or not on the same clips as another.
     """
-    columns = (*table.columns, *table.more_columns)
+    columns, data = (*table.columns, *table.more_columns), systems[0].task.data
     rows = [_row(setup, system) for system in systems]
     cells = [_cells(table, system, row) for system, row in zip(systems, rows, strict=True)]
     comparisons = []
     for other, theirs in zip(rows[1:], cells[1:], strict=True):
         for column in columns:
             pair = cells[0][column.key], theirs[column.key]
-            comparisons.append(
-                against(column, *pair, _scores(rows[0], column), _scores(other, column))
-            )
+            scores = _scores(rows[0], column), _scores(other, column)
+            comparisons.append(against(column, *pair, *scores, data.group_of))
     decide(comparisons, columns)
     if with_paper:
         comparisons += [against_paper(cells[0][column.key]) for column in columns]
     again = [_row(setup, system) for system in trainings]
     spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
-    data = systems[0].task.data
     told = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
         *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
@@ -82,7 +80,7 @@ def make_result(
         "schema_version": SCHEMA_VERSION,
         "task": table.task,
         "table": table.id,
-        "data": f"{data.name}: {len(data.test_ids)} test clips of {data.num_frames} frames",
+        "data": f"{data.name}: {report.test_text(data)}",
         "body": systems[0].task.setting(setup).body_id,
         "estimator": notes.judge_text(judge, setup) if table.task == "i2vm" else None,
         "protocol": report.protocols(table, [systems[0].task], setup),
@@ -107,7 +105,12 @@ def make_result(
 
 
 def against(
-    column: Column, cell: dict, other: dict, own: Sequence[Score], theirs: Sequence[Score]
+    column: Column,
+    cell: dict,
+    other: dict,
+    own: Sequence[Score],
+    theirs: Sequence[Score],
+    group_of: Callable[[str], str],
 ) -> dict:
     """One column against another system; tested only where single clips have values.
 
@@ -117,6 +120,7 @@ def against(
         other: of the second.
         own: the first's scores of the column.
         theirs: the second's.
+        group_of: clip id -> name of its group.
 
     Raises:
         UserError: the scores are not of the same clips.
@@ -133,11 +137,13 @@ def against(
             f"{column.label} of {cell['row']} and {other['row']}: {error}; runs "
             f"{cell['run_id']} and {other['run_id']} are of different clips"
         ) from error
-    changes = pairs.differences
-    low, high = paired.difference_interval(pairs, level=_LEVEL) or (None, None)
-    line |= {"low": low, "high": high, "n": len(pairs.ids), "p": paired.signed_rank(changes)}
+    groups = paired.grouped(pairs, group_of)
+    low, high = paired.difference_interval(groups, level=_LEVEL) or (None, None)
+    line |= {"low": low, "high": high, "n": len(pairs.ids), "groups": len(groups.ids)}
+    line["p"] = paired.signed_rank(groups.differences)
     if column.better is None:
         return line
+    changes = pairs.differences
     gains = changes if column.better == "higher" else -changes
     improved, worsened = int((gains > 0).sum()), int((gains < 0).sum())
     ranked = [
@@ -188,6 +194,7 @@ def _line(cell: dict, opponent: str, value: float | None) -> dict:
         "low": None,
         "high": None,
         "n": None,
+        "groups": None,
         "improved": None,
         "worsened": None,
         "p": None,

@@ -164,4 +164,4 @@ def _spread(result: dict) -> list[tuple[str, str]]:
     if seeds > 1:
         text = f"mean ± standard deviation over {seeds} trainings that differ in their seed"
         return [("Spread", text)]
-    return [("Intervals", "95 % bootstrap over clips")]
+    return [("Intervals", "95 % bootstrap over groups (clips of one take, actor or source video)")]

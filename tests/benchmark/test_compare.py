@@ -1,4 +1,4 @@
-"""The verb ``compare`` and the statistics of paired clips."""
+"""The verb ``compare``: the result of two systems, and the command."""
 
 import csv
 import json
@@ -7,121 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats as scipy_stats
 
 from benchmark import data, run, stages
 from benchmark.compare import result, systems, trainings
-from benchmark.paired import Pairs, difference_interval, holm, join, signed_rank
+from benchmark.paired import holm, join
 from benchmark.spec import Column, Score, UserError
 from benchmark.stats import pooled_mean
 from datasets.body_file import find_body
 from datasets.embedded import EmbeddedDataset
 from datasets.prepare import prepare
-from tests.benchmark.comparing import command, put, without_workers
+from tests.benchmark.comparing import command, put, scores, without_workers
 
-CLIPS, FRAMES, REPEATS = 100, 65, 1000
-CLIP_SD, NOISE_SD, RHO = 3.0, 4.0, 0.9
 MPJPE = Column("mpjpe", "MPJPE", "mm", "lower", 2)
-
-
-def simulated(seed, *, shift=0.0):
-    """Sums (2, REPEATS, CLIPS) of two systems' errors, and the counts (CLIPS,) of frames.
-
-    A clip is as hard for both systems; each system's own error on it is constant plus noise that
-    is correlated from frame to frame, AR(1). The first system's mean is larger by `shift`.
-    """
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(30, FRAMES + 1, size=CLIPS)
-    shape = (2, REPEATS, CLIPS)
-    level = rng.gamma(4.0, 10.0, size=shape[1:]) + rng.normal(0, CLIP_SD, size=shape)
-    level[0] += shift
-    noise, sums = rng.normal(0, NOISE_SD, size=shape), np.zeros(shape)
-    for frame in range(FRAMES):
-        sums += (frame < counts) * (level + noise)
-        noise = RHO * noise + rng.normal(0, NOISE_SD * np.sqrt(1 - RHO**2), size=shape)
-    return sums, counts
-
-
-def closed_form_sd(counts):
-    """Standard deviation of the simulated difference of pooled means, given the counts."""
-    lags = np.arange(1, FRAMES)
-    ar = [n + 2 * np.sum(np.clip(n - lags, 0, None) * RHO**lags) for n in counts]
-    of_sums = 2 * (counts**2 * CLIP_SD**2 + NOISE_SD**2 * np.array(ar))
-    return np.sqrt(of_sums.sum()) / counts.sum()
-
-
-def each(sums, counts):
-    ids = tuple(f"{number:03d}" for number in range(CLIPS))
-    for repeat in range(REPEATS):
-        yield Pairs(ids, sums[:, repeat], np.stack([counts, counts]).astype(float))
-
-
-def scores(means, counts=None):
-    """Scores of clips a, b, c … with these means."""
-    counts = counts or [10] * len(means)
-    return [
-        Score(chr(97 + clip), "mpjpe", mean * count, count)
-        for clip, (mean, count) in enumerate(zip(means, counts, strict=True))
-    ]
-
-
-def test_the_interval_and_the_test_are_calibrated():
-    sums, counts = simulated(0)
-    pairs = list(each(sums, counts))
-    differences = np.array([pair.difference for pair in pairs])
-    assert differences.std() == pytest.approx(closed_form_sd(counts), rel=0.07)
-    bounds = np.array([difference_interval(pair) for pair in pairs])
-    covered = np.mean((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0))
-    assert 0.93 <= covered <= 0.97
-    rejected = np.mean([signed_rank(pair.differences) < 0.05 for pair in pairs])
-    assert 0.03 <= rejected <= 0.07
-
-
-def test_a_shift_is_found_as_often_as_the_normal_approximation_says():
-    _, counts = simulated(1)
-    shift = 2.8 * closed_form_sd(counts)
-    power = scipy_stats.norm.cdf(2.8 - 1.96)  # 0.80
-    bounds = np.array([difference_interval(pair) for pair in each(*simulated(1, shift=shift))])
-    assert np.mean(bounds[:, 0] > 0) == pytest.approx(power, abs=0.04)
-
-
-def test_on_few_clips_the_interval_is_wide_enough():
-    rng = np.random.default_rng(2)
-    counts, covered = np.full((2, 6), 20.0), 0
-    for _ in range(REPEATS):
-        low, high = difference_interval(Pairs(tuple("abcdef"), rng.normal(size=(2, 6)), counts))
-        covered += low <= 0 <= high
-    assert 0.93 <= covered / REPEATS <= 0.97  # plain percentiles: 0.87
-
-
-def test_equal_scores_differ_by_exactly_zero():
-    rng = np.random.default_rng(3)
-    own = scores(rng.uniform(5, 90, 20), list(rng.integers(1, 65, 20)))
-    pairs = join(own, own)
-    assert pairs.difference == 0.0
-    assert difference_interval(pairs) == (0.0, 0.0)
-    assert signed_rank(pairs.differences) == 1.0
-
-
-def test_a_constant_shift_leaves_no_doubt():
-    pairs = join(scores([11.0, 22.0, 33.0], [1, 2, 3]), scores([10.0, 21.0, 32.0], [1, 2, 3]))
-    low, high = difference_interval(pairs)
-    assert low <= pairs.difference <= high
-    assert (low, high) == pytest.approx((1.0, 1.0))
-    assert difference_interval(join(scores([1.0]), scores([2.0]))) is None
-
-
-def test_frames_not_clips_have_equal_weight():
-    first, second = scores([1.0, 5.0], [30, 10]), scores([2.0, 2.0], [30, 10])
-    assert join(first, second).difference == pytest.approx((30 * 1 + 10 * 5) / 40 - 2.0)
-
-
-def test_clips_are_joined_by_id_whatever_their_order():
-    first, second = scores([1.0, 2.0, 3.0]), scores([1.5, 2.5, 9.0])
-    straight, turned = join(first, second), join(first[::-1], [second[1], second[2], second[0]])
-    assert straight.ids == turned.ids == ("a", "b", "c")
-    assert turned.differences.tolist() == [-0.5, -0.5, -6.0]
-    assert difference_interval(straight) == difference_interval(turned)
 
 
 @pytest.mark.parametrize(
@@ -138,41 +35,33 @@ def test_clips_that_only_one_side_has_are_refused(first, second, says):
         join(first, second)
     cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
     with pytest.raises(UserError, match=f"MPJPE of x and y: .*{says}"):
-        result.against(MPJPE, *cells, first, second)
-
-
-def test_clips_too_short_for_the_column_on_both_sides_are_left_out():
-    assert join(scores([1.0, 0.0], [10, 0]), scores([2.0, 0.0], [10, 0])).ids == ("a",)
-
-
-def test_signed_rank_is_scipys():
-    rng = np.random.default_rng(4)
-    for clips in (5, 12, 80):
-        values = rng.normal(0.2, 1.0, clips)
-        assert signed_rank(values) == scipy_stats.wilcoxon(values).pvalue
-        assert signed_rank([*values, 0.0, 0.0]) == signed_rank(values)
-    # Five clips, all worse: one of the 2^5 equally likely patterns of signs, and its mirror image.
-    assert signed_rank([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(2 / 2**5)
-
-
-def test_holm_is_the_step_down_of_the_definition():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.5]) == [1.0, 1.0]
-    assert holm([0.02]) == [0.02]
-    assert holm([]) == []
+        result.against(MPJPE, *cells, first, second, str)
 
 
 def test_a_comparison_tells_who_gained():
     cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
     own, theirs = scores([float(clip) for clip in range(12)]), scores([6.0] * 12)
-    line = result.against(MPJPE, *cells, own, theirs)
+    line = result.against(MPJPE, *cells, own, theirs, str)
     assert (line["improved"], line["worsened"], line["n"]) == (6, 5, 12)
     assert [clip["clip_id"] for clip in line["best"]] == list("abcdef")
     assert line["worst"][0] == {"clip_id": "l", "difference": 5.0}
-    higher = result.against(Column("mpjpe", "MPJPE", "", "higher"), *cells, own, theirs)
+    higher = result.against(Column("mpjpe", "MPJPE", "", "higher"), *cells, own, theirs, str)
     assert (higher["improved"], higher["worst"][0]["clip_id"]) == (5, "a")
     pooled = [Score("pooled", "mpjpe", 10.0, 512)]
-    assert "no single clip" in result.against(MPJPE, *cells, pooled, pooled)["reason"]
+    assert "no single clip" in result.against(MPJPE, *cells, pooled, pooled, str)["reason"]
+
+
+def test_clips_of_one_take_count_once():
+    rng = np.random.default_rng(7)
+    cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
+    cells[0]["value"], cells[1]["value"] = 50.0, 60.0
+    own, theirs = scores(rng.normal(50, 1, 20)), scores(rng.normal(60, 1, 20))
+    lines = [result.against(MPJPE, *cells, own, theirs, of) for of in (str, lambda _: "a take")]
+    result.decide(lines, [MPJPE])
+    assert [(line["n"], line["groups"]) for line in lines] == [(20, 20), (20, 1)]
+    assert lines[0]["verdict"] == "better"
+    assert lines[1]["low"] is None and lines[1]["p"] == 1.0
+    assert lines[1]["verdict"] == "undecided"
 
 
 def test_a_verdict_needs_interval_and_test():
@@ -182,7 +71,7 @@ def test_a_verdict_needs_interval_and_test():
     def decided(shift, clips):
         own, theirs = rng.normal(50 + shift, 1, clips), rng.normal(50, 1, clips)
         cells[0]["value"], cells[1]["value"] = own.mean(), theirs.mean()
-        line = result.against(MPJPE, *cells, scores(own), scores(theirs))
+        line = result.against(MPJPE, *cells, scores(own), scores(theirs), str)
         result.decide([line], [MPJPE])
         return line["verdict"]
 
@@ -260,12 +149,13 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     assert line["value"] == pooled_mean([s.sum for s in own], [s.count for s in own])
     assert line["run_id"] == outcome.runs["score pose"].id
     assert line["n"] == len(clips.test_ids) == 4
+    assert line["groups"] == 2  # two clips of each of two takes
     assert line["low"] < line["difference"] < line["high"]
     assert line["difference"] == line["value"] - line["against_value"]
     tested = [line for line in first["comparisons"] if line["against"] == "b/model"]
     assert [line["p_holm"] for line in tested] == holm([line["p"] for line in tested])
     assert {line["verdict"] for line in tested} == {"undecided"}
-    assert any("4 clips are too few for a verdict" in note for note in first["notes"])
+    assert any("2 groups are too few for a verdict" in note for note in first["notes"])
     to_paper = lines["paper", "mpjpe"]
     assert to_paper["difference"] == line["value"] - 8.6344
     assert to_paper["p"] is to_paper["low"] is to_paper["verdict"] is None

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from benchmark.stats import bootstrap_interval, pooled_mean
+from benchmark import stats
+from benchmark.stats import pooled_mean
+
+
+def bootstrap_interval(sums, counts, **options):
+    """The interval where every clip is a group by itself."""
+    return stats.bootstrap_interval(sums, counts, range(len(sums)), **options)
 
 
 def test_every_frame_has_equal_weight():
@@ -71,3 +77,40 @@ def test_an_interval_of_equal_clips_holds_their_mean():
         sums, counts = [value * 65] * 7, [65] * 7
         low, high = bootstrap_interval(sums, counts)
         assert low <= pooled_mean(sums, counts) <= high
+
+
+def test_clips_of_one_group_are_drawn_together():
+    rng = np.random.default_rng(3)
+    level = rng.normal(50, 5, size=12)  # of twelve takes; their clips differ but little
+    values = (level[:, None] + rng.normal(0, 0.1, size=(12, 20))).ravel()
+    groups = [f"take {take}" for take in range(12) for _ in range(20)]
+    order = rng.permutation(240)
+    low, high = stats.bootstrap_interval(
+        values[order], np.ones(240), np.array(groups)[order], resamples=20000
+    )
+    # Twenty clips of a take say hardly more than one: the interval is that of twelve means.
+    alone = bootstrap_interval(values.reshape(12, 20).mean(1), np.ones(12), resamples=20000)
+    assert (low, high) == pytest.approx(alone, rel=0.01)
+    assert high - low > 3 * np.subtract(*bootstrap_interval(values, np.ones(240))[::-1])
+    assert stats.bootstrap_interval(values, np.ones(240), ["one take"] * 240) is None
+
+
+def test_the_interval_of_grouped_clips_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    covered = dict.fromkeys(("groups", "clips"), 0)
+    for trial in range(400):
+        sizes = rng.integers(1, 9, size=15)  # clips of each take
+        groups = np.repeat(np.arange(15), sizes)
+        values = rng.normal(5.0, 1.0, size=15)[groups] + rng.normal(0, 0.5, size=len(groups))
+        for name, of in (("groups", groups), ("clips", range(len(groups)))):
+            low, high = stats.bootstrap_interval(
+                values, np.ones(len(values)), of, resamples=500, seed=trial
+            )
+            covered[name] += low <= 5.0 <= high
+    assert 0.91 < covered["groups"] / 400 < 0.98
+    assert covered["clips"] / 400 < 0.8  # what it would be without
+
+
+def test_a_group_whose_clips_are_too_short_does_not_count():
+    whole = stats.bootstrap_interval([1.0, 2.0, 3.0], [1, 1, 1], list("abb"))
+    assert stats.bootstrap_interval([1.0, 2.0, 3.0, 0.0], [1, 1, 1, 0], list("abbc")) == whole
