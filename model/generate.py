@@ -12,10 +12,11 @@ people of the built-in data alone.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +26,11 @@ from datasets.command_line import natural, positive
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
 
+    from datasets.motion import Motion
     from model.pipeline import Pipeline
 
 FPS = 30.0  # of the clips that models are trained on
+_DRAWN = 32  # frames of a video that are held at a time; as many as are posed together
 _EPILOG = """\
 examples:
   python -m model.generate i2vm photo.png --out out
@@ -110,13 +113,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _named(paths: list[Path]) -> list[Source]:
-    """A name for each input: its file's, numbered where several have the same."""
+    """A name for each input: its file's, numbered where several would write the same files."""
     sources, used = [], set()
     for path in paths:
         name, number = path.stem, 2
-        while name in used:
+        while used & {name, f"{name}-overlay"}:
             name, number = f"{path.stem}-{number}", number + 1
-        used.add(name)
+        used |= {name, f"{name}-overlay"}
         sources.append(Source(path, name))
     return sources
 
@@ -177,11 +180,14 @@ def _image_to_video(
     picture = read_image(source.path)
     square = PadResize(picture.shape[1], picture.shape[0], pipeline.model.config.width)
     seeds = [args.seed + number for number in range(args.samples)]
+    kinds = ("mp4", "npz", "overlay", "json")
+    outputs = [_files(args, source, seed, kinds) for seed in seeds]
     images = np.repeat(square.image(picture)[None], args.samples, axis=0)
     visual, motions = pipeline.i2vm(images, seeds, progress=not args.quiet)
-    for seed, tokens, channels in zip(seeds, visual, motions, strict=True):
-        video, pixels = _pixels(pipeline, tokens, args)
-        files = _files(args, source, seed, ("mp4", "npz", "overlay", "json"))
+    decoded = _decoded(pipeline, visual, args)
+    for seed, files, channels, (video, pixels) in zip(
+        seeds, outputs, motions, decoded, strict=True
+    ):
         write_video(files["mp4"], video, fps=FPS)
         if args.enhance:
             pixels = f"{pixels}; {_enhanced(files['mp4'], pipeline.model.config.width, seed)}"
@@ -197,44 +203,62 @@ def _video_to_motion(
 ) -> "Iterator[tuple[dict[str, Path], dict]]":
     """Make the samples of one video; yields the files of each and what is said of it."""
     from datasets import amass
-    from datasets.video import read_video, write_video
+    from datasets.video import read_frames, write_video
     from datasets.video_probe import probe
     from model.long_video import motion_of_video
-    from model.pictures import overlay
 
     info = probe(source.path)
     # Models know movement at one rate: of a video twice as fast, every other picture is used.
     fps = float(info.fps)
     stride = max(1, round(fps / FPS))
-    frames = read_video(source.path, range(0, info.num_frames, stride))
+
+    def frames() -> "Iterator[np.ndarray]":
+        # Read again for every use: a minute of a phone's video takes 45 GB.
+        return read_frames(source.path, range(0, info.num_frames, stride), info=info)
+
     for number in range(args.samples):
         seed = args.seed + number
-        motion = motion_of_video(
-            pipeline, frames, fps=fps / stride, seed=seed, progress=not args.quiet
-        )
         files = _files(args, source, seed, ("npz", "overlay", "json"))
+        motion = motion_of_video(
+            pipeline, frames(), fps=fps / stride, seed=seed, progress=not args.quiet
+        )
         amass.write(files["npz"], motion)
-        write_video(files["overlay"], overlay(frames, motion), fps=motion.fps)
+        write_video(files["overlay"], _overlaid(frames(), motion), fps=motion.fps)
         yield files, _facts(source, seed, files, "the input's own")
 
 
-def _pixels(
+def _overlaid(frames: "Iterable[np.ndarray]", motion: "Motion") -> "Iterator[np.ndarray]":
+    """Yield the pictures of `overlay` for frames (H, W, 3) that come one by one."""
+    import numpy as np
+
+    from model.pictures import overlay
+
+    frames = iter(frames)
+    for start in range(0, len(motion), _DRAWN):
+        piece = np.stack(list(itertools.islice(frames, _DRAWN)))
+        yield from overlay(piece, motion[start : start + _DRAWN])
+
+
+def _decoded(
     pipeline: "Pipeline", visual: "np.ndarray", args: argparse.Namespace
-) -> "tuple[np.ndarray, str]":
-    """Frames (T, H, W, 3) of visual tokens (t, h, w), and what made them.
+) -> "Iterator[tuple[np.ndarray, str]]":
+    """Yield the frames (T, H, W, 3) of each clip's visual tokens (N, t, h, w), and what made them.
 
     Raises:
         GenerateError: the diffusion decoder cannot be run.
     """
     if args.decoder == "codec":
-        return pipeline.codec.decode(visual), pipeline.codec.decoder
+        for tokens in visual:
+            yield pipeline.codec.decode(tokens), pipeline.codec.decoder
+        return
     from datasets.isolated import ToolMissing
     from model.video_tokens.diffusion_decoder import DecodeError, DiffusionDecoder
 
     decoder = DiffusionDecoder()
     try:
         with decoder.start(args.device) as session:
-            return session.decode(visual), decoder.decoder
+            for tokens in visual:
+                yield session.decode(tokens), decoder.decoder
     except (ToolMissing, DecodeError) as error:
         raise GenerateError(str(error)) from error
 
@@ -258,12 +282,18 @@ def _enhanced(video: Path, size: int, seed: int) -> str:
 def _files(
     args: argparse.Namespace, source: Source, seed: int, kinds: tuple[str, ...]
 ) -> dict[str, Path]:
+    """The files of a sample by kind.
+
+    Raises:
+        GenerateError: one of them is an input.
+    """
     name = source.name if args.samples == 1 else f"{source.name}-seed{seed}"
     endings = {"mp4": ".mp4", "npz": ".npz", "overlay": "-overlay.mp4", "json": ".json"}
     files = {kind: args.out / f"{name}{endings[kind]}" for kind in kinds}
+    inputs = {path.resolve() for path in args.inputs}
     for file in files.values():
-        if file.resolve() == source.path.resolve():
-            raise GenerateError(f"{file} is the input: name another folder with --out")
+        if file.resolve() in inputs:
+            raise GenerateError(f"{file} is an input: name another folder with --out")
     return files
 
 

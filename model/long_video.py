@@ -1,5 +1,7 @@
 """Videos longer or shorter than the model's clips: windows that overlap, and motions joined."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from datasets import rotation
@@ -11,7 +13,12 @@ OVERLAP = 8  # frames that windows of a long video share at least
 
 
 def motion_of_video(
-    pipeline: Pipeline, frames: np.ndarray, *, fps: float, seed: int, progress: bool = False
+    pipeline: Pipeline,
+    frames: Iterable[np.ndarray],
+    *,
+    fps: float,
+    seed: int,
+    progress: bool = False,
 ) -> Motion:
     """The camera-space motion of the person in a video of any size and length.
 
@@ -19,21 +26,21 @@ def motion_of_video(
 
     Args:
         pipeline: the model and its tokenizers.
-        frames: (T, H, W, 3) uint8 RGB.
+        frames: T pictures (H, W, 3) uint8 RGB, at least one; each is let go of once it is small.
         fps: frames per second; kept for the motion.
         seed: of the sampling; window i has seed + i.
         progress: show progress on stderr.
     """
     config = pipeline.model.config
-    resize = PadResize(frames.shape[2], frames.shape[1], config.width)
-    small = np.stack([resize.image(frame) for frame in frames])
-    missing = max(0, config.num_frames - len(small))
+    small = np.stack([PadResize(f.shape[1], f.shape[0], config.width).image(f) for f in frames])
+    count = len(small)
+    missing = max(0, config.num_frames - count)
     small = np.concatenate([small, np.repeat(small[-1:], missing, axis=0)])
     starts = window_starts(len(small), config.num_frames, min(OVERLAP, config.num_frames - 1))
     windows = np.stack([small[start : start + config.num_frames] for start in starts])
     seeds = [seed + number for number in range(len(starts))]
     parts = pipeline.v2m(windows, seeds, progress=progress)
-    channels = join_motions(parts, starts)[: len(frames)]
+    channels = join_motions(parts, starts)[:count]
     return Motion.from_channels(channels, fps=fps, space="camera")
 
 

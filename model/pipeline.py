@@ -1,7 +1,8 @@
 """Video and motion in, video and motion out: codec, motion tokenizer and transformer together."""
 
+import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from model.checkpoint import CheckpointError, read_sidecar, weights_sha256
 from model.sequence import VIDEO_ALONE, Schedule
 from model.tokenizer import MotionTokenizer
 from model.transformer import UniMo
-from model.transformer.decoding import decoder_for
+from model.transformer.decoding import Decoder
 from model.transformer.sampling import Noise
 from model.transformer.training import schedules
 from model.video_tokens.codec import VideoCodec, checked_frames
@@ -67,7 +68,7 @@ class Pipeline:
         Raises:
             CheckpointError: unreadable, or trained on other tokens.
         """
-        trained = read_sidecar(path, expected_class="UniMo")["extra"].get("training", {})
+        trained = _training_of(path)
         found = token_identity(codec, tokenizer)
         for name, wanted in found.items():
             if trained.get(name) != wanted:
@@ -101,7 +102,7 @@ class Pipeline:
             progress: show progress on stderr.
 
         Raises:
-            ValueError: videos of another length or size.
+            ValueError: videos of another length or size, or not a seed for each.
         """
         visual = self.codec.encode(self._checked(frames, self.model.config.num_frames))
         motion = self.v2m_tokens(visual, seeds, progress=progress)
@@ -131,7 +132,7 @@ class Pipeline:
             T, 79) in camera space.
 
         Raises:
-            ValueError: images of another size.
+            ValueError: images of another size, or not a seed for each.
         """
         images = self._checked(np.asarray(images)[:, None], 1)
         visual, motion = self.i2vm_tokens(self.codec.encode(images), seeds, progress=progress)
@@ -171,6 +172,8 @@ class Pipeline:
         seeds: Sequence[int],
         progress: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
+        if len(seeds) != len(visual):
+            raise ValueError(f"{len(seeds)} seeds for {len(visual)} clips: each has one of its own")
         schedule = self.schedules[task]
         device = next(self.model.parameters()).device
         motion = np.zeros((len(visual), schedule.num_motion), np.int64)
@@ -194,8 +197,16 @@ class Pipeline:
     def _targets(self, tokens: Tensor, schedule: Schedule, noise: Noise) -> Iterator[Tensor]:
         chosen = {"p": self.sampling.p, "temperature": self.sampling.temperature}
         if tokens.is_cuda:
-            return decoder_for(self.model, schedule, len(tokens)).generate(tokens, noise, **chosen)
+            return self._decoder(schedule, len(tokens)).generate(tokens, noise, **chosen)
         return self.model.generate(tokens, schedule, noise, **chosen)
+
+    @functools.cached_property
+    def _decoder(self) -> Callable[[Schedule, int], Decoder]:
+        """Compiled decoders of a schedule and a number of clips: compiling one takes a minute.
+
+        They are kept with the pipeline and not beyond it, as each holds the model on its GPU.
+        """
+        return functools.lru_cache(maxsize=2)(functools.partial(Decoder, self.model))
 
     def _checked(self, frames: np.ndarray, count: int) -> np.ndarray:
         config = self.model.config
@@ -207,6 +218,13 @@ class Pipeline:
                 f"{wanted}"
             )
         return frames
+
+
+def _training_of(path: Path) -> dict:
+    """What the sidecar of a checkpoint says of its training, which may be nothing, or nonsense."""
+    extra = read_sidecar(path, expected_class="UniMo").get("extra")
+    training = extra.get("training") if isinstance(extra, dict) else None
+    return training if isinstance(training, dict) else {}
 
 
 def token_identity(codec: VideoCodec, tokenizer: MotionTokenizer) -> dict[str, str]:

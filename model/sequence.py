@@ -84,11 +84,6 @@ class Schedule:
         """Tokens of the whole motion."""
         return self.num_frames * self.tokens_per_frame
 
-    @property
-    def loss_mask(self) -> np.ndarray:
-        """(S,) bool: the positions that are predicted, each from the position before it."""
-        return np.arange(len(self)) >= self.prefix
-
     @cached_property
     def positions(self) -> dict[int, np.ndarray]:
         """Modality -> its positions, increasing."""
@@ -247,11 +242,8 @@ class _Parts:
 
     def visual(self, first: int, end: int) -> np.ndarray:
         """Tokens of latent frames first .. end - 1."""
-        return _run(VISUAL, first * self.shape[1] * self.shape[2], end * self._per_latent)
-
-    @property
-    def _per_latent(self) -> int:
-        return self.shape[1] * self.shape[2]
+        per_latent = self.shape[1] * self.shape[2]
+        return _run(VISUAL, first * per_latent, end * per_latent)
 
     def motion(self, first: int, end: int) -> np.ndarray:
         """Tokens of motion frames first .. end - 1."""

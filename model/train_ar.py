@@ -7,7 +7,8 @@ over the processes (FSDP2):
     torchrun --nproc-per-node 8 -m model.train_ar --config paper --data STORE --codec COSMOS_DV \\
         --tokenizer tokenizer.safetensors --cosmos model.pt --device cuda --out runs/unimo
 
-The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished,
+The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished (there,
+``skipped_clips`` is how many training clips could not be used, as those with a damaged video),
 ``resume.pt`` until then (under torchrun a folder ``resume``), and ``losses.csv``: cross-entropies
 in nats a token by task and modality, and of held-out clips, among them ``shuffled_gap``, by which
 one sees whether the video is used.
@@ -72,7 +73,8 @@ def train(
     from model import distributed
     from model.checkpoint import load_weights
     from model.run import identity_of, is_finished
-    from model.transformer.training import examine, require_divisible, step_losses
+    from model.transformer.held_out import examine
+    from model.transformer.training import require_divisible, step_losses
 
     tokens.require_fitting(model.config)
     rank, processes = distributed.rank_and_processes()
@@ -130,6 +132,8 @@ def train(
         on_step=on_step,
         examine=look,
     )
+    # Kept, but not part of what makes two runs the same: it follows from the clips and the tokens.
+    run.identity["run"]["skipped_clips"] = len(tokens.skipped)
     return run.finish(path, "UniMo: " + " and ".join(training.tasks))
 
 
@@ -204,9 +208,10 @@ def _train(args: argparse.Namespace) -> Path:
     import torch
 
     from datasets.clip_store import ClipStore
+    from datasets.file_hash import sha256_of
     from model import assets, distributed
     from model.tokenizer import MotionTokenizer
-    from model.transformer import UniMo
+    from model.transformer import UniMo, cosmos_weights
     from model.transformer.tokens import Tokens
     from model.video_tokens.choose import open_codec
 
@@ -223,6 +228,8 @@ def _train(args: argparse.Namespace) -> Path:
     training = getattr(ARTrainingConfig, args.config)(
         tasks=tuple(args.tasks), seed=args.seed, **given
     )
+    # Before the tokens, which may take hours; it is only mapped.
+    cosmos = cosmos_weights.read(args.cosmos) if args.cosmos else None
     codec = open_codec(args.codec, device=args.device)
     tokenizer = MotionTokenizer.load(args.tokenizer or assets.TOKENIZER)
     config = getattr(UniMoConfig, args.config)(
@@ -230,7 +237,8 @@ def _train(args: argparse.Namespace) -> Path:
         tokens_per_frame=tokenizer.config.tokens_per_frame,
         motion_vocab=tokenizer.config.codebook_size,
     )
-    progress = not args.quiet and distributed.rank_and_processes()[0] == 0
+    first_process = distributed.rank_and_processes()[0] == 0
+    progress = not args.quiet and first_process
     with distributed.first_process_first():
         data = args.data or built_in_shots(config, progress=progress)
         tokens = Tokens.of(
@@ -240,16 +248,17 @@ def _train(args: argparse.Namespace) -> Path:
             mirror=training.mirror,
             progress=progress,
         )
+    if tokens.skipped and first_process:
+        name, why = next(iter(tokens.skipped.items()))
+        print(
+            f"{len(tokens.skipped)} training clips cannot be used and are left out; {name}: {why}",
+            file=sys.stderr,
+        )
     torch.manual_seed(args.seed)
     model, start = UniMo(config), "random"
-    if args.cosmos:
-        import hashlib
-
-        from model.transformer import cosmos_weights
-
-        cosmos_weights.load(model, cosmos_weights.read(args.cosmos))
-        with args.cosmos.open("rb") as file:
-            start = f"cosmos {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    if cosmos is not None:
+        cosmos_weights.load(model, cosmos)
+        start = f"cosmos {sha256_of(args.cosmos)}"
     return train(
         model,
         training,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from model.sequence import LAYOUTS
 from model.settings import from_dict, require, require_choice, require_count, require_number
+from model.video_tokens.codec import SPATIAL, VOCABULARY, num_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +92,8 @@ class UniMoConfig:
         require_choice("motion_rope", self.motion_rope, ("1d", "factorised"))
         require_choice("visual_embedding", self.visual_embedding, ("table", "factorised"))
         require(
-            self.visual_embedding == "table" or self.visual_vocab == 64000,
-            "a factorised embedding is of the 64000 FSQ tokens",
+            self.visual_embedding == "table" or self.visual_vocab == VOCABULARY,
+            f"a factorised embedding is of the {VOCABULARY} FSQ tokens",
         )
 
     @classmethod
@@ -146,17 +147,17 @@ class UniMoConfig:
     @property
     def num_frames(self) -> int:
         """Frames of a clip."""
-        return 1 + 8 * (self.latent_shape[0] - 1)
+        return num_frames(self.latent_shape[0])
 
     @property
     def height(self) -> int:
         """Height of the pictures in pixels."""
-        return 16 * self.latent_shape[1]
+        return SPATIAL * self.latent_shape[1]
 
     @property
     def width(self) -> int:
         """Width of the pictures in pixels."""
-        return 16 * self.latent_shape[2]
+        return SPATIAL * self.latent_shape[2]
 
     @property
     def num_tokens(self) -> int:

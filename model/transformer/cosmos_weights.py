@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 
 from model.checkpoint import CheckpointError
-from model.transformer.attention import prefix_lm_attention
-from model.transformer.block import Positions
 from model.transformer.network import UniMo
-from model.transformer.position import rope_tables
 
 _STACKED = {
     "attention.wqkv.weight": ("attention.wq", "attention.wk", "attention.wv"),
@@ -115,43 +112,6 @@ def export(model: UniMo) -> dict[str, Tensor]:
         else:
             state[name] = tensor
     return state
-
-
-def num_base_parameters(model: UniMo) -> int:
-    """Parameters that Cosmos has too: 4,014,088,192 at the paper's size."""
-    return sum(tensor.numel() for tensor in export(model).values())
-
-
-@torch.no_grad()
-def base_logits(model: UniMo, token_ids: Tensor) -> Tensor:
-    """The plain Cosmos forward: visual tokens alone, causal, no absolute positions, no motion.
-
-    Args:
-        model: with a visual table.
-        token_ids: (B, S) int64 of the latent grid in the order t, h, w, from its beginning.
-
-    Returns:
-        (B, S, V) logits of the token after each.
-
-    Raises:
-        ValueError: ids outside the vocabulary, or a factorised visual embedding.
-    """
-    config = model.config
-    if config.visual_embedding != "table":
-        raise ValueError("Cosmos's forward needs visual_embedding='table'")
-    if token_ids.min() < 0 or token_ids.max() >= config.visual_vocab:
-        raise ValueError(f"visual ids must be from 0 to {config.visual_vocab - 1}")
-    _, height, width = config.latent_shape
-    place = torch.arange(token_ids.shape[1])
-    t, rest = place // (height * width), place % (height * width)
-    cos, sin = rope_tables(t, rest // width, rest % width, config.head_dim, config.rope_theta)
-    at = Positions(cos.to(token_ids.device), sin.to(token_ids.device), None)
-    x = model.tok_embeddings(token_ids)
-    for layer in model.layers:
-        q, k, v = layer.attention.rotated(layer.attention_norm(x), at)
-        x = x + layer.attention.merge(prefix_lm_attention(q, k, v, 0))
-        x = x + layer.feed_forward(layer.ffn_norm(x))
-    return model.output(model.norm(x))
 
 
 def _canonical(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ and weights may be kept in one byte each (`quantize`).
 Legend: B clips, S positions, C width of the model, O outputs and I inputs of a linear layer.
 """
 
-import functools
 from collections.abc import Iterator
 
 import torch
@@ -134,12 +133,6 @@ class Decoder(nn.Module):
         noise = _Drawn(drawn)
         token = self.model.sample(hidden, wanted, noise, p=p, temperature=temperature)
         self.tokens.index_copy_(1, self.position + 1, token[:, None])
-
-
-@functools.lru_cache(maxsize=2)
-def decoder_for(model: UniMo, schedule: Schedule, batch: int) -> Decoder:
-    """A compiled decoder, kept for the next call: compiling it takes a minute."""
-    return Decoder(model, schedule, batch)
 
 
 class _Drawn:

@@ -11,7 +11,7 @@ from model.token_store import TokenClips, join, tokenise
 from model.tokenizer import MotionTokenizer
 from model.training import TrainingError
 from model.transformer.config import UniMoConfig
-from model.transformer.training import split_held_out
+from model.transformer.held_out import split_held_out
 from model.video_tokens.codec import VideoCodec
 
 CACHE = Path(__file__).parents[2] / "data" / "tokens"
@@ -32,6 +32,11 @@ class Tokens:
     held_out: TokenClips
     codes: Tensor
     identity: dict
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Training clips of the store that have no tokens -> why; see `tokenise`."""
+        return dict(self.train.skipped)  # of all clips, before some were held out
 
     @classmethod
     def of(
@@ -55,7 +60,7 @@ class Tokens:
             progress: show progress on stderr.
 
         Raises:
-            TrainingError: no training clips, or too few to hold some out.
+            TrainingError: no training clips, or of too few recordings to hold one out.
             TokenStoreError, ValueError: clips that have no tokens.
         """
         ids = store.ids("train")
@@ -66,8 +71,8 @@ class Tokens:
         train, held_out = split_held_out(clips)
         if not train.ids or not held_out.ids:
             raise TrainingError(
-                f"{store.path} has {len(clips.ids)} usable training clips of too few recordings "
-                "to hold some out: at least two recordings and ten clips are needed"
+                f"the {len(clips.ids)} usable training clips of {store.path} are of too few "
+                "recordings to hold one out: at least two are needed"
             )
         if mirror:
             images = tokenise(
@@ -96,12 +101,14 @@ class Tokens:
                 f"{config.num_frames} frames (--frames) and {config.height} pixels (--size), with "
                 f"a tokenizer of {config.tokens_per_frame} tokens a frame"
             )
-        for name, ids, size in (
-            ("visual", visual, config.visual_vocab),
-            ("motion", motion, config.motion_vocab),
-        ):
-            if ids.min() < 0 or ids.max() >= size:
-                raise TrainingError(
-                    f"{name} tokens run from {ids.min()} to {ids.max()}, the model has rows for "
-                    f"0 to {size - 1}: train with the codec and the tokenizer it is made for"
-                )
+        for clips in (self.train, self.held_out):
+            for name, ids, size in (
+                ("visual", clips.visual, config.visual_vocab),
+                ("motion", clips.motion, config.motion_vocab),
+            ):
+                if ids.min() < 0 or ids.max() >= size:
+                    raise TrainingError(
+                        f"{name} tokens run from {ids.min()} to {ids.max()}, the model has rows "
+                        f"for 0 to {size - 1}: train with the codec and the tokenizer it is made "
+                        "for"
+                    )

@@ -7,7 +7,7 @@ it: a run can be killed anywhere, and split over processes, and stays the same r
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -67,6 +67,10 @@ class ARTrainingConfig(TrainingConfig):
             require_choice("tasks", task, (*TASKS, VIDEO_ALONE))
         require_choice("optimizer", self.optimizer, ("adamw", "muon"))
         require_number("visual_weight", self.visual_weight, 0.0, math.inf)
+        require(
+            self.visual_weight > 0 or VIDEO_ALONE not in self.tasks,
+            f"visual_weight is 0, and {VIDEO_ALONE} has visual targets alone",
+        )
         for name in ("token_noise", "clip_noise", "clip_noise_end", "clip_noise_until"):
             require_number(name, getattr(self, name), 0.0, 1.0)
         require_number("ema_decay", self.ema_decay, 0.0, math.nextafter(1.0, 0.0))
@@ -243,63 +247,3 @@ def _corrupted(
 def _order(seed: int, epoch: int, num_clips: int) -> np.ndarray:
     """The order of the clips in an epoch."""
     return np.random.default_rng((seed, 0, epoch)).permutation(num_clips)
-
-
-def split_held_out(clips: "TokenClips", about: int = 128) -> "tuple[TokenClips, TokenClips]":
-    """Training clips without and with the last few recordings, which `examine` looks at.
-
-    About a tenth of the clips or `about`, whichever is less, and whole recordings, so that no
-    clip's neighbours are trained on.
-    """
-    recordings = np.array([name.rsplit("/", 3)[0] for name in clips.ids])
-    first = len(clips.ids) - max(1, min(about, len(clips.ids) // 10))
-    held = np.isin(recordings, np.unique(recordings[first:]))
-    return _select(clips, ~held), _select(clips, held)
-
-
-def _select(clips: "TokenClips", rows: np.ndarray) -> "TokenClips":
-    ids = tuple(name for name, kept in zip(clips.ids, rows, strict=True) if kept)
-    return replace(clips, ids=ids, visual=clips.visual[rows], motion=clips.motion[rows])
-
-
-def examine(model: "UniMo", training: ARTrainingConfig, clips: "TokenClips") -> dict[str, float]:
-    """Cross-entropies of held-out clips, nats a token.
-
-    ``shuffled_gap`` is by how much V2M's grows when the videos change places. A model that has not
-    learned to look at the video has none, however often it guesses the next token: that can be
-    read off the motion before it.
-    """
-    was_training = model.training
-    model.eval()
-    found = {}
-    for task in training.tasks:
-        for name, value in _mean_losses(model, task, clips.visual, clips.motion, training).items():
-            found[f"held_out_{task}_{name}"] = value
-    if "v2m" in training.tasks:
-        others = np.roll(clips.visual, len(clips.ids) // 2, axis=0)
-        blind = _mean_losses(model, "v2m", others, clips.motion, training)["motion"]
-        found["shuffled_gap"] = blind - found["held_out_v2m_motion"]
-    model.train(was_training)
-    return found
-
-
-def _mean_losses(
-    model: "UniMo", task: str, visual: np.ndarray, motion: np.ndarray, training: ARTrainingConfig
-) -> dict[str, float]:
-    """Mean cross-entropies of a task's targets by modality, of those that it has."""
-    import torch
-
-    device = next(model.parameters()).device
-    schedule = schedules(model.config)[task]
-    sums: dict[str, float] = {}
-    for start in range(0, len(visual), training.clips_at_once):
-        part = slice(start, start + training.clips_at_once)
-        assembled = schedule.assemble(visual[part], motion[part, : schedule.num_motion])
-        tokens = torch.from_numpy(assembled).to(device)
-        with torch.no_grad():
-            losses = model.losses(tokens, schedule)
-        for name, values in losses.items():
-            if values.numel():
-                clip_means = values.float().mean(dim=1)
-                sums[name] = sums.get(name, 0.0) + float(clip_means.sum())
-    return {name: total / len(visual) for name, total in sums.items()}

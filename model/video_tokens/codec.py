@@ -73,6 +73,11 @@ def latent_shape(num_frames: int, height: int, width: int) -> tuple[int, int, in
     return 1 + (num_frames - 1) // TEMPORAL, height // SPATIAL, width // SPATIAL
 
 
+def num_frames(num_latents: int) -> int:
+    """Frames of a video of so many latent frames, at least 1."""
+    return 1 + TEMPORAL * (num_latents - 1)
+
+
 def checked_frames(frames: np.ndarray) -> np.ndarray:
     """(N, T, H, W, 3) uint8, with an axis of one video where `frames` is a single one.
 

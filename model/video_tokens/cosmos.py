@@ -11,7 +11,6 @@ Shapes: a clip of T = 1 + 8 n frames, H x W pixels, has t = 1 + n latent frames;
 tokens (H / 16) or latents (H / 8).
 """
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,9 @@ from model.video_tokens.codec import (
     checked_ids,
     latent_shape,
     like_input,
+    num_frames,
 )
 from model.video_tokens.cosmos_networks import CV, DV, Networks, describe, said
-from model.video_tokens.windows import num_frames
 
 CHANNELS = 16  # of a latent of CV8x8x8
 _SIGMA_DATA = 0.5  # standard deviation of the latents that diffusion works on
@@ -202,7 +201,7 @@ def _statistics(networks: Networks) -> tuple[Tensor, Tensor]:
     path = networks.folder / "mean_std.pt"
     try:
         pair = torch.load(path, map_location=networks.device, weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged pickles fail in all ways: IndexError, KeyError, ...
         raise CheckpointError(f"{path} is not a file of tensors: {said(error)}") from error
     whole = isinstance(pair, tuple | list) and len(pair) == 2
     if not whole or not all(isinstance(part, Tensor) and part.numel() for part in pair):

@@ -27,7 +27,8 @@ from model.settings import require_choice, require_count, require_number
 from model.video_tokens.codec import checked_ids, like_input
 from model.video_tokens.cosmos import CosmosCV
 from model.video_tokens.cosmos_networks import CV, DV, Release
-from model.video_tokens.windows import join, split
+from model.video_tokens.tool_environment import tool_environment
+from model.video_tokens.windows import OPTIONS, join, split
 
 ENV_PYTHON = "COSMOS_PYTHON"
 ENV_HOME = "COSMOS_HOME"
@@ -45,15 +46,6 @@ _SAMPLER = "cosmos_predict1/autoregressive/diffusion_decoder/model.py"
 _SCRIPT = Path(__file__).parent / "diffusion_worker.py"
 _START_SECONDS = 1800  # 14 GB of weights
 _WINDOW_SECONDS = 3600
-# What the tool sees of our environment; no account, token or proxy is among it.
-_INHERITED = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "LANG",
-    "OMP_NUM_THREADS",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
-)
 
 
 class DecodeError(RuntimeError):
@@ -77,7 +69,7 @@ class DiffusionDecoder:
     seed: int = 0
 
     def __post_init__(self):
-        require_choice("windows", self.windows, ("A", "B"))
+        require_choice("windows", self.windows, OPTIONS)
         require_number("guidance", self.guidance, 0.0, 30.0)
         require_count("steps", self.steps, minimum=1)
         require_count("seed", self.seed, minimum=0)
@@ -152,9 +144,6 @@ class DiffusionDecoder:
         weights = _folder(home, DIFFUSION)
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmos-")))
-            env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-            # Nothing is fetched behind the user's back.
-            own = {"HOME": str(work), "TMPDIR": str(work), "HF_HUB_OFFLINE": "1"}
             options = {
                 "home": str(home),
                 "weights": str(weights / "model.pt"),
@@ -164,7 +153,7 @@ class DiffusionDecoder:
             worker = Worker(
                 python,
                 _SCRIPT,
-                env=see_only(device, env) | own,
+                env=see_only(device, tool_environment(work)),
                 options=options,
                 timeout=_START_SECONDS,
             )

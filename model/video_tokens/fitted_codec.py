@@ -10,6 +10,7 @@ Shapes: N videos of T frames, t latent frames of h x w blocks; C coefficients of
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from model.video_tokens.codec import (
     checked_ids,
     latent_shape,
     like_input,
+    num_frames,
 )
 from model.video_tokens.fitted_network import BlockNetwork
 
@@ -138,7 +140,7 @@ class FittedCodec(nn.Module):
         videos = checked_ids(ids)
         clips, *shape = videos.shape
         sides = (shape[1] * SPATIAL, shape[2] * SPATIAL)
-        frames = np.empty((clips, 1 + TEMPORAL * (shape[0] - 1), *sides, 3), np.uint8)
+        frames = np.empty((clips, num_frames(shape[0]), *sides, 3), np.uint8)
         for piece in _pieces(clips, shape):
             codes = fsq.decode(videos[piece]).to(self.first.mean.device).movedim(-1, 2)
             coefficients = self.synthesis(codes).movedim(2, -1)
@@ -266,7 +268,7 @@ class _Basis(nn.Module):
         self.sd.copy_(variances.flip(0)[:kept].clamp(min=SD_FLOOR**2).sqrt())
 
 
-def _pieces(clips: int, latent: tuple[int, int, int]) -> list[slice]:
-    """Videos that are computed together."""
-    step = max(1, PIECE // (latent[1] * latent[2]))
+def _pieces(clips: int, shape: Sequence[int]) -> list[slice]:
+    """Videos of latent `shape` (t, h, w) that are computed together."""
+    step = max(1, PIECE // (shape[1] * shape[2]))
     return [slice(start, start + step) for start in range(0, clips, step)]

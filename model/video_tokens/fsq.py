@@ -51,7 +51,9 @@ def decode(ids: Numbers) -> Tensor:
     Raises:
         ValueError: not integers, or outside the vocabulary.
     """
-    return digits_to_codes(digits(ids))
+    places = digits(ids).to(torch.float32)
+    halves = _halves(places)
+    return (places - halves) / halves
 
 
 def digits(ids: Numbers) -> Tensor:
@@ -81,20 +83,6 @@ def from_digits(digits: Numbers) -> Tensor:
     """Ids (...) int64 of digits (..., 6): the inverse of `digits`."""
     places = torch.as_tensor(digits).to(torch.int64).unbind(dim=-1)
     return sum(base * place for base, place in zip(_BASIS, places, strict=True))
-
-
-def digits_to_codes(digits: Numbers) -> Tensor:
-    """Codes (..., 6) float32 of digits (..., 6)."""
-    digits = torch.as_tensor(digits).to(torch.float32)
-    halves = _halves(digits)
-    return (digits - halves) / halves
-
-
-def codes_to_digits(codes: Numbers) -> Tensor:
-    """Digits (..., 6) int64 of codes (..., 6): the inverse of `digits_to_codes`."""
-    codes = torch.as_tensor(codes)
-    halves = _halves(codes)
-    return (codes * halves + halves).round().to(torch.int64)
 
 
 def _halves(like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from pathlib import Path
 from datasets.isolated import ToolMissing, command_worker
 from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
 from datasets.video import VideoError, probe
+from model.video_tokens.tool_environment import tool_environment
 
 ENV_PYTHON = "SEEDVR_PYTHON"
 ENV_HOME = "SEEDVR_HOME"
@@ -33,15 +34,6 @@ _FILES = (
 _COLOUR = "projects/video_diffusion_sr/color_fix.py"  # not part of the repository
 _SCRIPT = Path(command_worker.__file__)
 _START_SECONDS = 60
-# What the tool sees of our environment; no account, token or proxy is among it.
-_INHERITED = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "LANG",
-    "OMP_NUM_THREADS",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
-)
 
 
 class EnhanceError(RuntimeError):
@@ -172,13 +164,10 @@ def _run(tool: SeedVR, given: Path, made: Path, size: tuple[int, int], seed: int
         # `python FILE` finds modules beside the file; the program wants those of its own folder.
         "PYTHONPATH": str(tool.home),
     }
-    temporary = str(given.parent)
-    own = {"HOME": temporary, "TMPDIR": temporary, "HF_HUB_OFFLINE": "1"}
-    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     worker = Worker(
         tool.python,
         _SCRIPT,
-        env=env | own | process,
+        env=tool_environment(given.parent) | process,
         options={"folder": str(tool.home)},
         timeout=_START_SECONDS,
     )

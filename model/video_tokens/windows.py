@@ -6,7 +6,6 @@ and its blending takes an overlap of latents for one of frames. The options:
 
     A  one window over everything: longer than in training
     B  windows of 8 latents, at least two of them shared with the window before
-    C  no diffusion: the tokenizer's own ``decoder.jit``, which takes everything at once as A does
 
 The first latent of a window becomes one frame, every later one eight. In B a window after the
 first therefore keeps its last frames only: those of latents that no window before it has had.
@@ -18,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.video_tokens.codec import TEMPORAL
+from model.video_tokens.codec import TEMPORAL, num_frames
 
-OPTIONS = ("A", "B", "C")
+OPTIONS = ("A", "B")
 TRAINED = 8  # latents of a window in training
 _SHARED = 2  # at least; also the released splitting's
 
@@ -33,13 +32,11 @@ class Window:
         first: latent.
         last: latent, included.
         dropped: frames at its beginning that the window before has.
-        position: of the first frame kept, in the whole video.
     """
 
     first: int
     last: int
     dropped: int
-    position: int
 
     @property
     def latents(self) -> slice:
@@ -57,11 +54,6 @@ class Window:
         return slice(self.dropped, self.num_frames)
 
 
-def num_frames(num_latents: int) -> int:
-    """Frames of a run of latents."""
-    return 1 + TEMPORAL * (num_latents - 1)
-
-
 def split(num_latents: int, option: str) -> list[Window]:
     """Windows that have every frame of a video once, in order.
 
@@ -70,7 +62,7 @@ def split(num_latents: int, option: str) -> list[Window]:
 
     Args:
         num_latents: of the video, at least 1.
-        option: A, B or C, see above.
+        option: A or B, see above.
 
     Raises:
         ValueError: no latents, or another option.
@@ -80,13 +72,13 @@ def split(num_latents: int, option: str) -> list[Window]:
     if option not in OPTIONS:
         raise ValueError(f"windows are one of {', '.join(OPTIONS)}, got {option!r}")
     length = min(num_latents, TRAINED) if option == "B" else num_latents
-    windows = [Window(0, length - 1, 0, 0)]
+    windows = [Window(0, length - 1, 0)]
     left = num_latents - length
     count = -(-left // (TRAINED - _SHARED))  # rounded up
     ends = [length + left * i // count for i in range(count + 1)] if count else []
     for before, end in itertools.pairwise(ends):
         dropped = num_frames(TRAINED) - TEMPORAL * (end - before)
-        windows.append(Window(end - TRAINED, end - 1, dropped, num_frames(before)))
+        windows.append(Window(end - TRAINED, end - 1, dropped))
     return windows
 
 

@@ -9,6 +9,7 @@ from datasets.prepare import prepare
 from model.pipeline import token_identity
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.transformer import UniMo, UniMoConfig
+from model.video_tokens.codec import VideoCodec
 from model.video_tokens.linear_codec import LinearCodec
 
 CONFIG = UniMoConfig.embedded(n_layers=1, dim=32, n_heads=2, n_kv_heads=2, ffn_hidden_size=32)
@@ -35,7 +36,7 @@ def fresh_model(**changes) -> UniMo:
     return UniMo(UniMoConfig.from_dict({**CONFIG.to_dict(), **changes}))
 
 
-def make_unimo(folder: Path, tokenizer: Path) -> Path:
-    """A model of `CONFIG` with random weights, as if trained on the linear codec's tokens."""
-    identity = token_identity(LinearCodec(), MotionTokenizer.load(tokenizer))
+def make_unimo(folder: Path, tokenizer: Path, codec: VideoCodec | None = None) -> Path:
+    """A model of `CONFIG` with random weights, as if trained on a codec's tokens (the linear's)."""
+    identity = token_identity(codec or LinearCodec(), MotionTokenizer.load(tokenizer))
     return fresh_model().save(folder / "unimo.safetensors", extra={"training": identity})

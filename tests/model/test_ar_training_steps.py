@@ -10,14 +10,15 @@ from model.sequence import MOTION, TASKS
 from model.token_store import TokenClips
 from model.training import TrainingError
 from model.transformer import UniMo, UniMoConfig
+from model.transformer.held_out import examine, split_held_out
 from model.transformer.training import (
     ARTrainingConfig,
     draw,
     require_divisible,
     schedules,
-    split_held_out,
     step_losses,
 )
+from tests.model.tiny_unimo import with_weights
 
 CONFIG = UniMoConfig.tiny(
     dim=48, ffn_hidden_size=40, latent_shape=(2, 2, 2), tokens_per_frame=2, ape_gate=0.5
@@ -39,12 +40,7 @@ class Watched(UniMo):
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    model = Watched(CONFIG)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0.0, 0.15)
-    return model.eval()
+    return with_weights(Watched(CONFIG), 0.15)
 
 
 def clips_of(count, names=None):
@@ -238,9 +234,9 @@ def test_clip_noise_takes_all_of_a_clips_motion_until_it_ends(model):
     shares = []
     for step in (0, 49, 50, 99):
         found = seen(model, training, clips_of(20), start=step)
-        rates = np.array([np.mean(t[t != i].size) for _, t, i in found.values()])
-        assert ((rates == 0) | (rates > 12)).all()  # of 18; none or all but chance hits
-        shares.append(np.mean(rates > 0))
+        counts = np.array([np.sum(tokens != inputs) for _, tokens, inputs in found.values()])
+        assert ((counts == 0) | (counts > 12)).all()  # of 18; none or all but chance hits
+        shares.append(np.mean(counts > 0))
     assert min(shares[:2]) > 0.6 and max(shares[2:]) < 0.4
 
 
@@ -321,6 +317,14 @@ def test_whole_recordings_are_held_out(count):
     np.testing.assert_array_equal(np.concatenate([kept.visual, held.visual]), clips.visual)
 
 
+def test_a_single_clip_has_no_other_video_to_compare_with():
+    torch.manual_seed(0)
+    model, training = with_weights(UniMo(CONFIG), 0.15), training_of(tasks=("v2m",))
+    found = {count: examine(model, training, clips_of(count)) for count in (1, 2)}
+    assert set(found[1]) == {"held_out_v2m_motion"}
+    assert found[2]["shuffled_gap"] != 0.0
+
+
 # --- settings ---
 
 
@@ -332,6 +336,7 @@ def test_whole_recordings_are_held_out(count):
         ({"tasks": ("t2m",)}, "tasks must be one of v2m, i2vm"),
         ({"visual_weight": -1.0}, "visual_weight"),
         ({"visual_weight": float("nan")}, "visual_weight"),
+        ({"visual_weight": 0.0, "tasks": ("i2v",)}, "visual_weight is 0"),
         ({"token_noise": 1.5}, "token_noise"),
         ({"clip_noise": -0.1}, "clip_noise"),
         ({"ema_decay": 1.0}, "ema_decay"),

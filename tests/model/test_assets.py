@@ -18,8 +18,9 @@ from model.pipeline import Pipeline
 from model.tokenizer import MotionTokenizer
 from model.train_ar import train
 from model.transformer import UniMo, UniMoConfig
+from model.transformer.held_out import examine
 from model.transformer.tokens import Tokens
-from model.transformer.training import ARTrainingConfig, examine
+from model.transformer.training import ARTrainingConfig
 from model.video_tokens.choose import open_codec
 
 

@@ -131,7 +131,7 @@ def test_cached_attention_is_the_last_row(heads):
 
 
 @pytest.mark.parametrize("rows", [CHUNK, 3 * CHUNK])
-@pytest.mark.parametrize("filled", [1, S, CHUNK])
+@pytest.mark.parametrize("filled", [1, S, CHUNK, CHUNK + 1, 3 * CHUNK])
 def test_cached_attention_does_not_see_what_is_not_filled(rows, filled):
     q, k, v = (tensor.detach() for tensor in inputs(length=rows))
     seen = torch.arange(rows) < filled

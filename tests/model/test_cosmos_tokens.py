@@ -5,7 +5,6 @@ import os
 import pickle
 import zipfile
 
-import mini_cosmos
 import numpy as np
 import pytest
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from model.checkpoint import CheckpointError
 from model.video_tokens import cosmos_networks
 from model.video_tokens.cosmos import CosmosCV, CosmosDV
+from tests.model import mini_cosmos
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -195,7 +195,17 @@ def test_what_is_no_torchscript_is_refused_and_not_unpickled(write, dv_folder, t
         assert not mark.exists()
 
 
-@pytest.mark.parametrize("write", [python_pickle, torch_checkpoint, legacy_checkpoint, empty])
+def damaged_pickle(file, mark, genuine):
+    """One that pops from an empty stack: an IndexError of torch's own unpickler."""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02.")
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+
+
+@pytest.mark.parametrize(
+    "write", [python_pickle, torch_checkpoint, legacy_checkpoint, empty, damaged_pickle]
+)
 def test_statistics_are_not_unpickled_either(write, cv_folder, tmp_path):
     for name in ("encoder.jit", "decoder.jit"):
         (tmp_path / name).symlink_to(cv_folder / name)

@@ -9,7 +9,6 @@ import torch
 
 from model.sequence import VISUAL
 from model.transformer import UniMo, UniMoConfig
-from model.transformer.attention import CHUNK, cached_attention
 from model.transformer.decoding import Decoder, QuantizedHead, QuantizedLinear, quantize
 from model.transformer.sampling import Noise
 from model.transformer.training import schedules
@@ -97,16 +96,6 @@ def test_another_number_of_clips_is_refused():
     model, schedule, tokens = made(CONFIGS["tiny"], "v2m")
     with pytest.raises(ValueError, match="2 clips for a decoder of 3"):
         next(Decoder(model, schedule, 3, compile=False).generate(tokens, noise(3)))
-
-
-@pytest.mark.parametrize("filled", [1, CHUNK, CHUNK + 1, 2 * CHUNK])
-def test_masked_attention_is_attention_to_what_is_filled(filled):
-    torch.manual_seed(0)
-    q = torch.randn(2, 8, 1, 16)
-    k, v = torch.randn(2, 2, 2, 2 * CHUNK, 16)
-    seen = torch.arange(2 * CHUNK) < filled
-    wanted = cached_attention(q, k[:, :, :filled], v[:, :, :filled], None)
-    torch.testing.assert_close(cached_attention(q, k, v, seen), wanted)
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp8"])

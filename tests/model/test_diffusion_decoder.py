@@ -6,16 +6,21 @@ import shutil
 import sys
 from pathlib import Path
 
-import mini_cosmos
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from datasets.isolated import ToolMissing
 from datasets.isolated.worker import Worker, WorkerFailed
+from datasets.video_probe import probe
+from model.generate import main
 from model.video_tokens import diffusion_decoder
+from model.video_tokens.cosmos import CosmosDV
 from model.video_tokens.cosmos_networks import CV, DV
 from model.video_tokens.diffusion_decoder import DIFFUSION, DecodeError, DiffusionDecoder
+from tests.model import mini_cosmos
+from tests.model.mini_unimo import make_tokenizer, make_unimo
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 WORKER = Path(diffusion_decoder.__file__).with_name("diffusion_worker.py")
@@ -98,6 +103,25 @@ def test_failures_are_one_line_and_the_next_video_is_decoded(home):
             whole = dataclasses.replace(session, settings=DiffusionDecoder(windows="A"))
             whole.decode(np.zeros((17, 1, 1), np.int64))
         assert session.decode(np.zeros((1, 1, 1), np.int64)).shape == (1, 16, 16, 3)
+
+
+def test_generation_starts_the_network_once_for_all_samples(home, tmp_path, capsys):
+    """The log of the fake begins anew with every start."""
+    script = diffusion_decoder._SCRIPT
+    script.write_text(FAKE.replace("> 90", "> 64000").replace("== 80", "== 64001"))
+    codec = mini_cosmos.build_dv(tmp_path / "dv")
+    tokenizer = make_tokenizer(tmp_path)
+    model = make_unimo(tmp_path, tokenizer, CosmosDV.load(codec))
+    Image.new("RGB", (40, 64)).save(tmp_path / "a.png")
+    words = f"i2vm {tmp_path / 'a.png'} --out {tmp_path / 'out'} --samples 2 --quiet"
+    words += f" --decoder diffusion --codec {codec} --tokenizer {tokenizer} --checkpoint {model}"
+    assert main(words.split()) == 0
+    assert len((home / "log").read_text().splitlines()) == 2
+    assert probe(tmp_path / "out" / "a-seed1.mp4").num_frames == 17
+    assert "7B diffusion decoder" in capsys.readouterr().err
+    script.write_text(FAKE.replace("> 90", "> -1"))
+    assert main(words.split()) == 1
+    assert capsys.readouterr().err == "error: cosmos-predict1: RuntimeError: too bright for me\n"
 
 
 def test_what_is_missing_is_listed_before_anything_starts(complete, tmp_path, monkeypatch):

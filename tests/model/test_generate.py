@@ -1,6 +1,9 @@
 """The command line that makes videos and motions: what it writes, and what it says of bad input."""
 
+import gc
 import json
+import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -189,12 +192,59 @@ def test_what_cannot_be_done_is_said_in_one_line(folder, run, capsys, words, say
     assert captured.err.count("\n") == 1
 
 
+def test_no_file_is_written_twice_and_no_input_is_written_over(folder, run, tmp_path, capsys):
+    content = (folder / "person.png").read_bytes()
+    pictures = [tmp_path / f"{name}.png" for name in ("a", "a-overlay", "b-overlay", "b")]
+    for picture in pictures:
+        picture.write_bytes(content)
+    assert run("i2vm", *pictures) == 0
+    written = capsys.readouterr().out.split()
+    assert len(written) == len(set(written)) == 16
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in (out / "a.mp4", out / "a-overlay.mp4")}
+    assert run("v2m", *before) == 1
+    assert "a-overlay.mp4 is an input: name another folder" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_each_clip_wants_a_seed_of_its_own(folder):
+    found = pipeline(folder)
+    frames = np.zeros((3, 17, 64, 64, 3), np.uint8)
+    for seeds in ([], [0], [0, 1, 2, 3]):
+        with pytest.raises(ValueError, match=f"{len(seeds)} seeds for 3 clips"):
+            found.v2m(frames, seeds)
+
+
+def test_compiled_decoders_go_with_their_pipeline(folder):
+    """Each holds the model on its GPU, where there may be no room for two."""
+    found = pipeline(folder)
+    model, schedule = weakref.ref(found.model), found.schedules["v2m"]
+    assert found._decoder(schedule, 2) is found._decoder(schedule, 2)
+    del found
+    gc.collect()
+    assert model() is None
+
+
 def test_parts_that_were_not_trained_together_are_refused(folder, tmp_path):
     other = make_tokenizer(tmp_path)
     tokenizer = MotionTokenizer.load(other)
     tokenizer.quantizer.codebook.add_(1)
     with pytest.raises(CheckpointError, match="trained on other tokens"):
         Pipeline.load(folder / "unimo.safetensors", LinearCodec(), tokenizer)
+
+
+@pytest.mark.parametrize("extra", [None, [], {"training": [1]}, {}])
+def test_a_sidecar_that_says_nothing_of_tokens_is_refused(folder, tmp_path, extra):
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
+    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+    sidecar.pop("extra")
+    if extra is not None:
+        sidecar["extra"] = extra
+    (tmp_path / "unimo.json").write_text(json.dumps(sidecar))
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    with pytest.raises(CheckpointError, match="trained on other tokens"):
+        Pipeline.load(tmp_path / "unimo.safetensors", LinearCodec(), tokenizer)
 
 
 def test_pictures_of_another_size_are_refused(folder):
