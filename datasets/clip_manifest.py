@@ -37,7 +37,7 @@ def read_manifest(path: Path) -> dict:
     try:
         manifest = json.loads(file.read_text())
         version = manifest["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{file} is not a store manifest ({error}). {REBUILD}") from error
     if version != SCHEMA_VERSION:
         raise StoreError(

@@ -229,12 +229,12 @@ def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:
 
 
 def inside(root: Path, name: str) -> Path:
-    """`name`, a path relative to `root` that an index file gives, as a path below `root`.
+    """The video `name`, relative to the store at `root`, as its index gives it, as a path.
 
     Raises:
-        StoreError: it leads outside.
+        StoreError: it leads out of the folder of videos: what copies them writes there.
     """
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise StoreError(f"{root}: its index names a file outside the store ({name!r})")
+    if path.parts[:1] != (VIDEOS,) or ".." in path.parts or "\0" in name:
+        raise StoreError(f"{root}: its index names a file outside the store's videos ({name!r})")
     return root / path

@@ -206,7 +206,8 @@ class ClipStoreWriter:
         with contextlib.suppress(OSError):  # a full disk must not keep the rest from being removed
             self._parquet.close()
             self._gt.close()
-        for name in (*FILES, *UNFINISHED):
+        # The manifest first: Ctrl-C can come when it has its name and `close` has not returned.
+        for name in ("manifest.json", *FILES, *UNFINISHED):
             (self.path / name).unlink(missing_ok=True)
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()

@@ -202,6 +202,7 @@ class Camera:
 
     def __post_init__(self):
         frames = len(self.K)
+        require(frames > 0, "the camera has no frame")
         object.__setattr__(self, "K", checked_array("K", self.K, (frames, 3, 3)))
         require(np.all(self.K[:, [0, 1], [0, 1]] > 0), "K has a focal length that is not positive")
         require(self.width > 0 and self.height > 0, "image width and height must be positive")

@@ -46,11 +46,6 @@ class PadResize:
         half = _half(pixel_origin)
         return (np.asarray(points, np.float64) + half) * self.scale - half + self.pads[:2]
 
-    def source_points(self, points: np.ndarray, pixel_origin: str = "corner") -> np.ndarray:
-        """Inverse of `points`: where points (..., 2) of the square are in the picture."""
-        half = _half(pixel_origin)
-        return (np.asarray(points, np.float64) - self.pads[:2] + half) / self.scale - half
-
     def camera(self, camera: Camera) -> Camera:
         """The camera that took the square: focal lengths scaled, principal point moved as a point.
 

@@ -196,6 +196,7 @@ def _clip(folder: Path, clip_id: str) -> "Clip":
 def _scene(clip: "Clip") -> Scene:
     """A clip over its video where its camera is known, else on the stage."""
     from datasets.body import load_body
+    from datasets.preparing.clip_video import file_name
 
     motion = clip.motion
     if motion is None:
@@ -208,7 +209,8 @@ def _scene(clip: "Clip") -> Scene:
             "SMPL-X motion from its video with `python -m datasets.pseudo_gt` and draw that"
         )
     source = "labels" if clip.motion_source == "dataset" else clip.motion_source
-    name, caption = clip.clip_id.replace("/", "-"), f"{clip.dataset} {clip.sequence}: {source}"
+    name = file_name(clip.clip_id.replace("/", "-"))
+    caption = " ".join(f"{clip.dataset} {clip.sequence}: {source}".split())
     view = clip.view
     if clip.video is not None and view is not None:
         if motion.space == "world" and view.T_w2c is not None:

@@ -62,8 +62,8 @@ class PersonSequence:
         source: the pictures that show the person, or None.
 
     Raises:
-        ValueError: parts that differ in length, a motion in the wrong space, or frame numbers that
-            are not whole or do not fit int32.
+        ValueError: parts that differ in length, a motion in the wrong space or of another frame
+            rate, or frame numbers that are not whole or do not fit int32.
     """
 
     dataset: str
@@ -101,13 +101,18 @@ class PersonSequence:
                 motion.space == space,
                 f"{self.sequence}: the {space} motion is in {motion.space} space",
             )
+            require(  # a store keeps one rate for both
+                motion.fps == self.fps,
+                f"{self.sequence}: the {space} motion has {motion.fps:g} frames per second, "
+                f"not {self.fps:g}",
+            )
         require(
             self.view is None or len(self.view) == frames,
             f"{self.sequence}: camera and frame_ids differ in length",
         )
         for name in self.native_frames:
             require(
-                len(self.native[name]) == frames,
+                name in self.native and len(self.native[name]) == frames,
                 f"{self.sequence}: native {name} and frame_ids differ in length",
             )
         if self.pelvis_rest is not None:
@@ -188,7 +193,7 @@ class Clip:
 
 def finite_rows(*arrays: np.ndarray) -> np.ndarray:
     """(M,) bool: rows in which every one of the arrays (M, ...) is finite."""
-    rows = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays]
+    rows = [np.isfinite(array).all(axis=tuple(range(1, np.ndim(array)))) for array in arrays]
     return np.logical_and.reduce(rows)
 
 

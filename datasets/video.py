@@ -31,6 +31,7 @@ else:
 _X264 = {"preset": "fast", "mbtree": "0"}
 _MP4 = {"movflags": "+faststart", "fflags": "+bitexact"}
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_FASTEST = 1000  # frames per second: mp4 has a clock of milliseconds that would hide faster ones
 _DECORD_BYTES = 64 << 20  # of frames that decord hands over at once
 
 
@@ -93,7 +94,8 @@ def write_video(
     Args:
         path: of the file to write.
         frames: uint8 (height, width, 3) RGB, one size, width and height even.
-        fps: frames per second; kept exactly where it is a fraction of numbers up to 1001.
+        fps: frames per second, up to 1000; kept exactly where it is a fraction with a denominator
+            of up to 1001.
         crf: x264's constant rate factor; 18 hardly shows, videos for a page can do with more.
 
     Raises:
@@ -101,7 +103,7 @@ def write_video(
         OSError: the file cannot be written.
     """
     rate = Fraction(float(fps)).limit_denominator(1001) if math.isfinite(fps) else Fraction(0)
-    if rate <= 0:
+    if not 0 < rate <= _FASTEST:
         raise VideoError(path, f"cannot be written at {fps} frames per second")
     temporary = Path(f"{path}.tmp")
     try:
@@ -117,8 +119,10 @@ def write_video(
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # else a power cut may leave the name and not the content
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, av.FFmpegError) and not isinstance(error, OSError):
+            raise VideoError(path, f"cannot be encoded ({error.strerror})") from error
         raise
 
 

@@ -48,6 +48,12 @@ def claimed(
             work.mkdir(exist_ok=True)
             lock = held.enter_context((work / "lock").open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
+            if keep is None and (path / "manifest.json").exists():
+                # Another process finished the store since this one looked.
+                _remove(path, WORK)
+                raise FolderError(
+                    f"{path} was finished by another process just now: repeat the command to see"
+                )
             _refuse_other_job(path, job)
             for name in owned:  # a job killed while it finished leaves some of them
                 (path / name).unlink(missing_ok=True)
@@ -82,8 +88,13 @@ def _anything_made(path: Path) -> bool:
 
 def _refuse_others_files(path: Path, owned: tuple[str, ...]) -> None:
     # A folder of videos is only ours, to add to and to tidy, where a job of ours made it.
-    ours = (WORK, VIDEOS, *owned) if (path / WORK / "job.json").is_file() else (WORK,)
-    others = sorted(p.name for p in path.iterdir() if p.name not in (*UNFINISHED, *ours))
+    begun = (path / WORK / "job.json").is_file()
+    ours = (*UNFINISHED, WORK, *((VIDEOS, *owned) if begun else ()))
+    others = sorted(p.name for p in path.iterdir() if p.name not in ours)
+    if not begun:  # a process that was killed at once leaves no more than these
+        ours = ("lock", "job.tmp", "job.json")
+        work = (p for p in (path / WORK).rglob("*") if p.is_file() and p.name not in ours)
+        others += sorted(f"{WORK}/{p.name}" for p in work)
     if others:
         raise FolderError(
             f"{path} is not empty (it holds {others[0]}): name a new folder or empty this one first"
@@ -139,7 +150,7 @@ def _read_object(file: Path) -> dict:
     """The JSON object in a file; empty where there is none."""
     try:
         value = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -10,7 +10,6 @@ import pickle
 import runpy
 import traceback
 import types
-import zipfile
 from pathlib import Path
 
 import torch
@@ -119,11 +118,16 @@ def _read_state(path):
         ValueError: another kind of file. Torch would run the code of a TorchScript archive, and
             reads what is no zip file in older ways that know nothing of `_Unpickler`.
     """
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a checkpoint of torch 1.6 or later: save it again")
-    with zipfile.ZipFile(path) as archive:
-        if any(Path(name).name == "constants.pkl" for name in archive.namelist()):
-            raise ValueError(f"{path} is a TorchScript archive: name a checkpoint of weights")
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # what torch itself goes by
+            raise ValueError(f"{path} is not a checkpoint of torch 1.6 or later: save it again")
+    # By torch's own reader: to `zipfile` the same bytes can be another archive.
+    try:
+        names = torch._C.PyTorchFileReader(str(path)).get_all_records()
+    except RuntimeError as error:
+        raise ValueError(f"{path} is damaged or cut short: get it again") from error
+    if "constants.pkl" in names:
+        raise ValueError(f"{path} is a TorchScript archive: name a checkpoint of weights")
     # Not `weights_only`: that refuses the released file for the trainer's objects beside the
     # weights. `_Unpickler` allows less than it does, and makes empty things of all others.
     module = types.ModuleType("tensors")  # in place of pickle

@@ -204,6 +204,8 @@ def to_motion(track: PhalpTrack, clip: ClipVideo, width: int, height: int) -> Mo
     """
     num_frames = len(clip.K)
     known = track.images - 1
+    if known[0] < 0:
+        raise EstimateError("error", "PHALP numbered the images from 0, not from 1")
     if known[-1] >= num_frames:
         raise EstimateError("error", f"PHALP saw more than the clip's {num_frames} frames")
     longest = int(np.diff(known, prepend=-1, append=num_frames).max()) - 1

@@ -150,12 +150,13 @@ class Worker:
 
     def _end(self, grace: float) -> None:
         """Let the process leave within `grace` seconds, then kill it and its children; reap it."""
+        if self._process.returncode is not None:
+            return  # its number may be another process's by now
         with suppress(OSError):
             self._process.stdin.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(grace)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        with suppress(ProcessLookupError):  # children outlive a process that crashed
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         self._process.stdout.close()

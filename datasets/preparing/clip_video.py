@@ -17,14 +17,12 @@ _LONGEST_NAME = 200  # bytes of a file name; file systems end at 255
 
 
 def video_name(clip_id: str) -> str:
-    """Path of a clip's video below its store: ``videos/<clip id>.mp4``.
-
-    Parts of the id that are no file names (too long, empty, ``.``, ``..``) end in a hash.
-    """
-    return "/".join([VIDEOS, *(_file_name(part) for part in clip_id.split("/"))]) + ".mp4"
+    """Path of a clip's video below its store: ``videos/<clip id>.mp4``, each part a `file_name`."""
+    return "/".join([VIDEOS, *(file_name(part) for part in clip_id.split("/"))]) + ".mp4"
 
 
-def _file_name(part: str) -> str:
+def file_name(part: str) -> str:
+    """A part of a clip id; it ends in a hash where it is too long, empty, ``.`` or ``..``."""
     if len(part) <= _LONGEST_NAME and part not in ("", ".", ".."):
         return part
     digest = hashlib.sha256(part.encode()).hexdigest()[:16]

@@ -41,7 +41,7 @@ def summary(manifest: dict, out: str) -> str:
     lines += [f"note: {note}" for note in manifest["notes"]]
     skipped = [Skipped(**entry) for entry in manifest["skipped"]]
     told = skipped_lines(skipped)
-    if len(told) - 1 < len(skipped):
+    if len(skipped) > len(told[1:]):  # the first line counts them
         told.append("  all are in its manifest.json")
     return "\n".join([*lines, *told, f"store: {out}"])
 

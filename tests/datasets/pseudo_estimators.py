@@ -17,6 +17,7 @@ from datasets.clip_writer import ClipStoreWriter
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.motion import Camera, Motion
 from datasets.pad_resize import PadResize
+from datasets.pseudo_gt import estimate_store
 from datasets.sequence import Clip
 
 T = 5
@@ -201,3 +202,19 @@ class NoOp:
                 space="camera",
             )
         )
+
+
+def scripted(folder, script=(), **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    return Scripted(folder, dict(script), **options)
+
+
+def estimate(source, estimator, out, **options):
+    options = {"device": "cpu", "progress": False, **options}
+    return estimate_store(source.path, estimator, out, **options)
+
+
+def contents(folder):
+    """The store's files, without the work that is kept so that failed clips can be tried again."""
+    names = [file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file()]
+    return {str(name): (folder / name).read_bytes() for name in names if ".work" not in name.parts}

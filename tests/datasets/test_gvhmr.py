@@ -1,3 +1,5 @@
+"""GVHMR: clips to 30 fps and back, files that are missing, a tool that fails."""
+
 import dataclasses
 import os
 import pickle
@@ -172,10 +174,22 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     with pytest.raises(ValueError, match="save it again"):
         read(old)
     assert not (tmp_path / "made").exists()
+    short = tmp_path / "short.ckpt"
+    torch.save(content, short)
+    os.truncate(short, short.stat().st_size - 100)
+    with pytest.raises(ValueError, match="cut short"):
+        read(short)
     script = tmp_path / "script.ckpt"
     torch.jit.script(torch.nn.Linear(1, 1)).save(script)
-    with pytest.raises(ValueError, match="TorchScript"):
-        read(script)
+    # The same for torch, while `zipfile` takes the second directory, which tells another name.
+    disguised = tmp_path / "disguised.ckpt"
+    data = script.read_bytes()
+    end = data.rindex(b"PK\6\6")  # behind the directory
+    directory = data[data.index(b"PK\1\2") : end].replace(b"constants.pkl", b"constant_.pkl")
+    disguised.write_bytes(data[:end] + directory + data[end:])
+    for file in (script, disguised):
+        with pytest.raises(ValueError, match="TorchScript"):
+            read(file)
 
 
 # Stands for the package: one picture's number is its x, and it does as the clip's name says.

@@ -1,11 +1,13 @@
+"""Environments of tools, and the processes that run in them."""
+
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
+from process_ends import ends
 
 from datasets import isolated
 from datasets.isolated.worker import Worker, WorkerError, WorkerFailed, WorkerGone, WorkerTimeout
@@ -102,23 +104,6 @@ def worker(tmp_path, code, *, options=None, timeout=20, env=None):
     return Worker(sys.executable, script, env=env or {}, options=options or {}, timeout=timeout)
 
 
-def gone(pid):
-    """Whether a process ends within a few seconds; a zombie has not been waited for."""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z" and os.getpid() != int(parent(pid)):
-            return True  # left to the system's own reaper
-        time.sleep(0.05)
-    return False
-
-
-def parent(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-
-
 ECHO = """
 import os
 def start(options):
@@ -131,7 +116,7 @@ def test_a_worker_answers_its_options_and_every_request(tmp_path):
         assert running.hello["a"] == [1, "é"]
         for text in ("one", "x" * 10**6):
             assert running.request({"text": text}, timeout=20) == {"got": {"text": text}}
-    assert gone(running.hello["pid"])
+    assert ends(running.hello["pid"])
 
 
 def test_what_a_tool_prints_does_not_reach_the_protocol(tmp_path):
@@ -193,7 +178,7 @@ def test_a_worker_that_dies_or_talks_nonsense_is_ended_and_quoted(tmp_path, deat
     with worker(tmp_path, DYING.format(death)) as running:
         with pytest.raises(WorkerGone, match=f"{how}.*last words"):
             running.request({}, timeout=20)
-        assert gone(running.hello["pid"])
+        assert ends(running.hello["pid"])
 
 
 SLEEPING = """
@@ -208,7 +193,15 @@ def test_a_worker_that_hangs_is_ended_with_its_children(tmp_path):
     with worker(tmp_path, SLEEPING, env={"PATH": os.environ["PATH"]}) as running:
         with pytest.raises(WorkerTimeout, match="in time"):
             running.request({}, timeout=0.2)
-        assert all(gone(pid) for pid in running.hello["pids"])
+        assert all(ends(pid) for pid in running.hello["pids"])
+
+
+def test_the_children_of_a_worker_that_crashes_end_with_it(tmp_path):
+    code = SLEEPING.replace("time.sleep(600)\n", "os._exit(3)\n")
+    with worker(tmp_path, code, env={"PATH": os.environ["PATH"]}) as running:
+        with pytest.raises(WorkerGone, match="exited with code 3"):
+            running.request({}, timeout=20)
+        assert all(ends(pid) for pid in running.hello["pids"])
 
 
 def test_a_worker_ends_in_the_middle_of_its_work_with_the_program_that_started_it(tmp_path):
@@ -226,7 +219,7 @@ with Worker(sys.executable, script, env={{"PATH": "/bin:/usr/bin"}}, options={{}
     assert len(pids) == 2
     killed.kill()
     killed.communicate()
-    assert all(gone(pid) for pid in pids)
+    assert all(ends(pid) for pid in pids)
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path):

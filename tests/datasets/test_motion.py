@@ -6,7 +6,7 @@ import pytest
 from datasets import rotation
 from datasets.body import load_body
 from datasets.motion import JOINTS, Camera, Motion, split_channels
-from datasets.sequence import PersonSequence
+from datasets.sequence import PersonSequence, finite_rows
 
 
 def make(frames=6, seed=0, **changes):
@@ -168,6 +168,12 @@ def test_camera_refuses(changes, word):
         Camera(**{**fields, **changes})
 
 
+def test_a_camera_without_a_frame_is_refused():
+    camera = Camera(np.eye(3)[None], None, 64, 48)
+    with pytest.raises(ValueError, match="no frame"):
+        camera[1:]
+
+
 def test_a_sequence_groups_with_itself_and_prefers_the_camera_motion():
     world, camera = make(), make(seed=1, space="camera")
     fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
@@ -187,6 +193,27 @@ def test_a_sequence_refuses_a_motion_in_the_wrong_space():
         PersonSequence("d", "take", camera_motion=make(), **fields)
     with pytest.raises(ValueError, match="the world motion is in camera space"):
         PersonSequence("d", "take", world_motion=make(space="camera"), **fields)
+
+
+def test_a_sequence_refuses_a_motion_of_another_frame_rate():
+    """A store keeps one rate: the motion would come back faster or slower."""
+    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool)}
+    with pytest.raises(ValueError, match="the world motion has 30 frames per second, not 25"):
+        PersonSequence("d", "take", fps=25.0, world_motion=make(), **fields)
+
+
+def test_a_sequence_refuses_native_frames_that_it_does_not_have():
+    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
+    for native in ({}, {"pose": np.zeros(5)}):
+        with pytest.raises(ValueError, match="native pose"):
+            PersonSequence("d", "t", native=native, native_frames=frozenset(["pose"]), **fields)
+
+
+def test_rows_are_finite_where_all_arrays_are():
+    a, b = np.zeros((4, 2, 3)), np.zeros(4)
+    a[1, 0, 2], b[2] = np.nan, np.inf
+    assert finite_rows(a, b).tolist() == [True, False, False, True]
+    assert finite_rows(a[:0], b[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""4D-Humans: what PHALP writes as the motion of a clip, and a tool that fails."""
+
 import os
 import subprocess
 import sys
@@ -7,7 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from test_isolated import gone
+from process_ends import ends
 
 from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable, get
 from datasets.estimators.phalp import to_motion
@@ -191,6 +193,13 @@ def test_too_much_missing_is_an_error(tmp_path, seen):
         motion_of(file, clip(20))
 
 
+def test_images_numbered_from_0_are_not_taken_for_their_successors(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [frame(i - 1, [(7, 0, entry(rng))]) for i in range(8)]
+    with pytest.raises(EstimateError, match="from 0, not from 1"):
+        motion_of(write(tmp_path / "x.pkl", frames), clip(8))
+
+
 def test_numbers_that_are_not_finite(tmp_path):
     person = entry(np.random.default_rng(0))
     person["camera"][0] = np.nan
@@ -304,7 +313,7 @@ with t.get("phalp").start("cuda") as session:
         time.sleep(0.05)
     killed.kill()
     killed.wait()
-    assert gone(int((installation / "pid").read_text()))
+    assert ends(int((installation / "pid").read_text()))
 
 
 def test_nobody_seen(installation, video):

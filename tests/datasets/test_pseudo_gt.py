@@ -4,34 +4,35 @@ import errno
 import importlib.util
 import json
 import os
-import random
-import resource
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pseudo_estimators import FPS, NoOp, Scripted, T, build_store, clip_name
+from pseudo_estimators import (
+    FPS,
+    NoOp,
+    T,
+    build_store,
+    clip_name,
+    contents,
+    estimate,
+    scripted,
+)
 
 import datasets.estimators
 from datasets.clip_schema import FolderError, StoreError
 from datasets.clip_store import ClipStore
 from datasets.estimators import EstimatorUnavailable
-from datasets.pseudo.executors import ExecutorError
 from datasets.pseudo.input import camera_of, tasks
 from datasets.pseudo.shards import SIZE, plan, read_rows
 from datasets.pseudo.summary import error_line
 from datasets.pseudo.worker import StartWorker, resume, run_shard
-from datasets.pseudo_gt import estimate_store, main
+from datasets.pseudo_gt import main
 from datasets.work_folder import claimed
 
-ROOT = Path(__file__).parents[2]
 COUNT = 40  # clips: a full shard and a part of one
 SCRIPT = {
     **{1: "no_person", 2: "kill", 5: "broken", 6: "exit", 7: "memory"},
@@ -46,16 +47,6 @@ def source(tmp_path_factory):
     return build_store(tmp_path_factory.mktemp("source") / "in", COUNT)
 
 
-def scripted(folder, script=(), **options):
-    folder.mkdir(parents=True, exist_ok=True)
-    return Scripted(folder, dict(script), **options)
-
-
-def estimate(source, estimator, out, **options):
-    options = {"device": "cpu", "progress": False, **options}
-    return estimate_store(source.path, estimator, out, **options)
-
-
 @pytest.fixture(scope="module")
 def hard_times(source, tmp_path_factory):
     """A run with two workers in which everything goes wrong that can."""
@@ -63,20 +54,6 @@ def hard_times(source, tmp_path_factory):
     estimator = scripted(folder / "log", SCRIPT)
     estimate(source, estimator, folder / "out", workers=2, timeout=0.5)
     return estimator, ClipStore.open(folder / "out")
-
-
-def contents(folder):
-    """The store's files, without the work that is kept so that failed clips can be tried again."""
-    names = [file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file()]
-    return {str(name): (folder / name).read_bytes() for name in names if ".work" not in name.parts}
-
-
-@pytest.fixture(scope="module")
-def quiet_times(source, tmp_path_factory):
-    """What comes out where nothing goes wrong."""
-    folder = tmp_path_factory.mktemp("quiet")
-    estimate(source, scripted(folder / "log"), folder / "out")
-    return contents(folder / "out")
 
 
 def status_rows(out):
@@ -180,12 +157,6 @@ def test_other_accidents_and_fewer_workers_give_the_same_bytes(source, hard_time
     script = {**SCRIPT, 2: "abort", 0: "kill once"}
     estimate(source, scripted(tmp_path / "log", script), tmp_path / "out", timeout=0.5)
     assert contents(tmp_path / "out") == contents(store.path)
-
-
-@pytest.mark.slow
-def test_two_workers_give_the_same_bytes_as_one(source, quiet_times, tmp_path):
-    estimate(source, scripted(tmp_path / "log"), tmp_path / "out", workers=2)
-    assert contents(tmp_path / "out") == quiet_times
 
 
 def test_shards_are_a_function_of_the_clips_and_the_job():
@@ -439,178 +410,3 @@ def test_usage_errors(words, expected, capsys):
         main(["--store", "a", "--out", "b", "--estimator", "gvhmr", *words])
     assert stop.value.code == 2
     assert expected in capsys.readouterr().err
-
-
-def test_help_imports_nothing_heavy():
-    code = """
-import contextlib, sys
-from datasets.pseudo_gt import main
-with contextlib.suppress(SystemExit):
-    main(["--help"])
-assert not {"numpy", "torch", "pyarrow", "ray"} & sys.modules.keys()
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-
-
-def command(source, folder, *words, seconds=0.0, before=None):
-    """The command as a process of its own, as a user starts it."""
-    code = f"""
-import sys
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-from pathlib import Path
-import datasets.estimators, pseudo_estimators
-log = Path({str(folder / "log")!r})
-log.mkdir(exist_ok=True)
-datasets.estimators.get = lambda name: pseudo_estimators.Scripted(log, seconds={seconds})
-from datasets.pseudo_gt import main
-sys.exit(main(sys.argv[1:]))
-"""
-    options = ["--store", source.path, "--estimator", "scripted", "--out", folder / "out"]
-    words = [str(word) for word in (*options, "--device", "cpu", *words)]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=before,
-    )
-
-
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def is_gone(pid):
-    try:
-        return (Path("/proc") / str(pid) / "stat").read_text().split()[2] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(source, quiet_times, tmp_path):
-    estimator = scripted(tmp_path / "log")
-    stopped = command(source, tmp_path, "--workers", 2, seconds=0.05)
-    wait_for(lambda: estimator.estimates().total() > 10)
-    stopped.send_signal(signal.SIGINT)
-    _, err = stopped.communicate(timeout=60)
-    assert stopped.returncode == 130
-    assert err.splitlines()[-1] == "interrupted: the same command goes on where it was"
-    assert all(is_gone(pid) for pid in estimator.pids())
-    estimate(source, estimator, tmp_path / "out")
-    assert contents(tmp_path / "out") == quiet_times
-    assert estimator.estimates().total() <= COUNT + 2
-
-
-@pytest.mark.slow
-def test_kill_9_at_any_moment_loses_at_most_the_clips_in_flight(source, quiet_times, tmp_path):
-    rng = random.Random(0)
-    estimator = scripted(tmp_path / "log")
-    kills = 0
-    while True:
-        begun = estimator.estimates().total()
-        job = command(source, tmp_path, "--workers", 1 + kills % 2, "--quiet", seconds=0.03)
-        if kills < 8:
-            wait_for(
-                lambda begun=begun, job=job: (
-                    job.poll() is not None or begun < estimator.estimates().total()
-                )
-            )
-            time.sleep(rng.uniform(0, 0.4))
-        else:
-            job.wait()
-        finished = job.poll() is not None
-        job.kill()
-        job.communicate()
-        wait_for(lambda: all(is_gone(pid) for pid in estimator.pids()))
-        if finished:
-            break
-        kills += 1
-        assert not (tmp_path / "out" / "manifest.json").exists()
-    assert job.returncode == 0
-    assert kills >= 3
-    assert contents(tmp_path / "out") == quiet_times
-    assert estimator.estimates().total() <= COUNT + 2 * kills
-
-
-def run_on_full_disk(source, folder, limit):
-    """The command where no file of more than `limit` bytes can be written: a clip, or a shard."""
-    full = command(
-        *(source, folder, "--quiet"),
-        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
-    out, err = full.communicate(timeout=60)
-    assert (full.returncode, out) == (1, "")
-    assert err.count("\n") == 1, err
-    assert "File too large" in err and "the same command goes on" in err
-
-
-@pytest.mark.slow
-def test_kill_9_or_a_full_disk_while_the_store_is_put_together(source, quiet_times, tmp_path):
-    estimator = scripted(tmp_path / "log")
-    code = f"""
-import os, sys
-sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]
-import test_pseudo_gt as t
-from pathlib import Path
-rename, left = os.replace, int(sys.argv[1])
-def replace(source, target):
-    global left
-    if Path(target).parent == Path({str(tmp_path / "out")!r}):
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), 9)
-    rename(source, target)
-os.replace = replace
-source = t.ClipStore.open({str(source.path)!r})
-t.estimate(source, t.scripted(Path({str(tmp_path / "log")!r})), {str(tmp_path / "out")!r})
-"""
-    for renames in range(5):  # before the status file, three Parquet files, the manifest
-        done = subprocess.run([sys.executable, "-c", code, str(renames)])
-        assert done.returncode == -signal.SIGKILL
-        with pytest.raises(StoreError, match="not finished"):
-            ClipStore.open(tmp_path / "out")
-    run_on_full_disk(source, tmp_path, 20_000)
-    subprocess.run([sys.executable, "-c", code, "6"], check=True)
-    assert contents(tmp_path / "out") == quiet_times
-    assert estimator.estimates() == dict.fromkeys(range(COUNT), 1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("limit", [500, 20_000])
-def test_a_full_disk_stops_the_job_and_leaves_nothing_torn(source, quiet_times, tmp_path, limit):
-    run_on_full_disk(source, tmp_path, limit)
-    estimate(source, scripted(tmp_path / "log"), tmp_path / "out")
-    assert contents(tmp_path / "out") == quiet_times
-    assert max(scripted(tmp_path / "log").estimates().values()) == (2 if limit == 500 else 1)
-
-
-@pytest.mark.slow
-def test_a_worker_that_dies_while_starting_stops_the_job(source, tmp_path):
-    estimator = scripted(tmp_path / "log", start_fails="killed")
-    with pytest.raises(ExecutorError, match="died 3 times while starting"):
-        estimate(source, estimator, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    with pytest.raises(EstimatorUnavailable, match="no weights"):
-        estimate(
-            *(source, scripted(tmp_path / "log", start_fails="unavailable"), tmp_path / "out"),
-            workers=2,
-        )
-
-
-@pytest.mark.slow
-def test_killed_workers_are_replaced(source, quiet_times, tmp_path):
-    estimator = scripted(tmp_path / "log")
-    job = command(source, tmp_path, "--workers", 2, "--quiet", seconds=0.05)
-    wait_for(lambda: estimator.estimates().total() > 3 and len(estimator.pids()) == 2)
-    for pid in estimator.pids():  # each once: a clip that loses two workers is given up
-        if not is_gone(pid):
-            os.kill(pid, signal.SIGKILL)
-    job.communicate(timeout=60)
-    assert job.returncode == 0
-    assert contents(tmp_path / "out") == quiet_times
-    assert len(estimator.pids()) > 2
-    assert estimator.estimates().total() <= COUNT + 2

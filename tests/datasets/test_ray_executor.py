@@ -7,8 +7,7 @@ import threading
 import time
 
 import pytest
-from pseudo_estimators import Scripted, build_store
-from test_pseudo_gt import contents, estimate, scripted
+from pseudo_estimators import Scripted, build_store, contents, estimate, scripted
 
 from datasets.clip_store import ClipStore
 from datasets.estimators import EstimatorUnavailable

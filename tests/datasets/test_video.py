@@ -127,6 +127,9 @@ def test_what_memory_held_before_does_not_show(tmp_path):
         ([numbered(0)], float("nan")),
         ([numbered(0)], float("inf")),
         ([numbered(0)], 1e-9),
+        ([numbered(0)] * 3, 1001),  # at 8000, not one of three could be read again
+        ([numbered(0)], 1e12),
+        ([np.zeros((16, 20_000, 3), np.uint8)], 30),  # more than the encoder takes
     ],
 )
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path, frames, fps):
