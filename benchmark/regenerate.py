@@ -1,7 +1,6 @@
 """The verb ``run``: from tables and options to reports."""
 
 import dataclasses
-import fnmatch
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +15,14 @@ from benchmark.options import (
     body_file,
     device_named,
     file_name,
-    methods_of,
     require_writable,
-    rows_of_user,
     shown,
 )
 from benchmark.page.document import write_page
-from benchmark.render import RENDERERS, markdown
-from benchmark.spec import FigureSpec, Profile, Row, TableSpec, Unavailable, UserError
+from benchmark.plan import Planned, checkpoint_methods, plan_tables
+from benchmark.render import markdown
+from benchmark.spec import FigureSpec, Profile, TableSpec
 from benchmark.stages import Setup, Task
-from benchmark.store import read_json
-from benchmark.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -47,25 +43,6 @@ class Options:
     always: bool
     strict: bool
     quiet: bool
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A row of a table.
-
-    Attributes:
-        row: what it is.
-        tasks: its work, one a seed; empty where it cannot be done here.
-        absent: why not.
-        selected: whether it was asked for.
-        beside: it is not one of the paper's rows.
-    """
-
-    row: Row
-    tasks: list[Task]
-    absent: str
-    selected: bool
-    beside: bool
 
 
 def regenerate(
@@ -89,6 +66,7 @@ def _regenerate(
     profile: Profile,
     options: Options,
 ) -> int:
+    checkpoint = checkpoint_methods(options.checkpoint, [*tables, *figures])
     if not options.dry_run:
         require_writable(options.out)
     if options.steps is not None:
@@ -102,20 +80,11 @@ def _regenerate(
     if options.dry_run and (unmade := _unmade(measured, figures, profile, options)):
         print(f"everything is to do: the built-in data for {unmade} are not made yet")
         return 0
-    plans = plan_tables(measured, profile, options) if measured else {}
-    drawings = illustrate.plan(figures, profile, options, alone=not tables)
-    selected = stages.distinct(
-        [
-            *(
-                task
-                for plan in plans.values()
-                for row in plan
-                if row.selected
-                for task in row.tasks
-            ),
-            *(task for drawing in drawings for task in drawing.tasks),
-        ]
-    )
+    plans = plan_tables(measured, profile, options, checkpoint, alone=not figures)
+    served = len(plans) + len(tables) - len(measured)
+    drawings = illustrate.plan(figures, profile, options, alone=not served)
+    rows = [row for plan in plans.values() for row in plan if row.selected]
+    selected = stages.distinct(task for one in (*rows, *drawings) for task in one.tasks)
     if options.dry_run:
         for task in selected:
             missing = stages.lookup(setup, task).missing
@@ -168,30 +137,6 @@ def _told(text: str, paths: Sequence[Path]) -> str:
     return "\n".join([text, *(f"wrote {shown(path)}" for path in paths), ""])
 
 
-def render_again(out: Path, tables: Sequence[str]) -> int:
-    """Render the results under `out` again, of the tables named or of all.
-
-    Raises:
-        UserError: there are none.
-    """
-    found = sorted(path for path in out.glob("*/*.json") if not tables or path.stem in tables)
-    results = {path: result for path in found if report.is_result(result := read_json(path))}
-    if not results:
-        raise UserError(
-            f"{out} holds no result of {', '.join(tables) or 'any table'}: "
-            f"run `python -m benchmark.run {' '.join(tables) or 'all'}` first"
-        )
-    for path, result in results.items():
-        for suffix, render in RENDERERS.items():
-            render(result, path.with_suffix(suffix))
-            if path.with_suffix(suffix).exists():
-                print(f"wrote {shown(path.with_suffix(suffix))}")
-    for folder in dict.fromkeys(path.parent for path in results):
-        for path in write_page(folder, out / "runs"):
-            print(f"wrote {shown(path)}")
-    return 0
-
-
 def _with_steps(profile: Profile, steps: int) -> Profile:
     """The profile with all its trainings stretched or cut."""
 
@@ -212,69 +157,15 @@ def _unmade(
     profile: Profile,
     options: Options,
 ) -> str:
-    """The tasks whose built-in data are to be made."""
+    """The tasks whose built-in data are to be made; rows about a dataset do not need them."""
     if options.data is not None:
         return ""
-    kinds = dict.fromkeys([table.task for table in tables])
-    kinds |= dict.fromkeys(kind for figure in figures for kind in figure.rows)
+    shown = [(table.task, (*table.rows, *table.more_rows)) for table in tables]
+    shown += [item for figure in figures for item in figure.rows.items()]
+    kinds = dict.fromkeys(kind for kind, rows in shown if not all(row.dataset for row in rows))
     return ", ".join(
         kind for kind in kinds if not (built_in_path(profile, kind) / "manifest.json").exists()
     )
-
-
-def plan_tables(
-    tables: Sequence[TableSpec], profile: Profile, options: Options
-) -> dict[str, list[Planned]]:
-    """Table id -> rows. Tables that the store of ``--data`` cannot serve are left out, and said so.
-
-    Raises:
-        UserError: no table is left, or an option that cannot be followed.
-    """
-    stores = Stores(profile, options)
-    checkpoint = {} if options.checkpoint is None else methods_of(options.checkpoint)
-    if checkpoint and not any(table.task in checkpoint for table in tables):
-        raise UserError(
-            f"--checkpoint {options.checkpoint} does {' and '.join(checkpoint)}, which is not what "
-            f"{', '.join(table.id for table in tables) or 'these tables'} measure"
-        )
-    plans, refused = {}, {}
-    for table in tables:
-        try:
-            plans[table.id] = _plan(table, profile, options, stores, checkpoint.get(table.task))
-        except UserError as error:
-            refused[table.id] = error
-    if refused and not plans:
-        raise next(iter(refused.values()))
-    for name, error in refused.items():
-        print(f"{name} is left out: {error}", file=sys.stderr)
-    return plans
-
-
-def _plan(
-    table: TableSpec, profile: Profile, options: Options, stores: Stores, own: str | None
-) -> list[Planned]:
-    """The table's rows, the user's checkpoint among them, and those beside the paper's."""
-    rows = [(row, False) for row in table.rows]
-    if own is not None:
-        rows += [(row, False) for row in rows_of_user(options.checkpoint, own, table.rows)]
-    rows += [(row, True) for row in table.more_rows]
-    metrics = report.metrics_of(table)
-    planned = []
-    for row, beside in rows:
-        tasks, absent = [], ""
-        try:
-            data = stores.find(table.task, row.dataset)
-            tasks = [
-                stages.make_task(row, table.task, profile, data, seed=seed, metrics=metrics)
-                for seed in options.seeds
-            ]
-        except Unavailable as error:
-            absent = str(error)
-        asked = [one.label for one in (table.rows if beside else [row])]
-        chosen = options.rows is None or row.weights is not None
-        chosen = chosen or bool(fnmatch.filter(asked, options.rows))
-        planned.append(Planned(row, tasks, absent, chosen, beside))
-    return planned
 
 
 def _measure(setup: Setup, tasks: list[Task], options: Options) -> dict[str, str]:

@@ -19,13 +19,7 @@ from pathlib import Path
 from benchmark import discover, parts, store
 from benchmark.data import Data
 from benchmark.options import training_of
-from benchmark.spec import (
-    Profile,
-    Row,
-    Score,
-    Setting,
-    Unavailable,
-)
+from benchmark.spec import Profile, Row, Score, Setting, Unavailable
 from datasets.body_file import BodyFile
 
 
@@ -257,14 +251,16 @@ def lookup(setup: Setup, task: Task) -> Outcome:
         stage = f"score {metric}"
         scored = find(stage, run)
         if scored is not None:
-            for column, reason in scored["absent"].items():
-                known = outcome.absent.get(column)
-                outcome.absent[column] = f"{known}; {reason}" if known else reason
             try:
-                outcome.scores[metric] = parts.read_scores(run.folder / "scores.parquet")
-            except ValueError:  # damaged or deleted: to be made again
+                scores, absent = parts.read_scores(run.folder / "scores.parquet"), scored["absent"]
+            except (KeyError, ValueError):  # of an older version, damaged or gone: to be made again
                 run.discard()
                 del outcome.records[stage]
+                continue
+            outcome.scores[metric] = scores
+            for column, reason in absent.items():
+                known = outcome.absent.get(column)
+                outcome.absent[column] = f"{known}; {reason}" if known else reason
     return outcome
 
 

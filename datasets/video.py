@@ -1,8 +1,8 @@
 """Frames of video files, and one way of writing them.
 
 With `datasets.video_probe` the only place that opens videos. PyAV probes and writes. decord reads
-where it reads as PyAV does (`FrameIndex.plain`), PyAV all the rest, and everything where decord has
-no wheel; the pixels are the same.
+short videos where it reads as PyAV does (`FrameIndex.plain`), PyAV all the rest, and everything
+where decord has no wheel; the pixels are the same.
 """
 
 import bisect
@@ -32,7 +32,7 @@ _X264 = {"preset": "fast", "mbtree": "0"}
 _MP4 = {"movflags": "+faststart", "fflags": "+bitexact"}
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _FASTEST = 1000  # frames per second: mp4 has a clock of milliseconds that would hide faster ones
-_DECORD_BYTES = 64 << 20  # of frames that decord hands over at once
+_DECORD_BYTES = 256 << 20  # of all frames of a file: decord decodes ahead as far as it can
 
 
 def read_video(path: str | Path, indices: Sequence[int] | None = None) -> np.ndarray:
@@ -75,7 +75,8 @@ def read_frames(
         raise ValueError("frames of a video are asked for in increasing order")
     there = indices[: bisect.bisect_left(indices, info.num_frames)]
     done = 0
-    if decord is not None and info.index.plain:
+    short = info.num_frames * info.width * info.height * 3 <= _DECORD_BYTES
+    if decord is not None and info.index.plain and short and there:
         for frame in _decord_frames(path, info, there):
             yield frame
             done += 1
@@ -128,13 +129,11 @@ def write_video(
 
 def _decord_frames(path: str | Path, info: VideoInfo, indices: list[int]) -> Iterator[np.ndarray]:
     """The frames that decord can read: all, unless the file is damaged."""
-    step = max(1, _DECORD_BYTES // (info.width * info.height * 3))
     try:
         reader = decord.VideoReader(str(Path(path).absolute()), num_threads=1)
         if len(reader) != info.num_frames:  # it counts frames that an edit list hides
             return
-        for start in range(0, len(indices), step):
-            yield from reader.get_batch(indices[start : start + step]).asnumpy()
+        yield from reader.get_batch(indices).asnumpy()
     except (decord.DECORDError, RuntimeError, UnicodeEncodeError):  # or a name that is not UTF-8
         return
 

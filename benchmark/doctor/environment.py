@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import re
+import tomllib
 from pathlib import Path
 
 from benchmark import discover, provenance
@@ -32,16 +33,25 @@ def _system() -> list[tuple[str, str, str]]:
 
 def _packages() -> list[tuple[str, str, str]]:
     """Pinned packages that are missing or others, and the number of those that are as pinned."""
-    rows, same = [], 0
+    rows, same, developers = [], 0, _of_developers()
     for name, wanted in re.findall(r"^([\w.-]+)==(\S+)", _PINS.read_text("utf-8"), re.MULTILINE):
         found = provenance.package_version(name)
-        if found is None:
+        if found is None and name in developers:
+            rows.append(("missing", name, f"not installed, which blocks only the tests: {_CURE}"))
+        elif found is None:
             rows.append(("MISSING", name, f"not installed: {_CURE}"))
         elif found.partition("+")[0] != wanted:
             rows.append(("differs", name, f"{found}; tested with {wanted}: {_CURE}"))
         else:
             same += 1
     return [*rows, ("ok", "packages", f"{same} packages as pinned")]
+
+
+def _of_developers() -> set[str]:
+    """Packages that only the tests and the checks of the code's style need."""
+    project = tomllib.loads((discover.ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = project["optional-dependencies"]["dev"]
+    return {re.match(r"[\w.-]+", requirement)[0] for requirement in wanted}
 
 
 def _datasets_package() -> tuple[str, str, str]:

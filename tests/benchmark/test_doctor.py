@@ -79,6 +79,17 @@ def test_packages_that_are_missing_or_others_are_told_one_by_one(capsys, monkeyp
     assert "1 MISSING in section 1" in text
 
 
+def test_what_only_the_tests_need_blocks_nothing_else(capsys, monkeypatch):
+    gone = ("pytest", "ruff", "joblib")
+    real = provenance.package_version
+    monkeypatch.setattr(provenance, "package_version", lambda n: None if n in gone else real(n))
+    assert run.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    for name in gone:
+        assert re.search(rf"missing +{name} +not installed, which blocks only the tests: pip", text)
+    assert "MISSING" not in text
+
+
 def test_a_missing_body_blocks_all(capsys, monkeypatch):
     monkeypatch.setenv("UNIMO_BODY_MODEL", "/nowhere")
     assert run.main(["doctor"]) == 1

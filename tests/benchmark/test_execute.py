@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmark import stages
+from benchmark import stages, store
 from benchmark.data import open_data
 from benchmark.execute import execute
 from benchmark.perform import perform
@@ -105,6 +105,19 @@ def test_damaged_scores_are_made_again(setup, tiny, task_of):
     for path in setup.cache.rglob("scores.parquet"):
         path.write_bytes(b"damaged")
     assert stages.lookup(setup, task).missing == ["score codebook", "score pose"]
+    perform(setup, task, progress=ignore)
+    assert stages.lookup(setup, task).scores == scores
+
+
+def test_scores_of_an_older_version_are_made_again(setup, tiny, task_of):
+    task = task_of(tiny)
+    perform(setup, task, progress=ignore)
+    scores = stages.lookup(setup, task).scores
+    path = stages.lookup(setup, task).runs["score pose"].folder / "run.json"
+    record = store.read_json(path)
+    del record["absent"]
+    store.write_json(path, record)
+    assert stages.lookup(setup, task).missing == ["score pose"]
     perform(setup, task, progress=ignore)
     assert stages.lookup(setup, task).scores == scores
 

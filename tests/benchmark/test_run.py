@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import run
+from benchmark import arguments, data, discover, run
+from datasets import built_in
+from model import assets
 
 ROOT = Path(__file__).parents[2]
+TOKENIZER, TRANSFORMER = assets.TOKENIZER, assets.UNIMO
 HEAVY = ("torch", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "smplx")
 
 
@@ -63,6 +67,11 @@ def test_list_and_show(capsys):
         (["table5", "--rows", ""], "matches no row"),
         (["table5", "--data", "/nowhere"], "no clip store at /nowhere"),
         (["table5", "--checkpoint", "/nowhere.safetensors"], "no such file"),
+        (["table4", "--checkpoint", "/nowhere.safetensors"], "no such file"),
+        (["all", "--checkpoint", "/nowhere.safetensors", "--dry-run"], "no such file"),
+        (["table4", "--checkpoint", str(TOKENIZER)], "name one of table1, table5, table6, figure5"),
+        (["figure7", "--checkpoint", str(TRANSFORMER)], "which figure7 cannot show"),
+        (["table1", "figure7", "--checkpoint", str(TRANSFORMER)], "table1, figure7 cannot show"),
         (["table5", "--body", "/nowhere"], "SMPLX_NEUTRAL.npz"),
         (["table5", "--body", __file__], "is not an .npz file"),
         (["table5", "--out", "/dev/null/x"], "--out"),
@@ -143,9 +152,60 @@ def test_a_dry_run_writes_nothing(clips_folder, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_strict_tells_that_a_cell_is_not_measured(tmp_path, capsys):
-    from benchmark import discover
+def test_a_dry_run_wants_built_in_data_only_for_rows_of_no_dataset(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(built_in, "FOLDER", tmp_path)
+    monkeypatch.setattr(data, "FOLDER", tmp_path)
+    words = ["--profile", "smoke", "--dry-run", "--out", str(tmp_path)]
+    assert run.main(["table11", *words]) == 0
+    assert "built-in" not in capsys.readouterr().out
+    assert run.main(["table1", "table11", *words]) == 0
+    assert "the built-in data for tokenizer are not made" in capsys.readouterr().out
 
+
+def test_what_has_no_row_of_a_checkpoint_is_said(clips_folder, tmp_path, capsys):
+    words = ["--profile", "smoke", "--data", str(clips_folder), "--dry-run", "--out", str(tmp_path)]
+    words += ["--checkpoint", str(TOKENIZER)]
+    assert run.main(["table4", "table1", "figure5", *words]) == 0
+    found = capsys.readouterr()
+    assert "checkpoint tokenizer: to do" in found.out
+    assert found.err.endswith("does tokenizer: it has no row in table4\n")
+    # A figure alone may show it beside a table that cannot.
+    assert run.main(["table4", "figure5", *words]) == 0
+    assert "checkpoint tokenizer: to do" in capsys.readouterr().out
+
+
+def test_a_table_that_the_store_cannot_serve_does_not_stop_a_figure(clips_folder, tmp_path, capsys):
+    words = ["--profile", "smoke", "--data", str(clips_folder), "--dry-run", "--out", str(tmp_path)]
+    assert run.main(["table3", "figure5", *words]) == 0
+    found = capsys.readouterr()
+    assert "table3 is left out: " in found.err and "to do" in found.out
+    assert run.main(["table3", "figure4", *words]) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_seed_named_twice_counts_once(clips_folder, tmp_path, capsys):
+    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--steps", "1"]
+    words += ["--limit", "2", "--rows", "Our", "--workers", "1", "--out", str(tmp_path)]
+    folder = tmp_path / f"smoke-{clips_folder.name}"
+    assert run.main([*words, "--seeds", "0", "1", "0"]) == 0
+    found = table(folder)
+    assert run.main([*words, "--seeds", "0", "1"]) == 0
+    assert found == table(folder)
+    assert next(cell for cell in found["cells"] if cell["row"] == "Our")["std"] > 0
+
+
+def test_examples_of_the_help_can_be_copied(capsys):
+    with pytest.raises(SystemExit):
+        run.main(["--help"])
+    text = capsys.readouterr().out.replace("\\\n", "")
+    examples = re.findall(r"^  python -m benchmark\.run (.*?)(?:  .*)?$", text, re.MULTILINE)
+    assert len(examples) == 7
+    for line in examples:
+        words = line.split()
+        arguments.parser().parse_args(words if words[0] in arguments.VERBS else ["run", *words])
+
+
+def test_strict_tells_that_a_cell_is_not_measured(tmp_path, capsys):
     words = ["table4", "--out", str(tmp_path)]
     assert run.main(words) == 0
     spec = discover.load("tables", "table4")
