@@ -12,6 +12,7 @@ import numpy as np
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.estimators.external import see_only
 from datasets.estimators.gaps import fill
+from datasets.isolated.environment import tool_environment
 from datasets.isolated.worker import Worker, WorkerError, WorkerFailed, WorkerGone, WorkerTimeout
 from datasets.motion import Motion
 from datasets.video import VideoError, read_video, write_video
@@ -21,8 +22,6 @@ _NEAR = 1.5  # frames per second off `FPS` up to which the package takes a video
 _SCRIPT = Path(__file__).parent / "gvhmr_worker.py"
 _START_SECONDS = 600
 _CLIP_SECONDS = 3600  # a picture takes half a minute on a CPU
-# What the tool sees of our environment; no account, token or proxy is among it.
-_INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
 @dataclass
@@ -161,11 +160,8 @@ class GvhmrSession:
 
     def _env(self) -> dict[str, str]:
         """All that the tool's process knows of the world outside."""
-        env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         home = str(self._work)
-        return see_only(self.device, env) | {
-            "HOME": home,
-            "TMPDIR": home,
+        return see_only(self.device, tool_environment(self._work)) | {
             "YOLO_CONFIG_DIR": home,
             "MPLCONFIGDIR": home,
             "GVHMR_CHECKPOINTS": str(self.weights),
@@ -175,7 +171,6 @@ class GvhmrSession:
             "GVHMR_DEVICE": self.device.partition(":")[0],
             "GVHMR_PREPROC_FP32": "1",
             # Missing files were reported before; nothing is fetched, installed or sent anywhere.
-            "HF_HUB_OFFLINE": "1",
             "YOLO_OFFLINE": "1",
             "YOLO_AUTOINSTALL": "0",
         }

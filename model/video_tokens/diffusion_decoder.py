@@ -22,12 +22,12 @@ import numpy as np
 
 from datasets.estimators.external import checked_sha256, see_only
 from datasets.isolated import ToolMissing
+from datasets.isolated.environment import tool_environment
 from datasets.isolated.worker import Worker, WorkerError
 from model.settings import require_choice, require_count, require_number
 from model.video_tokens.codec import checked_ids, like_input
 from model.video_tokens.cosmos import CosmosCV
 from model.video_tokens.cosmos_networks import CV, DV, Release
-from model.video_tokens.tool_environment import tool_environment
 from model.video_tokens.windows import OPTIONS, join, split
 
 ENV_PYTHON = "COSMOS_PYTHON"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.isolated import ToolMissing, command_worker
+from datasets.isolated.environment import tool_environment
 from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
 from datasets.video import VideoError, probe
-from model.video_tokens.tool_environment import tool_environment
 
 ENV_PYTHON = "SEEDVR_PYTHON"
 ENV_HOME = "SEEDVR_HOME"

@@ -1,4 +1,4 @@
-"""What the programs of others are told by way of environment variables."""
+"""What external tools are told by way of environment variables."""
 
 import os
 from pathlib import Path
