@@ -1,7 +1,7 @@
 """The cache of runs: everything a report needs, under keys made of contents, never of names.
 
-A run is one stage (``train``, ``predict`` or ``score``) with fixed inputs. It lives in
-``<root>/<stage>/<key>/``, where the key is a hash of all that can change its result:
+A run is one stage (``train``, ``predict``, ``estimate`` or ``score``) with fixed inputs. It lives
+in ``<root>/<stage>/<key>/``, where the key is a hash of all that can change its result:
 
 * ``inputs.json``: the hashed object in clear;
 * what the stage writes: checkpoints, ``predictions-00000.parquet`` …, ``scores.parquet``;

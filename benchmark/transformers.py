@@ -8,6 +8,7 @@ where the user put it.
 import dataclasses
 import functools
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,13 +135,7 @@ def num_parameters(weights: Path) -> float:
 
     with safe_open(weights, framework="numpy") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    total = 0
-    for shape in shapes:
-        size = 1
-        for length in shape:
-            size *= length
-        total += size
-    return float(total)
+    return float(sum(map(math.prod, shapes)))
 
 
 def clip_seeds(ids: Sequence[str], seed: int) -> list[int]:

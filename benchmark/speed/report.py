@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from benchmark import provenance
+from benchmark.options import device_named
 from benchmark.render.markdown import escape
-from benchmark.spec import UserError
 from benchmark.speed import generation, machine, rates, training
 from benchmark.speed.bench import Bench, Case, Part, run
 from benchmark.store import write_json, write_text
@@ -54,13 +54,9 @@ def measure(device: str, size: str | None, weights: str | None, batches: list[in
     Raises:
         UserError: a device that is not there.
     """
-    found = torch.cuda.is_available()
-    if device == "cuda" and not found:
-        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
-    if device == "auto":
-        device = "cuda" if found else "cpu"
+    device = device_named(device)
     size = size or ("paper" if device == "cuda" else "embedded")
-    weights = weights or ("bf16" if "cuda" in device or size == "paper" else "fp32")
+    weights = weights or ("bf16" if device == "cuda" or size == "paper" else "fp32")
     bench = Bench(device, size, weights, tuple(dict.fromkeys(batches)))
     facts = machine.describe(device)
     parts = run(PARTS, bench)

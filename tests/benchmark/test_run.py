@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import arguments, data, discover, run
-from datasets import built_in
+from benchmark import arguments, data, discover, regenerate, run
 from model import assets
 
 ROOT = Path(__file__).parents[2]
@@ -153,8 +152,8 @@ def test_a_dry_run_writes_nothing(clips_folder, tmp_path, capsys):
 
 
 def test_a_dry_run_wants_built_in_data_only_for_rows_of_no_dataset(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(built_in, "FOLDER", tmp_path)
     monkeypatch.setattr(data, "FOLDER", tmp_path)
+    monkeypatch.setattr(regenerate, "built_in_path", lambda profile, task: tmp_path / task)
     words = ["--profile", "smoke", "--dry-run", "--out", str(tmp_path)]
     assert run.main(["table11", *words]) == 0
     assert "built-in" not in capsys.readouterr().out
@@ -197,7 +196,7 @@ def test_a_seed_named_twice_counts_once(clips_folder, tmp_path, capsys):
 def test_examples_of_the_help_can_be_copied(capsys):
     with pytest.raises(SystemExit):
         run.main(["--help"])
-    text = capsys.readouterr().out.replace("\\\n", "")
+    text = re.sub(r"\\\n +", "", capsys.readouterr().out)
     examples = re.findall(r"^  python -m benchmark\.run (.*?)(?:  .*)?$", text, re.MULTILINE)
     assert len(examples) == 7
     for line in examples:
