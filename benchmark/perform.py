@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark import discover, parts, stages, store
+from benchmark.options import training_of
 from benchmark.spec import Clips, Evaluation, Prediction, Progress, Unavailable
 from benchmark.stages import Setup, Task
 
@@ -84,6 +85,7 @@ def _train(setup: Setup, task: Task, run: store.Run, facts: dict, progress: Prog
     )
     facts["weights"] = weights.name
     facts["weights_sha256"] = stages.weights_sha256(weights)
+    facts["skipped_clips"] = training_of(weights).get("skipped_clips")
     if setup.device == "cuda":
         facts["gpu"], facts["gpu_memory_mb"] = _gpu()
 

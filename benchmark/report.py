@@ -327,6 +327,11 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
         elif row.tasks and (note := row.tasks[0].does.note):
             notes.append(f"{label}: {note}")
         for task, outcome in zip(row.tasks, row.outcomes, strict=True):
+            if skipped := outcome.records.get("train", {}).get("skipped_clips"):
+                notes.append(
+                    f"{label}: {skipped} of {len(task.data.train_ids)} training clips could not be "
+                    "used, such as those with a damaged video."
+                )
             if outcome.failed:
                 clip, reason = next(iter(outcome.failed.items()))
                 notes.append(

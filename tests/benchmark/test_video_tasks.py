@@ -14,7 +14,8 @@ from benchmark.methods.unimo import VideoToMotion
 from benchmark.perform import _evaluation as evaluation_of
 from benchmark.perform import perform, trained_weights
 from benchmark.profiles import paper
-from benchmark.spec import Prediction, Row, Unavailable, UserError
+from benchmark.report import RowOutcome, cell, row_notes
+from benchmark.spec import Column, Prediction, Row, Unavailable, UserError
 from benchmark.stores import Stores
 from datasets.body_file import find_body
 from datasets.clip_store import ClipStore
@@ -251,6 +252,21 @@ def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_pat
     assert len(examples.pictures) == 2 and examples.identity["examples"].startswith("2 of 3 ")
 
 
+def test_training_clips_that_cannot_be_used_are_counted(
+    setup, task_of, data, shots_folder, tmp_path
+):
+    broken = tmp_path / "broken"
+    shutil.copytree(shots_folder, broken)
+    (path,) = [clip.video for clip in ClipStore.open(broken).some(data.train_ids[4:5])]
+    path.write_bytes(b"")
+    task = dataclasses.replace(task_of("v2m"), data=dataclasses.replace(data, path=broken))
+    perform(setup, task, progress=ignore)
+    row = RowOutcome(OURS, [task], [stages.lookup(setup, task)])
+    assert [note for note in row_notes([row]) if "training clips" in note] == [
+        "Ours: 1 of 21 training clips could not be used, such as those with a damaged video."
+    ]
+
+
 def test_a_part_of_which_all_clips_failed_does_not_hide_the_others(tmp_path):
     made = {
         ("a", "b"): Prediction(np.ones((2, 4, 85), np.float32), failed={"b": "nobody"}),
@@ -332,9 +348,6 @@ def test_what_needs_foreign_weights_says_which(method, kind, variable, data, mon
 
 
 def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(setup, task_of):
-    from benchmark.report import RowOutcome, cell
-    from benchmark.spec import Column
-
     task = task_of("i2vm", metrics=("diversity", "pose"))
     task = dataclasses.replace(task, estimator=None, no_estimator="weights.pt is not there")
     perform(setup, task, progress=ignore)
