@@ -1,6 +1,7 @@
 """One person of a BEDLAM sequence: from the motion file and the CSVs, or from processed labels."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ _MOTION_EXTRAS = {
 _MOTION_FRAMES = ("poses", "trans", "global_ori")
 _PROCESSED_FRAMES = ("pose_cam", "trans_cam", "shape", "cam_int", "cam_ext")
 _PROCESSED = {name: (name,) for name in ("imgname", "sub", *_PROCESSED_FRAMES)}
+_NUMBER = r"_(\d{4})\.png"  # ends the name of a picture
 
 
 def pictures(folder: Path, *, rotated: bool) -> tuple[np.ndarray, ImageFiles]:
@@ -31,7 +33,7 @@ def pictures(folder: Path, *, rotated: bool) -> tuple[np.ndarray, ImageFiles]:
     Raises:
         ValueError: there are none, they are those of the 6 fps release, or already turned.
     """
-    number = re.compile(re.escape(folder.name) + r"_(\d+)\.png")
+    number = re.compile(re.escape(folder.name) + _NUMBER)
     found = {}
     if folder.is_dir():
         found = {int(m[1]): path for path in folder.iterdir() if (m := number.fullmatch(path.name))}
@@ -80,11 +82,9 @@ def from_motion(
     arrays = read_npz(path, _MOTION, _MOTION_EXTRAS)
     fps = scalar(arrays.get("mocap_frame_rate", np.array(FPS)), "mocap_frame_rate")
     require(fps == FPS, f"a motion of {fps:g} fps under pictures of {FPS} fps")
-    arrays |= {
-        name: rows_at(arrays[name], body.start_frame + frame_ids)
-        for name in _MOTION_FRAMES
-        if name in arrays
-    }
+    per_frame = [name for name in _MOTION_FRAMES if name in arrays]
+    _require_rows(arrays, per_frame)
+    arrays |= {name: rows_at(arrays[name], body.start_frame + frame_ids) for name in per_frame}
     track = {name: rows_at(column, frame_ids) for name, column in track.items()}
     poses, trans = arrays["poses"], arrays["trans"]
     require(poses.shape[1:] == (165,), f"poses have shape {poses.shape}, expected (T, 165)")
@@ -114,7 +114,7 @@ def from_motion(
         camera_motion=seen,
         world_motion=world,
         native={**arrays, **track, **{name: np.array(value) for name, value in placed.items()}},
-        native_frames=frozenset({*_MOTION_FRAMES, *track} & {*arrays, *track}),
+        native_frames=frozenset({*per_frame, *track}),
         pelvis_rest=pelvis_rest,
         source=source,
         **names,
@@ -128,9 +128,10 @@ def read_processed(path: Path) -> dict[str, dict[str, dict[str, np.ndarray]]]:
         ValueError: the file is not usable.
     """
     arrays = read_npz(path, _PROCESSED, {})
-    rows = len(arrays["imgname"])
+    _require_rows(arrays, _PROCESSED_FRAMES)
+    rows = len(arrays["pose_cam"])
     for name, array in arrays.items():
-        require(len(array) == rows, f"{path.name}: {name} and imgname differ in length")
+        require(array.shape[:1] == (rows,), f"{path.name}: {name} and pose_cam differ in length")
     owner: dict[tuple[str, str], list[int]] = {}
     for row, (image, sub) in enumerate(zip(arrays["imgname"], arrays["sub"], strict=True)):
         owner.setdefault((str(image).partition("/")[0], str(sub)), []).append(row)
@@ -159,7 +160,9 @@ def from_processed(
     Raises:
         ValueError: the rows are not usable.
     """
-    numbers = np.array([int(name[-8:-4]) for name in rows["imgname"]])  # seq_000000_0007.png
+    found = [re.search(rf"{_NUMBER}$", str(image)) for image in rows["imgname"]]
+    require(None not in found, "an imgname is not as seq_000000/seq_000000_0000.png is")
+    numbers = np.array([int(match[1]) for match in found])
     require(len(set(numbers)) == len(numbers), "one person has two labels in one picture")
     require(
         not _is_6_fps(numbers),
@@ -169,6 +172,8 @@ def from_processed(
     at[numbers] = np.arange(len(numbers))
     own = {name: rows_at(rows[name], at[frame_ids]) for name in _PROCESSED_FRAMES}
     pose, ext = own["pose_cam"], own["cam_ext"]
+    require(pose.shape[1:] == (165,), f"pose_cam has shape {pose.shape}, expected (T, 165)")
+    require(ext.shape[1:] == (4, 4), f"cam_ext has shape {ext.shape}, expected (T, 4, 4)")
     labelled = finite_rows(pose, own["trans_cam"], own["cam_int"], ext)
     K = hold(own["cam_int"], labelled)
     view = Camera(K, None, source.width, source.height, pixel_origin="corner")
@@ -192,6 +197,19 @@ def from_processed(
         source=source,
         **names,
     )
+
+
+def _require_rows(arrays: dict[str, np.ndarray], names: Iterable[str]) -> None:
+    """Raise `ValueError` unless these arrays are of floats, with a row a frame or a picture.
+
+    Of floats, because missing rows are NaN.
+    """
+    for name in names:
+        array = arrays[name]
+        require(
+            array.dtype.kind == "f" and array.ndim > 0,
+            f"{name} has dtype {array.dtype} and shape {array.shape}, expected rows of floats",
+        )
 
 
 def _is_6_fps(numbers: np.ndarray) -> bool:

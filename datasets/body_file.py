@@ -1,4 +1,4 @@
-"""Which body model file is used, and its arrays. Who only needs these need not load torch."""
+"""Which body model file is used, and its arrays. Nothing here loads torch."""
 
 import os
 import zipfile

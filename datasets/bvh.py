@@ -161,9 +161,10 @@ def _body_axes(rest: np.ndarray) -> np.ndarray:
     hip, other_hip = rest[_INDEX["left_hip"]], rest[_INDEX["right_hip"]]
     up = _nearest_axis(rest[_INDEX["head"]] - (hip + other_hip) / 2)
     left = _nearest_axis(hip - other_hip)
-    if up @ left:
+    axes = np.stack([left, up, np.cross(left, up)])
+    if not axes.any(axis=1).all():
         raise ValueError("the rest pose does not stand upright")
-    return np.stack([left, up, np.cross(left, up)])
+    return axes
 
 
 def _nearest_axis(direction: np.ndarray) -> np.ndarray:

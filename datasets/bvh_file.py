@@ -12,6 +12,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+# Frame times, in seconds, that a recording of motion can have. Others are of another unit, or
+# damage, and to resample by one could take all memory.
+SHORTEST, LONGEST = 0.001, 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
@@ -163,8 +167,13 @@ def _parse_motion(text: str, num_channels: int) -> tuple[np.ndarray, float]:
     if not header:
         raise ValueError("the MOTION section does not start with Frames and Frame Time")
     count, frame_time = int(header[1]), float(header[2])
-    if not (np.isfinite(frame_time) and frame_time > 0):
-        raise ValueError(f"the frame time is {header[2]} seconds")
+    if not SHORTEST <= frame_time <= LONGEST:
+        raise ValueError(
+            f"the frame time is {header[2]:.40} s, expected {SHORTEST:g} to {LONGEST:g}: is it in "
+            "milliseconds?"
+        )
+    if not num_channels:
+        raise ValueError("no joint has a channel")
     values = np.array(text[header.end() :].split(), dtype=np.float64)
     if values.size != count * num_channels:
         raise ValueError(

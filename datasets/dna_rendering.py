@@ -83,7 +83,10 @@ def _recording(main: Path, annotations: Path, skipped: SkipLog) -> Iterator[Pers
     for name, numbers in _LABELS.items() if stored else ():
         array = stored.get(name, np.empty(()))
         require(
-            array.dtype.kind == "f" and array.ndim > 1 and np.prod(array.shape[1:]) == numbers,
+            array.dtype.kind == "f"
+            and array.ndim > 1
+            and array.size > 0
+            and np.prod(array.shape[1:]) == numbers,
             f"{annotations.name} has no usable SMPLx/{name}",
         )
     world = np.eye(4)
@@ -91,6 +94,7 @@ def _recording(main: Path, annotations: Path, skipped: SkipLog) -> Iterator[Pers
     for taken in cameras:
         try:
             require(bool(taken.frame_ids), "no pictures in the file")
+            require(taken.frame_ids[-1] < 2**31, f"a picture numbered {taken.frame_ids[-1]}")
             require(
                 taken.camera in calibrations,
                 f"no usable Camera_Parameter/{taken.camera:0>2} in {annotations.name}",
@@ -118,7 +122,12 @@ def _seen(
         camera_motion = labels.transformed(w2c, rest, space="camera")
         world_motion = labels.transformed(world, rest, space="world")
         valid &= usable
-    per_frame = {name for name, array in stored.items() if array.ndim and len(array) == frames}
+    # Rows that are missing become NaN, so only floats can be taken row by row.
+    per_frame = {
+        name
+        for name, array in stored.items()
+        if array.dtype.kind == "f" and array.ndim and len(array) == frames
+    }
     native = {
         name: rows_at(array, frame_ids) if name in per_frame else array
         for name, array in stored.items()

@@ -171,7 +171,7 @@ def labels_of(track: PhalpTrack, source: VideoFile) -> dict:
     native = {name: rows_at(getattr(track, name), rows) for name in names}
     valid = finite_rows(*native.values())
     matrices = np.concatenate([native["global_orient"], native["body_pose"]], axis=1)
-    valid[valid] = _are_rotations(matrices[valid])
+    valid[valid] = rotation.is_rotation(matrices[valid]).all(axis=1)
     pose = rotation.matrix_to_axis_angle(hold(matrices, valid))
     betas = hold(native["betas"], valid)
     motion = Motion(
@@ -185,8 +185,10 @@ def labels_of(track: PhalpTrack, source: VideoFile) -> dict:
     )
     focal = FOCAL_PER_PIXEL * max(source.width, source.height)
     K = np.array([[focal, 0, source.width / 2], [0, focal, source.height / 2], [0, 0, 1]])
-    if track.pelvis_rest is not None:
-        rest = np.median(track.pelvis_rest, axis=0)
+    rests = np.empty((0, 3)) if track.pelvis_rest is None else track.pelvis_rest
+    rests = rests[finite_rows(rests)]
+    if len(rests):
+        rest = np.median(rests, axis=0)
     else:
         rest = load_body().rest_joints(np.median(betas, axis=0))[0]
     return {
@@ -198,12 +200,6 @@ def labels_of(track: PhalpTrack, source: VideoFile) -> dict:
         "native": native,
         "native_frames": frozenset(native),
     }
-
-
-def _are_rotations(matrices: np.ndarray) -> np.ndarray:
-    """(n,) bool of (n, J, 3, 3): whether all J matrices of a frame are rotations."""
-    skew = np.abs(matrices @ np.swapaxes(matrices, -1, -2) - np.eye(3)).max(axis=(1, 2, 3))
-    return (skew < 1e-3) & np.all(np.linalg.det(matrices) > 0, axis=1)
 
 
 def _is_root(folder: Path) -> bool:

@@ -211,9 +211,8 @@ class Camera:
         )
         if self.T_w2c is not None:
             object.__setattr__(self, "T_w2c", checked_array("T_w2c", self.T_w2c, (frames, 4, 4)))
-            rot = self.T_w2c[:, :3, :3]
-            skew = np.abs(rot @ np.swapaxes(rot, 1, 2) - np.eye(3)).max()
-            require(skew < 1e-3 and np.all(np.linalg.det(rot) > 0), "T_w2c is not a rotation")
+            rotated = rotation.is_rotation(self.T_w2c[:, :3, :3])
+            require(rotated.all(), "T_w2c is not a rotation")
 
     def __getitem__(self, frames: slice) -> "Camera":
         T_w2c = None if self.T_w2c is None else self.T_w2c[frames]

@@ -21,7 +21,13 @@ from datasets.motion import require
 
 FOCAL_PER_PIXEL = 5000 / 256
 _PELVIS = 8  # the mid-hip of the 25 OpenPose joints, which is SMPL's pelvis
-_SHAPES = {"global_orient": (1, 3, 3), "body_pose": (23, 3, 3), "betas": (10,), "camera": (3,)}
+_SHAPES = {  # of one person in one image
+    "global_orient": (1, 3, 3),
+    "body_pose": (23, 3, 3),
+    "betas": (10,),
+    "camera": (3,),
+    "pelvis_rest": (3,),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +40,10 @@ class PhalpTrack:
         body_pose: (n, 23, 3, 3) float32 rotations of SMPL's joints 1..23.
         betas: (n, 10) float32 of the neutral SMPL body, others in each image.
         camera: (n, 3) float32, SMPL's `transl` in the camera frame.
-        pelvis_rest: (n, 3) float32 J0(betas), or None where the file has no ``3d_joints``.
         num_people: seen at once in a fifth of the images or more; who is there for less does not
             count, and the track's own person always does.
         crowded: share of the images in which somebody else is seen, too.
+        pelvis_rest: (n, 3) float32 J0(betas), or None where the file has no ``3d_joints``.
     """
 
     images: np.ndarray
@@ -45,9 +51,9 @@ class PhalpTrack:
     body_pose: np.ndarray
     betas: np.ndarray
     camera: np.ndarray
-    pelvis_rest: np.ndarray | None
     num_people: int
     crowded: float
+    pelvis_rest: np.ndarray | None = None
 
 
 class NobodySeen(ValueError):
@@ -68,9 +74,13 @@ def read_track(path: Path) -> PhalpTrack:
     """
     result = safe_pickle.load(path)
     try:
-        images = [(number, _seen(facts)) for number, facts in _images(result)]
+        return _largest(path, [(number, _seen(facts)) for number, facts in _images(result)])
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a PHALP result: {error!r}") from error
+
+
+def _largest(path: Path, images: list[tuple[int, list[dict]]]) -> PhalpTrack:
+    """The track that `read_track` describes, of the people seen in each numbered image."""
     # Of several items of one track, or without track ids, the first.
     tracks = [(number, {p["track"]: p for p in reversed(people)}) for number, people in images]
     areas: dict[object, list[float]] = {}
@@ -81,11 +91,12 @@ def read_track(path: Path) -> PhalpTrack:
         raise NobodySeen(f"{path}: nobody is seen in any image")
     chosen = max(areas, key=lambda track: (sum(areas[track]), len(areas[track])))
     own = {number: people[chosen] for number, people in tracks if chosen in people}
-    pelvis = [person["pelvis"] for person in own.values()]
+    names = set(_SHAPES)
+    if any(person["pelvis_rest"] is None for person in own.values()):
+        names.remove("pelvis_rest")
     return PhalpTrack(
         images=np.array(list(own)),
-        **{name: _stack(path, name, own.values()) for name in _SHAPES},
-        pelvis_rest=None if any(p is None for p in pelvis) else np.stack(pelvis),
+        **{name: _stack(path, name, own.values()) for name in names},
         num_people=_num_people([len(people) for _, people in images]),
         crowded=float(np.mean([len(people) > 1 for _, people in tracks if chosen in people])),
     )
@@ -128,7 +139,7 @@ def _seen(facts: Mapping) -> list[dict]:
                     "camera": camera,
                     "track": ids[i],
                     "area": 0.0 if boxes[i] is None else float(boxes[i][2] * boxes[i][3]),
-                    "pelvis": None if joints[i] is None else joints[i][_PELVIS],
+                    "pelvis_rest": None if joints[i] is None else joints[i][_PELVIS],
                 }
             )
     return found

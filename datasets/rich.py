@@ -199,7 +199,8 @@ def _subjects(folder: Path) -> dict[str, dict[int, Path]]:
         ValueError: there is none.
     """
     found: dict[str, dict[int, Path]] = {}
-    for frame in sorted(path for path in folder.glob("*") if path.name.isdecimal()):
+    frames = (path for path in folder.glob("*") if path.name.isdecimal())
+    for frame in sorted(frames, key=lambda path: int(path.name)):
         for file in frame.glob("*.pkl"):
             if file.stem.isdecimal():
                 found.setdefault(file.stem, {})[int(frame.name)] = file

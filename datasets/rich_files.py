@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from datasets.motion import require
-from datasets.rotation import up_to_y
+from datasets.rotation import is_rotation, up_to_y
 from datasets.safe_pickle import load
 
 # What every body file must have: arrays (1, k) of SMPL-X parameters.
@@ -59,7 +59,8 @@ class Metadata:
         genders = {int(row[2]): row[4] for row in self.rows if row[2].isdecimal()}
         file = self.folder / "gender.json"
         if file.is_file():
-            genders.update({int(subject): gender for subject, gender in _read_json(file).items()})
+            stored = _read_json(file)
+            genders |= {int(number): stored[number] for number in stored if number.isdecimal()}
         gender = genders.get(int(person), "")
         require(
             gender in ("female", "male"),
@@ -117,7 +118,10 @@ def _read_body(file: Path) -> dict[str, np.ndarray]:
     arrays = {
         name: value
         for name, value in body.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.shape[:1] == (1,)
+        if isinstance(name, str)
+        and isinstance(value, np.ndarray)
+        and value.dtype.kind == "f"
+        and value.shape[:1] == (1,)
     }
     missing = [name for name in LABELS if name not in arrays]
     require(not missing, f"{file} has no array {', '.join(missing)} of one row")
@@ -142,7 +146,7 @@ def read_calibration(file: Path) -> dict[str, np.ndarray]:
             f"{file.name} has no usable {name}",
         )
         found[name] = numbers if shape is None else numbers.reshape(shape)
-    require(_is_rotation(found["CameraMatrix"][:, :3]), f"{file.name}: no rotation in CameraMatrix")
+    require(is_rotation(found["CameraMatrix"][:, :3]), f"{file.name}: no rotation in CameraMatrix")
     return found
 
 
@@ -177,8 +181,10 @@ def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
         raise ValueError(wrong) from error
     turn, shift, scale = native.values()
     require(
-        turn.shape == (3, 3) and _is_rotation(turn) and shift.size == 3 and bool(scale > 0),
-        wrong,
+        turn.shape == (3, 3) and is_rotation(turn) and shift.size == 3 and scale.size == 1, wrong
+    )
+    require(
+        bool(np.isfinite(shift).all() and np.isfinite(scale).all() and (scale > 0).all()), wrong
     )
     up = -turn.T @ down
     axis = np.abs(up).argmax()
@@ -188,12 +194,10 @@ def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
     return world, {f"multicam2world_{key}": array for key, array in native.items()}
 
 
-def _is_rotation(matrix: np.ndarray) -> bool:
-    skew = np.abs(matrix @ matrix.T - np.eye(3)).max()
-    return bool(skew < 1e-3 and np.linalg.det(matrix) > 0)
-
-
 def _read_json(file: Path) -> dict:
-    stored = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name} is not readable JSON: {error}") from error
     require(isinstance(stored, dict), f"{file.name} holds no table")
     return stored

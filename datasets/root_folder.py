@@ -1,5 +1,7 @@
 """Checks that ``--root`` names a dataset's own folder, not one above or below it."""
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,14 +24,16 @@ def check_root(root: str | Path | None, is_root: Callable[[Path], bool], holds: 
     if is_root(root):
         return root
     for other in _around(root):
-        if is_root(other):
-            raise FileNotFoundError(
-                f"{root} is not the folder that directly holds {holds}: use --root {other}"
-            )
+        with contextlib.suppress(PermissionError):  # a neighbour that is closed to us is not it
+            if is_root(other):
+                raise FileNotFoundError(
+                    f"{root} is not the folder that directly holds {holds}: use --root {other}"
+                )
     raise FileNotFoundError(f"{root} does not hold {holds}: name the folder that directly does")
 
 
 def _around(root: Path) -> Iterator[Path]:
     yield from root.resolve().parents[:3]
     for pattern in ("*", "*/*"):
-        yield from sorted(path for path in root.glob(pattern) if path.is_dir())
+        # `Path.is_dir` would raise in a closed folder.
+        yield from sorted(path for path in root.glob(pattern) if os.path.isdir(path))

@@ -57,6 +57,13 @@ def project_to_rotation(matrix: np.ndarray) -> np.ndarray:
     return ((u * sign[..., None, :]) @ vt).astype(_float_dtype(matrix))
 
 
+def is_rotation(matrix: np.ndarray) -> np.ndarray:
+    """(...) bool: whether matrices (..., 3, 3) are rotations, as far as stored labels are exact."""
+    skew = np.abs(matrix @ np.swapaxes(matrix, -1, -2) - np.eye(3)).max(axis=(-2, -1))
+    with np.errstate(invalid="ignore"):  # what is not finite is none
+        return (skew < 1e-3) & (np.linalg.det(matrix) > 0)
+
+
 def canonical_axis_angle(axis_angle: np.ndarray) -> np.ndarray:
     """The same rotations (..., 3) with every angle in [0, pi]."""
     return matrix_to_axis_angle(axis_angle_to_matrix(np.asarray(axis_angle, np.float64))).astype(

@@ -112,7 +112,7 @@ class PersonSequence:
         )
         for name in self.native_frames:
             require(
-                name in self.native and len(self.native[name]) == frames,
+                name in self.native and np.shape(self.native[name])[:1] == (frames,),
                 f"{self.sequence}: native {name} and frame_ids differ in length",
             )
         if self.pelvis_rest is not None:

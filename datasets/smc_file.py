@@ -17,6 +17,7 @@ from PIL import Image
 
 from datasets.distortion import Undistortion
 from datasets.motion import require
+from datasets.safe_pickle import MAX_BYTES
 
 _CAMERA_GROUPS = ("Camera_5mp", "Camera_12mp")  # cameras 0 to 47, and 48 to 59
 _CALIBRATION = {"K": (3, 3), "D": (5,), "RT": (4, 4)}
@@ -168,7 +169,15 @@ def read_annotations(
 
 
 def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
-    return {name: np.asarray(_member(group, name)[()]) for name in group}
+    arrays = {}
+    for name in group:
+        member = _member(group, name)
+        require(
+            isinstance(member, h5py.Dataset) and member.nbytes <= MAX_BYTES,
+            f"{group.name}/{name} is no array of at most {MAX_BYTES} bytes",
+        )
+        arrays[name] = np.asarray(member[()])
+    return arrays
 
 
 def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:

@@ -1,4 +1,4 @@
-"""SMPL model files: where they are, and their arrays. Who only needs these need not load torch.
+"""SMPL model files: where they are, and their arrays. Nothing here loads torch.
 
 The user's own files, in the folder ``$UNIMO_SMPL``: ``SMPL_NEUTRAL``, ``SMPL_FEMALE`` and
 ``SMPL_MALE`` as ``.npz`` or ``.pkl``, or under the official names, such as

@@ -71,7 +71,7 @@ class ThreeDPW:
         }
         labelled = {file.stem for own in files for file in files[own]}
         for folder in sorted((root / "imageFiles").iterdir()):
-            if folder.name not in labelled:
+            if folder.is_dir() and folder.name not in labelled:
                 skipped.add(folder.name, "pictures without labels: no such file in sequenceFiles")
         for own in _SPLITS if split is None else (split,):
             for file in files[own]:

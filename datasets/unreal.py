@@ -55,9 +55,8 @@ class Group:
 def read_groups(path: Path) -> list[Group]:
     """The sequences of a ``be_seq.csv``, in its order.
 
-    Read as text: pandas would turn the word None in the column Body into a NaN.
-
-    A row that cannot be read costs its own group.
+    Read as text: pandas would turn the word None in the column Body into a NaN. A row that cannot
+    be read costs its own group.
 
     Raises:
         OSError: the file cannot be read.
@@ -84,9 +83,11 @@ def read_groups(path: Path) -> list[Group]:
 
 
 def _placed(row: dict[str, str], facts: dict[str, str]) -> PlacedBody:
+    start_frame = int(facts["start_frame"])
+    require(abs(start_frame) < 2**31, "no motion has a frame of such a number")
     return PlacedBody(
         name=row["Body"],
-        start_frame=int(facts["start_frame"]),
+        start_frame=start_frame,
         position=(float(row["X"]), float(row["Y"]), float(row["Z"])),
         yaw=float(row["Yaw"]),
     )

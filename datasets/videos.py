@@ -25,8 +25,8 @@ class Videos:
     A file is one sequence without labels, named by its path below the root without the suffix; the
     people in it are not counted. Files of the same bytes are one group, named after the first, so
     that copies of a video stay on one side of a split. Folders that are clip stores are passed
-    over. Rows are even in time (see `VideoFile`); of files whose frame rate
-    varies, ``native["source_frame"]`` says which frame of the file a row shows.
+    over. Rows are even in time (see `VideoFile`); of files whose frame rate varies,
+    ``native["source_frame"]`` says which frame of the file a row shows.
     """
 
     name: str = "videos"

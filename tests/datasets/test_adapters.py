@@ -11,6 +11,7 @@ from datasets.body import load_body
 from datasets.clip_store import ClipStore
 from datasets.motion import Motion
 from datasets.prepare import prepare
+from datasets.root_folder import check_root
 from datasets.sequence import SkipLog
 
 NAMES = ("threedpw", "rich", "bedlam", "dna_rendering", "human4dit")
@@ -154,6 +155,19 @@ def test_a_wrong_folder_level_is_told(miniature, level):
     message = str(error.value)
     assert "\n" not in message
     assert str(root) in message
+
+
+def test_a_closed_folder_beside_the_right_one_is_passed_over(tmp_path):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "data" / "labels").mkdir(parents=True)
+
+    def is_root(folder):
+        if folder.name == "closed":  # as `Path.is_dir` does below it; root may read everything
+            raise PermissionError("closed")
+        return (folder / "labels").is_dir()
+
+    with pytest.raises(FileNotFoundError, match=f"--root {tmp_path / 'data'}$"):
+        check_root(tmp_path, is_root, "labels")
 
 
 def test_a_missing_folder_and_an_empty_one_are_told(miniature, tmp_path):

@@ -296,6 +296,58 @@ def test_a_motion_of_another_frame_rate_is_skipped(copy):
     assert "120 fps" in read(copy)[1][f"{ZOOM}/seq_000000/rp_aaron_posed_002_1000"]
 
 
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("poses", np.array(1.0)),
+        ("poses", np.full((80, 165), "0.1")),
+        ("trans", np.zeros((80, 3), int)),  # an int cannot say that a row is missing
+        ("trans", np.zeros(80)),
+        ("global_ori", np.array(1.0)),
+    ],
+)
+def test_a_motion_of_other_arrays_is_skipped(copy, name, array):
+    rewrite_motion(copy, "rp_aaron_posed_002", "1000", **{name: array})
+    sequences, skipped = read(copy)
+    reason = skipped[f"{ZOOM}/seq_000000/rp_aaron_posed_002_1000"]
+    assert name in reason and "shape" in reason
+    assert any(s.startswith(CLOSEUP) for s, *_ in sequences)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "where", "told"),
+    [
+        ("pose_cam", lambda array: array.astype(str), "", "floats"),
+        ("pose_cam", lambda array: array[:, :72], "/seq_000000", "shape"),
+        ("cam_ext", lambda array: array[:, 0, 0], "/seq_000000", "shape"),
+        ("imgname", lambda array: array[0], "", "length"),
+        ("imgname", lambda array: np.char.replace(array, ".png", ".jpg"), "/seq_000000", "imgname"),
+    ],
+)
+def test_processed_labels_of_other_arrays_are_skipped(copy, name, change, where, told):
+    shutil.rmtree(copy / MOTIONS)
+    file = copy / PROCESSED / f"{ZOOM}.npz"
+    with np.load(file) as old:
+        arrays = dict(old)
+    np.savez(file, **(arrays | {name: change(arrays[name])}))
+    sequences, skipped = read(copy)
+    assert not any(s.startswith(ZOOM) for s, *_ in sequences)
+    reason = next(skipped[key] for key in skipped if key.startswith(f"{ZOOM}{where}"))
+    assert told in reason
+    assert any(s.startswith(CLOSEUP) for s, *_ in sequences)
+
+
+@pytest.mark.parametrize("labels", [MOTIONS, PROCESSED])
+def test_pictures_of_other_names_are_passed_over(mini, copy, labels):
+    if labels == PROCESSED:
+        shutil.rmtree(copy / MOTIONS)
+    folder = copy / ZOOM / "png" / "seq_000000"
+    for number in ("9999999999999999999999", "99999999999", "7"):
+        shutil.copy(folder / "seq_000000_0007.png", folder / f"seq_000000_{number}.png")
+    found = only(read(copy)[0], ZOOM)
+    np.testing.assert_array_equal(found.frame_ids, only(mini[2], ZOOM).frame_ids)
+
+
 def test_a_missing_picture_leaves_a_gap_in_the_frame_numbers(copy):
     (copy / ZOOM / "png" / "seq_000000" / "seq_000000_0020.png").unlink()
     sequence = only(read(copy)[0], ZOOM)
@@ -371,6 +423,7 @@ def test_a_damaged_file_costs_its_own_sequences_only(copy, file, content, where)
     ("old", "new"),
     [
         ("start_frame=5", "start_frame=five"),
+        ("start_frame=5", "start_frame=99999999999999999999"),
         ("sequence_name=seq_000000;", ""),
         ("Body,rp_aaron_posed_002_1000", "Body,rp_aaron_posed_002_1000,?"),
     ],

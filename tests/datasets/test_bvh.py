@@ -1,5 +1,7 @@
 """BVH -> SMPL-X: bones point where the recording has them, and junk is refused in words."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -303,6 +305,9 @@ JUNK = {
     "no frame time": GOOD.replace("Frame Time:", "Rate:"),
     "zero frame time": GOOD.replace("Frame Time: 0.033333333", "Frame Time: 0"),
     "nan frame time": GOOD.replace("Frame Time: 0.033333333", "Frame Time: nan"),
+    "frame time in milliseconds": GOOD.replace("Frame Time: 0.033333333", "Frame Time: 33.3"),
+    "frame time of next to nothing": GOOD.replace("Frame Time: 0.033333333", "Frame Time: 1e-320"),
+    "frame time of ages": GOOD.replace("Frame Time: 0.033333333", "Frame Time: 1e9"),
     "text frame time": GOOD.replace("Frame Time: 0.033333333", "Frame Time: soon"),
     "nan value": GOOD.replace(LAST_ROW, LAST_ROW.replace("0.000000000", "nan", 1)),
     "infinite value": GOOD.replace(LAST_ROW, LAST_ROW.replace("0.000000000", "inf", 1)),
@@ -315,6 +320,11 @@ JUNK = {
     "same axis twice": GOOD.replace("Zrotation Xrotation", "Zrotation Zrotation"),
     "channel count": GOOD.replace("CHANNELS 3", "CHANNELS 30", 1),
     "channel word": GOOD.replace("CHANNELS 3", "CHANNELS three", 1),
+    "frames of no channels": re.sub(r"CHANNELS .*", "CHANNELS 0", GOOD[: GOOD.index("Frames:")])
+    + "Frames: 99999999999\nFrame Time: 0.033\n",
+    "hips at one point": re.sub(
+        r"(JOINT (?:Left|Right)UpLeg\s+{\s+OFFSET) [-.\d]+ [-.\d]+ [-.\d]+", r"\1 0 0 0", GOOD
+    ),
     "two roots": GOOD.replace("JOINT LeftUpLeg", "ROOT LeftUpLeg"),
     "no root": GOOD.replace("ROOT", "JOINT"),
     "same name": GOOD.replace("JOINT RightUpLeg", "JOINT LeftUpLeg"),
@@ -351,7 +361,7 @@ def test_a_file_cut_anywhere_never_raises_anything_unexpected(tmp_path, seed):
 def test_a_deep_skeleton_is_no_problem(tmp_path):
     depth = 3000
     chain = "".join(f"JOINT j{i}\n{{ OFFSET 0 1 0 CHANNELS 0\n" for i in range(depth))
-    content = f"HIERARCHY ROOT r {{ OFFSET 0 0 0 CHANNELS 0\n{chain}{'}' * (depth + 1)}\n"
+    content = f"HIERARCHY ROOT r {{ OFFSET 0 0 0 CHANNELS 1 Xrotation\n{chain}{'}' * (depth + 1)}\n"
     with pytest.raises(ValueError, match="unknown skeleton"):
         convert(tmp_path, content + "MOTION\nFrames: 0\nFrame Time: 0.1\n")
 

@@ -180,6 +180,20 @@ def test_what_cannot_be_used_is_told_and_stops_nothing_else(read):
             lambda main, annots: annots["SMPLx/transl"].write_direct(np.full((70, 3), np.nan)),
             "no f",
         ),
+        (
+            lambda main, annots: (
+                annots["SMPLx"].pop("betas"),
+                annots["SMPLx"].create_dataset("betas", (0, 10), "f8"),
+            ),
+            "SMPLx/betas",
+        ),
+        (
+            lambda main, annots: annots["SMPLx"].create_dataset(
+                "large", (2**37,), "f8", chunks=(1000,)
+            ),
+            "/SMPLx/large is no array of at most",
+        ),
+        (lambda main, annots: annots["SMPLx"].create_group("more"), "/SMPLx/more is no array"),
     ],
 )
 def test_a_file_of_another_layout_is_told(copy, change, reason):
@@ -189,6 +203,25 @@ def test_a_file_of_another_layout_is_told(copy, change, reason):
     found, skipped = sequences_of(root)
     assert not found
     assert all(reason in text for name, text in skipped.items() if name != "0007_01/30")
+
+
+def test_a_picture_of_an_absurd_number_costs_its_own_camera(copy):
+    root, main, _ = copy
+    with h5py.File(main, "a") as file:
+        file[f"Camera_5mp/0/color/{'9' * 25}"] = np.zeros(3, np.uint8)
+    found, skipped = sequences_of(root)
+    assert {camera for _, camera in found} == {"25", "48"}
+    assert "999" in skipped["0007_01/0"]
+
+
+def test_numbers_that_have_no_nan_stay_whole(copy):
+    root, main, annotations = copy
+    with h5py.File(main, "a") as first, h5py.File(annotations, "a") as second:
+        second["SMPLx/label"] = np.arange(FRAMES)
+        first[f"Camera_5mp/0/color/{FRAMES}"] = first["Camera_5mp/0/color/0"][()]
+    sequence = sequences_of(root)[0]["0007_01", "0"]
+    assert len(sequence) == FRAMES + 1
+    np.testing.assert_array_equal(sequence.native["label"], np.arange(FRAMES))
 
 
 @pytest.mark.parametrize("name", ["SMPLx", "SMPLx/transl", "Camera_Parameter/25/K"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from datasets import rotation
+from datasets.body import load_body
 from datasets.frames import VideoFile
 from datasets.human4dit import DATASET, labels_of
 from datasets.phalp_file import read_track
@@ -180,6 +181,14 @@ def spoil_smpl(name, value):
     return change
 
 
+def set_facts(name, value_of):
+    def change(result):
+        for facts in result.values():
+            facts[name] = value_of(facts)
+
+    return change
+
+
 NOBODY = {name: [] for name in ("smpl", "camera", "tid", "tracked_time", "bbox", "3d_joints")}
 UNUSABLE = {
     "nobody": (lambda result: {key: dict(NOBODY) for key in result}, "nobody is seen"),
@@ -195,6 +204,14 @@ UNUSABLE = {
     "no rotations": (
         spoil_smpl("global_orient", np.zeros((1, 3, 3), np.float32)),
         "no frame has a usable label",
+    ),
+    "lists for track ids": (
+        set_facts("tid", lambda facts: [[track] for track in facts["tid"]]),
+        "not a PHALP result",
+    ),
+    "joints in one dimension": (
+        set_facts("3d_joints", lambda facts: [np.zeros(45, np.float32) for _ in facts["smpl"]]),
+        "pelvis_rest has shapes",
     ),
     "another video": (
         lambda result: {f"{900 + i:06d}.jpg": facts for i, facts in enumerate(result.values())},
@@ -220,6 +237,24 @@ def test_frames_with_nan_are_not_valid(own_root):
     relabel(own_root, change)
     sequence = read(own_root)[0][ONE_PART]
     assert np.flatnonzero(~sequence.valid).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("images", [1, FRAMES])
+def test_joints_with_nan_cost_no_labels(root, own_root, images):
+    def change(result):
+        for facts in list(result.values())[:images]:
+            for joints in facts["3d_joints"]:
+                joints[:] = np.nan
+
+    relabel(own_root, change)
+    sequence, whole = (read(folder)[0][ONE_PART] for folder in (own_root, root))
+    np.testing.assert_array_equal(sequence.valid, whole.valid)
+    if images == 1:
+        rest = whole.pelvis_rest
+    else:  # no image tells where the pelvis is
+        median = np.median(sequence.camera_motion.betas, axis=0)
+        rest = load_body().rest_joints(median)[0]
+    np.testing.assert_allclose(sequence.pelvis_rest, rest, atol=1e-3)
 
 
 def test_more_images_than_frames_are_no_trouble(own_root):

@@ -221,6 +221,8 @@ def test_gender_is_the_subjects_not_the_sequences(read):
 
 def test_gender_comes_from_the_table_where_the_list_is_missing(read, copy):
     assert read[0][JUGGLE, "cam_00", "001"].gender == "male"
+    (copy / "resource" / "gender.json").write_text('{"remark": "nobody is listed"}')
+    assert sequences_of(copy)[0][GYM, "cam_03", "011"].gender == "male"
     (copy / "resource" / "gender.json").unlink()
     assert sequences_of(copy)[0][GYM, "cam_03", "011"].gender == "male"
     (copy / "resource" / "meta" / "test.txt").unlink()
@@ -265,10 +267,28 @@ def test_damaged_files_are_told_and_stop_nothing_else(copy):
     assert list(found) == [(GYM, "cam_05", "011")]
     assert "damaged" in skipped[f"{GYM}/003.xml"]
     assert "003.xml" in skipped[f"{GYM}/cam_03"]
-    for text in ('{"R": [[1, 0], [0, 1]]}', '{"R": {}, "t": "x"}', "[1]", "{"):
+    upright = '{"R": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], '
+    for text in (
+        '{"R": [[1, 0], [0, 1]]}',
+        '{"R": {}, "t": "x"}',
+        upright + '"t": [NaN, 0, 0], "c": 1}',
+        upright + '"t": [0, 0, 0], "c": [1, 2]}',
+        upright + '"t": [0, 0, 0], "c": Infinity}',
+        "[1]",
+        "{",
+        "[" * 100_000,
+    ):
         (copy / "multicam2world" / "Gym_multicam2world.json").write_text(text)
         found, skipped = sequences_of(copy)
-        assert not found and skipped[GYM]
+        assert not found and "Gym_multicam2world.json" in skipped[GYM]
+
+
+def test_frames_go_by_number_however_their_names_are_padded(copy):
+    folder = copy / "bodies" / "test" / GYM
+    whole = [s.frame_ids for s in sequences_of(copy)[0].values()]
+    for frame in list(folder.iterdir()):
+        frame.rename(folder / str(int(frame.name)))
+    np.testing.assert_array_equal([s.frame_ids for s in sequences_of(copy)[0].values()], whole)
 
 
 def test_sequences_without_bodies_or_pictures_are_told(copy):

@@ -172,3 +172,12 @@ def test_a_way_up_is_turned_to_y_by_the_shortest_rotation(up):
     assert np.linalg.det(turn) == pytest.approx(1)
     angle = np.linalg.norm(rotation.matrix_to_axis_angle(turn))
     assert np.cos(angle) == pytest.approx(up[1] / np.linalg.norm(up))
+
+
+def test_mirrors_stretches_and_what_is_not_finite_are_no_rotations():
+    good = rotation.axis_angle_to_matrix(random_axis_angles(6)).reshape(2, 3, 3, 3)
+    rounded = good.astype(np.float16).astype(np.float64)  # as far as stored labels are exact
+    assert rotation.is_rotation(good).all()
+    assert rotation.is_rotation(rounded).shape == (2, 3) and rotation.is_rotation(rounded).all()
+    for bad in (-np.eye(3), 1.01 * np.eye(3), np.zeros((3, 3)), np.full((3, 3), np.nan)):
+        assert not rotation.is_rotation(bad)

@@ -163,6 +163,11 @@ def test_native_labels_are_what_the_file_holds(root):
     assert "poses_60Hz" not in sequence.native
 
 
+def test_a_file_among_the_folders_of_pictures_is_passed_over(own_root):
+    (own_root / "imageFiles" / ".DS_Store").touch()
+    assert ".DS_Store" not in read(own_root)[1]
+
+
 def test_pictures_without_labels_are_told(root):
     _, skipped = read(root)
     assert skipped == {NO_LABELS: "pictures without labels: no such file in sequenceFiles"}
