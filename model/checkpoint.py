@@ -2,7 +2,8 @@
 
 ``name.safetensors`` holds every parameter and buffer; ``name.json`` holds the format version, the
 class, its configuration and whatever the writer wants to keep, such as how the model was trained.
-Nothing is ever unpickled. Both files are renamed into place, the sidecar last.
+Nothing is ever unpickled. Both files are renamed into place, the sidecar last: weights without one
+are no checkpoint, and an older sidecar is never left beside newer weights.
 """
 
 import hashlib
@@ -61,6 +62,7 @@ def save_model(
     text = json.dumps(sidecar, indent=1) + "\n"
     temporary = path.with_name(path.name + ".tmp")
     save_file(state, temporary)
+    sidecar_path(path).unlink(missing_ok=True)
     os.replace(temporary, path)
     temporary = sidecar_path(path).with_name(sidecar_path(path).name + ".tmp")
     temporary.write_text(text)
@@ -83,7 +85,11 @@ def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict
         ) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} is not a readable sidecar ({error})") from error
-    if not isinstance(sidecar, dict) or not {"format_version", "class", "config"} <= set(sidecar):
+    if (
+        not isinstance(sidecar, dict)
+        or not {"format_version", "class", "config"} <= set(sidecar)
+        or not isinstance(sidecar["config"], dict)
+    ):
         raise CheckpointError(f"{file} is not a sidecar of this program")
     if sidecar["format_version"] != FORMAT_VERSION:
         raise CheckpointError(

@@ -23,11 +23,15 @@ def read_image(path: Path) -> np.ndarray:
     """An upright picture (H, W, 3) uint8 RGB; transparent parts on black.
 
     Raises:
-        PictureError: not a picture.
+        PictureError: not a picture, or one of 32-bit numbers.
     """
     try:
         with Image.open(path) as image:
             picture = ImageOps.exif_transpose(image)
+            if picture.mode in ("I", "F"):
+                raise ValueError("it has no known white: save it with 8 or 16 bits a channel")
+            if picture.mode.startswith("I;16"):  # Pillow would cut it off at 255
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
             if "A" in picture.getbands() or "transparency" in picture.info:
                 picture = picture.convert("RGBA")
                 black = Image.new("RGBA", picture.size, (0, 0, 0, 255))

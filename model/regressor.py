@@ -227,11 +227,11 @@ class RegressorEstimator:
             )
         try:
             sidecar = read_sidecar(path, expected_class="MotionRegressor")
-            trained = sidecar["extra"]["training"]
+            trained_on = sidecar["extra"]["training"]["body_sha256"]
         except (CheckpointError, KeyError, TypeError) as error:
             raise EstimatorUnavailable(f"{path} is not a trained regressor: {error}") from error
         body = load_body()
-        if trained.get("body_sha256") != body.sha256:
+        if trained_on != body.sha256:
             raise EstimatorUnavailable(
                 f"{path} was trained on another body than {body.name}: train it again on this one"
             )

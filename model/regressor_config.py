@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from model.settings import from_dict, require_count, require_number
+from model.settings import from_dict, require, require_count, require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,12 +11,15 @@ class RegressorConfig:
     """Shape of the network.
 
     Attributes:
-        size: pixels of the square pictures it sees; a multiple of 16.
-        widths: channels of the four stride-2 convolutions.
+        size: pixels of the square pictures it sees; every convolution halves it exactly.
+        widths: channels of the stride-2 convolutions.
         width: of the features of a frame.
         dilations: of the temporal convolutions, frames.
         smoothing: standard deviation of the Gaussian over the output, frames: what is seen in
             single small pictures jitters.
+
+    Raises:
+        ValueError: a value outside its range, or a size that cannot be halved so often.
     """
 
     size: int = 64
@@ -32,6 +35,12 @@ class RegressorConfig:
         for name in ("widths", "dilations"):
             for value in getattr(self, name):
                 require_count(name, value, minimum=1)
+        require(bool(self.widths), "widths must name at least one convolution")
+        require(
+            self.size % 2 ** len(self.widths) == 0,
+            f"size {self.size} must be a multiple of 2^{len(self.widths)}, since each of the "
+            f"{len(self.widths)} convolutions halves it",
+        )
         require_count("width", self.width, minimum=1)
         require_number("smoothing", self.smoothing, 0.0, 30.0)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.checkpoint import read_sidecar, sidecar_path
+from model.checkpoint import CheckpointError, read_sidecar, sidecar_path
 from model.optimizer import make_optimizer
 from model.training import TrainingConfig, TrainingError
 
@@ -161,19 +161,26 @@ class Run:
         path = self.out / "resume.pt"
         if not path.is_file():
             return
-        state = self._read(path)
+        state = self._read(path, delete=path)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for average, kept in zip(self.average, state["average"], strict=True):
             average.copy_(kept)
         self._set_progress(state)
 
-    def finish(self, path: Path, description: str) -> Path:
-        """Write the checkpoint and drop the resume state."""
+    def finish(self, path: Path, description: str, **facts) -> Path:
+        """Write the checkpoint and drop the resume state.
+
+        Args:
+            path: of the checkpoint.
+            description: of what was trained.
+            facts: JSON-ready, kept in the sidecar with what the run knows of itself; unlike the
+                identity they are no part of what makes two runs the same.
+        """
         self.model.eval()
         for value, average in zip(self._values(), self.average, strict=False):
             value.copy_(average)
-        self._write(path, {"training": self._facts(description)})
+        self._write(path, {"training": self._facts(description) | facts})
         return path
 
     def _write(self, path: Path, extra: dict) -> None:
@@ -231,7 +238,8 @@ class Run:
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}
         self._write_losses()
 
-    def _read(self, path: Path) -> dict:
+    def _read(self, path: Path, *, delete: Path) -> dict:
+        """A resume state; `delete` is what its user must delete if it is damaged."""
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             _require_same(state["identity"], self.identity, path)
@@ -239,7 +247,7 @@ class Run:
             raise
         except Exception as error:
             raise TrainingError(
-                f"{path} cannot be read ({type(error).__name__}): delete it to start again"
+                f"{path} cannot be read ({type(error).__name__}): delete {delete} to start again"
             ) from error
         return state
 
@@ -278,12 +286,17 @@ def is_finished(path: Path, identity: dict) -> bool:
     """Whether this very run has ended at `path`.
 
     Raises:
-        TrainingError: another run has.
+        TrainingError: another run has, or its sidecar is unreadable.
     """
     if not (path.is_file() and sidecar_path(path).is_file()):
         return False
-    sidecar = read_sidecar(path)
-    facts = sidecar.get("extra", {}).get("training", {})
+    try:
+        sidecar = read_sidecar(path)
+    except CheckpointError as error:
+        raise TrainingError(f"{error}: delete it to start again, or name another folder") from error
+    extra = sidecar.get("extra")
+    facts = extra.get("training") if isinstance(extra, dict) else None
+    facts = facts if isinstance(facts, dict) else {}
     found = {name: facts.get(name) for name in identity["run"]}
     _require_same(
         {"class": sidecar["class"], "config": sidecar["config"], "run": found}, identity, path

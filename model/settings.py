@@ -1,7 +1,7 @@
 """Checks that configuration classes share. Standard library only."""
 
 import dataclasses
-import math
+import sys
 
 
 def from_dict(cls, values: dict):
@@ -31,17 +31,23 @@ def require_choice(name: str, value, choices: tuple[str, ...]) -> None:
     require(value in choices, f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
-def require_count(name: str, value, *, minimum: int) -> None:
-    """Raise a ValueError unless `value` is an integer of at least `minimum`."""
+def require_count(name: str, value, *, minimum: int, maximum: int = 2**63 - 1) -> None:
+    """Raise a ValueError unless `value` is an integer from `minimum` to `maximum`.
+
+    By default the latter is the largest that torch takes for a size or a seed.
+    """
     require(
         isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
         f"{name} must be a whole number of at least {minimum}, got {value!r}",
     )
+    require(value <= maximum, f"{name} must be at most {maximum}, got {value}")
 
 
 def require_number(name: str, value, low: float, high: float) -> None:
     """Raise a ValueError unless `value` is a finite number from `low` to `high`."""
     require(
-        isinstance(value, (int, float)) and low <= value <= high and math.isfinite(value),
+        isinstance(value, (int, float))
+        and low <= value <= high
+        and abs(value) <= sys.float_info.max,  # integers have no end
         f"{name} must be a number from {low:g} to {high:g}, got {value!r}",
     )

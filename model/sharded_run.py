@@ -117,7 +117,8 @@ class ShardedRun(Run):
         with together():
             marker = read_marker(self.out)
             if marker is not None:
-                self._continue(self._read(self._folder(marker[0]) / self._file))
+                path = self._folder(marker[0]) / self._file
+                self._continue(self._read(path, delete=marker_path(self.out).parent))
         steps = gathered(self.step)
         if len(set(steps)) > 1:
             raise TrainingError(

@@ -32,7 +32,7 @@ from tqdm import tqdm
 from datasets.body import load_body
 from datasets.clip_schema import StoreError, inside
 from datasets.clip_store import ClipStore
-from datasets.motion import mirrored_channels
+from datasets.motion import mirrored_channels, split_channels
 from datasets.video import read_frames
 from datasets.video_probe import VideoError, probe
 from model.checkpoint import weights_sha256
@@ -230,7 +230,7 @@ class _Job:
                 visual[own] = self.codec.encode(np.stack(pictures))
                 channels = self.store.channels([ids[row] for row in own])
                 if self.mirrored:
-                    rest = load_body().rest_joints(channels[..., 66:76])[..., 0, :]
+                    rest = load_body().rest_joints(split_channels(channels)["betas"])[..., 0, :]
                     channels = mirrored_channels(channels, rest)
                 motion[own] = self.tokenizer.encode_channels(channels)
         columns = [list(ids), reasons, _lists(visual), _lists(motion)]

@@ -132,9 +132,8 @@ def train(
         on_step=on_step,
         examine=look,
     )
-    # Kept, but not part of what makes two runs the same: it follows from the clips and the tokens.
-    run.identity["run"]["skipped_clips"] = len(tokens.skipped)
-    return run.finish(path, "UniMo: " + " and ".join(training.tasks))
+    description = "UniMo: " + " and ".join(training.tasks)
+    return run.finish(path, description, skipped_clips=len(tokens.skipped))
 
 
 def _board(out: Path):

@@ -6,46 +6,22 @@ kept until it ends, and a step is a function of (seed, step) alone.
 """
 
 import argparse
-import contextlib
-import hashlib
-import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.command_line import positive, run_job
+from model.regressor_examples import Examples, built_in_identity, render_built_in
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
 
-    from datasets.clip_store import ClipStore
     from model.regressor import MotionRegressor
     from model.training import TrainingConfig
 
 SEQUENCES = 1600
-FRAMES = 33  # of a sequence: short ones show more people, places and directions
 STEPS = 2000
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """What the network learns from: N sequences of T frames.
-
-    Attributes:
-        pictures: (N, T, size, size, 3) uint8 RGB.
-        features: (N, T, 145) float32, see `model.regressor.to_features`.
-        focal: (N, T) float32 focal lengths in picture sizes.
-        rest: (N, 22, 3) float32 joints of the rest pose, metres.
-        identity: JSON-ready; says what they are.
-    """
-
-    pictures: "np.ndarray"
-    features: "np.ndarray"
-    focal: "np.ndarray"
-    rest: "np.ndarray"
-    identity: dict
 
 
 def train(
@@ -73,14 +49,22 @@ def train(
         ``out/model.safetensors``.
 
     Raises:
-        TrainingError: `out` holds another run, or the loss stopped being finite.
+        TrainingError: `out` holds another run, the loss stopped being finite, or the clips are
+            shorter than the window.
     """
     import torch
     from tqdm import tqdm
 
     from model.checkpoint import load_weights
     from model.run import Run, identity_of, is_finished
+    from model.training import TrainingError
 
+    frames = examples.focal.shape[1]
+    if frames < training.window:
+        raise TrainingError(
+            f"the clips have {frames} frames, fewer than the training window of {training.window}: "
+            "choose longer clips or a shorter window"
+        )
     out.mkdir(parents=True, exist_ok=True)
     identity = identity_of(model, training, examples.identity)
     path = out / "model.safetensors"
@@ -108,67 +92,6 @@ def train(
     return run.finish(path, "regressor")
 
 
-def examples_of(store: "ClipStore", ids: "Sequence[str]", size: int) -> Examples:
-    """Clips of a store with their pictures as examples; a clip has about 12 kB a frame at 64 px.
-
-    Clips whose video cannot be read are left out, and counted in the identity.
-
-    Args:
-        store: clips with videos and SMPL-X motions in the camera.
-        ids: of the clips.
-        size: pixels of the square pictures.
-
-    Raises:
-        StoreError: a clip without motion.
-        TrainingError: no clips, one without a video or a camera, or no video that can be read.
-    """
-    import numpy as np
-
-    from datasets.body import BODY_JOINTS, load_body
-    from datasets.pad_resize import PadResize
-    from datasets.pseudo.input import camera_of
-    from datasets.video import VideoError, read_video
-    from model.regressor import NUM_FEATURES, focal_lengths, to_features
-    from model.training import TrainingError
-
-    if not ids:
-        raise TrainingError(f"{store.path} has no clips to train on")
-    body, place = load_body(), {name: row for row, name in enumerate(ids)}
-    clips, frames = len(ids), store.num_frames
-    pictures = np.empty((clips, frames, size, size, 3), np.uint8)
-    features = np.empty((clips, frames, NUM_FEATURES), np.float32)
-    focal = np.empty((clips, frames), np.float32)
-    rest = np.empty((clips, BODY_JOINTS, 3), np.float32)
-    kept = np.ones(clips, bool)
-    for clip in store.some(ids):
-        if clip.video is None or clip.camera_motion is None:
-            raise TrainingError(f"{clip.clip_id} of {store.path} has no video with camera motion")
-        view, _ = camera_of(clip)
-        resize, row = PadResize(view.width, view.height, size), place[clip.clip_id]
-        try:
-            for frame, picture in enumerate(read_video(clip.video)):
-                pictures[row, frame] = resize.image(picture)
-        except VideoError:
-            kept[row] = False
-            continue
-        seen, motion = resize.camera(view), clip.camera_motion
-        features[row] = to_features(motion.to_channels(), seen)
-        focal[row] = focal_lengths(seen)
-        rest[row] = body.rest_joints(np.atleast_2d(motion.betas)[0])[:BODY_JOINTS]
-    if not kept.any():
-        raise TrainingError(f"{store.path} has no video that can be read")
-    arrays = (pictures, features, focal, rest)
-    if not kept.all():
-        arrays = tuple(array[kept] for array in arrays)
-    identity = {
-        "examples": f"{kept.sum()} of {len(ids)} clips, {size} px",
-        "store_sha256": store.sha256,
-        "clips_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
-        "body_sha256": body.sha256,
-    }
-    return Examples(*arrays, identity=identity)
-
-
 def train_built_in(
     out: Path,
     *,
@@ -183,7 +106,7 @@ def train_built_in(
     Args:
         out: folder of the run, made if needed.
         steps: optimiser steps.
-        sequences: how many, of `FRAMES` frames each.
+        sequences: how many, of `regressor_examples.FRAMES` frames each.
         seed: of the weights and of the batches.
         device: ``cpu`` or ``cuda``.
         progress: show progress bars on stderr.
@@ -213,89 +136,14 @@ def train_built_in(
     config = RegressorConfig()
     torch.manual_seed(seed)
     model = MotionRegressor(config)
-    label = _label(sequences, config.size)
-    if is_finished(out / "model.safetensors", identity_of(model, training, label)):
-        return out / "model.safetensors"
-    out.mkdir(parents=True, exist_ok=True)
-    examples = render_built_in(out / "pictures.npz", sequences, config.size, progress=progress)
-    path = train(model, training, examples, out, device=device, progress=progress)
-    (out / "pictures.npz").unlink()
+    path, pictures = out / "model.safetensors", out / "pictures.npz"
+    identity = identity_of(model, training, built_in_identity(sequences, config.size))
+    if not is_finished(path, identity):
+        out.mkdir(parents=True, exist_ok=True)
+        examples = render_built_in(pictures, sequences, config.size, progress=progress)
+        train(model, training, examples, out, device=device, progress=progress)
+    pictures.unlink(missing_ok=True)  # also those of a run that was stopped right before this
     return path
-
-
-def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = True) -> Examples:
-    """The first training sequences of the built-in dataset, rendered once and kept in `file`."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from datasets.processes import in_order
-    from model.training import TrainingError
-
-    identity = _label(sequences, size)
-    label = repr(identity)
-    if file.is_file():
-        with np.load(file, allow_pickle=False) as stored:
-            if str(stored["label"]) == label:
-                names = ("pictures", "features", "focal", "rest")
-                return Examples(**{name: stored[name] for name in names}, identity=identity)
-    jobs = [(index, size) for index in range(sequences)]
-    workers = max(2, len(os.sched_getaffinity(0)))  # never here, where the training has threads
-    results = in_order(_render, zip(jobs, jobs, strict=True), workers=workers, died=None)
-    bar = tqdm(total=sequences, desc="rendering", unit=" sequences", disable=not progress)
-    rendered = []
-    with contextlib.closing(results), bar:
-        for job, arrays in results:
-            if arrays is None:
-                raise TrainingError(f"the process that renders sequence {job[0]} died: memory?")
-            rendered.append(arrays)
-            bar.update()
-    columns = [np.stack(column) for column in zip(*rendered, strict=True)]
-    examples = Examples(*columns, identity=identity)
-    temporary = file.with_name(file.name + ".tmp")
-    with open(temporary, "wb") as out:
-        np.savez(
-            out,
-            label=label,
-            pictures=examples.pictures,
-            features=examples.features,
-            focal=examples.focal,
-            rest=examples.rest,
-        )
-    os.replace(temporary, file)
-    return examples
-
-
-def _label(sequences: int, size: int) -> dict:
-    """What identifies the rendered examples."""
-    from datasets.body import load_body
-    from datasets.embedded import DATASET
-
-    return {
-        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences of "
-        f"{FRAMES} frames, {size} px",
-        "body_sha256": load_body().sha256,
-    }
-
-
-def _render(job: tuple[int, int]) -> "tuple[np.ndarray, ...]":
-    """Pictures, features, focal lengths and rest joints of one sequence."""
-    import numpy as np
-    import torch
-
-    from datasets.body import BODY_JOINTS, load_body
-    from datasets.embedded import EmbeddedDataset
-    from model.regressor import focal_lengths, to_features
-
-    torch.set_num_threads(1)
-    index, size = job
-    sequence = EmbeddedDataset(num_frames=FRAMES, image_size=size).sequence(index)
-    motion = sequence.camera_motion
-    return (
-        np.stack(list(sequence.source.frames(range(len(motion))))),
-        to_features(motion.to_channels(), sequence.view),
-        focal_lengths(sequence.view).astype(np.float32),
-        load_body().rest_joints(motion.betas)[:BODY_JOINTS],
-    )
 
 
 def _draw(

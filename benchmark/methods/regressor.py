@@ -36,7 +36,8 @@ class Regressor:
 
         from datasets.clip_store import ClipStore
         from model.regressor import MotionRegressor
-        from model.train_regressor import examples_of, train
+        from model.regressor_examples import examples_of
+        from model.train_regressor import train
 
         training = TrainingConfig.from_dict(settings["training"])
         config = RegressorConfig.from_dict(settings["regressor"])

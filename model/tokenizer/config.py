@@ -9,6 +9,7 @@ from model.settings import from_dict, require, require_choice, require_count, re
 
 EXPERTS = ("theta", "beta", "phi", "tau")
 NUMBERS_PER_ROTATION = {"sixd": 6, "matrix": 9, "axis_angle": 3}
+MAX_DEPTH = 16  # the dilation of the last unit is 14 million frames already
 BLOCKS = 4  # "the encoder is composed of four blocks", as is each decoder (appendix A)
 
 
@@ -64,8 +65,9 @@ class TokenizerConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "strides", tuple(self.strides))
-        for name in ("tokens_per_frame", "width", "code_dim", "depth"):
+        for name in ("tokens_per_frame", "width", "code_dim"):
             require_count(name, getattr(self, name), minimum=1)
+        require_count("depth", self.depth, minimum=1, maximum=MAX_DEPTH)
         require_count("codebook_size", self.codebook_size, minimum=2)
         require(bool(self.strides), "strides must name at least one block")
         for stride in self.strides:

@@ -18,6 +18,7 @@ from datasets.motion import CHANNELS, NUM_CHANNELS, split_channels
 from model.tokenizer.config import EXPERTS, NUMBERS_PER_ROTATION, expert_channels
 
 ROTATION_EXPERTS = ("theta", "phi")
+_FRAMES_AT_ONCE = 2**13  # of float64 rotations: bounds memory
 STD_FLOOR = 1e-3  # a constant channel must not be blown up to noise
 
 
@@ -48,14 +49,19 @@ class Representation(nn.Module):
         channels = np.asarray(channels, np.float32)
         if channels.shape[-1] != NUM_CHANNELS:
             raise ValueError(f"channels have shape {channels.shape}, not (..., T, {NUM_CHANNELS})")
-        parts = split_channels(channels)
-        features = [
-            self._encode_rotations(parts["body_pose"]),
-            parts["betas"],
-            self._encode_rotations(parts["global_orient"]),
-            parts["transl"],
-        ]
-        return torch.from_numpy(np.concatenate(features, axis=-1))
+        flat = channels.reshape(-1, NUM_CHANNELS)
+        features = np.empty((len(flat), self.num_channels), np.float32)
+        for start in range(0, len(flat), _FRAMES_AT_ONCE):
+            frames = slice(start, start + _FRAMES_AT_ONCE)
+            parts = split_channels(flat[frames])
+            encoded = [
+                self._encode_rotations(parts["body_pose"]),
+                parts["betas"],
+                self._encode_rotations(parts["global_orient"]),
+                parts["transl"],
+            ]
+            np.concatenate(encoded, axis=-1, out=features[frames])
+        return torch.from_numpy(features.reshape(*channels.shape[:-1], self.num_channels))
 
     @torch.no_grad()
     def fit(self, prepared: Tensor, window: int) -> None:

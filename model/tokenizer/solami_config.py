@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from model.settings import from_dict, require_count, require_number
+from model.tokenizer.config import MAX_DEPTH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,9 @@ class SolamiConfig:
     restart_until: float = 0.85
 
     def __post_init__(self):
-        for name in ("width", "code_dim", "depth"):
+        for name in ("width", "code_dim"):
             require_count(name, getattr(self, name), minimum=1)
+        require_count("depth", self.depth, minimum=1, maximum=MAX_DEPTH)
         require_count("codebook_size", self.codebook_size, minimum=2)
         for name in ("commitment", "velocity_weight", "restart_threshold"):
             require_number(name, getattr(self, name), 0.0, float("inf"))

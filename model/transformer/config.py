@@ -67,7 +67,9 @@ class UniMoConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "latent_shape", tuple(self.latent_shape))
-        for name in ("n_layers", "dim", "n_heads", "n_kv_heads", "ffn_hidden_size"):
+        # A number from a damaged sidecar must not build layers without end.
+        require_count("n_layers", self.n_layers, minimum=1, maximum=1000)
+        for name in ("dim", "n_heads", "n_kv_heads", "ffn_hidden_size"):
             require_count(name, getattr(self, name), minimum=1)
         require_count("tokens_per_frame", self.tokens_per_frame, minimum=1)
         for name in ("visual_vocab", "motion_vocab"):

@@ -134,24 +134,30 @@ def _project(model: "FittedCodec", frames: "np.ndarray") -> "torch.Tensor":
 def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
     """The videos (N, T, H, W, 3) of a split, decoded into `file` and mapped from there.
 
+    Those that cannot be read are left out, which stderr says.
+
     Raises:
-        TrainingError: no clip in the split, one without a video, or videos of several sizes.
-        VideoError: one cannot be read.
+        TrainingError: no clip in the split, one without a video, none that can be read, or videos
+            of several sizes.
     """
     import numpy as np
 
-    from datasets.video import read_video
+    from datasets.video import VideoError, read_video
     from model.training import TrainingError
 
     ids = store.ids(split)
     if not ids:
         raise TrainingError(f"{store.path} has no clip in split {split!r}")
-    frames = None
-    for row, clip_id in enumerate(ids):
+    frames, row, damaged = None, 0, []
+    for clip_id in ids:
         clip = store[clip_id]
         if clip.video is None:
             raise TrainingError(f"{store.path}: {clip_id} has no video")
-        video = read_video(clip.video)
+        try:
+            video = read_video(clip.video)
+        except VideoError as error:
+            damaged.append(str(error))
+            continue
         if frames is None:
             shape = (len(ids), *video.shape)
             frames = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
@@ -160,7 +166,12 @@ def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
                 f"{store.path}: {clip_id} has a video of {video.shape}, not {frames.shape[1:]}"
             )
         frames[row] = video
-    return frames
+        row += 1
+    if frames is None:
+        raise TrainingError(f"{store.path} has no video that can be read, as {damaged[0]}")
+    if damaged:
+        print(f"{len(damaged)} of {len(ids)} videos are left out, as {damaged[0]}", file=sys.stderr)
+    return frames[:row]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ from datasets.clip_store import ClipStore
 from datasets.estimators import Estimate, EstimateError
 from datasets.motion import Motion
 from datasets.video import read_video
-from model import train_regressor
+from model import regressor_examples
 
 OURS = Row("Ours", "unimo")
 
@@ -248,7 +248,7 @@ def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_pat
     ids = data.train_ids[:3]
     (path,) = [clip.video for clip in ClipStore.open(broken).some([ids[0]])]
     path.write_bytes(b"")
-    examples = train_regressor.examples_of(ClipStore.open(broken), ids, 16)
+    examples = regressor_examples.examples_of(ClipStore.open(broken), ids, 16)
     assert len(examples.pictures) == 2 and examples.identity["examples"].startswith("2 of 3 ")
 
 
@@ -307,11 +307,11 @@ def test_the_floor_knows_the_first_frame_and_nothing_else(data):
 def test_the_regressor_learns_from_the_clips_of_the_store(data):
     ids = data.train_ids[2:4]
     store = ClipStore.open(data.path)
-    examples = train_regressor.examples_of(store, ids, 32)
+    examples = regressor_examples.examples_of(store, ids, 32)
     assert examples.pictures.shape == (2, 17, 32, 32, 3)
     assert examples.features.shape == (2, 17, 145)
     assert np.isfinite(examples.features).all()
-    other = train_regressor.examples_of(store, ids[::-1], 32)
+    other = regressor_examples.examples_of(store, ids[::-1], 32)
     np.testing.assert_array_equal(other.pictures[::-1], examples.pictures)
     assert other.identity != examples.identity
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -66,12 +67,29 @@ def test_another_class_is_refused(path):
     [
         ("{", "not a readable sidecar"),
         ("[]", "not a sidecar"),
+        ('{"format_version": 1, "class": "Linear", "config": 5}', "not a sidecar"),
         (json.dumps({"format_version": 99, "class": "Linear", "config": {}}), "version 99"),
     ],
 )
 def test_foreign_sidecars_are_refused(path, text, message):
     sidecar_path(path).write_text(text)
     with pytest.raises(CheckpointError, match=message):
+        read_sidecar(path)
+
+
+def test_an_older_sidecar_is_never_left_beside_newer_weights(path, monkeypatch):
+    """Killed between the two files: there is no checkpoint, not one that says wrong things."""
+    replace = os.replace
+
+    def killed(source, target):
+        if target == sidecar_path(path):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(path, torch.nn.Linear(3, 2), config={"a": 2})
+    with pytest.raises(CheckpointError, match=r"no m\.json beside it"):
         read_sidecar(path)
 
 

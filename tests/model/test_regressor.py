@@ -22,7 +22,8 @@ from model.regressor import (
     to_features,
 )
 from model.regressor_config import RegressorConfig
-from model.train_regressor import Examples, train, train_built_in
+from model.regressor_examples import Examples
+from model.train_regressor import train, train_built_in
 from model.training import TrainingConfig, TrainingError
 from tests.model.stopping import stopped
 
@@ -141,6 +142,27 @@ def test_a_folder_with_another_run_is_refused(tmp_path):
         train(fresh(), training(), examples(seed=1), tmp_path, progress=False)
 
 
+def test_clips_shorter_than_the_window_are_refused(tmp_path):
+    longer = TrainingConfig(steps=1, window=FRAMES + 1)
+    with pytest.raises(TrainingError, match="have 20 frames, fewer than the training window of 21"):
+        train(fresh(), longer, examples(), tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": 17}, "size 17 must be a multiple of 2\\^4"),
+        ({"size": 24, "widths": (4, 4, 4, 4)}, "multiple"),
+        ({"widths": ()}, "at least one convolution"),
+        ({"dilations": (0,)}, "dilations must be"),
+        ({"smoothing": float("nan")}, "smoothing must be"),
+    ],
+)
+def test_impossible_networks_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        RegressorConfig(**changes)
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     return train(fresh(), training(), examples(), tmp_path_factory.mktemp("run"), progress=False)
@@ -186,6 +208,13 @@ def test_missing_or_foreign_weights_say_what_to_do(weights, tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"")
     with pytest.raises(EstimatorUnavailable, match="not a trained regressor"):
         RegressorEstimator(tmp_path / "x.safetensors").identity()
+
+
+@pytest.mark.parametrize("training", [5, [], "x", {}])
+def test_weights_that_do_not_say_how_they_were_trained_are_refused(tmp_path, training):
+    path = fresh().save(tmp_path / "model.safetensors", extra={"training": training})
+    with pytest.raises(EstimatorUnavailable, match="not a trained regressor"):
+        RegressorEstimator(path).identity()
 
 
 def test_weights_of_another_body_are_refused(weights, tmp_path):

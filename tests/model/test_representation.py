@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from datasets import rotation
+from model.tokenizer import representation as representation_module
 from model.tokenizer.config import expert_channels
 from model.tokenizer.representation import Representation
 
@@ -49,6 +50,15 @@ def test_round_trip(name, frames):
     angle = np.linalg.norm(turned, axis=-1)
     assert angle.max() < 2e-3  # float32 matrices: an angle of 1e-3 near pi
     assert np.median(angle) < 1e-6
+
+
+def test_the_conversion_in_pieces_is_that_of_the_whole(monkeypatch):
+    clips = make_clips()
+    for name in ROTATIONS:
+        whole = Representation(name).prepare(clips)
+        with monkeypatch.context() as patch:
+            patch.setattr(representation_module, "_FRAMES_AT_ONCE", 7)
+            assert torch.equal(Representation(name).prepare(clips), whole)
 
 
 def test_order_of_channels_is_theta_beta_phi_tau():

@@ -209,6 +209,13 @@ def scenarios(rank: int, folder: Path) -> dict:
     facts["nan"] = message(ill.go)
     facts["after nan"] = distributed.read_marker(folder / "nan")
 
+    with contextlib.suppress(Killed):
+        Trainee(folder / "lost").go(dies_at=3)
+    torch.distributed.barrier()
+    if rank == 1:
+        (folder / "lost/resume/00000002/rank-1-of-2.pt").unlink()
+    facts["a part lost"] = message(Trainee(folder / "lost").go)
+
     facts["of one process"] = message(lambda: Trainee(folder / "of-one"))
     with contextlib.suppress(Killed):
         Trainee(folder / "of-two").go(dies_at=3)
@@ -315,6 +322,11 @@ def test_a_state_is_valid_once_all_parts_are_there(facts):
 def test_a_loss_that_is_not_finite_stops_all_processes(facts):
     assert "the loss is not finite after 3 of 8 steps" in facts["nan"]
     assert facts["after nan"] == [2, 2]
+
+
+def test_a_lost_part_is_named_with_all_that_must_go(folder, facts):
+    assert "rank-1-of-2.pt cannot be read (FileNotFoundError)" in facts["a part lost"]
+    assert facts["a part lost"].endswith(f"delete {folder / 'two/lost/resume'} to start again")
 
 
 def test_another_number_of_processes_is_refused(folder, facts):

@@ -319,6 +319,22 @@ def test_missing_and_broken_files_are_one_line(tmp_path):
         load_released(tmp_path)
 
 
+def test_damage_anywhere_is_a_checkpoint_error(tmp_path):
+    """Files of either format of PyTorch, each with a byte changed or an end cut off."""
+    rng = np.random.default_rng(0)
+    for is_zip in (True, False):
+        path = tmp_path / "body.pth"
+        torch.save({"a": torch.zeros(3)}, path, _use_new_zipfile_serialization=is_zip)
+        content = path.read_bytes()
+        for place in rng.integers(min(len(content), 400), size=60):
+            changed = bytearray(content)
+            changed[place] ^= 0x80
+            for damaged in (bytes(changed), content[:place]):
+                path.write_bytes(damaged)
+                with pytest.raises(CheckpointError):
+                    load_released(tmp_path)
+
+
 def test_released_weights_become_a_checkpoint_of_ours(released, tmp_path, capsys):
     out = tmp_path / "solami.safetensors"
     assert solami_released.main([str(released), str(out)]) == 0

@@ -262,11 +262,14 @@ def test_importing_the_package_does_not_import_torch():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (5, "model.json: not a TokenizerConfig"),
+        (5, "model.json is not a sidecar"),
         ({"width": -1}, "model.json: width"),
         ({"breadth": 1}, "model.json: unknown"),
         ({"width": 10**5}, "tensor"),
         ({"width": 10**9}, "model.json: "),
+        ({"width": 10**400}, "model.json: width must be at most"),
+        ({"depth": 10**9}, "model.json: depth must be at most 16"),
+        ({"commitment": 10**400}, "model.json: commitment must be a number"),
     ],
 )
 def test_a_checkpoint_with_a_hostile_configuration_is_refused(tmp_path, config, message):

@@ -159,7 +159,31 @@ def test_another_run_in_the_folder_is_refused(tmp_path, finished):
 
 def test_a_damaged_resume_file_is_named(tmp_path):
     (tmp_path / "resume.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(TrainingError, match=r"resume\.pt cannot be read .*delete it"):
+    with pytest.raises(TrainingError, match=r"resume\.pt cannot be read .*delete .*resume\.pt"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"model\.json is not a readable sidecar .*: delete it"),
+        (
+            '{"format_version": 1, "class": "Fragile", "config": 5}',
+            "is not a sidecar .*: delete it",
+        ),
+    ],
+)
+def test_a_damaged_sidecar_is_named(tmp_path, text, message):
+    _, path = run(tmp_path)
+    path.with_suffix(".json").write_text(text)
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path)
+
+
+def test_a_sidecar_without_the_facts_of_a_training_is_of_another_run(tmp_path):
+    model, path = run(tmp_path)
+    model.save(path, extra={"training": []})
+    with pytest.raises(TrainingError, match="another run"):
         run(tmp_path)
 
 

@@ -23,6 +23,7 @@ from tests.model.tiny_unimo import FACTORISED, generated, make, tokens_of
         ({"dim": 16}, "even number of at least 6"),
         ({"n_kv_heads": 3}, "multiple of n_kv_heads"),
         ({"n_layers": 0}, "n_layers"),
+        ({"n_layers": 10**400}, "n_layers"),
         ({"n_heads": 0}, "n_heads"),
         ({"n_heads": 4.0}, "n_heads"),
         ({"motion_vocab": 1}, "motion_vocab"),

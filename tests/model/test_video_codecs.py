@@ -307,14 +307,21 @@ def test_the_command_fits_a_codec_to_a_store(tmp_path, capsys):
     assert FittedCodec.load(path).encode(videos(1)[0]).shape == (3, 2, 3)
     assert path.stat().st_size < 2_400_000
     assert not (tmp_path / "run" / "frames.npy").exists()
+    train_ids = ClipStore.open(tmp_path / "clips").ids("train")
     assert main([*given, "--steps", "3"]) == 1
     assert "another run (steps is 2 there, 3 here)" in capsys.readouterr().err
-    store = ClipStore.open(tmp_path / "clips")
-    for clip in store:
-        clip.video.unlink()
-    assert main([*given, "--steps", "2"]) == 1
+    first, second = (clip.video for clip in ClipStore.open(tmp_path / "clips").some(train_ids))
+    first.write_bytes(first.read_bytes()[:200])
+    other = [*given[:3], str(tmp_path / "other"), "--quiet", "--steps", "2"]
+    assert main(other) == 0
+    assert "1 of 2 videos are left out, as " in capsys.readouterr().err
+    path = tmp_path / "other" / "model.safetensors"
+    assert read_sidecar(path)["extra"]["training"]["videos"] == 1
+    second.unlink()
+    assert main(other) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+    assert "no video that can be read" in error
 
 
 def test_foreign_checkpoints_are_refused(trained, tmp_path):
