@@ -13,14 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.arrays import finite
+from benchmark.geometric_tests import JOINT_NAMES, geometric_shares, norm
 from datasets.motion import require
-
-JOINT_NAMES = (
-    *("root", "lhip", "rhip", "belly", "lknee", "rknee", "spine", "lankle", "rankle", "chest"),
-    *("ltoes", "rtoes", "neck", "linshoulder", "rinshoulder", "head", "lshoulder", "rshoulder"),
-    *("lelbow", "relbow", "lwrist", "rwrist", "lhand", "rhand"),
-)
-"""The 24 joints in SMPL's order, by the names of the geometric features."""
 
 MODES = ("upstream", "corrected")
 
@@ -29,18 +24,6 @@ _HANDS = ((25, 28, 31, 34, 37), (40, 43, 46, 49, 52))  # SMPL-X: first joints of
 _WINDOW = 2  # frames on either side over which velocities and accelerations are averaged
 _UPRIGHT = 0.5  # a body stands along an axis where this share of its height lies along it
 _PIECE = 32  # clips of 65 frames whose joints, 1.2 MB, stay in a CPU's cache
-
-# Geometric features: the unit of velocity thresholds is fixed, whatever the clips' frame rate.
-_GEOMETRIC_FRAME_TIME = 1.0 / 120.0  # seconds
-# Distances between joints of SMPL's rest pose, metres; fixed too, whatever the subject.
-_LEFT_SHOULDER = (1.99113488e-01, 2.36807942e-01, -1.80702247e-02)
-_RIGHT_SHOULDER = (-1.91692337e-01, 2.36928746e-01, -1.23055102e-02)
-_LEFT_ELBOW = (4.54445392e-01, 2.21158922e-01, -4.10167128e-02)
-_LEFT_HIP = (5.64076714e-02, -3.23069185e-01, 1.09197125e-02)
-_RIGHT_HIP = (-6.24834076e-02, -3.31302464e-01, 1.50412619e-02)
-_HUMERUS = math.dist(_LEFT_SHOULDER, _LEFT_ELBOW)
-_SHOULDER_WIDTH = math.dist(_LEFT_SHOULDER, _RIGHT_SHOULDER)
-_HIP_WIDTH = math.dist(_LEFT_HIP, _RIGHT_HIP)
 
 
 def joints24_from_smplx(joints55: Any) -> np.ndarray:
@@ -117,8 +100,9 @@ def kinetic_features(
 def geometric_features(joints24: Any, *, check_up: bool = True) -> np.ndarray:
     """How often each of 32 geometric tests holds (Duolando ``features/manual_new.py``).
 
-    The tests (`_TESTS`) ask for bent elbows and knees, spread limbs, raised hands and feet, fast
-    hands, feet and root, ...; each column is the share of the frames 1 .. T-1 in which one holds.
+    The tests (`benchmark.geometric_tests`) ask for bent elbows and knees, spread limbs, raised
+    hands and feet, fast hands, feet and root, ...; each column is the share of the frames
+    1 .. T-1 in which one holds.
     Velocities are displacements from the frame before, divided by 1/120 s whatever the frame rate:
     at f frames per second thresholds are in effect f/120 of what the table says. Where a direction
     is undefined, as between joints in the same place, a test does not hold.
@@ -138,7 +122,7 @@ def geometric_features(joints24: Any, *, check_up: bool = True) -> np.ndarray:
         ValueError: another shape, fewer than two frames, numbers that are not finite, bodies that
             do not stand along y.
     """
-    return _each_piece(joints24, _geometric, frames=2, check_up=check_up)
+    return _each_piece(joints24, geometric_shares, frames=2, check_up=check_up)
 
 
 def _kinetic(clips: np.ndarray, frame_time: float, *, defect: bool) -> np.ndarray:
@@ -162,129 +146,10 @@ def _kinetic(clips: np.ndarray, frame_time: float, *, defect: bool) -> np.ndarra
         sums = np.cumsum(x, axis=1)
         positions = sums[:, last] - sums[:, first - 1]
         acceleration += positions * (1.0 / frame_time**2 - 1.0 / frame_time)
-    acceleration = _norm(np.moveaxis(acceleration / size, -1, 0))
+    acceleration = norm(np.moveaxis(acceleration / size, -1, 0))
 
     columns = (squares[..., 0] + squares[..., 2], squares[..., 1], acceleration)
     return np.stack([column.mean(axis=1) for column in columns], axis=-1).reshape(len(x), -1)
-
-
-# The tests of the geometric features take the points a, b, c, d, each (3, N, F), in F frames
-# (`now`) and in the frames before each of them (`before`), and a threshold; they return (N, F).
-
-
-def _move(now: list, before: list, threshold: float) -> np.ndarray:
-    """Does c move along b - a, relative to a? The fourth point is unused."""
-    (a, b, c, _), (a_before, _, c_before, _) = now, before
-    return _faster((c - a) - (c_before - a_before), b - a, threshold)
-
-
-def _nmove(now: list, before: list, threshold: float) -> np.ndarray:
-    """Does d move, relative to a, along the normal of the plane of a, b and c?"""
-    (a, b, c, d), (a_before, _, _, d_before) = now, before
-    return _faster((d - a) - (d_before - a_before), np.cross(c - a, b - a, axis=0), threshold)
-
-
-def _plane(now: list, before: list, threshold: float) -> np.ndarray:
-    """Is d further than that above the plane of a, b and c?"""
-    a, b, c, d = now
-    normal = np.cross(c - a, b - a, axis=0)
-    return _dot(d - a, normal) / _norm(normal) > threshold
-
-
-def _nplane(now: list, before: list, threshold: float) -> np.ndarray:
-    """Is d further than that above the plane through c with the normal b - a?"""
-    a, b, c, d = now
-    return _dot(d - c, b - a) / _norm(b - a) > threshold
-
-
-def _angle(now: list, before: list, threshold: tuple[float, float]) -> np.ndarray:
-    """Is the angle between b - a and d - c within that range of degrees?"""
-    a, b, c, d = now
-    angle = np.degrees(np.arccos(_dot(b - a, d - c) / (_norm(b - a) * _norm(d - c))))
-    low, high = threshold
-    return (low < angle) & (angle < high)
-
-
-def _fast(now: list, before: list, threshold: float) -> np.ndarray:
-    """Is the only point faster than that?"""
-    return _norm(now[0] - before[0]) / _GEOMETRIC_FRAME_TIME > threshold
-
-
-def _faster(displacement: np.ndarray, direction: np.ndarray, threshold: float) -> np.ndarray:
-    along = _dot(displacement, direction) / _norm(direction)
-    return along / _GEOMETRIC_FRAME_TIME > threshold
-
-
-# Column by column: the test, its points, and its threshold in m/s, metres or degrees. `y_min` is
-# at the height of the lowest joint.
-_TESTS: tuple[tuple[Callable, str, Any], ...] = (
-    (_nmove, "neck rhip lhip rwrist", 1.8 * _HUMERUS),
-    (_nmove, "neck lhip rhip lwrist", 1.8 * _HUMERUS),
-    (_nplane, "chest neck neck rwrist", 0.2 * _HUMERUS),
-    (_nplane, "chest neck neck lwrist", 0.2 * _HUMERUS),
-    (_move, "belly chest chest rwrist", 1.8 * _HUMERUS),
-    (_move, "belly chest chest lwrist", 1.8 * _HUMERUS),
-    (_angle, "relbow rshoulder relbow rwrist", (0, 110)),
-    (_angle, "lelbow lshoulder lelbow lwrist", (0, 110)),
-    (_nplane, "lshoulder rshoulder lwrist rwrist", 2.5 * _SHOULDER_WIDTH),
-    (_move, "lwrist rwrist rwrist lwrist", 1.4 * _HUMERUS),
-    (_move, "rwrist root lwrist root", 1.4 * _HUMERUS),
-    (_move, "lwrist root rwrist root", 1.4 * _HUMERUS),
-    (_fast, "rwrist", 2.5 * _HUMERUS),
-    (_fast, "lwrist", 2.5 * _HUMERUS),
-    (_plane, "root lhip ltoes rankle", 0.38 * _HUMERUS),
-    (_plane, "root rhip rtoes lankle", 0.38 * _HUMERUS),
-    (_nplane, "zero y_unit y_min rankle", 1.2 * _HUMERUS),
-    (_nplane, "zero y_unit y_min lankle", 1.2 * _HUMERUS),
-    (_nplane, "lhip rhip lankle rankle", 2.1 * _HIP_WIDTH),
-    (_angle, "rknee rhip rknee rankle", (0, 110)),
-    (_angle, "lknee lhip lknee lankle", (0, 110)),
-    (_fast, "rankle", 2.5 * _HUMERUS),
-    (_fast, "lankle", 2.5 * _HUMERUS),
-    (_angle, "neck root rshoulder relbow", (25, 180)),
-    (_angle, "neck root lshoulder lelbow", (25, 180)),
-    (_angle, "neck root rhip rknee", (50, 180)),
-    (_angle, "neck root lhip lknee", (50, 180)),
-    (_plane, "rankle neck lankle root", 0.5 * _HUMERUS),
-    (_angle, "neck root zero y_unit", (70, 110)),
-    (_nplane, "zero minus_y_unit y_min rwrist", -1.2 * _HUMERUS),
-    (_nplane, "zero minus_y_unit y_min lwrist", -1.2 * _HUMERUS),
-    (_fast, "root", 2.3 * _HUMERUS),
-)
-
-
-def _geometric(clips: np.ndarray) -> np.ndarray:
-    """(N, 32) geometric features of (N, T, 24, 3) clips."""
-    # Coordinates first: then every operation below runs over contiguous numbers.
-    joints = np.ascontiguousarray(np.moveaxis(clips, (2, 3), (0, 1)))  # (24, 3, N, T)
-    points = dict(zip(JOINT_NAMES, joints, strict=True))
-    points["zero"] = np.zeros_like(joints[0])
-    points["y_unit"] = points["zero"] + _on_y(1.0)
-    points["minus_y_unit"] = points["zero"] + _on_y(-1.0)
-    points["y_min"] = _on_y(1.0) * joints[:, 1].min(axis=0)
-    features = np.empty((len(clips), len(_TESTS)))
-    # Undefined directions divide zero by zero and fail every comparison.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for column, (test, names, threshold) in enumerate(_TESTS):
-            chosen = [points[name] for name in names.split()]
-            now, before = [p[..., 1:] for p in chosen], [p[..., :-1] for p in chosen]
-            features[:, column] = test(now, before, threshold).mean(axis=-1)
-    return features
-
-
-def _on_y(value: float) -> np.ndarray:
-    """The vector (0, value, 0) as (3, 1, 1)."""
-    return np.array([0.0, value, 0.0])[:, None, None]
-
-
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Scalar products over the first axis."""
-    return (a * b).sum(axis=0)
-
-
-def _norm(a: np.ndarray) -> np.ndarray:
-    """Lengths over the first axis."""
-    return np.sqrt(_dot(a, a))
 
 
 def _each_piece(
@@ -320,18 +185,10 @@ def _require_y_up(clips: np.ndarray) -> None:
     """
     head, ankles = JOINT_NAMES.index("head"), [JOINT_NAMES.index(f"{s}ankle") for s in "lr"]
     bodies = (clips[:, :, head] - clips[:, :, ankles].mean(axis=2)).reshape(-1, 3)
-    up = bodies.mean(axis=0) / max(float(_norm(bodies.T).mean()), np.finfo(float).tiny)
+    up = bodies.mean(axis=0) / max(float(norm(bodies.T).mean()), np.finfo(float).tiny)
     for seen, stands in (("-y", up[1] < -_UPRIGHT), ("+z", up[2] > _UPRIGHT)):
         require(
             not stands,
             f"the bodies stand along {seen}, these features need y up: turn the joints "
             "(camera space: (x, -y, -z)), or pass check_up=False",
         )
-
-
-def finite(name: str, value: Any) -> np.ndarray:
-    """A float64 array of a numpy array, a list or a torch tensor (recognised by its methods)."""
-    array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    require(array.dtype.kind in "fiu", f"{name} is not numeric (dtype {array.dtype})")
-    require(bool(np.isfinite(array).all()), f"{name} holds NaN or infinite values")
-    return array.astype(np.float64, copy=False)

@@ -22,6 +22,8 @@ from benchmark.render import PICTURES, RENDERERS
 from benchmark.spec import Column, Profile, Quoted, Row, TableSpec, Unavailable
 
 SCHEMA_VERSION = 2
+_PARTS = {"table", "title", "profile", "data", "body", "training", "protocol", "source", "figure"}
+_PARTS |= {"columns", "rows", "cells", "notes", "provenance"}
 
 
 def metrics_of(table: TableSpec) -> tuple[str, ...]:
@@ -185,7 +187,7 @@ def is_result(value: object) -> bool:
     return (
         isinstance(value, dict)
         and value.get("schema_version") == SCHEMA_VERSION
-        and {"table", "profile", "data", "columns", "rows", "cells", "notes"} <= value.keys()
+        and value.keys() >= _PARTS
     )
 
 
@@ -285,7 +287,7 @@ def _one(row: RowOutcome, column: Column, task: stages.Task, outcome: stages.Out
         return {"status": "unavailable", "reason": reason}
     if task.no_estimator:
         return {"status": "unavailable", "reason": task.no_estimator}
-    reason = f"the method {task.method} makes nothing that it could be measured on"
+    reason = f"the method {task.method} makes nothing that this could be measured on"
     return {"status": "not_applicable", "reason": reason}
 
 

@@ -1,6 +1,6 @@
 """Strips of pictures over time: rows are systems, blocks are clips. Shared by most figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -152,88 +152,97 @@ def _errors(drawn: Sequence[Drawn]) -> "dict[str, np.ndarray]":
     return {label: np.where(lacking, np.nan, errors) for label, errors in found.items()}
 
 
-def _chosen(drawn: Sequence[Drawn], percentiles: Sequence[int]):
-    """Clips at percentiles of the error of our row, all errors, and how to say so."""
-    from benchmark.figures.bodies import at_percentiles
+def _by_rank(
+    drawn: Sequence[Drawn],
+    percentiles: Sequence[int],
+    count: int,
+    caption: str,
+    views: "Callable[[int, list[int], dict[str, str]], tuple[list[Line], Iterator[np.ndarray]]]",
+) -> Picture:
+    """Blocks of the clips at percentiles of the error of our row, with each system's error.
+
+    Args:
+        drawn: the systems.
+        percentiles: of the clips shown.
+        count: frames shown of each, evenly spaced.
+        caption: how to read it.
+        views: of a clip's row, the frames and the systems' colours: the lines above the systems',
+            and the pictures of each system, in their order.
+    """
+    from benchmark.figures.bodies import at_percentiles, times
 
     errors = _errors(drawn)
     by = next((one.label for one in drawn if one.label.startswith(_OURS)), drawn[-1].label)
     rows = at_percentiles(errors[by], percentiles)
-    ranks = ", ".join(f"{percent}" for percent in percentiles)
-    why = (
-        f"The test clips at the percentiles {ranks} of the MPJPE of {by}, none chosen by eye; "
-        "MPJPE of the whole clip in mm, of the 22 body joints about the middle of the hips."
+    ids, colour = drawn[0].clips.ids, colours(drawn)
+    frames = times(drawn[0].data.num_frames, count)
+    blocks = []
+    for row in rows:
+        lines, pictures = views(row, frames, colour)
+        for one, own in zip(drawn, pictures, strict=True):
+            remark = f"MPJPE {errors[one.label][row]:.0f} mm"
+            lines.append(Line(one.label, own, colour[one.label], remark))
+        blocks.append(Block(ids[row].partition("/")[2], frames, lines))
+    values = {
+        label: {ids[row]: float(found[row]) for row in rows} for label, found in errors.items()
+    }
+    return Picture(
+        lay_out(blocks, across=len(blocks)),
+        f"Time runs from left to right. {caption}The test clips at the percentiles "
+        f"{', '.join(map(str, percentiles))} of the MPJPE of {by}, none chosen by eye; MPJPE of "
+        "the whole clip in mm, of the 22 body joints about the middle of the hips.",
+        [ids[row] for row in rows],
+        {"mpjpe_mm": values},
     )
-    return rows, errors, why
 
 
 def video_to_motion(
     drawn: Sequence[Drawn], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
     """The body that each system sees in a video, drawn over the video."""
-    from benchmark.figures.bodies import TRUTH, View, enlarged, times
+    from benchmark.figures.bodies import TRUTH, View, enlarged
     from datasets.video import read_video
 
-    rows, errors, why = _chosen(drawn, percentiles)
-    clips, colour = drawn[0].clips, colours(drawn)
-    frames = times(drawn[0].data.num_frames, count)
-    blocks = []
-    for row in rows:
-        view = View.of(drawn[0], row)
+    def views(row: int, frames: list[int], colour: dict[str, str]):
+        clips, view = drawn[0].clips, View.of(drawn[0], row)
         pictures = enlarged(read_video(clips.videos[row], frames))
         lines = [
             Line("Input video", pictures),
             Line("Reference body", view.over(pictures, clips.channels[row], frames, TRUTH)),
         ]
-        for one in drawn:
-            over = view.over(pictures, one.prediction.channels[row], frames, colour[one.label])
-            remark = f"MPJPE {errors[one.label][row]:.0f} mm"
-            lines.append(Line(one.label, over, colour[one.label], remark))
-        blocks.append(Block(clips.ids[row].partition("/")[2], frames, lines))
-    caption = f"Time runs from left to right. {why}"
-    return Picture(lay_out(blocks, across=len(blocks)), caption, *_shown(rows, clips.ids, errors))
+        return lines, (
+            view.over(pictures, one.prediction.channels[row], frames, colour[one.label])
+            for one in drawn
+        )
+
+    return _by_rank(drawn, percentiles, count, "", views)
 
 
 def reconstruction(
     drawn: Sequence[Drawn], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
     """What each tokenizer makes of a motion, over the true body in grey."""
-    from benchmark.figures.bodies import on_stage, times
+    from benchmark.figures.bodies import on_stage
     from datasets.motion import Motion
 
-    rows, errors, why = _chosen(drawn, percentiles)
-    clips, colour = drawn[0].clips, colours(drawn)
-    frames = times(drawn[0].data.num_frames, count)
-    blocks = []
-    for row in rows:
+    def views(row: int, frames: list[int], colour: dict[str, str]):
+        clips = drawn[0].clips
         truth = Motion.from_channels(
             clips.channels[row], fps=float(clips.fps[row]), space=clips.spaces[row]
         )
         motions = [(one.prediction.channels[row], colour[one.label]) for one in drawn]
-        true, *made = on_stage(truth, motions, frames)
-        lines = [Line("True motion", true)]
-        for one, pictures in zip(drawn, made, strict=True):
-            remark = f"MPJPE {errors[one.label][row]:.0f} mm"
-            lines.append(Line(one.label, pictures, colour[one.label], remark))
-        blocks.append(Block(clips.ids[row].partition("/")[2], frames, lines))
+        pictures = on_stage(truth, motions, frames)
+        return [Line("True motion", next(pictures))], pictures
+
     caption = (
-        "Time runs from left to right. Reconstructions in colour over the true body in grey, seen "
-        f"by a camera that goes along with the true one. {why}"
+        "Reconstructions in colour over the true body in grey, seen by a camera that goes along "
+        "with the true one. "
     )
-    return Picture(lay_out(blocks, across=len(blocks)), caption, *_shown(rows, clips.ids, errors))
-
-
-def _shown(rows: Sequence[int], ids: Sequence[str], errors: Mapping) -> tuple[list[str], dict]:
-    """Ids of the clips shown, and their errors."""
-    shown = [ids[row] for row in rows]
-    values = {
-        label: {ids[row]: float(found[row]) for row in rows} for label, found in errors.items()
-    }
-    return shown, {"mpjpe_mm": values}
+    return _by_rank(drawn, percentiles, count, caption, views)
 
 
 def image_to_video(
-    drawn: Sequence[Drawn], *, clips: int, across: int, frames: Sequence[int] = (), count: int = 0
+    drawn: Sequence[Drawn], *, clips: int, across: int, count: int | None = None
 ) -> Picture:
     """The video that each system makes of a picture, and below it the motion it makes with it.
 
@@ -241,8 +250,7 @@ def image_to_video(
         drawn: the systems.
         clips: number of test clips.
         across: how many of them side by side.
-        frames: those shown; or
-        count: so many, evenly spaced.
+        count: frames shown of each, evenly spaced; None shows those of `every_nth`.
     """
     from benchmark.figures.bodies import View, enlarged, evenly_spaced, times
     from datasets.video import read_video
@@ -251,7 +259,8 @@ def image_to_video(
     failed = set().union(*(one.prediction.failed for one in drawn))
     usable = [row for row, name in enumerate(first.test_ids) if name not in failed]
     rows = evenly_spaced(usable, clips)
-    frames = list(frames) or times(first.data.num_frames, count)
+    length = first.data.num_frames
+    frames = every_nth(length) if count is None else times(length, count)
     blocks = []
     for row in rows:
         view = View.of(first, row)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.arrays import to_numpy
 from benchmark.spec import Evaluation, Progress, Score, Setting
 
 SAMPLE = 100  # clips whose tokens are pooled, as in the caption of the paper's table 5
@@ -44,7 +45,7 @@ def perplexity(tokens: Any, size: int) -> float:
 
 def _counts(tokens: Any, size: int) -> np.ndarray:
     """(size,) occurrences of each code."""
-    tokens = np.asarray(tokens.detach().cpu() if hasattr(tokens, "detach") else tokens)
+    tokens = to_numpy(tokens)
     if tokens.size == 0:
         raise ValueError("no tokens: codebook use is not defined")
     if tokens.dtype.kind not in "iu":

@@ -20,31 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.motion_features import (
-    JOINT_NAMES,
-    MODES,
-    finite,
-    geometric_features,
-    joints24_from_smplx,
-    kinetic_features,
-)
+from benchmark.arrays import finite
+from benchmark.motion_features import geometric_features, joints24_from_smplx, kinetic_features
 from benchmark.spec import Clips, Evaluation, Progress, Score, Setting, Unavailable
 from datasets.motion import NUM_CHANNELS, require
 
 if TYPE_CHECKING:
     from datasets.body import BodyModel
-
-__all__ = [
-    "JOINT_NAMES",
-    "METRIC",
-    "MODES",
-    "frechet_distance",
-    "geometric_features",
-    "joints24_from_smplx",
-    "kinetic_features",
-    "mean_pairwise_distance",
-    "normalise",
-]
 
 # Suffix of the columns -> the features that they are made of.
 _FEATURES: dict[str, Callable] = {"": kinetic_features, "_g": geometric_features}

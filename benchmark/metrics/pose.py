@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from benchmark import pose_protocols
+from benchmark.arrays import numeric, to_numpy
 from benchmark.spec import Evaluation, Progress, Score, Setting, Unavailable
+from datasets.motion import require
 
 ACCEL_VARIANTS = ("gvhmr", "wham", "mm_per_frame2")
 # Below this sum of squared distances from the mean (metres^2) a prediction is a single point.
@@ -63,19 +65,17 @@ def pose_errors(
     Raises:
         ValueError: shapes that do not fit, numbers that are not finite, an unknown `accel`.
     """
-    _require(
-        accel in ACCEL_VARIANTS, f"unknown accel {accel!r}: choose {', '.join(ACCEL_VARIANTS)}"
-    )
+    require(accel in ACCEL_VARIANTS, f"unknown accel {accel!r}: choose {', '.join(ACCEL_VARIANTS)}")
     pred, true = _pair("joints", pred_joints, true_joints, mask)
     pred, true = pred.astype(np.float64, copy=False), true.astype(np.float64, copy=False)
     fps = np.asarray(fps, np.float64)
-    _require(bool(np.all(np.isfinite(fps) & (fps > 0))), f"fps must be positive, got {fps}")
-    _require(
+    require(bool(np.all(np.isfinite(fps) & (fps > 0))), f"fps must be positive, got {fps}")
+    require(
         fps.shape in ((), pred.shape[:-3]),
         f"fps has shape {fps.shape}, expected one number or one per clip {pred.shape[:-3]}",
     )
     pelvis, joints = list(pelvis), pred.shape[-2]
-    _require(
+    require(
         len(pelvis) > 0 and all(0 <= index < joints for index in pelvis),
         f"pelvis must name some of the {joints} joints, got {pelvis}",
     )
@@ -89,7 +89,7 @@ def pose_errors(
     }
     if pred_vertices is not None or true_vertices is not None:
         pred_vertices, true_vertices = _pair("vertices", pred_vertices, true_vertices, mask)
-        _require(
+        require(
             pred_vertices.shape[:-2] == pred.shape[:-2],
             f"vertices are for {pred_vertices.shape[:-2]} frames, joints for {pred.shape[:-2]}",
         )
@@ -162,44 +162,33 @@ def _mean_norm(vectors: np.ndarray) -> np.ndarray:
 
 def _pair(what: str, pred: Any, true: Any, mask: Any) -> tuple[np.ndarray, np.ndarray]:
     """Checked predicted and true points of one shape (..., F, P, 3), masked frames removed."""
-    _require(pred is not None and true is not None, f"give both pred_{what} and true_{what}")
+    require(pred is not None and true is not None, f"give both pred_{what} and true_{what}")
     pred, true = _points(f"pred_{what}", pred), _points(f"true_{what}", true)
-    _require(
+    require(
         pred.shape == true.shape,
         f"pred_{what} and true_{what} differ in shape: {pred.shape} and {true.shape}",
     )
     if mask is not None:
-        mask = _to_numpy(mask)
-        _require(
+        mask = to_numpy(mask)
+        require(
             mask.dtype == bool and pred.ndim == 3 and mask.shape == pred.shape[:1],
             f"mask must be a bool array over the frames of one clip; got {mask.dtype} "
             f"{mask.shape} for {what} {pred.shape}",
         )
         pred, true = pred[mask], true[mask]
     for name, value in ((f"pred_{what}", pred), (f"true_{what}", true)):
-        _require(bool(np.isfinite(value).all()), f"{name} holds NaN or infinite values")
+        require(bool(np.isfinite(value).all()), f"{name} holds NaN or infinite values")
     return pred, true
 
 
 def _points(name: str, value: Any) -> np.ndarray:
     """(..., T, P, 3) float32 or float64 array."""
-    array = _to_numpy(value)
-    _require(array.dtype.kind in "fiu", f"{name} is not numeric (dtype {array.dtype})")
-    _require(
+    array = numeric(name, value)
+    require(
         array.ndim >= 3 and array.shape[-1] == 3 and array.shape[-2] > 0,
         f"{name} has shape {array.shape}, expected (..., T, points, 3)",
     )
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-
-
-def _to_numpy(value: Any) -> np.ndarray:
-    """A numpy array of a numpy array, a list or a torch tensor (recognised by its methods)."""
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
 
 
 class PoseMetric:

@@ -33,7 +33,9 @@ def write_page(folder: Path, cache: Path) -> list[Path]:
             for name, result in results.items()
             if (found := gallery.gallery(result, folder, cache)) is not None
         ]
-        views = [tables.view(name, result, charts[name]) for name, result in results.items()]
+        views = [
+            tables.view(name, result, charts[name], folder) for name, result in results.items()
+        ]
         shown = [figures.view(name, drawing, folder) for name, drawing in drawings.items()]
         path = folder / "index.html"
         store.write_text(path, to_html(views, shown, galleries, unread, folder.name))

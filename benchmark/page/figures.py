@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.page.names import anchor, heading
+from benchmark.page.names import anchor, files_of, heading
 from benchmark.page.tables import RunView, provenance_of, runs_of
 
 _SUFFIXES = (".svg", ".png")  # the smaller of the two is shown
@@ -27,6 +27,7 @@ class FigureView:
         notes: of the figure.
         provenance: (name, text).
         runs: what it is drawn from.
+        files: beside the page: (word to show, file name).
     """
 
     id: str
@@ -41,10 +42,11 @@ class FigureView:
     notes: Sequence[str]
     provenance: Sequence[tuple[str, str]]
     runs: Sequence[RunView]
+    files: Sequence[tuple[str, str]]
 
 
 def view(name: str, drawing: dict, folder: Path) -> FigureView:
-    """The figure of a result whose file is called `name`; its pictures are in `folder`."""
+    """The figure of a result whose files, in `folder`, are called `name`."""
     files = [folder / f"{name}{suffix}" for suffix in _SUFFIXES]
     files = sorted((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
     drawn = drawing["status"] == "drawn" and bool(files)
@@ -62,4 +64,5 @@ def view(name: str, drawing: dict, folder: Path) -> FigureView:
         notes=drawing["notes"],
         provenance=provenance_of(drawing.get("provenance", {})),
         runs=runs_of(drawing.get("provenance", {})),
+        files=files_of(name, folder, (".json", ".md", ".png", ".svg")),
     )

@@ -1,5 +1,6 @@
 """What is drawn from the cache and kept beside the page, with the runs that it is of."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +45,13 @@ class Kept:
             name: of the entry.
             runs: what is drawn from: name -> run id.
             draw: writes files into `folder` and returns what the page must know, with their names
-                in ``files``; raises `Unavailable` or an OSError or ValueError where the cache has
-                not what it needs.
+                in ``files``; raises `Unavailable` where the cache has not what it needs, and an
+                OSError, ValueError or `UserError` where that is damaged or not the same any more.
             version: of the drawing, to be raised when it changes.
 
         Returns:
-            None where there is nothing of these runs.
+            None where there is nothing of these runs; why it could not be drawn is told on stderr,
+            unless that is for want of a cache.
         """
         index = self.folder / f"{self.folder.name}.json"
         known = store.read_json(index) or {}
@@ -61,7 +63,10 @@ class Kept:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             new = draw() | {"made_of": made_of}
-        except (Unavailable, UserError, OSError, ValueError):
+        except Unavailable:
+            return None
+        except (UserError, OSError, ValueError) as error:
+            print(f"{self.folder / name} is not drawn: {store.one_line(error)}", file=sys.stderr)
             return None
         for file in (old or {}).get("files", []):
             if file not in new["files"]:

@@ -1,6 +1,8 @@
 """How tables and figures are called on the page."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from benchmark.options import file_name
 
@@ -14,6 +16,12 @@ def heading(name: str) -> str:
 def anchor(name: str) -> str:
     """`name` as part of an id in HTML, which has no spaces."""
     return file_name(name) or "unnamed"
+
+
+def files_of(name: str, folder: Path, suffixes: Sequence[str]) -> list[tuple[str, str]]:
+    """(Word to show, file name) of the files beside the page that have these suffixes."""
+    names = [f"{name}{suffix}" for suffix in suffixes]
+    return [(file.rpartition(".")[2], file) for file in names if (folder / file).is_file()]
 
 
 def shortened(text: str, length: int = 42) -> str:

@@ -16,7 +16,7 @@ from benchmark.spec import Column, Unavailable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_VERSION = 1
+_VERSION = 2
 _POSE = "mpjpe"  # the column whose errors are shown clip by clip
 _HELD_OUT = "held_out_"  # begins the columns of losses on clips that are not trained on
 _POINTS = 150  # of a curve
@@ -161,12 +161,14 @@ def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
         f"{label}: {losses['loss'][1][-1]:.3g} after step {losses['loss'][0][-1]:.0f}"
         for label, losses in trainings.items()
     ]
-    title = "Losses of the trainings; dashed: on held-out clips"
+    held_out = any(name.startswith(_HELD_OUT) for losses in trainings.values() for name in losses)
+    title = "Losses of the trainings" + ("; dashed: on held-out clips" if held_out else "")
     return figure, title, f"Loss by step. Last values: {'; '.join(words)}."
 
 
 def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
     import numpy as np
+    from matplotlib.ticker import NullFormatter
 
     number = 0
     for label, losses in panel.items():
@@ -186,6 +188,8 @@ def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
     drawn = np.concatenate([line.get_ydata() for line in axis.lines])
     if drawn.min() > 0 and drawn.max() > _DECADE * drawn.min():
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("step")
     axis.set_ylabel("loss")
     axis.grid(color=GRID, linewidth=0.6)

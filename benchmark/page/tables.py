@@ -3,10 +3,11 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.page.kept import Chart
-from benchmark.page.names import anchor, heading
-from benchmark.render import layout
+from benchmark.page.names import anchor, files_of, heading
+from benchmark.render import RENDERERS, layout
 from benchmark.spec import Column
 
 _PAPER = "paper (difference)"  # label of the grid's lines with the paper's numbers
@@ -74,13 +75,13 @@ class TableView:
         rows: of the paper.
         beside: rows shown beside them.
         state: of the whole, and `counts` in words.
-        reasons: (letter, reason).
+        reasons: (letter, reason), and what the mark of published numbers means.
         facts: (name, text).
         notes: of the result.
         provenance: (name, text).
         runs: what the cells are from.
         charts: drawn from the cache.
-        stem: of the files beside the page.
+        files: beside the page: (word to show, file name).
     """
 
     id: str
@@ -99,11 +100,11 @@ class TableView:
     provenance: Sequence[tuple[str, str]]
     runs: Sequence[RunView]
     charts: Sequence[Chart]
-    stem: str
+    files: Sequence[tuple[str, str]]
 
 
-def view(name: str, result: dict, charts: Sequence[Chart]) -> TableView:
-    """The table of a result whose file is called `name`."""
+def view(name: str, result: dict, charts: Sequence[Chart], folder: Path) -> TableView:
+    """The table of a result whose files, in `folder`, are called `name`."""
     columns = layout.columns_of(result)
     reasons = layout.reasons(result)
     rows = []
@@ -119,6 +120,9 @@ def view(name: str, result: dict, charts: Sequence[Chart]) -> TableView:
     own = [row for row, aside in zip(rows, beside, strict=True) if not aside]
     state, counts = _of_all(own)
     facts = layout.facts(result)[len(reasons) :]
+    marks = [(letter, reason) for reason, letter in reasons.items()]
+    if any(cell["literature_printed"] for cell in result["cells"]):
+        marks.append(("†", f"published elsewhere: {result['source']}"))
     return TableView(
         id=anchor(name),
         name=heading(name),
@@ -130,13 +134,13 @@ def view(name: str, result: dict, charts: Sequence[Chart]) -> TableView:
         beside=[row for row, aside in zip(rows, beside, strict=True) if aside],
         state=state,
         counts=counts,
-        reasons=[(letter, reason) for reason, letter in reasons.items()],
+        reasons=marks,
         facts=facts,
         notes=result["notes"],
         provenance=provenance_of(result.get("provenance", {})),
         runs=runs_of(result.get("provenance", {})),
         charts=charts,
-        stem=name,
+        files=files_of(name, folder, (".json", *RENDERERS)),
     )
 
 

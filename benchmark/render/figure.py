@@ -14,7 +14,7 @@ from benchmark.spec import Column
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 _PANELS = 6  # columns drawn, from the left of the table
-_LABEL = 26  # letters of a row's label on a line
+_LABEL, _LINES = 26, 3  # letters of a row's label on a line; lines of it at most
 GRID = "#DDDDDD"
 STYLE = {
     "font.size": 9,
@@ -144,7 +144,9 @@ def _draw_dots(axis, result: dict, column: Column, source: str) -> None:
         axis.annotate(
             column.format(value), (value, number), (0, 6), textcoords="offset points", ha="center"
         )
-    wrapped = [plain(textwrap.fill(label, _LABEL)) for label in labels]
+    wrapped = [
+        plain(textwrap.fill(label, _LABEL, max_lines=_LINES, placeholder="…")) for label in labels
+    ]
     axis.set_yticks(range(len(labels)), wrapped)
     axis.set_ylim(len(labels) - 0.5, -0.7)
     cells = [layout.cell_of(result, label, column) for label in labels]

@@ -131,8 +131,8 @@ def _printed(column: Column, cell: dict) -> str:
     if cell["status"] != "measured":
         return cell["paper_printed"]
     difference = cell["value"] - cell["paper"]
-    digits = f"{difference:+.{column.decimals}f}" if column.decimals else f"{difference:+g}"
-    return f"{cell['paper_printed']} ({digits})"
+    digits = "+g" if column.decimals is None else f"+.{column.decimals}f"
+    return f"{cell['paper_printed']} ({difference:{digits}})"
 
 
 def facts(result: dict) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from datasets.embedded import EmbeddedDataset
 from datasets.embedded_shots import EmbeddedShots
 from datasets.prepare import prepare
 from model.transformer.training import ARTrainingConfig
+from tests.benchmark.official_files import official, originals, own  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
-"""The page of a profile: hostile names, complete tables, what is kept beside it and what is not."""
+"""The page of a profile: hostile names, complete tables, what is missing in them."""
 
 import dataclasses
-import functools
-import json
 import re
-import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,20 +10,13 @@ from benchmark import discover, report
 from benchmark.data import Data
 from benchmark.page.document import write_page
 from benchmark.profiles import smoke
-from benchmark.regenerate import Options, regenerate
 from benchmark.spec import Column, Row, Score, TableSpec
 from benchmark.stages import Outcome, Setup, Task
 from benchmark.store import Run, read_json, write_json
 from datasets.body_file import find_body
-from datasets.video import read_video
-from model.transformer.training import ARTrainingConfig
+from tests.benchmark.pages import HOSTILE, page_of, squeezed
 
-HOSTILE = (
-    """<script>alert("1")</script>' onclick='x" onmouseover="y {{ 7 * 7 }} </td></table>&amp;#"""
-)
 LONG = "a name that goes on and on " * 40
-VOID = {"meta", "img", "link", "br", "input", "hr"}
-
 TABLE = TableSpec(
     id="tablex",
     title=f"A table {HOSTILE}",
@@ -45,46 +34,6 @@ three    7.5     -
 """,
     notes=(f"A note: {HOSTILE}", "See https://example.org/a for more."),
 )
-
-
-class Page(HTMLParser):
-    """Elements of a page as (tag, attributes, text); fails where they do not nest."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self._open = [], []
-        self.feed(text)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag, attributes):
-        names = [name for name, _ in attributes]
-        assert len(names) == len(set(names))
-        self.elements.append([tag, dict(attributes), ""])
-        if tag not in VOID:
-            self._open.append(self.elements[-1])
-        for ancestor in ("p", "a", "button"):  # browsers close these before another
-            blocks = {"p", "table", "ul", "ol", "dl", "figure", "section", "details", ancestor}
-            assert tag not in blocks or ancestor not in [one[0] for one in self._open[:-1]]
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for element in self._open:
-            element[2] += data
-
-    def all(self, tag, **wanted):
-        return [
-            element
-            for element in self.elements
-            if element[0] == tag
-            and all(element[1].get(name.rstrip("_")) == value for name, value in wanted.items())
-        ]
-
-
-def squeezed(text):
-    return " ".join(text.split())
 
 
 def outcome(setup, mpjpe, use=256):
@@ -129,12 +78,6 @@ def folder(tmp_path, setup):
     return tmp_path / "smoke"
 
 
-def page_of(folder, cache=Path("nowhere")):
-    (path,) = write_page(folder, cache)
-    assert path == folder / "index.html"
-    return Page(path.read_text("utf-8"))
-
-
 def test_hostile_names_are_text(folder):
     page = page_of(folder)
     (script,) = page.all("script")
@@ -145,8 +88,8 @@ def test_hostile_names_are_text(folder):
     assert f"{squeezed(HOSTILE)}● measured".replace("● ", "") in heads
     assert any(squeezed(LONG) in head for head in heads)
     assert any(f"A note: {squeezed(HOSTILE)}" == squeezed(item[2]) for item in page.all("li"))
-    titles = [cell[1].get("title", "") for cell in page.all("td")]
-    assert any(title.startswith(f"{HOSTILE}, MPJPE: 30.00 mm") for title in titles)
+    popups = [span[2] for span in page.all("span", class_="popup")]
+    assert any(text.startswith(f"{HOSTILE}, MPJPE: 30.00 mm") for text in popups)
     assert "49" not in "".join(heads)
 
 
@@ -155,24 +98,36 @@ def test_every_cell_has_its_values_by_keyboard_and_pointer(folder):
     cells = [cell for cell in page.all("td") if "tabindex" in cell[1]]
     assert len(cells) == 6 * 2
     popups = {span[1]["id"]: span[2] for span in page.all("span", class_="popup")}
-    assert len(popups) == len(cells)
-    for _, attributes, _ in cells:
-        assert popups[attributes["aria-describedby"]] == attributes["title"]
-    one = cells[0]
-    assert squeezed(one[2]).startswith("20.00paper 8.6344 (+11.37)")
-    assert "n = 2 clips; 95 % interval 19.00 to 21.00 mm" in one[1]["title"]
-    assert re.search(r"score/[0-9a-f]{16}", one[1]["title"])
+    details = [popups.pop(attributes["aria-describedby"]) for _, attributes, _ in cells]
+    assert not popups
+    assert squeezed(cells[0][2]).startswith("20.00paper 8.6344 (+11.37)")
+    assert "n = 2 clips; 95 % interval 19.00 to 21.00 mm" in details[0]
+    assert re.search(r"score/[0-9a-f]{16}", details[0])
 
 
 def test_a_missing_value_is_a_mark_and_its_letter_is_explained(folder):
     page = page_of(folder)
     cell = next(cell for cell in page.all("td") if cell[1].get("class") == "unavailable")
     assert squeezed(cell[2]).startswith("– (a)paper 7.5")
-    assert cell[1]["title"].startswith("three, MPJPE: unavailable: failed: <script>")
+    (details,) = page.all("span", id=cell[1]["aria-describedby"])
+    assert details[2].startswith("three, MPJPE: unavailable: failed: <script>")
     assert ["a", f"failed: {squeezed(HOSTILE)}"] in [
         [squeezed(term[2]), squeezed(text[2])]
         for term, text in zip(page.all("dt"), page.all("dd"), strict=True)
     ]
+
+
+def test_the_mark_of_published_numbers_is_explained(folder):
+    assert not [term for term in page_of(folder).all("dt") if term[2] == "†"]
+    result = read_json(folder / "tablex.json")
+    result["source"] = f"a paper {HOSTILE}"
+    result["cells"][0] |= {"literature": 5.5, "literature_printed": "5.5"}
+    write_json(folder / "tablex.json", result)
+    page = page_of(folder)
+    assert "5.5 †" in next(cell for cell in page.all("td") if "tabindex" in cell[1])[2]
+    explained = zip(page.all("dt"), page.all("dd"), strict=True)
+    (text,) = [text[2] for term, text in explained if term[2] == "†"]
+    assert squeezed(text) == f"published elsewhere: a paper {squeezed(HOSTILE)}"
 
 
 def test_the_best_and_the_second_are_marked_and_rows_beside_take_no_part(folder):
@@ -210,6 +165,25 @@ def test_ids_are_unique_and_links_within_the_page_lead_somewhere(folder):
     assert inside and set(inside) <= set(ids)
     files = [link[1]["href"] for link in page.all("a") if not link[1]["href"].startswith("#")]
     assert "tablex.json" in files
+
+
+def links_of(page, section):
+    """Words and targets of the files that a section of the page names."""
+    (own,) = page.all("section", id=section)
+    words = [one[2] for one in page.all("p", class_="files") if one[2] in own[2]][-1]
+    return words.removeprefix("Files: ").split(", "), {link[1]["href"] for link in page.all("a")}
+
+
+def test_all_files_beside_the_page_are_linked_and_no_other(folder):
+    result = read_json(folder / "tablex.json")
+    report.write(result, folder)
+    words, targets = links_of(page_of(folder), "tablex")
+    assert words == ["json", "md", "csv", "tex", "png", "svg"]
+    assert {f"tablex.{word}" for word in words} <= targets
+    for suffix in (".png", ".svg"):  # a table that has nothing to draw
+        (folder / f"tablex{suffix}").unlink()
+    words, targets = links_of(page_of(folder), "tablex")
+    assert words == ["json", "md", "csv", "tex"] and "tablex.png" not in targets
 
 
 def test_the_same_results_give_the_same_bytes(folder):
@@ -272,119 +246,7 @@ def test_a_figure_is_shown_with_what_is_missing_in_it(folder):
     page = page_of(folder)
     (picture,) = page.all("img")
     assert picture[1]["src"] == "figure4.svg"
+    words, targets = links_of(page, "figure4")
+    assert words == ["json", "png", "svg"] and "figure4.png" in targets
     (section,) = page.all("section", id="figure4")
     assert f"{squeezed(HOSTILE)} unavailable {squeezed(HOSTILE)}" in squeezed(section[2])
-
-
-def measure(name, store, out):
-    """The reports folder of a table, measured with models trained for three steps."""
-    profile = smoke()
-    profile = dataclasses.replace(
-        profile,
-        unimo_training=functools.partial(ARTrainingConfig.embedded, 3),
-        regressor_training=profile.regressor_training.with_steps(3),
-    )
-    options = Options(
-        data=store, rows=None, limit=None, steps=None, seeds=[0], device="cpu", workers=1,
-        body=None, checkpoint=None, out=out, dry_run=False, always=False, strict=False, quiet=True,
-    )  # fmt: skip
-    assert regenerate([discover.load("tables", name)], profile, options) == 0
-    return out / f"smoke-{store.name}"
-
-
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory, shots_folder):
-    return measure("table3", shots_folder, tmp_path_factory.mktemp("reports"))
-
-
-@pytest.fixture
-def drawn(measured, tmp_path):
-    """A folder with the reports of table 3, drawn from the cache beside it."""
-    return shutil.copytree(measured.parent, tmp_path / "reports") / measured.name
-
-
-def check_gallery(folder, name, ours):
-    """Its clips go from our best to our worst, in videos of six pictures each."""
-    page = Page((folder / "index.html").read_text("utf-8"))
-    files = videos(page)
-    assert len(files) == 3 and all((folder / file).is_file() for file in files)
-    entry = read_json(folder / "gallery" / "gallery.json")["entries"][name]
-    errors = [clip["error"] for clip in entry["clips"]]
-    assert errors == sorted(errors)
-    assert [clip["rank"] for clip in entry["clips"]] == [1, 4, 7]
-    assert len(entry["panels"]) == 6
-    frames = read_video(folder / "gallery" / entry["files"][0])
-    assert frames.shape[0] == 17 and frames.shape[2] * 2 == frames.shape[1] * 3
-    (section,) = page.all("section", id=f"gallery-{name}")
-    assert f"{errors[-1]:.1f} mm rank 7 of 7, the worst" in squeezed(section[2])
-    cells = read_json(folder / f"{name}.json")["cells"]
-    mean = next(cell["value"] for cell in cells if (cell["row"], cell["column"]) == (ours, "mpjpe"))
-    assert errors[0] <= mean <= errors[-1]
-
-
-def videos(page):
-    return [video[1]["src"].partition("#")[0] for video in page.all("video")]
-
-
-def test_the_gallery_goes_from_the_best_to_the_worst(drawn):
-    check_gallery(drawn, "table3", "Our")
-
-
-@pytest.mark.slow
-def test_the_gallery_of_generated_videos(shots_folder, tmp_path):
-    check_gallery(measure("table2", shots_folder, tmp_path / "reports"), "table2", "Ours")
-
-
-def test_what_was_drawn_is_kept_without_the_cache(drawn):
-    before = (drawn / "index.html").read_bytes()
-    shutil.rmtree(drawn.parent / "runs")
-    page = page_of(drawn, drawn.parent / "runs")
-    assert (drawn / "index.html").read_bytes() == before
-    assert len(videos(page)) == 3
-    assert {image[1]["src"] for image in page.all("img")} == {
-        "page/table3-errors.svg",
-        "page/table3-losses.svg",
-    }
-
-
-@pytest.mark.parametrize("row", ["Our", "built-in regressor"])
-def test_what_is_of_other_runs_is_left_out(drawn, row):
-    shutil.rmtree(drawn.parent / "runs")
-    path = drawn / "table3.json"
-    result = read_json(path)
-    for run in result["provenance"]["runs"][row].values():
-        run["run_id"] = run["run_id"].partition("/")[0] + "/" + "0" * 16
-    write_json(path, result)
-    page = page_of(drawn, drawn.parent / "runs")
-    assert not videos(page) and not page.all("img")
-    assert page.all("section", id="table3")
-    assert not page.all("section", id="gallery-table3")
-
-
-@pytest.mark.slow
-def test_a_lost_clip_is_drawn_again_byte_by_byte(drawn):
-    clip = drawn / "gallery" / "table3-0001.mp4"
-    before = clip.read_bytes()
-    clip.unlink()
-    page_of(drawn, drawn.parent / "runs")
-    assert clip.read_bytes() == before
-
-
-def test_charts_are_drawn_again_byte_by_byte(drawn):
-    before = {path.name: path.read_bytes() for path in (drawn / "page").iterdir()}
-    shutil.rmtree(drawn / "page")
-    page_of(drawn, drawn.parent / "runs")
-    assert {path.name: path.read_bytes() for path in (drawn / "page").iterdir()} == before
-
-
-def test_hostile_names_in_what_is_drawn(drawn):
-    for path in (drawn / "table3.json", drawn / "gallery" / "gallery.json"):
-        text = path.read_text("utf-8")
-        path.write_text(text.replace("built-in regressor", json.dumps(HOSTILE)[1:-1]), "utf-8")
-    page = page_of(drawn, drawn.parent / "runs")
-    (script,) = page.all("script")
-    assert "alert" not in script[2]
-    assert len(videos(page)) == 3
-    assert all(HOSTILE in video[1]["aria-label"] for video in page.all("video"))
-    charts = (drawn / "page" / "table3-errors.svg").read_text("utf-8")
-    assert "<script" not in charts and "&lt;script" in charts
