@@ -168,7 +168,7 @@ def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure
 
 def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
     import numpy as np
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     number = 0
     for label, losses in panel.items():
@@ -188,6 +188,7 @@ def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
     drawn = np.concatenate([line.get_ydata() for line in axis.lines])
     if drawn.min() > 0 and drawn.max() > _DECADE * drawn.min():
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("step")
