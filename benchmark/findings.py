@@ -54,11 +54,14 @@ def _codebook_use(cells: Sequence[dict]) -> list[str]:
     if not ours or not theirs:
         return []
     return [
-        f"Codebooks are used to {min(ours):.0f}-{max(ours):.0f} % here, to {min(theirs):.0f}-"
-        f"{max(theirs):.0f} % in the paper. Where every code is in use, more codes or more tokens "
-        "only add information; the paper's optimum at B=512 comes with larger codebooks that are "
-        "used less."
+        f"Codebooks are used to {_range(ours)} % here, to {_range(theirs)} % in the paper. Where "
+        "every code is in use, more codes or more tokens only add information; the paper's "
+        "optimum at B=512 comes with larger codebooks that are used less."
     ]
+
+
+def _range(values: Sequence[float]) -> str:
+    return "-".join(dict.fromkeys((f"{min(values):.0f}", f"{max(values):.0f}")))
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -21,7 +21,7 @@ from benchmark.options import told
 from benchmark.render import PICTURES, RENDERERS
 from benchmark.spec import Column, Profile, Quoted, Row, TableSpec, Unavailable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _PARTS = {"table", "title", "profile", "data", "body", "training", "protocol", "source", "figure"}
 _PARTS |= {"columns", "rows", "cells", "notes", "provenance"}
 

@@ -2,10 +2,12 @@
 
 import csv
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmark.compare import plot
-from benchmark.render.layout import Field, columns_of, reasons
+from benchmark.render.layout import Field, columns_of, reasons, signed
 from benchmark.render.markdown import escape, table
 from benchmark.spec import Column
 from benchmark.store import locked, write_json, write_text
@@ -108,7 +110,7 @@ def _values(result: dict, columns: dict[str, Column], letters: dict[str, str]) -
 def _value(column: Column, cell: dict, letters: dict[str, str]) -> Field:
     if cell["value"] is None:
         return Field(f"n/a ({letters[cell['reason']]})")
-    return Field(column.format(cell["value"]), _interval(column, cell))
+    return Field(column.format(cell["value"]), _interval(cell, column.format))
 
 
 def _tests(lines: list[dict], columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
@@ -129,10 +131,11 @@ def _difference(column: Column, line: dict, letters: dict[str, str]) -> Field:
     if line["difference"] is None:
         return Field(f"n/a ({letters[line['reason']]})")
     # A reason beside a difference says why it has neither interval nor test.
-    rest = (
-        f" ({letters[line['reason']]})" if line["reason"] else _interval(column, line, signed=True)
-    )
-    return Field(_signed(column, line["difference"]), rest)
+    if line["reason"]:
+        rest = f" ({letters[line['reason']]})"
+    else:
+        rest = _interval(line, partial(signed, column))
+    return Field(signed(column, line["difference"]), rest)
 
 
 def _clips(lines: list[dict], columns: dict[str, Column]) -> list[str]:
@@ -142,7 +145,7 @@ def _clips(lines: list[dict], columns: dict[str, Column]) -> list[str]:
         column = columns[line["column"]]
         for end, what in (("best", "improved"), ("worst", "worsened")):
             clips = [
-                f"{clip['clip_id']} ({_signed(column, clip['difference'])})"
+                f"{clip['clip_id']} ({signed(column, clip['difference'])})"
                 for clip in line[end][:_SHOWN]
             ]
             if clips:
@@ -162,7 +165,7 @@ def _quoted(
         else:
             printed = result["systems"][own]["cells"][column.key]["paper_printed"]
             fields = [column.format(line["value"]), printed]
-            fields.append(_signed(column, line["difference"]))
+            fields.append(signed(column, line["difference"]))
             fields.append("-" if line["relative"] is None else f"{line['relative']:+.1%}")
         grid.append([Field(text) for text in (column.heading, *fields)])
     return table(grid)
@@ -206,19 +209,8 @@ def _facts(result: dict) -> list[tuple[str, str]]:
     return facts
 
 
-def _interval(column: Column, bounds: dict, *, signed: bool = False) -> str:
-    if bounds["low"] is None:
-        return ""
-    text = _signed if signed else Column.format
-    return f" [{text(column, bounds['low'])}, {text(column, bounds['high'])}]"
-
-
-def _signed(column: Column, value: float) -> str:
-    """With its sign, but a zero without."""
-    text = column.format(value)
-    if float(text) == 0:
-        return text.removeprefix("-")
-    return text if value < 0 else f"+{text}"
+def _interval(bounds: dict, text: Callable[[float], str]) -> str:
+    return "" if bounds["low"] is None else f" [{text(bounds['low'])}, {text(bounds['high'])}]"
 
 
 def _chance(p: float | None) -> str:

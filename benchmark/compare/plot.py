@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.render.figure import COLORS, GRID, STYLE, plain, save
-from benchmark.render.layout import columns_of
+from benchmark.render.layout import columns_of, signed
 
 _COLOR = {"better": COLORS[0], "worse": COLORS[1]}  # of a verdict; grey where there is none
 _UNDECIDED = "#777777"
@@ -57,7 +57,8 @@ def _draw(axis, lines: Sequence[dict], result: dict) -> None:
             [line["low"] * scale, line["high"] * scale], [place, place], color=color, linewidth=1.4
         )
         axis.plot(line["difference"] * scale, place, _MARKER.get(line["verdict"], "D"), color=color)
-        text = f"{column.format(line['difference'])} {column.unit}, {line['verdict'] or 'no test'}"
+        difference = signed(column, line["difference"])
+        text = f"{difference} {column.unit}, {line['verdict'] or 'no test'}"
         axis.annotate(
             plain(text),
             (line["difference"] * scale, place),

@@ -40,7 +40,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class RowView:
-    """A row; `state` is ``measured``, ``partly``, ``unavailable`` or ``not applicable``."""
+    """A row; `state` is ``measured``, ``computed``, ``partly``, ``unavailable`` or the like."""
 
     label: str
     state: str
@@ -115,7 +115,10 @@ def view(name: str, result: dict, charts: Sequence[Chart], folder: Path) -> Tabl
             for column, cell, both in zip(columns, cells, fields, strict=True)
         ]
         has_paper = any(cell["paper"] is not None for cell in cells)
-        rows.append(RowView(row["label"], _state(cells), views, has_paper))
+        state = _state(cells)
+        if state == "measured" and result["profile"] is None:
+            state = "computed"
+        rows.append(RowView(row["label"], state, views, has_paper))
     beside = [row["beside"] for row in result["rows"]]
     own = [row for row, aside in zip(rows, beside, strict=True) if not aside]
     state, counts = _of_all(own)
@@ -212,10 +215,10 @@ def _state(cells: Sequence[dict]) -> str:
 def _of_all(rows: Sequence[RowView]) -> tuple[str, str]:
     """State of a table, and how many of the paper's rows have what."""
     states = [row.state for row in rows]
-    kinds = ("measured", "partly", "unavailable", "not applicable")
+    kinds = ("measured", "computed", "partly", "unavailable", "not applicable")
     counts = {kind: states.count(kind) for kind in kinds if kind in states}
     state = next(iter(counts), "unavailable") if len(counts) == 1 else "partly"
-    if not counts.keys() & {"measured", "partly"}:
+    if not counts.keys() & {"measured", "computed", "partly"}:
         state = "unavailable"
     words = ", ".join(
         f"{number} {'partly measured' if kind == 'partly' else kind}"

@@ -135,6 +135,19 @@ def _printed(column: Column, cell: dict) -> str:
     return f"{cell['paper_printed']} ({difference:{digits}})"
 
 
+def signed(column: Column, value: float) -> str:
+    """A difference with its sign, but a zero without."""
+    text = column.format(value)
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return text if value < 0 else f"+{text}"
+
+
+def has_beside(result: dict) -> bool:
+    """Whether there are rows beside the paper's, such as floors, which take no rank."""
+    return any(row["beside"] for row in result["rows"])
+
+
 def facts(result: dict) -> list[tuple[str, str]]:
     """What a reader must know of the numbers: name -> text, in the order shown."""
     explained = [(f"({letter})", reason) for reason, letter in reasons(result).items()]

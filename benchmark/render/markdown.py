@@ -19,7 +19,10 @@ def to_markdown(result: dict) -> str:
     facts = layout.facts(result)
     lines = [f"# {escape(_title(result))}", "", *table(layout.grid(result)), ""]
     if facts:
-        lines += ["**Bold** is the best measured value of a column, <u>underlined</u> the second."]
+        aside = "; rows beside the paper's take no part" if layout.has_beside(result) else ""
+        lines += [
+            f"**Bold** is the best measured value of a column, <u>underlined</u> the second{aside}."
+        ]
         lines += ["", *(f"- **{escape(name)}:** {escape(text)}" for name, text in facts), ""]
     lines += [f"{number}. {escape(note)}" for number, note in enumerate(result["notes"], 1)]
     return "\n".join(lines).rstrip() + "\n"

@@ -218,6 +218,8 @@ def test_all_tables_are_there_and_the_page_stays_small(tmp_path, setup):
     cells = [cell for cell in page.all("td") if "tabindex" in cell[1]]
     results = [read_json(path) for path in out.glob("*.json")]
     assert len(cells) == sum(len(result["cells"]) for result in results)
+    (chosen,) = [link for link in page.all("li") if squeezed(link[2]).startswith("Table 4 ")]
+    assert "computed" in chosen[2] and "measured" not in chosen[2]  # a configuration
 
 
 def test_results_of_an_earlier_layout_are_named_and_not_shown(folder):
