@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("datasets", "model", "benchmark")  # a layer imports itself and those before it
 FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 LIGHT = {"benchmark.spec", "benchmark.columns", "model.tokenizer", "model.training"}
+FACTS = {"params_m"}  # columns that a method says of its model
+METRIC_PARTS = ("protocol", "missing", "score", "absent", "notes")
 
 
 def imported(file):
@@ -57,16 +59,21 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
         methods = discover.summaries("methods")
         rows = (*found.rows, *found.more_rows)
         if found.compute is None:
-            assert {row.method for row in rows} <= methods.keys()
+            assert {row.method for row in rows} <= methods.keys(), "a row of no method"
             assert all(found.task in discover.load("methods", row.method) for row in rows)
+            keys = {column.key for column in (*found.columns, *found.more_columns)}
+            assert keys <= {*measured_columns(), *FACTS}, "a column that no metric fills"
         assert len({row.label for row in rows}) == len(rows)
     elif kind == "methods":
         assert found and found.keys() <= TASKS.keys()
         for does in found.values():
             assert isinstance(does.version, int) and isinstance(does.note, str)
             parts = ("settings", "train", "facts", "predict")
-            assert all(callable(getattr(does, part)) for part in parts)
+            lacking = [part for part in parts if not callable(getattr(does, part, None))]
+            assert not lacking, f"METHOD has no {', '.join(lacking)}, see benchmark.spec.Method"
     elif kind == "metrics":
+        lacking = [part for part in METRIC_PARTS if not callable(getattr(found, part, None))]
+        assert not lacking, f"METRIC has no {', '.join(lacking)}, see benchmark.spec.Metric"
         assert isinstance(found.version, int) and found.columns
         for task in TASKS:
             setting = Setting(task, find_body(), seed=0, dataset="", cache=tmp_path)
@@ -76,16 +83,21 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
     elif kind == "figures":
         assert isinstance(found, FigureSpec) and found.id == name
     else:
-        assert found.name == name and isinstance(found.version, int)
+        assert found.name == name, "DATASET.name is not the file's"
+        assert isinstance(found.version, int)
         assert callable(found.sequences)
 
 
-def test_every_measured_column_has_one_source():
-    columns = [
+def measured_columns():
+    return [
         column
         for name in discover.summaries("metrics")
         for column in discover.load("metrics", name).columns
     ]
+
+
+def test_every_measured_column_has_one_source():
+    columns = measured_columns()
     assert len(columns) == len(set(columns))
 
 
