@@ -63,8 +63,10 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--checkpoint",
         type=Path,
+        nargs="+",
+        default=[],
         metavar="PATH",
-        help="a trained tokenizer or transformer (.safetensors) as one more row",
+        help="trained tokenizers or transformers (.safetensors), each as one more row",
     )
     run.add_argument("--dry-run", action="store_true", help="say what would be done")
     run.add_argument("--always", action="store_true", help="redo what the cache holds")
@@ -147,7 +149,9 @@ def parser() -> argparse.ArgumentParser:
 def _out() -> argparse.ArgumentParser:
     """The option of every verb that writes files."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--out", type=Path, default=REPORTS, metavar="DIR")
+    shared.add_argument(
+        "--out", type=Path, default=REPORTS, metavar="DIR", help="of all that is written"
+    )
     return shared
 
 

@@ -8,10 +8,11 @@ import ast
 import functools
 import importlib
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.spec import FigureSpec, TableSpec, UserError
+from benchmark.spec import TASKS, FigureSpec, Method, Metric, TableSpec, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 # Kind -> package folder and the attribute its modules carry.
@@ -26,13 +27,22 @@ KINDS = {
 
 @functools.cache
 def summaries(kind: str) -> dict[str, str]:
-    """Name -> one-line summary of everything of a kind (also ``profiles``), sorted by name."""
+    """Name -> one-line summary of everything of a kind (also ``profiles``), sorted by name.
+
+    Raises:
+        UserError: a file of the folder cannot be read as Python.
+    """
     if kind == "profiles":
         return _functions(ROOT / "benchmark" / "profiles.py")
     from datasets.discovery import find_modules
 
     package, attribute = KINDS[kind]
-    found = find_modules(ROOT / package.replace(".", "/"), attribute)
+    folder = ROOT / package.replace(".", "/")
+    try:
+        found = find_modules(folder, attribute)
+    except (SyntaxError, ValueError):
+        _require_python(folder)
+        raise
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
 
 
@@ -40,13 +50,21 @@ def load(kind: str, name: str):
     """The object of that kind and name; for ``profiles`` what its function returns.
 
     Raises:
-        UserError: no such name; the message suggests the nearest.
+        UserError: no such name; the message suggests the nearest. Or its file cannot be imported,
+            or what it holds is not of the kind; the message says in which line.
     """
     check(kind, name)
     if kind == "profiles":
         return getattr(importlib.import_module("benchmark.profiles"), name)()
     package, attribute = KINDS[kind]
-    return getattr(importlib.import_module(f"{package}.{name}"), attribute)
+    file = ROOT / package.replace(".", "/") / f"{name}.py"
+    try:
+        found = getattr(importlib.import_module(f"{package}.{name}"), attribute)
+    except Exception as error:  # whatever a file of the user's does when it is imported
+        raise _mistake(file, _line_of(error, file), _told(error)) from error
+    if problem := _problem(kind, found):
+        raise _mistake(file, _line_of_attribute(file, attribute), f"{attribute} {problem}")
+    return found
 
 
 def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
@@ -63,6 +81,8 @@ def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
         names = list(known)
     for name in names:
         if name not in known:
+            for kind in kinds:
+                _require_attribute(kind, name)
             raise UserError(unknown("table or figure", name, list(known)))
     tables, figures = (
         [load(kind, name) for name in dict.fromkeys(names) if known[name] == kind] for kind in kinds
@@ -92,7 +112,77 @@ def check(kind: str, name: str) -> None:
 
     known = list(summaries(kind))
     if name not in known:
+        _require_attribute(kind, name)
         raise UserError(unknown(kind[:-1], name, known))
+
+
+def _require_attribute(kind: str, name: str) -> None:
+    """Tell who has the file, but not in it what makes it one of the kind."""
+    if kind not in KINDS or not name.isidentifier() or name[0] == "_":
+        return
+    package, attribute = KINDS[kind]
+    file = ROOT / package.replace(".", "/") / f"{name}.py"
+    if file.is_file():
+        raise UserError(f"{file.relative_to(ROOT)} has no line `{attribute} = …`: add it")
+
+
+def _problem(kind: str, found: object) -> str:
+    """Why an object is not of its kind; empty if it is."""
+    if kind in ("tables", "figures"):
+        wanted = TableSpec if kind == "tables" else FigureSpec
+        return "" if isinstance(found, wanted) else f"is no {wanted.__name__}"
+    if kind == "metrics":
+        return _lacks(found, Metric)
+    if kind != "methods":
+        return ""
+    if not isinstance(found, dict) or not found or not found.keys() <= TASKS.keys():
+        return f"is no dictionary from {', '.join(TASKS)} to what does the task"
+    problems = {task: _lacks(does, Method) for task, does in found.items()}
+    return next((f"of {task} {problem}" for task, problem in problems.items() if problem), "")
+
+
+def _lacks(found: object, protocol: type) -> str:
+    """What of a protocol an object has not."""
+    names = [*protocol.__annotations__, *(n for n in vars(protocol) if n[0] != "_")]
+    missing = [name for name in names if not hasattr(found, name)]
+    return f"lacks {', '.join(missing)}" if missing else ""
+
+
+def _require_python(folder: Path) -> None:
+    """Find the file of a folder that is no Python.
+
+    Raises:
+        UserError: there is one; the message says in which line.
+    """
+    for file in sorted(folder.glob("*.py")):
+        try:
+            ast.parse(file.read_text(encoding="utf-8"))
+        except (SyntaxError, ValueError) as error:
+            raise _mistake(file, getattr(error, "lineno", None), _told(error)) from error
+
+
+def _mistake(file: Path, line: int | None, problem: str) -> UserError:
+    where = f"{file.relative_to(ROOT)}" + (f", line {line}" if line else "")
+    return UserError(f"{where}: {problem}: mend the file, or take it away")
+
+
+def _told(error: Exception) -> str:
+    message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}"
+
+
+def _line_of(error: Exception, file: Path) -> int | None:
+    """The last line of a file that an error came through."""
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    return lines[-1] if lines else None
+
+
+def _line_of_attribute(file: Path, attribute: str) -> int | None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((n for n, text in enumerate(lines, 1) if re.match(rf"{attribute}\b", text)), None)
 
 
 def _functions(file: Path) -> dict[str, str]:

@@ -7,7 +7,6 @@ picture), ``notes``, ``drawn_from`` and ``provenance``. What cannot be drawn has
 """
 
 import fnmatch
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Protocol
 from benchmark import provenance, report, stages, store
 from benchmark.figures.drawn import Drawn
 from benchmark.figures.files import to_markdown, write_pictures
-from benchmark.options import methods_of, rows_of_user, told
+from benchmark.options import Given, told
 from benchmark.spec import FigureSpec, Profile, Row, Unavailable, UserError
 from benchmark.stages import Setup, Task
 from benchmark.stores import Stores
@@ -28,12 +27,8 @@ LEFT_OUT = "left out by --rows"
 class Choice(Protocol):
     """The options that say what is drawn."""
 
-    data: Path | None
     rows: str | None
-    limit: int | None
     seeds: Sequence[int]
-    checkpoint: Path | None
-    quiet: bool
 
 
 @dataclass(frozen=True)
@@ -60,47 +55,38 @@ class Planned:
 
 
 def plan(
-    figures: Sequence[FigureSpec], profile: Profile, options: Choice, *, alone: bool
-) -> list[Planned]:
-    """The figures and their rows. Those that the store of ``--data`` cannot serve are left out.
+    figures: Sequence[FigureSpec],
+    profile: Profile,
+    options: Choice,
+    checkpoints: Sequence[Given],
+    stores: Stores,
+) -> tuple[list[Planned], dict[str, UserError]]:
+    """The figures with their rows, and why some are left out.
 
     Args:
         figures: asked for.
         profile: the size of everything.
         options: of the user.
-        alone: whether nothing but figures was asked for, so that none must not be left.
+        checkpoints: of the user, as further rows where a figure takes them.
+        stores: of the clips.
 
-    Raises:
-        UserError: no figure is left, or an option that cannot be followed.
+    Returns:
+        The figures; and figure id -> error, of those that the store of ``--data`` cannot serve.
     """
-    stores = Stores(profile, options)
-    checkpoint = methods_of(options.checkpoint) if options.checkpoint and figures else {}
     plans, refused = [], {}
     for spec in figures:
+        own = checkpoints if spec.takes_checkpoint else ()
         try:
             rows = [
                 _plan(row, kind, profile, options, stores)
-                for kind, own in spec.rows.items()
-                for row in (*own, *_of_user(spec, kind, checkpoint, options))
+                for kind, rows in spec.rows.items()
+                for row in (*rows, *(row for one in own for row in one.rows(kind, rows)))
             ]
         except UserError as error:
             refused[spec.id] = error
         else:
             plans.append(Planned(spec, rows))
-    if refused and alone and not plans:
-        raise next(iter(refused.values()))
-    for name, error in refused.items():
-        print(f"{name} is left out: {error}", file=sys.stderr)
-    return plans
-
-
-def _of_user(
-    spec: FigureSpec, kind: str, checkpoint: Mapping[str, str], options: Choice
-) -> list[Row]:
-    """The rows of the user's checkpoint, if it does the task and the figure can show it."""
-    if not spec.takes_checkpoint or kind not in checkpoint:
-        return []
-    return rows_of_user(options.checkpoint, checkpoint[kind], spec.rows[kind])
+    return plans, refused
 
 
 def _plan(row: Row, kind: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:

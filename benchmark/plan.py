@@ -1,14 +1,13 @@
-"""The verb ``run``: which rows of the tables are measured, a user's checkpoint among them."""
+"""The verb ``run``: which rows of the tables are measured, a user's checkpoints among them."""
 
 import fnmatch
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from benchmark import discover, report, stages
-from benchmark.options import methods_of, rows_of_user
+from benchmark.options import Given, what_it_does
 from benchmark.spec import FigureSpec, Profile, Row, TableSpec, Unavailable, UserError
 from benchmark.stages import Task
 from benchmark.stores import Stores
@@ -17,12 +16,8 @@ from benchmark.stores import Stores
 class Choice(Protocol):
     """The options that say what is measured."""
 
-    data: Path | None
     rows: str | None
-    limit: int | None
     seeds: Sequence[int]
-    checkpoint: Path | None
-    quiet: bool
 
 
 @dataclass(frozen=True)
@@ -44,78 +39,71 @@ class Planned:
     beside: bool
 
 
-def checkpoint_methods(
-    checkpoint: Path | None, exhibits: Sequence[TableSpec | FigureSpec]
-) -> dict[str, str]:
-    """Task -> method of ``--checkpoint``; empty without one. What does not show it is told.
+def require_shown(checkpoints: Iterable[Given], exhibits: Sequence[TableSpec | FigureSpec]) -> None:
+    """See that each checkpoint has a row somewhere, and tell where it has none.
 
     Raises:
-        UserError: it cannot be used, or by none of the exhibits.
+        UserError: one has a row in none of the exhibits.
     """
-    if checkpoint is None:
-        return {}
-    methods = methods_of(checkpoint)
-    without = [spec.id for spec in exhibits if not _shows(spec, methods)]
-    does = f"--checkpoint {checkpoint} does {' and '.join(methods)}"
-    if len(without) == len(exhibits):
-        tables, figures = discover.exhibits(["all"])
-        others = [spec.id for spec in (*tables, *figures) if _shows(spec, methods)]
-        raise UserError(
-            f"{does}, which {', '.join(without)} cannot show: name one of {', '.join(others)}"
-        )
-    if without:
-        print(f"{does}: it has no row in {', '.join(without)}", file=sys.stderr)
-    return methods
+    for one in checkpoints:
+        without = [spec.id for spec in exhibits if not _shows(spec, one)]
+        does = f"--checkpoint {one.path} {what_it_does(one.methods)}"
+        if len(without) == len(exhibits):
+            tables, figures = discover.exhibits(["all"])
+            others = [spec.id for spec in (*tables, *figures) if _shows(spec, one)]
+            show = "does not show" if len(without) == 1 else "do not show"
+            raise UserError(
+                f"{does}, which {', '.join(without)} {show}: name one of {', '.join(others)}"
+            )
+        if without:
+            print(f"{does}: it has no row in {', '.join(without)}", file=sys.stderr)
 
 
-def _shows(spec: TableSpec | FigureSpec, methods: Mapping[str, str]) -> bool:
-    """Whether a checkpoint with these methods may stand beside the rows."""
+def _shows(spec: TableSpec | FigureSpec, checkpoint: Given) -> bool:
+    """Whether a checkpoint may stand beside the rows."""
     if isinstance(spec, TableSpec):
-        return spec.compute is None and spec.task in methods
-    return spec.takes_checkpoint and not methods.keys().isdisjoint(spec.rows)
+        return spec.compute is None and spec.task in checkpoint.methods
+    return spec.takes_checkpoint and not checkpoint.methods.keys().isdisjoint(spec.rows)
 
 
 def plan_tables(
     tables: Sequence[TableSpec],
     profile: Profile,
     options: Choice,
-    checkpoint: Mapping[str, str],
-    *,
-    alone: bool,
-) -> dict[str, list[Planned]]:
-    """Table id -> rows. Tables that the store of ``--data`` cannot serve are left out, and said so.
+    checkpoints: Sequence[Given],
+    stores: Stores,
+) -> tuple[dict[str, list[Planned]], dict[str, UserError]]:
+    """The rows of the tables, and why some are left out.
 
     Args:
         tables: that are measured on data.
         profile: the size of everything.
         options: of the user.
-        checkpoint: see `checkpoint_methods`.
-        alone: whether no figure was asked for, so that one table at least must be left.
+        checkpoints: of the user, as further rows.
+        stores: of the clips.
 
-    Raises:
-        UserError: no table is left, or an option that cannot be followed.
+    Returns:
+        Table id -> rows; and table id -> error, of those that the store of ``--data`` cannot serve.
     """
-    stores = Stores(profile, options)
     plans, refused = {}, {}
     for table in tables:
         try:
-            plans[table.id] = _plan(table, profile, options, stores, checkpoint.get(table.task))
+            plans[table.id] = _plan(table, profile, options, checkpoints, stores)
         except UserError as error:
             refused[table.id] = error
-    if refused and alone and not plans:
-        raise next(iter(refused.values()))
-    for name, error in refused.items():
-        print(f"{name} is left out: {error}", file=sys.stderr)
-    return plans
+    return plans, refused
 
 
 def _plan(
-    table: TableSpec, profile: Profile, options: Choice, stores: Stores, own: str | None
+    table: TableSpec,
+    profile: Profile,
+    options: Choice,
+    checkpoints: Sequence[Given],
+    stores: Stores,
 ) -> list[Planned]:
-    """The table's rows, the user's checkpoint among them, and those beside the paper's."""
+    """The table's rows, the user's checkpoints among them, and those beside the paper's."""
     rows = [(row, False) for row in table.rows]
-    if own is not None:
-        rows += [(row, False) for row in rows_of_user(options.checkpoint, own, table.rows)]
+    rows += [(row, False) for one in checkpoints for row in one.rows(table.task, table.rows)]
     rows += [(row, True) for row in table.more_rows]
     metrics = report.metrics_of(table)
     planned = []

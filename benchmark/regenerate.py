@@ -2,27 +2,31 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark import illustrate, report, stages
-from benchmark.data import built_in_path
+from benchmark import dry_run, illustrate, report, stages, store
 from benchmark.execute import default_workers, execute
 from benchmark.figures.files import to_markdown
 from benchmark.options import (
+    Given,
     body_chosen,
     body_file,
     device_named,
     file_name,
+    given_checkpoints,
     require_writable,
     shown,
 )
 from benchmark.page.document import write_page
-from benchmark.plan import Planned, checkpoint_methods, plan_tables
+from benchmark.plan import Planned, plan_tables, require_shown
 from benchmark.render import markdown
-from benchmark.spec import FigureSpec, Profile, TableSpec
+from benchmark.spec import FigureSpec, Profile, TableSpec, UserError
 from benchmark.stages import Setup, Task
+from benchmark.stores import Stores
+
+_MAX_NAME = 100  # of the reports' folder
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Options:
     device: str
     workers: int | None
     body: Path | None
-    checkpoint: Path | None
+    checkpoint: Sequence[Path]
     out: Path
     dry_run: bool
     always: bool
@@ -66,7 +70,8 @@ def _regenerate(
     profile: Profile,
     options: Options,
 ) -> int:
-    checkpoint = checkpoint_methods(options.checkpoint, [*tables, *figures])
+    checkpoints = given_checkpoints(options.checkpoint)
+    require_shown(checkpoints, [*tables, *figures])
     if not options.dry_run:
         require_writable(options.out)
     if options.steps is not None:
@@ -77,21 +82,21 @@ def _regenerate(
         device=device_named(options.device),
     )
     measured = [table for table in tables if table.compute is None]
-    if options.dry_run and (unmade := _unmade(measured, figures, profile, options)):
-        print(f"everything is to do: the built-in data for {unmade} are not made yet")
+    computed = [table for table in tables if table.compute is not None]
+    stores = Stores(profile, options, make=not options.dry_run)
+    plans, refused = plan_tables(measured, profile, options, checkpoints, stores)
+    drawings, undrawn = illustrate.plan(figures, profile, options, checkpoints, stores)
+    _tell_left_out(refused | undrawn, alone=not (plans or drawings or computed))
+    if options.dry_run:
+        said = dry_run.lines(
+            setup, computed, plans, drawings, unmade=stores.unmade, always=options.always
+        )
+        print("\n".join(said))
         return 0
-    plans = plan_tables(measured, profile, options, checkpoint, alone=not figures)
-    served = len(plans) + len(tables) - len(measured)
-    drawings = illustrate.plan(figures, profile, options, alone=not served)
     rows = [row for plan in plans.values() for row in plan if row.selected]
     selected = stages.distinct(task for one in (*rows, *drawings) for task in one.tasks)
-    if options.dry_run:
-        for task in selected:
-            missing = stages.lookup(setup, task).missing
-            print(f"{task.label}: {f'to do, from {missing[0]} on' if missing else 'cached'}")
-        return 0
     failures = _measure(setup, selected, options)
-    folder = options.out / _folder_name(profile, options)
+    folder = options.out / folder_name(profile, options, checkpoints)
     complete, texts = len(drawings) == len(figures), []
     for table in tables:
         if table.compute is None and table.id not in plans:
@@ -151,21 +156,20 @@ def _with_steps(profile: Profile, steps: int) -> Profile:
     )
 
 
-def _unmade(
-    tables: Sequence[TableSpec],
-    figures: Sequence[FigureSpec],
-    profile: Profile,
-    options: Options,
-) -> str:
-    """The tasks whose built-in data are to be made; rows about a dataset do not need them."""
-    if options.data is not None:
-        return ""
-    shown = [(table.task, (*table.rows, *table.more_rows)) for table in tables]
-    shown += [item for figure in figures for item in figure.rows.items()]
-    kinds = dict.fromkeys(kind for kind, rows in shown if not all(row.dataset for row in rows))
-    return ", ".join(
-        kind for kind in kinds if not (built_in_path(profile, kind) / "manifest.json").exists()
-    )
+def _tell_left_out(refused: Mapping[str, UserError], *, alone: bool) -> None:
+    """Say which tables and figures the store of ``--data`` cannot serve, each reason once.
+
+    Raises:
+        UserError: nothing else was asked for.
+    """
+    if refused and alone:
+        raise next(iter(refused.values()))
+    names: dict[str, list[str]] = {}
+    for name, error in refused.items():
+        names.setdefault(str(error), []).append(name)
+    for reason, own in names.items():
+        are = "is" if len(own) == 1 else "are"
+        print(f"{', '.join(own)} {are} left out: {reason}", file=sys.stderr)
 
 
 def _measure(setup: Setup, tasks: list[Task], options: Options) -> dict[str, str]:
@@ -203,6 +207,7 @@ def _resolved(setup: Setup, profile: Profile, options: Options) -> dict:
     """The options as reports quote them, with what they were resolved to."""
     resolved = vars(options) | {
         "profile": profile.name,
+        "checkpoint": [shown(path) for path in options.checkpoint],
         "device": setup.device,
         "workers": options.workers or default_workers(setup.device),
     }
@@ -211,9 +216,27 @@ def _resolved(setup: Setup, profile: Profile, options: Options) -> dict:
     }
 
 
-def _folder_name(profile: Profile, options: Options) -> str:
-    """``embedded``, or ``embedded-cmu`` for a store of the user's called cmu."""
-    if options.data is None:
-        return profile.name
-    store = file_name(options.data.resolve().name)
-    return f"{profile.name}-{store or 'store'}"
+def folder_name(profile: Profile, options: Options, checkpoints: Sequence[Given]) -> str:
+    """The profile's name and, where given, whatever makes the numbers others than its own.
+
+    As ``embedded-cmu-steps20000-limit4-seeds0,1,2-rows-s-1-36-with-mine-model``: a quick try never
+    takes the place of the whole table.
+    """
+    parts = [profile.name]
+    if options.data is not None:
+        parts.append(file_name(options.data.resolve().name) or "store")
+    if options.steps is not None:
+        parts.append(f"steps{options.steps}")
+    if options.limit is not None:
+        parts.append(f"limit{options.limit}")
+    if list(options.seeds) != [0]:
+        several = "s" if len(options.seeds) > 1 else ""
+        parts.append(f"seed{several}{','.join(map(str, options.seeds))}")
+    if options.rows is not None:
+        parts += ["rows", file_name(options.rows)]
+    if checkpoints:
+        parts += ["with", *(file_name(one.label) for one in checkpoints)]
+    name = "-".join(filter(None, parts))
+    if len(name) > _MAX_NAME:
+        name = f"{name[:_MAX_NAME]}-{store.hash_lines([name])[:8]}"
+    return name

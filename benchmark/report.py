@@ -324,8 +324,8 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
     for row in rows:
         label = row.row.label
         if row.row.weights is not None:
-            digest = stages.weights_sha256(row.row.weights)[:12]
-            notes.append(f"{label}: weights given by the user ({digest}), not trained here.")
+            digest = stages.file_sha256(row.row.weights)[:12]
+            notes.append(f"{label}: weights given by the user (sha256 {digest}), not trained here.")
         elif row.tasks and (note := row.tasks[0].does.note):
             notes.append(f"{label}: {note}")
         for task, outcome in zip(row.tasks, row.outcomes, strict=True):

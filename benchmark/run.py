@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        print("stopped; the same command goes on from what it last saved", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read stdout has gone, as in `… | head`
         sys.stderr.close()

@@ -194,13 +194,23 @@ def weights_sha256(path: Path) -> str:
     return _weights_sha256(path, sidecar, _version(path), _version(sidecar))
 
 
+def file_sha256(path: Path) -> str:
+    """Of a weights file's bytes alone, as `sha256sum` prints it."""
+    return _file_sha256(path, _version(path))
+
+
+@functools.lru_cache(maxsize=256)
+def _file_sha256(path: Path, version: tuple | None) -> str:
+    return store.hash_file(path)
+
+
 @functools.lru_cache(maxsize=256)
 def _weights_sha256(path: Path, sidecar: Path, *versions: tuple | None) -> str:
     """Kept for as long as both files stay as they are: a training may write them again."""
     known, trained = store.read_json(sidecar) or {}, training_of(path)
     tokens = [trained.get(name) for name in ("codec", "tokenizer_sha256")]
     architecture = json.dumps([known.get("class"), known.get("config"), tokens], sort_keys=True)
-    return store.hash_lines([store.hash_file(path), architecture])
+    return store.hash_lines([file_sha256(path), architecture])
 
 
 def _version(file: Path) -> tuple | None:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.data import Data, make_built_in, open_data, prepared_path
+from benchmark.data import Data, built_in_path, make_built_in, open_data, prepared_path
 from benchmark.options import shown
 from benchmark.spec import Profile, Unavailable, UserError
 from datasets.body_file import BodyFile, find_body
@@ -45,10 +45,16 @@ class Stores:
     Args:
         profile: whose models must fit the clips.
         options: of the user.
+        make: make built-in data that is not there. Else there are no clips in its place, so that
+            nothing of it is in the cache.
+
+    Attributes:
+        unmade: the tasks of such places.
     """
 
-    def __init__(self, profile: Profile, options: Choice):
-        self._profile, self._options = profile, options
+    def __init__(self, profile: Profile, options: Choice, *, make: bool = True):
+        self.unmade: list[str] = []
+        self._profile, self._options, self._make = profile, options, make
         self._found: dict[tuple[str, Path | None], Data] = {}
 
     def find(self, task: str, dataset: str = "") -> Data:
@@ -83,7 +89,12 @@ class Stores:
 
     def _opened(self, task: str, path: Path | None) -> Data:
         limit, name = self._options.limit, ""
-        if path is None:
+        if path is None and not self._make:
+            path, name = built_in_path(self._profile, task), "built-in"
+            if not (path / "manifest.json").exists():
+                self.unmade.append(task)
+                return Data(path, name, "", 0, (), (), "")
+        elif path is None:
             progress = not self._options.quiet and sys.stderr.isatty()
             path, name = make_built_in(self._profile, task, progress=progress), "built-in"
         found = open_data(path, task=task, name=name, limit=limit)

@@ -1,7 +1,8 @@
 """AMASS: ``<set>/<subject>/<take>.npz`` in its SMPL-X and SMPL-H releases.
 
 Poses start with root 3 and body 63 in both releases; z up is turned to y up. Frame rates differ
-(60 to 250): an integer stride brings each near 30, and the true rate is kept. A subject is a group.
+(60 to 250): an integer stride brings each near 30, and the true rate is kept. A subject is a group,
+unless a file names another one in a scalar text array ``group``.
 
 The betas belong to the file's own body. SMPL-X's are those of our bodies for gender ``neutral``;
 SMPL-H has another shape space, so that bodies of that release only approximate the subject.
@@ -18,6 +19,7 @@ from datasets.motion import Motion
 from datasets.motion_files import (
     Z_UP_TO_Y_UP,
     MotionFolder,
+    npz_group,
     npz_keys,
     read_npz,
     scalar,
@@ -119,4 +121,5 @@ DATASET = MotionFolder(
     read=read,
     group=subject_group,
     is_motion=is_motion,
+    own_group=npz_group,
 )

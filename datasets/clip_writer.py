@@ -28,6 +28,7 @@ from datasets.clip_schema import (
     motion_schema,
 )
 from datasets.clip_store import ClipStore
+from datasets.command_line import cannot_write
 from datasets.native import GT_SCHEMA, native_rows
 from datasets.sequence import Clip
 
@@ -228,7 +229,8 @@ class ClipStoreWriter:
         try:
             yield
         except OSError as error:
-            raise StoreError(f"cannot write {self.path}: {error}") from error
+            line = cannot_write(error, self.path) or f"cannot write {self.path}: {error}"
+            raise StoreError(line) from error
 
 
 def _parquet_writer(path: Path, schema: pa.Schema, split: list[str]) -> pq.ParquetWriter:

@@ -1,8 +1,13 @@
 """What command lines share: kinds of arguments, and how a job ends. Standard library only."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+# A folder that something else stands in the way of, or that is closed to the user.
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 
 
 def positive(word: str) -> int:
@@ -19,10 +24,36 @@ def natural(word: str) -> int:
     return int(word)
 
 
-def run_job(job: Callable[[], object]) -> int:
+def cannot_write(error: Exception, out: str | Path) -> str | None:
+    """What to tell the user where an error means that nothing can be written to `out`.
+
+    Args:
+        error: of anything that was done.
+        out: the folder named with ``--out``.
+
+    Returns:
+        One line; None for any other error, as one from reading a file elsewhere.
+    """
+    if not isinstance(error, OSError) or error.errno not in _CLOSED or error.filename is None:
+        return None
+    folder = Path(out).absolute()
+    try:
+        there = Path(error.filename).absolute()
+    except TypeError:  # a file descriptor
+        return None
+    if not (there.is_relative_to(folder) or folder.is_relative_to(there)):
+        return None
+    return f"{out} cannot be written ({error.strerror}): name another folder with --out"
+
+
+def run_job(job: Callable[[], object], out: str | Path) -> int:
     """Do a job that can be stopped and goes on when it is started again.
 
     Prints what it returns, where it is not None; an error becomes one line on stderr.
+
+    Args:
+        job: what to do.
+        out: the folder that it writes to.
 
     Returns:
         The exit code: 0 done, 1 failure, 130 stopped with Ctrl-C.
@@ -30,10 +61,11 @@ def run_job(job: Callable[[], object]) -> int:
     try:
         result = job()
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        line = cannot_write(error, out) or error
+        print(f"error: {' '.join(str(line).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        print("stopped; the same command goes on from what it last saved", file=sys.stderr)
         return 130
     if result is not None:
         print(result)

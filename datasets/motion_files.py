@@ -2,6 +2,10 @@
 
 An adapter says which files are its own and how to read one; `MotionFolder` walks the folder, skips
 what cannot be read (with the reason) and keeps recordings of one moment in one group.
+
+What belongs together is known from file names for the CMU database alone. An ``.npz`` may say so
+itself: files with the same text in a scalar array ``group``, such as the two partners of a
+recording, all go to train or all to test.
 """
 
 import re
@@ -21,6 +25,7 @@ Z_UP_TO_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 
 
 # Subjects of the CMU database (mocap.cs.cmu.edu) that were recorded together, two by two.
 _CMU_PARTNERS = {19: 18, 21: 20, 23: 22, 34: 33, 61: 60}
+_FASTEST = 20.0  # m/s; no sprinter reaches 13, and who walks by centimetres seems to do 100
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class MotionFolder:
         version: raised whenever the same files give other motions.
         suffix: of the files, lower case with the dot; upper case in a file name is accepted.
         read: file -> y-up world motion.
-        group: sequence name -> group (see `PersonSequence.group`).
+        group: sequence name -> group (see `PersonSequence.group`), where the file names none.
+        own_group: file -> the group that it names, empty where it names none.
         is_motion: file name -> whether it is a motion at all; others are passed over silently.
     """
 
@@ -42,6 +48,7 @@ class MotionFolder:
     read: Callable[[Path], Motion]
     group: Callable[[str], str]
     is_motion: Callable[[str], bool] = lambda file_name: True
+    own_group: Callable[[Path], str] = lambda path: ""
     needs_root: bool = True
 
     def sequences(
@@ -71,6 +78,8 @@ class MotionFolder:
                 if not path.is_file():
                     raise ValueError("not a readable file")
                 motion = self.read(path)
+                _require_possible_speed(motion)
+                group = self.own_group(path) or self.group(sequence)
             except (OSError, ValueError) as error:
                 skipped.add(sequence, printable(str(error)).replace("\n", " "))
                 continue
@@ -80,7 +89,7 @@ class MotionFolder:
                 frame_ids=np.arange(len(motion)),
                 valid=np.ones(len(motion), dtype=bool),
                 fps=motion.fps,
-                group=self.group(sequence),
+                group=group,
                 world_motion=motion,
             )
 
@@ -107,6 +116,16 @@ def npz_keys(path: Path) -> set[str]:
             return {name.removesuffix(".npy") for name in file.namelist()}
     except Exception as error:  # of zipfile, as the damage will have it
         raise ValueError(f"not a readable .npz file: {error}") from error
+
+
+def has_amass_layout(path: Path) -> bool:
+    """Whether an ``.npz`` is AMASS's: all joints in one array, and z up without saying so.
+
+    Raises:
+        ValueError: not an ``.npz``, or a damaged one.
+    """
+    keys = npz_keys(path)
+    return "poses" in keys and "up" not in keys
 
 
 def read_npz(
@@ -142,6 +161,36 @@ def read_npz(
     return found
 
 
+def npz_group(path: Path) -> str:
+    """The text in the array ``group`` of an ``.npz`` file; empty where it has none.
+
+    Raises:
+        ValueError: unreadable, or it is not one text.
+    """
+    value = read_npz(path, {}, {"group": ("group",)}).get("group")
+    if value is None:
+        return ""
+    if not (name := _text(value)):
+        raise ValueError("group is not one text: it names what must not be separated from the file")
+    return printable(name)
+
+
+def _require_possible_speed(motion: Motion) -> None:
+    """Refuse a person who is too fast for metres.
+
+    Here and not in `Motion`: what a model makes may jump as it likes.
+
+    Raises:
+        ValueError: the root's median speed is above `_FASTEST`.
+    """
+    if len(motion) < 2:
+        return
+    steps = np.linalg.norm(np.diff(motion.transl.astype(np.float64), axis=0), axis=1)
+    speed = np.median(steps) * motion.fps
+    if speed > _FASTEST:
+        raise ValueError(f"the root moves at {speed:.0f} m/s: are these centimetres?")
+
+
 def scalar(value: np.ndarray, name: str) -> float:
     """A number stored as an array of one element.
 
@@ -155,10 +204,14 @@ def scalar(value: np.ndarray, name: str) -> float:
 
 def word(value: np.ndarray) -> str:
     """A word stored as an array of one (byte) string, lower case; '' where it is none."""
+    return _text(value).lower()
+
+
+def _text(value: np.ndarray) -> str:
     if value.size != 1 or value.dtype.kind not in "US":
         return ""
     found = value.reshape(()).item()
-    return (found.decode("ascii", "replace") if isinstance(found, bytes) else found).strip().lower()
+    return (found.decode("utf-8", "replace") if isinstance(found, bytes) else found).strip()
 
 
 def ten_betas(betas: np.ndarray) -> np.ndarray:

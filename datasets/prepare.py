@@ -101,7 +101,7 @@ def prepare(
     if is_finished(out, job):
         return ClipStore.open(out).manifest
     bar = functools.partial(tqdm, leave=False, disable=not progress)
-    log, left_out, used, videos = SkipLog(), [], set(), set()
+    log, left_out, used, videos, test_groups = SkipLog(), [], set(), set(), set()
     with claimed(out, job), ClipStoreWriter(out, num_frames=num_frames) as writer:
         labels = bar(islice(dataset.sequences(root), limit), desc="measuring", unit=" sequences")
         splits = derive_splits(labels, num_frames, video_size)
@@ -131,6 +131,8 @@ def prepare(
                     continue
                 used.add((item.sequence, item.camera, item.person))
                 videos.add(item.video)
+                if item.split == "test":
+                    test_groups.add(item.group)
                 clips.set_postfix(sequences=len(used), refresh=False)
                 clips.update()
         if not used:
@@ -142,6 +144,7 @@ def prepare(
             "name": out.resolve().name,
             **job,
             "split_rule": "official" if splits is None else RULE,
+            **({} if splits is None else {"test_groups": sorted(test_groups)}),
             "num_sequences": len(used),
             "notes": notes,
             "skipped": [{"name": s.name, "reason": s.reason} for s in left_out],

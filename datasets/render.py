@@ -85,19 +85,13 @@ def load(word: str) -> Scene:
     """
     path = Path(word)
     if path.suffix.lower() == ".npz":
-        from datasets import smplx_npz
-
-        try:
-            motion = smplx_npz.read(path)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        return Scene(path.stem, path.name, motion)
+        return Scene(path.stem, path.name, _motion(path))
     for folder in (path, *path.parents):
         if (folder / "manifest.json").is_file():
             return _scene(_clip(folder, path.relative_to(folder).as_posix()))
     raise FileNotFoundError(
         f"no clip store at {word} or above it: name STORE/CLIP_ID, a store made by "
-        "`python -m datasets.prepare`, or an SMPL-X motion .npz"
+        "`python -m datasets.prepare`, or an SMPL-X motion .npz, plain or of AMASS"
     )
 
 
@@ -162,7 +156,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "clip", metavar="CLIP", help="STORE/CLIP_ID, a store (its first clip) or a motion .npz"
+        "clip",
+        metavar="CLIP",
+        help="STORE/CLIP_ID, a store (its first clip) or a motion .npz, "
+        "plain or in AMASS's layout, as model.generate writes it",
     )
     parser.add_argument("--against", metavar="CLIP", help="a second motion, shown beside it")
     parser.add_argument(
@@ -191,6 +188,22 @@ def _clip(folder: Path, clip_id: str) -> "Clip":
         near = difflib.get_close_matches(clip_id, store.clip_ids, n=1, cutoff=0)
         raise ValueError(f"{folder} has no clip {clip_id}; the nearest is {' '.join(near)}")
     return store[clip_id]
+
+
+def _motion(path: Path) -> "Motion":
+    """The y-up world motion of an ``.npz`` in AMASS's layout or the plain one.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it cannot be read; the message says why.
+    """
+    from datasets import amass, smplx_npz
+    from datasets.motion_files import has_amass_layout
+
+    try:
+        return (amass if has_amass_layout(path) else smplx_npz).read(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _scene(clip: "Clip") -> Scene:

@@ -1,8 +1,9 @@
 """A folder of plain SMPL-X motions: one ``.npz`` a take, under the common key names.
 
-Native frame rate. ``up`` is 'y' (also where absent) or 'z', which is turned. Takes of one CMU
-two-person recording share a group. AMASS's own files, which are z up without saying so, are left
-to `datasets.amass`.
+Native frame rate. ``up`` is 'y' (also where absent) or 'z', which is turned. Files with the same
+text in a scalar array ``group`` are never separated by a split; without one a file is a group of
+its own, but for the partners of a CMU two-person recording, known by their file names. AMASS's own
+files, which are z up without saying so, are left to `datasets.amass`.
 """
 
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 from datasets.motion import Motion
 from datasets.motion_files import (
     MotionFolder,
-    npz_keys,
+    has_amass_layout,
+    npz_group,
     read_npz,
     scalar,
     take_group,
@@ -36,8 +38,7 @@ def read(path: Path) -> Motion:
         ValueError: unreadable, a missing key, a wrong shape, a number that is not finite, or a file
             of AMASS.
     """
-    keys = npz_keys(path)
-    if "poses" in keys and "up" not in keys:
+    if has_amass_layout(path):
         raise ValueError("an AMASS file (it has an array poses): use the dataset amass")
     arrays = read_npz(path, _NEEDED, _OPTIONAL)
     up = word(arrays["up"]) if "up" in arrays else "y"
@@ -54,4 +55,11 @@ def read(path: Path) -> Motion:
     return to_y_up(motion) if up == "z" else motion
 
 
-DATASET = MotionFolder(name="smplx_npz", version=1, suffix=".npz", read=read, group=take_group)
+DATASET = MotionFolder(
+    name="smplx_npz",
+    version=1,
+    suffix=".npz",
+    read=read,
+    group=take_group,
+    own_group=npz_group,
+)

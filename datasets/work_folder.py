@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.clip_schema import FILES, UNFINISHED, VIDEOS, WORK, FolderError, StoreError
+from datasets.command_line import cannot_write
 
 
 def is_finished(path: Path, job: dict) -> bool:
@@ -62,7 +63,8 @@ def claimed(
         except BlockingIOError:
             raise FolderError(f"{path}: another process is making this store") from None
         except OSError as error:
-            raise StoreError(f"cannot write {path}: {error}") from error
+            line = cannot_write(error, path) or f"cannot write {path}: {error}"
+            raise StoreError(line) from error
         try:
             yield
         except BaseException:

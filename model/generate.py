@@ -8,7 +8,7 @@ Writes, for every input and sample, to the folder ``--out``:
 * ``NAME.json``: how it was made, written last.
 
 Without ``--checkpoint`` the small set that ships with the package is used: it has seen rendered
-people of the built-in data alone.
+people of the built-in data alone, which is also said on stderr and in the ``note`` of the JSON.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.command_line import natural, positive
+from datasets.command_line import cannot_write, natural, positive
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
@@ -65,18 +65,21 @@ def main(argv: list[str] | None = None) -> int:
             try:
                 for files, facts in make(pipeline, source, args):
                     _write_json(files["json"], {**facts, **circumstances})
-                    print(*files.values(), sep="\n")
+                    print(*files.values(), sep="\n", flush=True)
                     pixels = facts["pixels"]
             except ValueError as error:
                 failed += 1
                 print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         if args.task == "i2vm" and pixels:
             print(f"pixels: {pixels}", file=sys.stderr)
+        if pixels and pipeline.note:
+            print(f"note: {pipeline.note}", file=sys.stderr)
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        line = cannot_write(error, args.out) or error
+        print(f"error: {' '.join(str(line).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what is listed above is complete", file=sys.stderr)
+        print("stopped; files without their .json are incomplete", file=sys.stderr)
         return 130
     return 1 if failed else 0
 
@@ -188,13 +191,14 @@ def _image_to_video(
     for seed, files, channels, (video, pixels) in zip(
         seeds, outputs, motions, decoded, strict=True
     ):
+        files["json"].unlink(missing_ok=True)  # that of files which are now replaced
         write_video(files["mp4"], video, fps=FPS)
         if args.enhance:
             pixels = f"{pixels}; {_enhanced(files['mp4'], pipeline.model.config.width, seed)}"
             video = read_video(files["mp4"])
         motion = Motion.from_channels(channels, fps=FPS, space="camera")
         amass.write(files["npz"], motion)
-        write_video(files["overlay"], overlay(video, motion), fps=FPS)
+        write_video(files["overlay"], _shown(overlay(video, motion), motion, args), fps=FPS)
         yield files, _facts(source, seed, files, pixels)
 
 
@@ -222,8 +226,10 @@ def _video_to_motion(
         motion = motion_of_video(
             pipeline, frames(), fps=fps / stride, seed=seed, progress=not args.quiet
         )
+        files["json"].unlink(missing_ok=True)  # that of files which are now replaced
         amass.write(files["npz"], motion)
-        write_video(files["overlay"], _overlaid(frames(), motion), fps=motion.fps)
+        drawn = _shown(_overlaid(frames(), motion), motion, args)
+        write_video(files["overlay"], drawn, fps=motion.fps)
         yield files, _facts(source, seed, files, "the input's own")
 
 
@@ -237,6 +243,17 @@ def _overlaid(frames: "Iterable[np.ndarray]", motion: "Motion") -> "Iterator[np.
     for start in range(0, len(motion), _DRAWN):
         piece = np.stack(list(itertools.islice(frames, _DRAWN)))
         yield from overlay(piece, motion[start : start + _DRAWN])
+
+
+def _shown(
+    pictures: "Iterator[np.ndarray]", motion: "Motion", args: argparse.Namespace
+) -> "Iterable[np.ndarray]":
+    """The pictures that are drawn of a motion, with a progress bar."""
+    from tqdm import tqdm
+
+    return tqdm(
+        pictures, total=len(motion), desc="overlay", unit="frame", disable=args.quiet, leave=False
+    )
 
 
 def _decoded(
@@ -314,6 +331,7 @@ def _circumstances(args: argparse.Namespace, pipeline: "Pipeline") -> dict:
 
     return {
         "task": args.task,
+        **({"note": pipeline.note} if pipeline.note else {}),
         "top_p": args.top_p,
         "temperature": args.temperature,
         "unimo_sha256": weights_sha256(pipeline.model),

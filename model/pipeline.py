@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+import datasets
+from model import assets
 from model.checkpoint import CheckpointError, read_sidecar, weights_sha256
 from model.sequence import VIDEO_ALONE, Schedule
 from model.tokenizer import MotionTokenizer
@@ -46,12 +48,14 @@ class Pipeline:
         codec: video <-> visual tokens.
         tokenizer: motion <-> motion tokens.
         sampling: how tokens are drawn.
+        note: what whoever uses it must know of what it was trained on; empty where nothing.
     """
 
     model: UniMo
     codec: VideoCodec
     tokenizer: MotionTokenizer
     sampling: Sampling = Sampling()
+    note: str = ""
 
     @classmethod
     def load(
@@ -68,7 +72,9 @@ class Pipeline:
         Raises:
             CheckpointError: unreadable, or trained on other tokens.
         """
-        trained = _training_of(path)
+        extra = _extra_of(path)
+        trained = extra.get("training")
+        trained = trained if isinstance(trained, dict) else {}
         found = token_identity(codec, tokenizer)
         for name, wanted in found.items():
             if trained.get(name) != wanted:
@@ -80,7 +86,13 @@ class Pipeline:
         model = UniMo.load(path).to(device)
         if device == "cuda":
             model = model.bfloat16()  # a step reads every weight: half the bytes, half the time
-        return cls(model, codec, tokenizer, sampling or Sampling())
+        note = ""
+        if extra.get("made_by") == assets.MADE_BY or _is_built_in(trained.get("dataset")):
+            note = (
+                "this model has only seen rendered people of the built-in data, in pictures of "
+                f"{model.config.width} pixels: what it makes of real pictures is often wrong"
+            )
+        return cls(model, codec, tokenizer, sampling or Sampling(), note)
 
     @property
     def schedules(self) -> dict[str, Schedule]:
@@ -220,11 +232,14 @@ class Pipeline:
         return frames
 
 
-def _training_of(path: Path) -> dict:
-    """What the sidecar of a checkpoint says of its training, which may be nothing, or nonsense."""
+def _extra_of(path: Path) -> dict:
+    """What the writer of a checkpoint kept in its sidecar, which may be nothing, or nonsense."""
     extra = read_sidecar(path, expected_class="UniMo").get("extra")
-    training = extra.get("training") if isinstance(extra, dict) else None
-    return training if isinstance(training, dict) else {}
+    return extra if isinstance(extra, dict) else {}
+
+
+def _is_built_in(dataset: object) -> bool:
+    return dataset in datasets.names() and not datasets.get(dataset).needs_root
 
 
 def token_identity(codec: VideoCodec, tokenizer: MotionTokenizer) -> dict[str, str]:

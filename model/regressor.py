@@ -29,9 +29,8 @@ from datasets.pad_resize import PadResize
 from datasets.video import VideoError, read_video
 from model.checkpoint import CheckpointError, load_model, read_sidecar, save_model
 from model.kinematics import joints_from_rotations, sixd_to_matrix
-from model.regressor_config import RegressorConfig
+from model.regressor_config import WEIGHTS, RegressorConfig
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "regressor" / "model.safetensors"
 FEATURES = {"rotations": BODY_JOINTS * 6, "betas": 10, "place": 3}
 NUM_FEATURES = sum(FEATURES.values())
 STD_FLOOR = 0.05

@@ -2,8 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from model.settings import from_dict, require, require_count, require_number
+
+# Where training leaves the weights, and where they are looked for.
+WEIGHTS = Path(__file__).parents[1] / "data" / "regressor" / "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)

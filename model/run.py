@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model.checkpoint import CheckpointError, read_sidecar, sidecar_path
+from model.interrupt import interrupt_held
 from model.optimizer import make_optimizer
 from model.training import TrainingConfig, TrainingError
 
@@ -89,9 +91,10 @@ class Run:
 
         Raises:
             TrainingError: a loss or gradient is not finite.
+            KeyboardInterrupt: Ctrl-C; a process alone has finished its step and written its state.
         """
         saved_at, latest = time.monotonic(), ""
-        with bar:
+        with bar, self._interrupts() as interrupted:
             while self.step < self.training.steps:
                 self.update(losses(self.step))
                 last = self.step == self.training.steps
@@ -102,6 +105,9 @@ class Run:
                 bar.update()
                 if on_step is not None:
                     on_step(self.step, latest)
+                if interrupted():
+                    self.save()
+                    raise KeyboardInterrupt
                 if not last and self._agreed(time.monotonic() - saved_at >= checkpoint_seconds):
                     self.save()
                     saved_at = time.monotonic()
@@ -198,6 +204,10 @@ class Run:
     def _agreed(self, due: bool) -> bool:
         """Whether to write the resume state, if by this process's clock it is `due` or not."""
         return due
+
+    def _interrupts(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Holds Ctrl-C back while it is open; says whether there was one."""
+        return interrupt_held()
 
     def _add(self, scalars: dict[str, Tensor]) -> None:
         """Count a step's scalars towards the next row."""

@@ -133,7 +133,7 @@ def train(
         examine=look,
     )
     description = "UniMo: " + " and ".join(training.tasks)
-    return run.finish(path, description, skipped_clips=len(tokens.skipped))
+    return run.finish(path, description, skipped_clips=len(tokens.skipped), dataset=tokens.dataset)
 
 
 def _board(out: Path):
@@ -147,7 +147,7 @@ def _board(out: Path):
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     args = _parser().parse_args(argv)
-    return run_job(lambda: _train_in_processes(args))
+    return run_job(lambda: _train_in_processes(args), args.out)
 
 
 def _train_in_processes(args: argparse.Namespace) -> Path | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.command_line import positive, run_job
+from model.regressor_config import WEIGHTS
 from model.regressor_examples import Examples, built_in_identity, render_built_in
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
@@ -184,7 +185,12 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m model.train_regressor",
         description="Train the built-in video -> motion estimator on rendered pictures.",
     )
-    parser.add_argument("--out", type=Path, help="folder of the run (default: data/regressor)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=WEIGHTS.parent,
+        help="folder of the run (default: data/regressor)",
+    )
     parser.add_argument("--steps", type=positive, default=STEPS, help="default: %(default)s")
     parser.add_argument(
         "--sequences", type=positive, default=SEQUENCES, help="rendered (default: %(default)s)"
@@ -193,14 +199,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args(argv)
-    return run_job(lambda: _train(args))
+    return run_job(lambda: _train(args), args.out)
 
 
 def _train(args: argparse.Namespace) -> Path:
-    from model.regressor import WEIGHTS
-
     return train_built_in(
-        args.out or WEIGHTS.parent,
+        args.out,
         steps=args.steps,
         sequences=args.sequences,
         seed=args.seed,

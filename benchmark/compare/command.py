@@ -17,6 +17,7 @@ from benchmark.options import (
     body_file,
     device_named,
     file_name,
+    labels_of,
     require_writable,
     shown,
 )
@@ -65,7 +66,7 @@ def _compare(options: Options) -> int:
     own = ("--checkpoint", options.checkpoint)
     data = open_data(options.data, task=options.task, limit=options.limit, splits=("test",))
     judge = systems.find_judge(options.task, data, options.estimator)
-    labels = systems.labels_of([path for _, path in [own, *opponents, *further]])
+    labels = labels_of([path for _, path in [own, *opponents, *further]])
     found = systems.find_systems(table, data, judge, [own, *opponents], labels)
     trainings = []
     if further:

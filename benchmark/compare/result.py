@@ -16,7 +16,7 @@ test take as independent), ``improved`` and ``worsened`` (clips), ``p``, ``p_hol
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmark import paired, provenance, report, stages, store
+from benchmark import paired, provenance, report, stages
 from benchmark.compare import notes
 from benchmark.compare.systems import Judge, System
 from benchmark.compare.tasks import PAPER
@@ -241,7 +241,7 @@ def _system_facts(row: report.RowOutcome, cells: dict[str, dict]) -> dict:
         "path": shown(weights),
         "method": row.row.method,
         "weights_sha256": stages.weights_sha256(weights),
-        "file_sha256": store.hash_file(weights),
+        "file_sha256": stages.file_sha256(weights),
         "facts": outcome.facts,
         "cells": cells,
         "runs": report.run_facts(outcome),

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from benchmark import discover, report, stages
 from benchmark.compare.fitting import require_loads
-from benchmark.compare.tasks import PAPER
 from benchmark.data import Data, open_data
 from benchmark.execute import execute
-from benchmark.options import method_of
+from benchmark.options import labels_of, method_of
 from benchmark.spec import Row, TableSpec, Unavailable, UserError
 
 _ESTIMATOR = "regressor"  # the method whose checkpoints --estimator takes
@@ -58,7 +57,7 @@ def find_judge(kind: str, data: Data, given: Path | None) -> Judge:
         method = method_of(given, "v2m", option="--estimator")
         if method != _ESTIMATOR:
             raise UserError(f"--estimator {given} is of the method {method}: give a {_ESTIMATOR}")
-        label = f"estimator {given.stem}"
+        label = f"estimator {labels_of([given])[given]}"
         return Judge(stages.Task("v2m", method, data, 0, {}, given, (), label=label))
     try:
         open_data(data.path, task=kind, splits=("train",))
@@ -83,7 +82,7 @@ def find_systems(
         data: the clips.
         judge: for a task that needs one.
         named: option and path of each.
-        labels: of `labels_of`.
+        labels: of `benchmark.options.labels_of`.
 
     Raises:
         UserError: one that cannot be read, is not of the task, or is named twice.
@@ -138,20 +137,3 @@ def measure(
         require_loads(judge)
     failures = execute(todo, setup, workers=workers, quiet=quiet)
     return {task.label: failures[task.identity] for task in todo if task.identity in failures}
-
-
-def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
-    """Path -> label, each path once."""
-    each = list(dict.fromkeys(paths))
-    return dict(zip(each, _labels(each), strict=True))
-
-
-def _labels(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths, without suffix, that tell them apart."""
-    parts = [path.absolute().with_suffix("").parts for path in paths]
-    for length in range(1, max(map(len, parts)) + 1):
-        labels = ["/".join(part[-length:]) for part in parts]
-        # A checkpoint named in two ways may never be told apart: it is refused, or measured once.
-        if len(set(labels)) == len(labels) and PAPER not in labels:
-            break
-    return labels

@@ -9,7 +9,7 @@ from benchmark.options import shown, training_of
 from benchmark.spec import Column, UserError
 
 # What a training records of how it went, not of what it was asked to do.
-_CIRCUMSTANCES = ("seconds", "last_losses")
+_CIRCUMSTANCES = ("seconds", "last_losses", "skipped_clips", "dataset")
 
 
 def require_only_seed_differs(systems: Sequence[System]) -> None:
@@ -70,7 +70,7 @@ def training_facts(system: System, outcome: stages.Outcome) -> dict:
         "seed": training_of(weights)["seed"],
         "path": shown(weights),
         "weights_sha256": stages.weights_sha256(weights),
-        "file_sha256": store.hash_file(weights),
+        "file_sha256": stages.file_sha256(weights),
         "runs": {stage: run.id for stage, run in outcome.runs.items()},
     }
 

@@ -20,7 +20,7 @@ def write_page(folder: Path, cache: Path) -> list[Path]:
     """Write the page of a folder; returns its path, or nothing where there are no results.
 
     Args:
-        folder: of the results of one profile.
+        folder: of the results, such as ``reports/embedded``.
         cache: of the runs; it need not exist.
     """
     results, drawings, unread = read(folder)

@@ -5,6 +5,7 @@ from datasets.preparing.plan import VIDEO_ALONE
 from datasets.sequence import Skipped
 
 _REASONS = 10  # shown of why something was left out; the manifest has all
+_GROUPS = 5  # shown of those that were drawn for the test split; the manifest has all
 
 
 class NoClipError(StoreError):
@@ -38,6 +39,10 @@ def summary(manifest: dict, out: str) -> str:
         f"{manifest['num_clips']} clips of {manifest['num_frames']} frames ({splits}) "
         f"from {manifest['num_sequences']} sequences of {manifest['dataset']}"
     ]
+    if groups := manifest.get("test_groups"):
+        shown, more = groups[:_GROUPS], len(groups) - _GROUPS
+        rest = f" and {more} more (all are in its manifest.json)" if more > 0 else ""
+        lines.append(f"test: {', '.join(shown)}{rest}")
     lines += [f"note: {note}" for note in manifest["notes"]]
     skipped = [Skipped(**entry) for entry in manifest["skipped"]]
     told = skipped_lines(skipped)

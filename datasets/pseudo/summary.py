@@ -14,6 +14,7 @@ def summary(manifest: dict, out: str, *, was_there: bool) -> str:
         f"{manifest['num_clips']} clips of {manifest['num_frames']} frames with motion "
         f"by {manifest['estimator']['name']} ({count(facts['statuses'])})"
     )
+    lines += [f"note: {note}" for note in manifest["notes"]]
     lines += skipped_lines([Skipped(**entry) for entry in manifest["skipped"]])
     if failed := num_failed(facts["statuses"]):
         lines.append(f"{failed} failed: the same command with --retry tries again")

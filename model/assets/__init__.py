@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+MADE_BY = "python -m model.assets.build"  # as their sidecars have it
 FOLDER = Path(__file__).parent
 CODEC = FOLDER / "codec.safetensors"
 TOKENIZER = FOLDER / "tokenizer.safetensors"

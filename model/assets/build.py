@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --
     from model.video_tokens.fitted_codec import FittedCodec
 
 WORK = Path(__file__).parents[2] / "data" / "assets"
-COMMAND = "python -m model.assets.build"
 
 
 def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dict:
@@ -58,7 +57,11 @@ def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dic
     _ship(path, model, out / assets.UNIMO.name)
     shutil.copyfile(work / "unimo" / "losses.csv", out / "losses.csv")
     pipeline = Pipeline.load(out / assets.UNIMO.name, codec, tokenizer)
-    measured = {"command": COMMAND, "seed": seed, **measure(pipeline, store, progress=progress)}
+    measured = {
+        "command": assets.MADE_BY,
+        "seed": seed,
+        **measure(pipeline, store, progress=progress),
+    }
     _write_json(out / "measured.json", measured)
     return measured
 
@@ -105,7 +108,7 @@ def _ship(trained: Path, model, path: Path) -> None:
     """Write a trained model in half precision, with its sidecar's facts."""
     from model.checkpoint import read_sidecar, save_model
 
-    facts = {**read_sidecar(trained)["extra"], "made_by": COMMAND}
+    facts = {**read_sidecar(trained)["extra"], "made_by": assets.MADE_BY}
     save_model(path, model, config=model.config.to_dict(), extra=facts, half=True)
 
 
@@ -163,7 +166,7 @@ def _write_json(path: Path, value: dict) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog=COMMAND, description="Train the small set that ships with the package."
+        prog=assets.MADE_BY, description="Train the small set that ships with the package."
     )
     parser.add_argument(
         "--out", type=Path, default=assets.FOLDER, help="where the set goes (default: the package)"
@@ -175,7 +178,8 @@ def main(argv: list[str] | None = None) -> int:
     return run_job(
         lambda: json.dumps(
             build(args.work, args.out, seed=args.seed, progress=not args.quiet), indent=1
-        )
+        ),
+        args.out,
     )
 
 

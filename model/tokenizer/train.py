@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
-    return run_job(lambda: _train_from_store(args))
+    return run_job(lambda: _train_from_store(args), args.out)
 
 
 def _train_from_store(args: argparse.Namespace) -> Path:

@@ -26,12 +26,14 @@ class Tokens:
         held_out: clips of the training split that are looked at only.
         codes: (M, c) what the motion tokens stand for.
         identity: JSON-ready; says what they are and who made them.
+        dataset: name of the one that the clips are of; empty where they are of none, or of several.
     """
 
     train: TokenClips
     held_out: TokenClips
     codes: Tensor
     identity: dict
+    dataset: str = ""
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -84,7 +86,8 @@ class Tokens:
             "tokens_sha256": train.sha256,
             **token_identity(codec, tokenizer),
         }
-        return cls(train, held_out, tokenizer.codes, identity)
+        dataset = store.manifest.get("dataset", "")
+        return cls(train, held_out, tokenizer.codes, identity, dataset)
 
     def require_fitting(self, config: UniMoConfig) -> None:
         """Refuse tokens of other clips than the model's.

@@ -6,6 +6,8 @@ from pathlib import Path
 from benchmark.perform import perform
 from benchmark.spec import Score
 
+EMPTY = b"\x02\0\0\0\0\0\0\0{}"  # a safetensors file without a tensor
+
 
 def command(folder, data, out, *against, task="tokenizer", checkpoint="a/model.safetensors"):
     """The words of the command, for checkpoints named from `folder`."""

@@ -10,13 +10,14 @@ import pytest
 
 from benchmark import data, run, stages
 from benchmark.compare import result, systems, trainings
+from benchmark.options import labels_of
 from benchmark.paired import holm, join
 from benchmark.spec import Column, Score, UserError
 from benchmark.stats import pooled_mean
 from datasets.body_file import find_body
 from datasets.embedded import EmbeddedDataset
 from datasets.prepare import prepare
-from tests.benchmark.comparing import command, put, scores, without_workers
+from tests.benchmark.comparing import EMPTY, command, put, scores, without_workers
 
 MPJPE = Column("mpjpe", "MPJPE", "mm", "lower", 2)
 
@@ -184,9 +185,10 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     ("words", "says"),
     [
         (["none.safetensors"], "there is no such file"),
+        (["alone.safetensors"], "there is no alone.json beside it"),
         (["bare.safetensors"], "bare.json beside it names no class"),
         (["other.safetensors"], "names the class FittedCodec; give a trained checkpoint of Motion"),
-        (["video.safetensors"], "does v2m and i2vm, not tokenizer"),
+        (["video.safetensors"], "picture -> video and motion), not tokenizer (motion"),
         (["broken.safetensors"], "is not a readable safetensors file"),
         (["foreign.safetensors"], "tensor quantizer.codebook is"),
         (["a/model.safetensors"], "is the same checkpoint as"),
@@ -201,10 +203,12 @@ def test_mistakes_are_one_line_and_exit_2(words, says, trained, clips_folder, tm
         put(trained / name / "model.safetensors", tmp_path / name / "model.safetensors")
     put(tmp_path / "a/model.safetensors", tmp_path / "copy.safetensors")
     sidecar = json.loads((tmp_path / "copy.json").read_text())
+    (tmp_path / "alone.safetensors").touch()
     (tmp_path / "bare.safetensors").touch()
+    (tmp_path / "bare.json").write_text("{}")
     (tmp_path / "other.safetensors").touch()
     (tmp_path / "other.json").write_text('{"class": "FittedCodec"}')
-    (tmp_path / "video.safetensors").touch()
+    (tmp_path / "video.safetensors").write_bytes(EMPTY)
     (tmp_path / "video.json").write_text('{"class": "UniMo"}')
     (tmp_path / "broken.safetensors").write_bytes(b"no weights")
     (tmp_path / "broken.json").write_text(json.dumps(sidecar))
@@ -316,7 +320,13 @@ def test_an_unknown_task_is_refused(tmp_path, capsys):
 
 
 def test_labels_are_the_shortest_ends_that_differ(tmp_path):
-    runs = [tmp_path / name / "model.safetensors" for name in ("mine", "other")]
-    assert systems._labels(runs) == ["mine/model", "other/model"]
-    assert systems._labels([runs[0], tmp_path / "last.safetensors"]) == ["model", "last"]
-    assert systems._labels([tmp_path / "mine" / "paper.safetensors"]) == ["mine/paper"]
+    def labels(*names):
+        return list(labels_of([tmp_path / f"{name}.safetensors" for name in names]).values())
+
+    assert labels("mine/model", "other/model") == ["mine/model", "other/model"]
+    # `model` and `paper` alone say nothing, or something else.
+    assert labels("mine/model", "last") == ["mine/model", "last"]
+    assert labels("mine/paper") == ["mine/paper"]
+    assert labels("a/mine/model", "b/mine/model", "c/x") == ["a/mine/model", "b/mine/model", "x"]
+    both = labels_of([tmp_path / "x.safetensors", tmp_path / "x.bin"])
+    assert len(set(both.values())) == 2

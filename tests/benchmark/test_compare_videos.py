@@ -190,7 +190,7 @@ def test_other_tokens_are_refused(trained, shots_folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("training", "says"),
     [
-        ({"tasks": ["i2vm"]}, "does i2vm, not v2m"),
+        ({"tasks": ["i2vm"]}, "does i2vm (first picture -> video and motion), not v2m"),
         ({"codec": None}, "was trained on other tokens"),
     ],
 )

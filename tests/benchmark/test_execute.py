@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import shutil
 
 import numpy as np
@@ -205,6 +206,13 @@ def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, 
     with monkeypatch.context() as patch:
         patch.setattr(type(METRIC), "protocol", lambda self, setting: "another protocol")
         assert keys(setup, task, "score pose") != score
+
+
+def test_the_sum_of_a_weights_file_is_that_of_its_bytes_also_when_written_again(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    for content in (b"first", b"second"):
+        path.write_bytes(content)
+        assert stages.file_sha256(path) == hashlib.sha256(content).hexdigest()
 
 
 def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):

@@ -14,6 +14,7 @@ from benchmark.figures.figure10 import continued
 from benchmark.perform import perform
 from benchmark.profiles import smoke
 from benchmark.spec import TASKS, Unavailable
+from benchmark.stores import Stores
 from datasets.body_file import find_body
 
 FIGURES = discover.summaries("figures")
@@ -94,11 +95,12 @@ def made(shots_folder, tmp_path_factory):
         regressor_training=profile.regressor_training.with_steps(1),
     )
     options = SimpleNamespace(
-        data=shots_folder, rows=None, limit=2, seeds=[0], checkpoint=None, quiet=True
+        data=shots_folder, rows=None, limit=2, seeds=[0], checkpoint=[], quiet=True
     )
     setup = stages.Setup(folder / "runs", find_body(), device="cpu")
     specs = [figure(name) for name in ("figure6", "figure7", "figure10")]
-    plans = illustrate.plan(specs, profile, options, alone=True)
+    plans, refused = illustrate.plan(specs, profile, options, [], Stores(profile, options))
+    assert refused == {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.tokens.CACHE", folder / "tokens")
         for task in stages.distinct(task for plan in plans for task in plan.tasks):

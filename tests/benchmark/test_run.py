@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from benchmark import arguments, data, discover, regenerate, run
+from benchmark import arguments, data, discover, run, stores
+from benchmark.options import given_checkpoints
+from benchmark.profiles import smoke
+from benchmark.regenerate import Options, folder_name
 from model import assets
+from tests.benchmark.comparing import EMPTY, put, without_workers
 
 ROOT = Path(__file__).parents[2]
 TOKENIZER, TRANSFORMER = assets.TOKENIZER, assets.UNIMO
@@ -67,10 +72,14 @@ def test_list_and_show(capsys):
         (["table5", "--data", "/nowhere"], "no clip store at /nowhere"),
         (["table5", "--checkpoint", "/nowhere.safetensors"], "no such file"),
         (["table4", "--checkpoint", "/nowhere.safetensors"], "no such file"),
+        (["table1", "--checkpoint", "/"], "/ is a folder"),
         (["all", "--checkpoint", "/nowhere.safetensors", "--dry-run"], "no such file"),
         (["table4", "--checkpoint", str(TOKENIZER)], "name one of table1, table5, table6, figure5"),
-        (["figure7", "--checkpoint", str(TRANSFORMER)], "which figure7 cannot show"),
-        (["table1", "figure7", "--checkpoint", str(TRANSFORMER)], "table1, figure7 cannot show"),
+        (["figure7", "--checkpoint", str(TRANSFORMER)], "which figure7 does not show: name one of"),
+        (["table1", "figure7", "--checkpoint", str(TRANSFORMER)], "table1, figure7 do not show"),
+        (["table4", "--checkpoint", str(TOKENIZER)], "is a tokenizer (motion -> tokens -> motion)"),
+        (["table3", "--checkpoint", str(TRANSFORMER), str(TOKENIZER)], "table3 does not show"),
+        (["table5", "--checkpoint", str(TOKENIZER.parent)], "is a folder: give the .safetensors"),
         (["table5", "--body", "/nowhere"], "SMPLX_NEUTRAL.npz"),
         (["table5", "--body", __file__], "is not an .npz file"),
         (["table5", "--out", "/dev/null/x"], "--out"),
@@ -114,7 +123,7 @@ def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path):
     words = (*words, "--steps", 2, "--limit", 2, "--workers", 1, "--out", tmp_path)
     first = python("-m", "benchmark.run", *words)
     assert first.returncode == 0, first.stderr
-    folder = tmp_path / f"smoke-{clips_folder.name}"
+    folder = tmp_path / f"smoke-{clips_folder.name}-steps2-limit2-rows-Our"
     made = table(folder)
     assert first.stdout.startswith("# table1: ")
     cells = {(cell["row"], cell["column"]): cell for cell in made["cells"]}
@@ -147,18 +156,48 @@ def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path):
 def test_a_dry_run_writes_nothing(clips_folder, tmp_path, capsys):
     words = ["table5", "--profile", "smoke", "--data", str(clips_folder), "--dry-run"]
     assert run.main([*words, "--out", str(tmp_path)]) == 0
-    assert "s=1/54 B=512: to do, from train on" in capsys.readouterr().out
+    assert "table5: s=1/54 B=512: to do, from train on" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_wants_built_in_data_only_for_rows_of_no_dataset(tmp_path, monkeypatch, capsys):
+def test_a_dry_run_names_what_shows_a_row_and_what_always_would_do(
+    clips_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("benchmark.regenerate.execute", without_workers)
+    words = ["--profile", "smoke", "--data", str(clips_folder), "--steps", "1", "--limit", "2"]
+    words += ["--quiet", "--out", str(tmp_path)]
+    assert run.main(["table1", *words, "--rows", "Our"]) == 0
+    capsys.readouterr()
+
+    def said(*more):
+        assert run.main(["table1", "table4", "table6", *words, *more, "--dry-run"]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    ours = "table1: Our; table6: 6D Representation: "
+    lines = said()
+    assert "table4: computed at once" in lines
+    assert ours + "cached" in lines
+    assert "table1: SOLAMI: to do, from train on" in lines
+    lines = said("--always")
+    assert ours + "would be done again" in lines
+    assert "table1: SOLAMI: to do, from train on" in lines
+    assert "table1: SOLAMI, seed 1: to do, from train on" in said("--seeds", "0", "1")
+
+
+def test_a_dry_run_makes_no_built_in_data_and_wants_it_for_rows_of_no_dataset(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(data, "FOLDER", tmp_path)
-    monkeypatch.setattr(regenerate, "built_in_path", lambda profile, task: tmp_path / task)
+    monkeypatch.setattr(stores, "built_in_path", lambda profile, task: tmp_path / task)
     words = ["--profile", "smoke", "--dry-run", "--out", str(tmp_path)]
     assert run.main(["table11", *words]) == 0
-    assert "built-in" not in capsys.readouterr().out
-    assert run.main(["table1", "table11", *words]) == 0
-    assert "the built-in data for tokenizer are not made" in capsys.readouterr().out
+    found = capsys.readouterr().out
+    assert "built-in" not in found and "cannot be done here: " in found
+    assert run.main(["table1", "figure11", "table11", *words]) == 0
+    found = capsys.readouterr().out
+    assert "the built-in clips for tokenizer tasks are not made yet" in found
+    assert "table1, figure11: Our: to do, from train on" in found.splitlines()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_has_no_row_of_a_checkpoint_is_said(clips_folder, tmp_path, capsys):
@@ -166,8 +205,8 @@ def test_what_has_no_row_of_a_checkpoint_is_said(clips_folder, tmp_path, capsys)
     words += ["--checkpoint", str(TOKENIZER)]
     assert run.main(["table4", "table1", "figure5", *words]) == 0
     found = capsys.readouterr()
-    assert "checkpoint tokenizer: to do" in found.out
-    assert found.err.endswith("does tokenizer: it has no row in table4\n")
+    assert "table1, figure5: checkpoint tokenizer: to do" in found.out
+    assert found.err.endswith("(motion -> tokens -> motion): it has no row in table4\n")
     # A figure alone may show it beside a table that cannot.
     assert run.main(["table4", "figure5", *words]) == 0
     assert "checkpoint tokenizer: to do" in capsys.readouterr().out
@@ -175,9 +214,10 @@ def test_what_has_no_row_of_a_checkpoint_is_said(clips_folder, tmp_path, capsys)
 
 def test_a_table_that_the_store_cannot_serve_does_not_stop_a_figure(clips_folder, tmp_path, capsys):
     words = ["--profile", "smoke", "--data", str(clips_folder), "--dry-run", "--out", str(tmp_path)]
-    assert run.main(["table3", "figure5", *words]) == 0
+    assert run.main(["table3", "table7", "figure4", "figure5", *words]) == 0
     found = capsys.readouterr()
-    assert "table3 is left out: " in found.err and "to do" in found.out
+    assert found.err.startswith("table3, table7, figure4 are left out: ") and "to do" in found.out
+    assert len(found.err.splitlines()) == 1
     assert run.main(["table3", "figure4", *words]) == 2
     assert "error: " in capsys.readouterr().err
 
@@ -185,7 +225,7 @@ def test_a_table_that_the_store_cannot_serve_does_not_stop_a_figure(clips_folder
 def test_a_seed_named_twice_counts_once(clips_folder, tmp_path, capsys):
     words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--steps", "1"]
     words += ["--limit", "2", "--rows", "Our", "--workers", "1", "--out", str(tmp_path)]
-    folder = tmp_path / f"smoke-{clips_folder.name}"
+    folder = tmp_path / f"smoke-{clips_folder.name}-steps1-limit2-seeds0,1-rows-Our"
     assert run.main([*words, "--seeds", "0", "1", "0"]) == 0
     found = table(folder)
     assert run.main([*words, "--seeds", "0", "1"]) == 0
@@ -221,6 +261,91 @@ def test_a_checkpoint_without_a_known_class_is_refused(clips_folder, tmp_path, c
     assert "foreign.json" in capsys.readouterr().err
 
 
+def test_a_checkpoint_of_ours_that_is_no_safetensors_is_refused(clips_folder, tmp_path, capsys):
+    checkpoint = put(TOKENIZER, tmp_path / "mine" / "model.safetensors")
+    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--dry-run"]
+    words += ["--out", str(tmp_path / "out"), "--checkpoint"]
+    assert run.main([*words, str(checkpoint.parent)]) == 2
+    assert f"is a folder: give {checkpoint}" in capsys.readouterr().err
+    whole = checkpoint.read_bytes()
+    for content in (b"", b"no weights", whole[:-1]):
+        checkpoint.write_bytes(content)
+        assert run.main([*words, str(checkpoint)]) == 2
+        message = capsys.readouterr().err
+        assert "is not a readable safetensors file" in message and len(message.splitlines()) == 1
+    checkpoint.with_suffix(".json").write_text("[]")
+    assert run.main([*words, str(checkpoint)]) == 2
+    assert "model.json beside it cannot be read as a JSON object" in capsys.readouterr().err
+
+
+def test_checkpoints_are_told_apart_by_their_folders(clips_folder, tmp_path, capsys):
+    paths = [put(TOKENIZER, tmp_path / name / "model.safetensors") for name in "ab"]
+    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--dry-run"]
+    words += ["--out", str(tmp_path), "--checkpoint"]
+    assert run.main([*words, str(paths[0])]) == 0
+    assert "table1: checkpoint a/model: to do, from predict on" in capsys.readouterr().out
+    # One named twice is one row; what holds the same is measured once.
+    assert run.main([*words, *map(str, [*paths, paths[0]])]) == 0
+    found = capsys.readouterr().out
+    assert "table1: checkpoint a/model, checkpoint b/model: to do" in found
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ([], "smoke"),
+        (["--seeds", "0"], "smoke"),
+        (["--seeds", "1"], "smoke-seed1"),
+        (["--seeds", "0", "1", "2"], "smoke-seeds0,1,2"),
+        (["--steps", "20000", "--limit", "4"], "smoke-steps20000-limit4"),
+        (["--rows", "s=1/1 *"], "smoke-rows-s-1-1"),
+        (["--rows", "*"], "smoke-rows"),
+        (["--data", "data/my clips"], "smoke-my-clips"),
+        (["--checkpoint", str(TOKENIZER)], "smoke-with-tokenizer"),
+    ],
+    ids=" ".join,
+)
+def test_whatever_changes_the_numbers_names_the_folder(words, name):
+    assert named(words) == name
+
+
+def named(words):
+    """The reports' folder of a command."""
+    args = arguments.parser().parse_args(["run", "table5", *words])
+    options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
+    return folder_name(smoke(), options, given_checkpoints(options.checkpoint))
+
+
+def test_a_long_folder_name_is_cut_and_stays_its_own():
+    first, second = (
+        named(["--seeds", *map(str, range(60)), "--limit", limit]) for limit in ("4", "5")
+    )
+    assert first != second and len(first) < 120
+    assert named(["--seeds", *map(str, range(60))]) != named(["--seeds", *map(str, range(61))])
+
+
+def test_a_quick_try_leaves_the_whole_table_alone(clips_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmark.regenerate.execute", without_workers)
+    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--quiet"]
+    words += ["--out", str(tmp_path)]
+    whole = tmp_path / f"smoke-{clips_folder.name}" / "table1.json"
+    whole.parent.mkdir()
+    whole.write_text("kept")
+    checkpoint = put(TOKENIZER, tmp_path / "mine" / "model.safetensors")
+    more = ["--rows", "SOLAMI", "--steps", "1", "--limit", "1", "--checkpoint", str(checkpoint)]
+    assert run.main([*words, *more]) == 0
+    folder = tmp_path / f"{whole.parent.name}-steps1-limit1-rows-SOLAMI-with-mine-model"
+    assert whole.read_text() == "kept"
+    assert f"wrote {folder / 'table1.json'}" in capsys.readouterr().out
+    result = json.loads((folder / "table1.json").read_text())
+    assert result["profile"] == "smoke"
+    assert result["provenance"]["options"]["checkpoint"] == [str(checkpoint)]
+    assert "checkpoint mine/model" in {row["label"] for row in result["rows"]}
+    (folder / "table1.md").unlink()
+    assert run.main(["report", "--out", str(tmp_path)]) == 0
+    assert (folder / "table1.md").exists()
+
+
 @pytest.mark.slow
 def test_all_tables_and_figures_in_the_smoke_profile(tmp_path):
     done = python("-m", "benchmark.run", "all", "--profile", "smoke", "--out", tmp_path)
@@ -245,14 +370,14 @@ def test_all_tables_and_figures_in_the_smoke_profile(tmp_path):
 @pytest.mark.slow
 def test_a_failing_row_is_told_and_the_others_go_on(clips_folder, tmp_path):
     checkpoint = tmp_path / "broken.safetensors"
-    checkpoint.write_bytes(b"no checkpoint")
+    checkpoint.write_bytes(EMPTY)
     checkpoint.with_suffix(".json").write_text('{"class": "SolamiTokenizer"}')
     words = ("table1", "--profile", "smoke", "--data", clips_folder, "--rows", "Our")
     words = (*words, "--steps", 2, "--checkpoint", checkpoint, "--out", tmp_path)
     done = python("-m", "benchmark.run", *words)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    cells = table(tmp_path / f"smoke-{clips_folder.name}")["cells"]
+    cells = table(tmp_path / f"smoke-{clips_folder.name}-steps2-rows-Our-with-broken")["cells"]
     status = {(cell["row"], cell["column"]): cell["status"] for cell in cells}
     assert status["Our", "mpjpe"] == "measured"
     assert status["checkpoint broken", "mpjpe"] == "unavailable"
@@ -281,7 +406,7 @@ def test_five_kills_at_random_moments_end_in_the_same_table(clips_folder, tmp_pa
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert python(*words("killed")).returncode == 0
-    folder = f"smoke-{clips_folder.name}"
+    folder = f"smoke-{clips_folder.name}-steps150"
     assert table(tmp_path / "killed" / folder) == table(tmp_path / "clean" / folder)
 
 

@@ -1,13 +1,14 @@
 """What command lines share: numbers, how a job ends, and help that comes at once."""
 
 import argparse
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from datasets.command_line import natural, positive, run_job
+from datasets.command_line import cannot_write, natural, positive, run_job
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "1.0", "", " 1", "+1", "²", "1e3", "x"])
@@ -42,7 +43,7 @@ def ending(error):
     ],
 )
 def test_a_job_ends_with_a_code_and_a_line(capsys, job, code, out, err):
-    assert run_job(job) == code
+    assert run_job(job, "out") == code
     shown = capsys.readouterr()
     assert shown.out == out
     assert shown.err.startswith(err) and shown.err.count("\n") == bool(err)
@@ -69,4 +70,27 @@ sys.exit(" ".join({{"numpy", "torch", "pyarrow", "av", "PIL", "ray"}} & sys.modu
 
 def test_a_mistake_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
-        run_job(lambda: 1 / 0)
+        run_job(lambda: 1 / 0, "out")
+
+
+def test_a_folder_that_is_closed_is_named_with_its_remedy(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    for out in (Path("file"), Path("file/below"), tmp_path / "file" / "far" / "below"):
+        assert run_job(lambda out=out: out.mkdir(parents=True, exist_ok=True), out) == 1
+        line = capsys.readouterr().err
+        assert line.startswith(f"error: {out} cannot be written (")
+        assert line.endswith("): name another folder with --out\n")
+
+
+def test_only_what_lies_on_the_way_to_a_folder_keeps_it_from_being_written():
+    def said(filename, number=errno.EACCES):
+        return cannot_write(OSError(number, "Permission denied", filename), "runs/mine")
+
+    line = "runs/mine cannot be written (Permission denied): name another folder with --out"
+    for filename in ("runs", "runs/mine", "runs/mine/resume.pt.tmp", str(Path("runs").absolute())):
+        assert said(filename) == line
+    for filename in ("data/clips", "runs/other", "runs/mine2", 3, None):
+        assert said(filename) is None
+    assert said("runs/mine", errno.ENOSPC) is None
+    assert cannot_write(ValueError("no"), "runs/mine") is None

@@ -22,7 +22,7 @@ def plain(seed=0, frames=T, **changes):
     arrays = {
         "theta": rng.normal(0, 0.3, (frames, 63)),
         "phi": rng.normal(0, 1, (frames, 3)),
-        "tau": rng.normal(0, 1, (frames, 3)),
+        "tau": rng.normal(0, 0.1, (frames, 3)),
         "beta": rng.normal(0, 1, 10),
         "fps": np.float32(30),
         "up": np.array("y"),
@@ -36,7 +36,7 @@ def captured(seed=0, frames=T, width=165, **changes):
     rng = np.random.default_rng(seed)
     arrays = {
         "poses": rng.normal(0, 0.3, (frames, width)),
-        "trans": rng.normal(0, 1, (frames, 3)),
+        "trans": rng.normal(0, 0.1, (frames, 3)),
         "betas": rng.normal(0, 1, 16),
         "mocap_framerate": np.array(30.0),
         "gender": np.array("neutral"),
@@ -246,7 +246,7 @@ def test_a_bad_amass_file_is_skipped(tmp_path, changes):
     assert (list(found), list(skipped)) == (["s/good"], ["s/bad"])
 
 
-@pytest.mark.parametrize("key", ["theta", "beta", "fps", "up", "gender"])
+@pytest.mark.parametrize("key", ["theta", "beta", "fps", "up", "gender", "group"])
 def test_pickled_arrays_are_never_opened(tmp_path, key):
     trap = tmp_path / "trap"
     payload = np.array([Payload(trap)], dtype=object)
@@ -259,6 +259,54 @@ def test_pickled_arrays_are_never_opened(tmp_path, key):
     with np.load(tmp_path / "root" / "a.npz", allow_pickle=True) as file:
         _ = file[key]
     assert trap.exists()
+
+
+def walk(fps, *, metres=1.0, pace=1.4):
+    """(90, 3): a straight line at `pace` m/s."""
+    return np.outer(np.arange(90) / fps * pace * metres, [0, 0, 1])
+
+
+def test_a_walk_in_centimetres_is_asked_about(tmp_path):
+    save(tmp_path / "a" / "metres.npz", plain(frames=90, tau=walk(30)))
+    save(tmp_path / "a" / "sprint.npz", plain(frames=90, tau=walk(30, pace=12.4)))
+    save(tmp_path / "a" / "centimetres.npz", plain(frames=90, tau=walk(30, metres=100)))
+    # One jump, as where a recording lost its markers, is no wrong unit.
+    save(
+        tmp_path / "a" / "jump.npz",
+        plain(frames=90, tau=walk(30) + 50 * (np.arange(90) > 40)[:, None]),
+    )
+    save(tmp_path / "a" / "one frame.npz", plain(frames=1))
+    found, skipped = read_all(smplx_npz.DATASET, tmp_path / "a")
+    assert set(found) == {"metres", "sprint", "jump", "one frame"}
+    assert skipped == {"centimetres": "the root moves at 140 m/s: are these centimetres?"}
+    # Of a fast recording it is the true speed that counts.
+    fast = {"frames": 90, "mocap_framerate": np.array(250.0)}
+    save(tmp_path / "b" / "run.npz", captured(**fast, trans=walk(250, pace=8)))
+    save(tmp_path / "b" / "centimetres.npz", captured(**fast, trans=walk(250, metres=100)))
+    found, skipped = read_all(amass.DATASET, tmp_path / "b")
+    assert (list(found), list(skipped)) == (["run"], ["centimetres"])
+
+
+def test_a_group_that_files_name_goes_before_that_of_their_names(tmp_path):
+    for adapter, arrays in ((smplx_npz, plain), (amass, captured)):
+        root = tmp_path / adapter.DATASET.name
+        save(root / "a" / "one.npz", arrays(group=np.array("Duo 7")))
+        save(root / "b" / "two.npz", arrays(group=np.array([b" Duo 7 "])))
+        save(root / "c" / "60_03.npz", arrays(group=np.array("alone")))
+        save(root / "60" / "60_04.npz", arrays())
+        for number, wrong in enumerate((np.array(""), np.array(7), np.array(["a", "b"]))):
+            save(root / f"wrong {number}.npz", arrays(group=wrong))
+        found, skipped = read_all(adapter.DATASET, root)
+        groups = {name: sequence.group for name, sequence in found.items()}
+        own = adapter.DATASET.group("60/60_04")
+        assert groups == {
+            "a/one": "Duo 7",
+            "b/two": "Duo 7",
+            "c/60_03": "alone",
+            "60/60_04": own,
+        }
+        assert set(skipped) == {"wrong 0", "wrong 1", "wrong 2"}
+        assert all("group is not one text" in reason for reason in skipped.values())
 
 
 def test_pickled_extras_do_not_matter(tmp_path):

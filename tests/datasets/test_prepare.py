@@ -18,6 +18,7 @@ from datasets.clip_schema import StoreError
 from datasets.clip_store import ClipStore
 from datasets.motion import Motion
 from datasets.prepare import _parser, main, prepare
+from datasets.preparing.summary import summary
 from datasets.sequence import PersonSequence
 from datasets.splits import RULE, split_groups
 
@@ -30,7 +31,7 @@ def save(path, frames, seed=0, **changes):
     arrays = {
         "theta": rng.normal(size=(frames, 63)),
         "phi": rng.normal(size=(frames, 3)),
-        "tau": rng.normal(size=(frames, 3)),
+        "tau": rng.normal(0, 0.1, (frames, 3)),
         "beta": np.zeros(10),
         "fps": 30,
     }
@@ -118,6 +119,25 @@ def test_the_split_follows_the_rule_and_partners_stay_together(tmp_path):
         assert split[f"cmu_60_{take:02d}"] == split[f"cmu_61_{take:02d}"]
     rule = split_groups({f"cmu_60+61_{take:02d}": 40 for take in range(1, 8)})
     assert split == {name: rule[f"cmu_60+61_{name[-2:]}"] for name in PARTNERS}
+    assert store.manifest["test_groups"] == sorted(name for name in rule if rule[name] == "test")
+
+
+def test_what_files_name_as_a_group_is_in_one_split(tmp_path):
+    for number in range(12):
+        for person in "ab":
+            path = tmp_path / "root" / person / f"take{number}.npz"
+            save(path, 20, number, group=np.array(f"meeting {number}"))
+    manifest = prepare(
+        smplx_npz.DATASET, tmp_path / "root", tmp_path / "s", num_frames=10, progress=False
+    )
+    rule = split_groups({f"meeting {number}": 40 for number in range(12)})
+    split = {clip.sequence: clip.split for clip in ClipStore.open(tmp_path / "s")}
+    assert split == {
+        f"{person}/take{number}": rule[f"meeting {number}"]
+        for person in "ab"
+        for number in range(12)
+    }
+    assert manifest["test_groups"] == sorted(name for name in rule if rule[name] == "test")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -145,7 +165,7 @@ def test_one_split_alone_is_that_part_of_the_whole(tmp_path):
 def test_official_splits_are_kept(tmp_path):
     manifest = prepare(Official(), None, tmp_path / "s", num_frames=10, progress=False)
     assert manifest["splits"] == {"train": 4, "val": 2, "test": 2}
-    assert manifest["split_rule"] == "official"
+    assert manifest["split_rule"] == "official" and "test_groups" not in manifest
     assert manifest["dataset_version"] == 3
     assert manifest["skipped"] == [{"name": "extra", "reason": "for the test"}]
     one = prepare(Official(), None, tmp_path / "v", split="val", num_frames=10, progress=False)
@@ -179,6 +199,8 @@ def test_the_summary_counts_splits_and_groups_the_skipped(tmp_path, capsys):
     assert run("smplx_npz", "--root", root, "--out", tmp_path / "s") == 0
     out, err = capsys.readouterr()
     assert re.search(r"^3 clips of 65 frames \(test \d, train \d\) from 3 sequences", out)
+    (tested,) = (clip.sequence for clip in ClipStore.open(tmp_path / "s") if clip.split == "test")
+    assert f"\ntest: {tested}\n" in out
     assert "skipped 4:" in out
     assert "  short1 and 1 more: fewer than 65 usable frames in a row" in out
     assert "  all are in its manifest.json\n" in out
@@ -208,7 +230,7 @@ def test_quiet_prints_no_progress(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     # Nothing was skipped, and nothing is said of it.
-    assert [line.partition(":")[0] for line in out.splitlines()[1:]] == ["store"]
+    assert [line.partition(":")[0] for line in out.splitlines()[1:]] == ["test", "store"]
 
 
 def test_limit_reads_the_first_usable_sequences(tmp_path):
@@ -418,6 +440,21 @@ def test_a_store_that_cannot_be_written_stops_the_batch(tmp_path, monkeypatch, c
     assert run("official", "--out", tmp_path / "s", "--frames", 10, "--quiet") == 1
     assert f"cannot write {tmp_path / 's'}: " in error_line(capsys)
     assert not (tmp_path / "s").exists()
+
+
+def test_many_groups_of_the_test_split_are_named_in_part():
+    manifest = {
+        "splits": {"test": 7},
+        "num_clips": 7,
+        "num_frames": 65,
+        "num_sequences": 7,
+        "dataset": "smplx_npz",
+        "test_groups": list("abcdefg"),
+        "notes": [],
+        "skipped": [],
+    }
+    line = "test: a, b, c, d, e and 2 more (all are in its manifest.json)"
+    assert summary(manifest, "s").splitlines()[1] == line
 
 
 @pytest.mark.slow

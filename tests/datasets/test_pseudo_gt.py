@@ -253,6 +253,7 @@ def test_a_finished_job_is_left_alone_and_says_so(source, tmp_path, capsys):
     assert cli(source, tmp_path / "out", *words, log=log, script={3: "no_person"}) == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"2 clips of {T} frames with motion by scripted (no_person 1, ok 2)\n")
+    assert f"\nnote: motion estimated by scripted: {scripted(log).note}\n" in out
     assert f"  {clip_name(3)}: no_person: nobody is there\n" in out
     assert out.endswith(f"store: {tmp_path / 'out'}\n")
     assert err == ""

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from datasets import amass
 from datasets.body import load_body
 from datasets.clip_store import ClipStore
 from datasets.clip_writer import ClipStoreWriter
@@ -110,6 +111,17 @@ def test_a_motion_without_pictures_is_drawn_on_a_stage(without_video, motion_fil
         assert film.shape == (FRAMES, 512, 512, 3)
         blue = film[..., 2].astype(int) - film[..., 0] > 60  # the shirt; the stage is grey
         assert 1000 < blue[0].sum() < 512 * 512 / 10
+
+
+def test_a_motion_in_the_layout_of_amass_is_drawn_upright(tmp_path):
+    amass.write(tmp_path / "take.npz", SEQUENCE.camera_motion)  # as model.generate does
+    assert run(tmp_path / "take.npz", "--out", tmp_path / "out.mp4") == 0
+    assert read_video(tmp_path / "out.mp4").shape == (FRAMES, 512, 512, 3)
+    read, body = load(str(tmp_path / "take.npz")).motion, load_body()
+    upright = SEQUENCE.camera_motion.to_channels()
+    expected = body.joints(upright) * [1, -1, -1]
+    np.testing.assert_allclose(body.joints(read.to_channels()), expected, atol=1e-4)
+    assert read.fps == SEQUENCE.fps
 
 
 def test_a_world_motion_is_drawn_over_a_video_whose_camera_stands_in_the_world(tmp_path):

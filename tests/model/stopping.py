@@ -1,6 +1,7 @@
 """Trainings that are stopped in the middle."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from unittest import mock
 
@@ -11,14 +12,13 @@ from model.run import Run
 
 @contextlib.contextmanager
 def stopped(after: int) -> Iterator[None]:
-    """Whatever trains in here writes its resume state after so many steps, and gets a Ctrl-C."""
+    """Whatever trains in here gets a Ctrl-C in the middle of a step, its last the one `after`."""
     update = Run.update
 
     def update_and_stop(self, *args):
+        if self.step == after - 1:
+            signal.raise_signal(signal.SIGINT)
         update(self, *args)
-        if self.step == after:
-            self.save()
-            raise KeyboardInterrupt
 
     with mock.patch.object(Run, "update", update_and_stop), pytest.raises(KeyboardInterrupt):
         yield

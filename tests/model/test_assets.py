@@ -78,7 +78,9 @@ def test_generated_video_begins_with_the_image_and_agrees_with_its_motion(pipeli
 def test_a_first_clip_takes_one_command(shots, tmp_path, capsys):
     clip = shots[0]
     assert main(["v2m", str(clip.video), "--out", str(tmp_path), "--quiet"]) == 0
-    assert len(capsys.readouterr().out.split()) == 3
+    out, err = capsys.readouterr()
+    assert len(out.split()) == 3
+    assert err.count("\n") == 1 and "only seen rendered people" in err and "64 pixels" in err
 
 
 @pytest.mark.slow

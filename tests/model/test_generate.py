@@ -3,6 +3,7 @@
 import gc
 import json
 import shutil
+import signal
 import weakref
 
 import numpy as np
@@ -15,6 +16,7 @@ from datasets.embedded_shots import LENS, EmbeddedShots
 from datasets.motion import Motion
 from datasets.video import read_video, write_video
 from datasets.video_probe import probe
+from model import assets
 from model.checkpoint import CheckpointError
 from model.generate import main
 from model.pictures import PictureError, camera, overlay, read_image
@@ -92,6 +94,82 @@ def test_videos_of_any_length_size_and_rate_get_their_motion(run, tmp_path, fram
     assert len(motion) == expected and motion.fps == pytest.approx(fps * expected / frames, 0.03)
     info = probe(tmp_path / "out" / "clip-overlay.mp4")
     assert info.num_frames == expected and info.width > 3 * info.height
+
+
+def test_what_was_stopped_has_no_json_and_what_is_complete_is_listed(
+    folder, run, tmp_path, capsys, monkeypatch
+):
+    words = ("v2m", folder / "walk.mp4", "--samples", 2)
+    assert run(*words) == 0
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    capsys.readouterr()
+    drawn = []
+
+    def overlay_and_stop(*args):
+        drawn.append(args)
+        if len(drawn) == 2:
+            signal.raise_signal(signal.SIGINT)
+        yield from overlay(*args)
+
+    monkeypatch.setattr("model.pictures.overlay", overlay_and_stop)
+    assert run(*words) == 130
+    captured = capsys.readouterr()
+    endings = (".npz", "-overlay.mp4", ".json")
+    assert captured.out.split() == [str(out / f"walk-seed0{ending}") for ending in endings]
+    assert captured.err == "stopped; files without their .json are incomplete\n"
+    assert {path for path in before if not path.exists()} == {out / "walk-seed1.json"}
+    assert {path.name for path in out.iterdir()} <= {path.name for path in before}
+
+
+@pytest.mark.parametrize(("task", "name"), [("v2m", "walk.mp4"), ("i2vm", "person.png")])
+def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys, task, name):
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
+    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+    training = sidecar["extra"]["training"]
+    for extra, told in (
+        ({"training": {**training, "dataset": "embedded_shots"}}, True),
+        ({"training": training, "made_by": assets.MADE_BY}, True),
+        ({"training": {**training, "dataset": "bedlam"}}, False),
+        ({"training": {**training, "dataset": ["nonsense"]}}, False),
+        ({"training": training}, False),
+    ):
+        (tmp_path / "unimo.json").write_text(json.dumps({**sidecar, "extra": extra}))
+        words = [
+            *(task, folder / name, "--samples", 2, "--out", tmp_path / "out", "--quiet"),
+            *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
+            *("--checkpoint", tmp_path / "unimo.safetensors"),
+        ]
+        assert main([*map(str, words)]) == 0
+        notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+        records = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+        assert len(records) == 2 and len(notes) == told
+        if told:
+            assert "built-in data, in pictures of 64 pixels" in notes[0]
+        assert all(
+            f"note: {record['note']}" in notes if told else "note" not in record
+            for record in records
+        )
+
+
+def test_drawing_has_a_progress_bar(folder, tmp_path, capsys):
+    words = [
+        *("v2m", folder / "walk.mp4", "--out", tmp_path / "out"),
+        *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
+        *("--checkpoint", folder / "unimo.safetensors"),
+    ]
+    assert main([*map(str, words)]) == 0
+    assert "overlay:   0%" in capsys.readouterr().err
+    assert main([*map(str, words), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_that_cannot_be_written_is_named(folder, run, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert run("v2m", folder / "walk.mp4") == 1
+    line = f"error: {tmp_path / 'out'} cannot be written (File exists): name another folder with"
+    assert capsys.readouterr().err == f"{line} --out\n"
 
 
 def test_a_camera_space_motion_survives_the_way_through_amass(tmp_path):

@@ -72,7 +72,7 @@ def test_a_run_leaves_a_checkpoint_and_curves_by_task_and_modality(tokens, tmp_p
     assert {"held_out_v2m_motion", "shuffled_gap"} <= curve[-1].keys()
     facts = read_sidecar(path)["extra"]["training"]
     assert facts["tokens_sha256"] and facts["tasks"] == ["v2m", "i2vm"]
-    assert facts["skipped_clips"] == 0
+    assert facts["skipped_clips"] == 0 and facts["dataset"] == "embedded_shots"
     assert not (tmp_path / "resume.pt").exists()
 
 
@@ -81,6 +81,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tokens, tmp
     whole = train(fresh_model(), settings(**changes), tokens, tmp_path / "whole", progress=False)
     with stopped(after=3):
         train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
+    assert torch.load(tmp_path / "parts" / "resume.pt", weights_only=True)["step"] == 3
     parts = train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
     assert parts.read_bytes() == whole.read_bytes()
     assert rows(tmp_path / "parts")[-1] == rows(tmp_path / "whole")[-1]
