@@ -1,1 +1,1 @@
-"""The page of a folder of results: ``reports/<folder>/index.html``, to be looked at in a browser."""
+"""The page of a folder of results, ``index.html``, to be looked at in a browser."""
