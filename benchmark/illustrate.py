@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmark import provenance, report, stages, store
+from benchmark.cells import RowOutcome
+from benchmark.checkpoints import Given
 from benchmark.figures.drawn import Drawn
 from benchmark.figures.files import to_markdown, write_pictures
-from benchmark.options import Given, told
+from benchmark.options import told
 from benchmark.spec import FigureSpec, Profile, Row, Unavailable, UserError
 from benchmark.stages import Setup, Task
 from benchmark.stores import Stores
@@ -218,7 +220,7 @@ def _frame(
     """What is known before drawing."""
     spec = planned.spec
     done = [
-        report.RowOutcome(row.row, [row.task], [outcome])
+        RowOutcome(row.row, [row.task], [outcome])
         for row, outcome in zip(planned.rows, outcomes, strict=True)
         if row.task is not None
     ]

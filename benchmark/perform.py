@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark import discover, parts, stages, store
-from benchmark.options import training_of
+from benchmark.checkpoints import training_of
 from benchmark.spec import Clips, Evaluation, Prediction, Progress, Unavailable
 from benchmark.stages import Setup, Task
 

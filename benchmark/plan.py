@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from benchmark import discover, report, stages
-from benchmark.options import Given, what_it_does
+from benchmark.checkpoints import Given, what_it_does
 from benchmark.spec import FigureSpec, Profile, Row, TableSpec, Unavailable, UserError
 from benchmark.stages import Task
 from benchmark.stores import Stores

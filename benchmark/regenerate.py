@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import dry_run, illustrate, report, stages, store
+from benchmark.cells import RowOutcome
+from benchmark.checkpoints import Given, given_checkpoints
 from benchmark.execute import default_workers, execute
 from benchmark.figures.files import to_markdown
 from benchmark.options import (
-    Given,
     body_chosen,
     body_file,
     device_named,
     file_name,
-    given_checkpoints,
     require_writable,
     shown,
 )
@@ -198,7 +198,7 @@ def _result(
         absent = planned.absent or next(filter(None, failed), "")
         if not planned.selected:
             absent = illustrate.LEFT_OUT
-        rows.append(report.RowOutcome(planned.row, planned.tasks, outcomes, absent, planned.beside))
+        rows.append(RowOutcome(planned.row, planned.tasks, outcomes, absent, planned.beside))
     resolved = _resolved(setup, profile, options)
     return report.measured_result(table, rows, setup=setup, profile=profile, options=resolved)
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import discover, parts, store
+from benchmark.checkpoints import training_of
 from benchmark.data import Data
-from benchmark.options import training_of
 from benchmark.spec import Profile, Row, Score, Setting, Unavailable
 from datasets.body_file import BodyFile
 

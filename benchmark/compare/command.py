@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import discover
+from benchmark.checkpoints import labels_of
 from benchmark.compare import files, fitting, systems
 from benchmark.compare.result import make_result
 from benchmark.compare.tasks import PAPER, TASKS
@@ -17,7 +18,6 @@ from benchmark.options import (
     body_file,
     device_named,
     file_name,
-    labels_of,
     require_writable,
     shown,
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmark import stages, store
-from benchmark.options import training_of
+from benchmark.checkpoints import training_of
 from benchmark.spec import Unavailable, UserError
 from datasets.estimators import EstimatorUnavailable
 from datasets.video_probe import VideoError, probe

@@ -17,6 +17,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmark import paired, provenance, report, stages
+from benchmark.cells import RowOutcome, cell
 from benchmark.compare import notes
 from benchmark.compare.systems import Judge, System
 from benchmark.compare.tasks import PAPER
@@ -208,25 +209,25 @@ def _line(cell: dict, opponent: str, value: float | None) -> dict:
     }
 
 
-def _row(setup: stages.Setup, system: System) -> report.RowOutcome:
+def _row(setup: stages.Setup, system: System) -> RowOutcome:
     outcome = stages.lookup(setup, system.task)
     if outcome.missing:
         raise UserError(
             f"{system.row.weights} was written again while it was measured: run the same command "
             "once more"
         )
-    return report.RowOutcome(system.row, [system.task], [outcome])
+    return RowOutcome(system.row, [system.task], [outcome])
 
 
-def _cells(table: TableSpec, system: System, row: report.RowOutcome) -> dict[str, dict]:
+def _cells(table: TableSpec, system: System, row: RowOutcome) -> dict[str, dict]:
     quoted = table.quoted()[system.paper.label] if system.paper else {}
     return {
-        column.key: report.cell(row, column, quoted.get(column.key))
+        column.key: cell(row, column, quoted.get(column.key))
         for column in (*table.columns, *table.more_columns)
     }
 
 
-def _scores(row: report.RowOutcome, column: Column) -> list[Score]:
+def _scores(row: RowOutcome, column: Column) -> list[Score]:
     return [
         score
         for scores in row.outcomes[0].scores.values()
@@ -235,7 +236,7 @@ def _scores(row: report.RowOutcome, column: Column) -> list[Score]:
     ]
 
 
-def _system_facts(row: report.RowOutcome, cells: dict[str, dict]) -> dict:
+def _system_facts(row: RowOutcome, cells: dict[str, dict]) -> dict:
     weights, outcome = row.row.weights, row.outcomes[0]
     return {
         "path": shown(weights),

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import discover, report, stages
+from benchmark.checkpoints import labels_of, method_of
 from benchmark.compare.fitting import require_loads
 from benchmark.data import Data, open_data
 from benchmark.execute import execute
-from benchmark.options import labels_of, method_of
 from benchmark.spec import Row, TableSpec, Unavailable, UserError
 
 _ESTIMATOR = "regressor"  # the method whose checkpoints --estimator takes
@@ -82,7 +82,7 @@ def find_systems(
         data: the clips.
         judge: for a task that needs one.
         named: option and path of each.
-        labels: of `benchmark.options.labels_of`.
+        labels: of `benchmark.checkpoints.labels_of`.
 
     Raises:
         UserError: one that cannot be read, is not of the task, or is named twice.

@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Sequence
 
 from benchmark import stages, store
+from benchmark.checkpoints import training_of
 from benchmark.compare.systems import System
-from benchmark.options import shown, training_of
+from benchmark.options import shown
 from benchmark.spec import Column, UserError
 
 # What a training records of how it went, not of what it was asked to do.

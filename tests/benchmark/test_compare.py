@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark import data, run, stages
+from benchmark.checkpoints import labels_of
 from benchmark.compare import result, systems, trainings
-from benchmark.options import labels_of
 from benchmark.paired import holm, join
 from benchmark.spec import Column, Score, UserError
 from benchmark.stats import pooled_mean

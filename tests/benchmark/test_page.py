@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import discover, report
+from benchmark.cells import RowOutcome
 from benchmark.data import Data
 from benchmark.page.document import write_page
 from benchmark.profiles import smoke
@@ -51,7 +52,7 @@ def row_of(row, *outcomes, kind="tokenizer", absent="", beside=False):
     data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), HOSTILE)
     metrics = ("codebook", "pose") if kind == "tokenizer" else ("pose",)
     tasks = [Task(kind, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
-    return report.RowOutcome(row, tasks, outcomes, absent, beside)
+    return RowOutcome(row, tasks, outcomes, absent, beside)
 
 
 def result_of(rows, setup, table=TABLE):

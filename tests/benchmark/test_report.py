@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import report
+from benchmark.cells import RowOutcome
 from benchmark.data import Data
 from benchmark.findings import findings, spearman
 from benchmark.profiles import smoke
@@ -53,7 +54,7 @@ def row_of(row, *outcomes, absent="", beside=False):
         Task("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
         for seed in range(len(outcomes))
     ]
-    return report.RowOutcome(row, tasks, outcomes, absent, beside)
+    return RowOutcome(row, tasks, outcomes, absent, beside)
 
 
 def result_of(rows, setup, table=TABLE):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import arguments, data, discover, run, stores
-from benchmark.options import given_checkpoints
+from benchmark.checkpoints import given_checkpoints
 from benchmark.profiles import smoke
 from benchmark.regenerate import Options, folder_name
 from model import assets

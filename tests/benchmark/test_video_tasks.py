@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark import estimation, parts, stages, transformers
+from benchmark.cells import RowOutcome, cell
 from benchmark.data import open_data
 from benchmark.execute import _Queue
 from benchmark.methods import first_frame
@@ -14,7 +15,7 @@ from benchmark.methods.unimo import VideoToMotion
 from benchmark.perform import _evaluation as evaluation_of
 from benchmark.perform import perform, trained_weights
 from benchmark.profiles import paper
-from benchmark.report import RowOutcome, cell, row_notes
+from benchmark.report import row_notes
 from benchmark.spec import Column, Prediction, Row, Unavailable, UserError
 from benchmark.stores import Stores
 from datasets.body_file import find_body
