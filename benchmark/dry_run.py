@@ -23,7 +23,7 @@ class _Shown:
         labels: dict[str, list[str]] = {}
         for label, exhibits in self.by_label.items():
             labels.setdefault(", ".join(exhibits), []).append(label)
-        return "; ".join(f"{where}: {', '.join(own)}" for where, own in labels.items())
+        return "; ".join(f"{where}: {' and '.join(own)}" for where, own in labels.items())
 
 
 def lines(

@@ -287,7 +287,7 @@ def test_checkpoints_are_told_apart_by_their_folders(clips_folder, tmp_path, cap
     # One named twice is one row; what holds the same is measured once.
     assert run.main([*words, *map(str, [*paths, paths[0]])]) == 0
     found = capsys.readouterr().out
-    assert "table1: checkpoint a/model, checkpoint b/model: to do" in found
+    assert "table1: checkpoint a/model and checkpoint b/model: to do" in found
 
 
 @pytest.mark.parametrize(
