@@ -176,6 +176,8 @@ def _measuring() -> argparse.ArgumentParser:
     return shared
 
 
+# As in `datasets.command_line`, which cannot be imported yet: a package of another's may have the
+# name `datasets`, and `benchmark.run` is about to say so.
 def _positive(word: str) -> int:
     if not word.isdecimal() or int(word) == 0:
         raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmark.spec import Clips, Profile, UserError
+from benchmark.contracts import Clips
+from benchmark.spec import Profile, UserError
 from benchmark.store import hash_lines
 from datasets.built_in import FOLDER, make_store, store_path
 from datasets.clip_schema import StoreError

@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.spec import TASKS, FigureSpec, Method, Metric, TableSpec, UserError
+from benchmark.contracts import Method, Metric
+from benchmark.spec import TASKS, FigureSpec, TableSpec, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 # Kind -> package folder and the attribute its modules carry.
@@ -91,7 +92,7 @@ def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
 
 
 def method(name: str, task: str):
-    """What a method does of a task, see `benchmark.spec.Method`.
+    """What a method does of a task, see `benchmark.contracts.Method`.
 
     Raises:
         UserError: no such method, or it does not do the task.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.contracts import Clips, Prediction, Progress
 from benchmark.data import Data
-from benchmark.spec import Clips, Prediction, Profile, Progress, Unavailable
+from benchmark.spec import Profile, Unavailable
 from benchmark.store import one_line, write_json
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class External:
 
     Attributes:
         name: of the estimator.
-        note: see `benchmark.spec.Method`.
+        note: see `benchmark.contracts.Method`.
     """
 
     name: str
@@ -30,7 +31,7 @@ class External:
     uses_body = False
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         from datasets import estimators
 
         try:
@@ -47,11 +48,11 @@ class External:
         return path
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         return {}
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         from datasets import estimators
 
         return estimate(estimators.get(self.name), clips, device)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import wilcoxon
 
-from benchmark.spec import Score
+from benchmark.contracts import Score
 from benchmark.stats import by_group, draw, expanded_interval, pooled_mean
 
 

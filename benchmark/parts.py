@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.spec import Prediction, Score
+from benchmark.contracts import Prediction, Score
 from datasets.motion import NUM_CHANNELS, NUM_SMPL_CHANNELS
 
 # Clips per file. A part is also the batch a model sees: a resumed run forms the same batches and so

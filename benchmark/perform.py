@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmark import discover, parts, stages, store
 from benchmark.checkpoints import training_of
-from benchmark.spec import Clips, Evaluation, Prediction, Progress, Unavailable
+from benchmark.contracts import Clips, Evaluation, Prediction, Progress
+from benchmark.spec import Unavailable
 from benchmark.stages import Setup, Task
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from benchmark.contracts import Setting
 from benchmark.pose_protocols import PoseProtocol
 from benchmark.regressors import SMPLX_TO_SMPL
-from benchmark.spec import Setting, Unavailable
+from benchmark.spec import Unavailable
 from datasets.body import BodyModel, load_body
 from datasets.clip_store import ClipStore
 from datasets.motion import CHANNELS, NUM_CHANNELS, NUM_SMPL_CHANNELS

@@ -13,8 +13,9 @@ those of GVHMR (``hmr4d/model/gvhmr/callbacks/metric_3dpw.py`` and ``metric_rich
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmark.contracts import Setting
 from benchmark.regressors import LSP14, SMPL24, SMPLX_TO_SMPL, Regressor
-from benchmark.spec import Setting, Unavailable
+from benchmark.spec import Unavailable
 from datasets.body_file import BodyFile, find_body
 from datasets.smpl_file import find_smpl
 

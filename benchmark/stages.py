@@ -18,8 +18,9 @@ from pathlib import Path
 
 from benchmark import discover, parts, store
 from benchmark.checkpoints import training_of
+from benchmark.contracts import Score, Setting
 from benchmark.data import Data
-from benchmark.spec import Profile, Row, Score, Setting, Unavailable
+from benchmark.spec import Profile, Row, Unavailable
 from datasets.body_file import BodyFile
 
 
@@ -89,7 +90,7 @@ class Task:
 
     @property
     def does(self):
-        """The method, see `benchmark.spec.Method`."""
+        """The method, see `benchmark.contracts.Method`."""
         return discover.method(self.method, self.kind)
 
     def setting(self, setup: Setup) -> Setting:

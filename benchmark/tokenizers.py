@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmark.contracts import Progress
 from benchmark.data import Data
-from benchmark.spec import Progress
 from model.training import TrainingConfig
 
 

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.contracts import Clips, Progress
 from benchmark.data import Data
-from benchmark.spec import Clips, Profile, Progress, Unavailable
+from benchmark.spec import Profile, Unavailable
 from datasets.file_hash import sha256_of
 
 if TYPE_CHECKING:  # torch is not needed to plan
@@ -58,7 +59,7 @@ def settings(profile: Profile, *, tasks: Sequence[str], unified: bool = False, s
 
 
 def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
-    """Train what `settings` says; see `benchmark.spec.Method.train`."""
+    """Train what `settings` says; see `benchmark.contracts.Method.train`."""
     import torch
 
     from datasets.clip_store import ClipStore

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmark import discover
-from benchmark.spec import TASKS, FigureSpec, Setting, TableSpec
+from benchmark.contracts import Setting
+from benchmark.spec import TASKS, FigureSpec, TableSpec
 from datasets.body_file import find_body
 
 ROOT = Path(__file__).parents[1]
@@ -70,10 +71,10 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
             assert isinstance(does.version, int) and isinstance(does.note, str)
             parts = ("settings", "train", "facts", "predict")
             lacking = [part for part in parts if not callable(getattr(does, part, None))]
-            assert not lacking, f"METHOD has no {', '.join(lacking)}, see benchmark.spec.Method"
+            assert not lacking, f"METHOD lacks {', '.join(lacking)}: see benchmark.contracts"
     elif kind == "metrics":
         lacking = [part for part in METRIC_PARTS if not callable(getattr(found, part, None))]
-        assert not lacking, f"METRIC has no {', '.join(lacking)}, see benchmark.spec.Metric"
+        assert not lacking, f"METRIC lacks {', '.join(lacking)}: see benchmark.contracts"
         assert isinstance(found.version, int) and found.columns
         for task in TASKS:
             setting = Setting(task, find_body(), seed=0, dataset="", cache=tmp_path)

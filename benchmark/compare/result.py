@@ -22,8 +22,9 @@ from benchmark.compare import notes
 from benchmark.compare.systems import Judge, System
 from benchmark.compare.tasks import PAPER
 from benchmark.compare.trainings import seed_statistics, training_facts
+from benchmark.contracts import Score
 from benchmark.options import shown
-from benchmark.spec import Column, Score, TableSpec, UserError
+from benchmark.spec import Column, TableSpec, UserError
 
 SCHEMA_VERSION = 1
 _LEVEL = 0.95

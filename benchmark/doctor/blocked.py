@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import discover, report
+from benchmark.contracts import Setting
 from benchmark.doctor.page import Group
 from benchmark.options import body_file
-from benchmark.spec import Profile, Row, Setting, TableSpec, Unavailable, UserError
+from benchmark.spec import Profile, Row, TableSpec, Unavailable, UserError
 from benchmark.store import one_line
 from benchmark.stores import Stores
 from datasets.body_file import BodyFile

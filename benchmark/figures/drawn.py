@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.spec import Clips, Prediction, Unavailable
+from benchmark.contracts import Clips, Prediction
+from benchmark.spec import Unavailable
 from datasets.motion import NUM_SMPL_CHANNELS
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmark.contracts import Clips, Prediction, Progress
 from benchmark.data import Data
 from benchmark.estimation import estimate
-from benchmark.spec import Clips, Prediction, Profile, Progress
+from benchmark.spec import Profile
 from model.regressor_config import RegressorConfig
 from model.training import TrainingConfig
 
@@ -24,14 +25,14 @@ class Regressor:
     uses_body = True
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         training = dataclasses.replace(profile.regressor_training, seed=seed)
         return {"regressor": profile.regressor.to_dict(), "training": training.to_dict()}
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         import torch
 
         from datasets.clip_store import ClipStore
@@ -55,14 +56,14 @@ class Regressor:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         from model.regressor import MotionRegressor
 
         model = MotionRegressor.load(weights)
         return {"params_m": sum(p.numel() for p in model.parameters()) / 1e6}
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         from model.regressor import RegressorEstimator
 
         return estimate(RegressorEstimator(checkpoint=weights), clips, device)

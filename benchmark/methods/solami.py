@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmark.contracts import Clips, Prediction, Progress
 from benchmark.data import Data
-from benchmark.spec import Clips, Prediction, Profile, Progress
+from benchmark.spec import Profile
 from benchmark.tokenizers import train_tokenizer
 from model.tokenizer.solami_config import SolamiConfig
 from model.training import TrainingConfig
@@ -23,14 +24,14 @@ class Solami:
     uses_body = True
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         training = dataclasses.replace(profile.training, seed=seed)
         return {"tokenizer": profile.solami.to_dict(), "training": training.to_dict()}
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         from model.tokenizer.solami import SolamiTokenizer
 
         config = SolamiConfig.from_dict(settings["tokenizer"])
@@ -45,7 +46,7 @@ class Solami:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         tokenizer = self._load(weights)
         return {
             "params_m": tokenizer.num_parameters / 1e6,
@@ -53,7 +54,7 @@ class Solami:
         }
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.spec.Method`."""
+        """See `benchmark.contracts.Method`."""
         tokens, channels = self._load(weights).to(device).reconstruct(clips.channels)
         return Prediction(channels, tokens)
 

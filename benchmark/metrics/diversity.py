@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.arrays import finite
+from benchmark.contracts import Clips, Evaluation, Progress, Score, Setting
 from benchmark.motion_features import geometric_features, joints24_from_smplx, kinetic_features
-from benchmark.spec import Clips, Evaluation, Progress, Score, Setting, Unavailable
+from benchmark.spec import Unavailable
 from datasets.motion import NUM_CHANNELS, require
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class DiversityMetric:
     columns = ("fid", "div", "fid_g", "div_g")
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.spec.Metric`."""
+        """See `benchmark.contracts.Metric`."""
         return (
             "AIST++ features as in Duolando: FID and DIV of the 72 kinetic ones (with upstream's "
             "acceleration), FID_g and DIV_g of the 32 geometric ones; dt 1/60 s and 1/120 s at any "
@@ -162,7 +163,7 @@ class DiversityMetric:
         )
 
     def missing(self, setting: Setting) -> dict[str, str]:
-        """Nothing; see `benchmark.spec.Metric`."""
+        """Nothing; see `benchmark.contracts.Metric`."""
         return {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
@@ -213,7 +214,7 @@ class DiversityMetric:
         return scores
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.spec.Metric`."""
+        """Nothing; see `benchmark.contracts.Metric`."""
         return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:

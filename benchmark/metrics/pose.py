@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmark import pose_protocols
 from benchmark.arrays import numeric, to_numpy
-from benchmark.spec import Evaluation, Progress, Score, Setting, Unavailable
+from benchmark.contracts import Evaluation, Progress, Score, Setting
+from benchmark.spec import Unavailable
 from datasets.motion import require
 
 ACCEL_VARIANTS = ("gvhmr", "wham", "mm_per_frame2")
@@ -198,7 +199,7 @@ class PoseMetric:
     columns = ("mpjpe", "pa_mpjpe", "pve", "accel")
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.spec.Metric`."""
+        """See `benchmark.contracts.Metric`."""
         return pose_protocols.describe(pose_protocols.choose(setting), setting)
 
     def missing(self, setting: Setting) -> dict[str, str]:
@@ -207,7 +208,7 @@ class PoseMetric:
         return dict.fromkeys(self.columns, "; ".join(wants)) if wants else {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Sums and counts per clip and column; see `benchmark.spec.Metric`.
+        """Sums and counts per clip and column; see `benchmark.contracts.Metric`.
 
         A clip that cannot be measured has one score of no count instead, whose column says why.
 
@@ -254,7 +255,7 @@ class PoseMetric:
         return scores
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.spec.Metric`."""
+        """Nothing; see `benchmark.contracts.Metric`."""
         return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:

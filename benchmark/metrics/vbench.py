@@ -9,7 +9,7 @@ The package's two readers differ: decord, for appearance, sees the colours that 
 
 from collections.abc import Sequence
 
-from benchmark.spec import Evaluation, Progress, Score, Setting
+from benchmark.contracts import Evaluation, Progress, Score, Setting
 
 # Column -> the dimensions whose plain mean it is. Tables 2 and 8 name the overalls differently.
 _APPEARANCE = ("subject_consistency", "background_consistency", "aesthetic_quality")
@@ -38,7 +38,7 @@ class VBenchMetric:
     columns = tuple(_COLUMNS)
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.spec.Metric`; names versions, device and the sha256 of all weights."""
+        """See `benchmark.contracts.Metric`; names versions, device, the sha256 of all weights."""
         if setting.task != "i2vm":
             return "of generated videos only"
         from benchmark.vbench import client, weights
@@ -60,7 +60,7 @@ class VBenchMetric:
         )
 
     def missing(self, setting: Setting) -> dict[str, str]:
-        """See `benchmark.spec.Metric`."""
+        """See `benchmark.contracts.Metric`."""
         if setting.task != "i2vm":
             return {}
         from benchmark.vbench import client, weights
@@ -79,7 +79,7 @@ class VBenchMetric:
         return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """One score a clip and column; none without videos. See `benchmark.spec.Metric`.
+        """One score a clip and column; none without videos. See `benchmark.contracts.Metric`.
 
         Raises:
             VBenchError: see `benchmark.vbench.client.measure`; nothing half measured is scored.
@@ -126,7 +126,7 @@ class VBenchMetric:
         return {column: reason for column, reason in found.items() if reason}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
-        """See `benchmark.spec.Metric`."""
+        """See `benchmark.contracts.Metric`."""
         columns = {score.column for score in scores}
         if "temporal_flickering" not in columns:
             return []

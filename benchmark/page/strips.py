@@ -11,13 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmark import parts
+from benchmark.contracts import Prediction
 from benchmark.data import Data
 from benchmark.figures.bodies import SIZE, TRUTH, View, enlarged, rgb, times
 from benchmark.figures.drawn import Drawn
 from benchmark.page.gallery import Systems, prediction_folder
 from benchmark.page.plots import clip_errors
 from benchmark.render.figure import COLORS
-from benchmark.spec import Prediction
 from datasets.body import load_body
 from datasets.motion import NUM_CHANNELS, Camera, Motion
 from datasets.rendering import draw as draw_body

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark import store
-from benchmark.spec import Progress
+from benchmark.contracts import Progress
 from benchmark.vbench import weights
 from benchmark.vbench.values import ValueCache, finite_number
 from datasets import isolated

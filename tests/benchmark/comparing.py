@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
+from benchmark.contracts import Score
 from benchmark.perform import perform
-from benchmark.spec import Score
 
 EMPTY = b"\x02\0\0\0\0\0\0\0{}"  # a safetensors file without a tensor
 

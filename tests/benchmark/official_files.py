@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.contracts import Clips, Evaluation, Setting
 from benchmark.metrics.pose import METRIC
-from benchmark.spec import Clips, Evaluation, Setting
 from datasets.body_file import ENV_BODY, find_body
 from datasets.smpl_file import ENV_SMPL
 from tests.benchmark import mini_gvhmr_files as mini

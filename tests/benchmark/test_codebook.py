@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.contracts import Evaluation, Setting
 from benchmark.metrics.codebook import METRIC, SAMPLE, perplexity, utilisation
-from benchmark.spec import Evaluation, Setting
 from datasets.body_file import find_body
 
 

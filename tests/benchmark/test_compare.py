@@ -11,8 +11,9 @@ import pytest
 from benchmark import data, run, stages
 from benchmark.checkpoints import labels_of
 from benchmark.compare import result, systems, trainings
+from benchmark.contracts import Score
 from benchmark.paired import holm, join
-from benchmark.spec import Column, Score, UserError
+from benchmark.spec import Column, UserError
 from benchmark.stats import pooled_mean
 from datasets.body_file import find_body
 from datasets.embedded import EmbeddedDataset

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from benchmark.contracts import Clips, Evaluation, Score, Setting
 from benchmark.metrics.diversity import (
     METRIC,
     frechet_distance,
@@ -14,7 +15,7 @@ from benchmark.metrics.diversity import (
     normalise,
 )
 from benchmark.motion_features import geometric_features, joints24_from_smplx, kinetic_features
-from benchmark.spec import Clips, Evaluation, Score, Setting, Unavailable
+from benchmark.spec import Unavailable
 from datasets.body import load_body
 from datasets.body_file import STAND_IN, find_body
 from datasets.embedded_shots import EmbeddedShots

@@ -8,10 +8,11 @@ import pytest
 
 from benchmark import discover, report
 from benchmark.cells import RowOutcome
+from benchmark.contracts import Score
 from benchmark.data import Data
 from benchmark.page.document import write_page
 from benchmark.profiles import smoke
-from benchmark.spec import Column, Row, Score, TableSpec
+from benchmark.spec import Column, Row, TableSpec
 from benchmark.stages import Outcome, Setup, Task
 from benchmark.store import Run, read_json, write_json
 from datasets.body_file import find_body

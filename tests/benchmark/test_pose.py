@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.contracts import Clips, Evaluation, Setting
 from benchmark.metrics.pose import METRIC, pose_errors, procrustes
-from benchmark.spec import Clips, Evaluation, Setting
 from datasets.body import load_body
 from datasets.body_file import STAND_IN, find_body
 from datasets.rotation import axis_angle_to_matrix

@@ -7,11 +7,12 @@ import pytest
 
 from benchmark import report
 from benchmark.cells import RowOutcome
+from benchmark.contracts import Score
 from benchmark.data import Data
 from benchmark.findings import findings, spearman
 from benchmark.profiles import smoke
 from benchmark.render import figure, latex, layout, markdown
-from benchmark.spec import Column, Row, Score, TableSpec, Trend, Unavailable
+from benchmark.spec import Column, Row, TableSpec, Trend, Unavailable
 from benchmark.stages import Outcome, Setup, Task
 from benchmark.store import Run, read_json
 from datasets.body_file import find_body

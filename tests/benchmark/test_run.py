@@ -6,17 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from benchmark import arguments, data, discover, run, stores
-from benchmark.checkpoints import given_checkpoints
-from benchmark.profiles import smoke
-from benchmark.regenerate import Options, folder_name
+from benchmark import arguments, discover, run
 from model import assets
-from tests.benchmark.comparing import EMPTY, put, without_workers
+from tests.benchmark.comparing import EMPTY
 
 ROOT = Path(__file__).parents[2]
 TOKENIZER, TRANSFORMER = assets.TOKENIZER, assets.UNIMO
@@ -153,65 +149,6 @@ def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path):
     assert (folder / "table1.md").read_text() == before
 
 
-def test_a_dry_run_writes_nothing(clips_folder, tmp_path, capsys):
-    words = ["table5", "--profile", "smoke", "--data", str(clips_folder), "--dry-run"]
-    assert run.main([*words, "--out", str(tmp_path)]) == 0
-    assert "table5: s=1/54 B=512: to do, from train on" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_dry_run_names_what_shows_a_row_and_what_always_would_do(
-    clips_folder, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr("benchmark.regenerate.execute", without_workers)
-    words = ["--profile", "smoke", "--data", str(clips_folder), "--steps", "1", "--limit", "2"]
-    words += ["--quiet", "--out", str(tmp_path)]
-    assert run.main(["table1", *words, "--rows", "Our"]) == 0
-    capsys.readouterr()
-
-    def said(*more):
-        assert run.main(["table1", "table4", "table6", *words, *more, "--dry-run"]) == 0
-        return capsys.readouterr().out.splitlines()
-
-    ours = "table1: Our; table6: 6D Representation: "
-    lines = said()
-    assert "table4: computed at once" in lines
-    assert ours + "cached" in lines
-    assert "table1: SOLAMI: to do, from train on" in lines
-    lines = said("--always")
-    assert ours + "would be done again" in lines
-    assert "table1: SOLAMI: to do, from train on" in lines
-    assert "table1: SOLAMI, seed 1: to do, from train on" in said("--seeds", "0", "1")
-
-
-def test_a_dry_run_makes_no_built_in_data_and_wants_it_for_rows_of_no_dataset(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(data, "FOLDER", tmp_path)
-    monkeypatch.setattr(stores, "built_in_path", lambda profile, task: tmp_path / task)
-    words = ["--profile", "smoke", "--dry-run", "--out", str(tmp_path)]
-    assert run.main(["table11", *words]) == 0
-    found = capsys.readouterr().out
-    assert "built-in" not in found and "cannot be done here: " in found
-    assert run.main(["table1", "figure11", "table11", *words]) == 0
-    found = capsys.readouterr().out
-    assert "the built-in clips for tokenizer tasks are not made yet" in found
-    assert "table1, figure11: Our: to do, from train on" in found.splitlines()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_has_no_row_of_a_checkpoint_is_said(clips_folder, tmp_path, capsys):
-    words = ["--profile", "smoke", "--data", str(clips_folder), "--dry-run", "--out", str(tmp_path)]
-    words += ["--checkpoint", str(TOKENIZER)]
-    assert run.main(["table4", "table1", "figure5", *words]) == 0
-    found = capsys.readouterr()
-    assert "table1, figure5: checkpoint tokenizer: to do" in found.out
-    assert found.err.endswith("(motion -> tokens -> motion): it has no row in table4\n")
-    # A figure alone may show it beside a table that cannot.
-    assert run.main(["table4", "figure5", *words]) == 0
-    assert "checkpoint tokenizer: to do" in capsys.readouterr().out
-
-
 def test_a_table_that_the_store_cannot_serve_does_not_stop_a_figure(clips_folder, tmp_path, capsys):
     words = ["--profile", "smoke", "--data", str(clips_folder), "--dry-run", "--out", str(tmp_path)]
     assert run.main(["table3", "table7", "figure4", "figure5", *words]) == 0
@@ -251,99 +188,6 @@ def test_strict_tells_that_a_cell_is_not_measured(tmp_path, capsys):
     measured = "unavailable" not in capsys.readouterr().out
     assert run.main([*words, "--strict"]) == (0 if measured else 3)
     assert (tmp_path / "embedded" / f"{spec.id}.md").exists()
-
-
-def test_a_checkpoint_without_a_known_class_is_refused(clips_folder, tmp_path, capsys):
-    checkpoint = tmp_path / "foreign.safetensors"
-    checkpoint.write_bytes(b"anything")
-    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--out", str(tmp_path)]
-    assert run.main([*words, "--checkpoint", str(checkpoint)]) == 2
-    assert "foreign.json" in capsys.readouterr().err
-
-
-def test_a_checkpoint_of_ours_that_is_no_safetensors_is_refused(clips_folder, tmp_path, capsys):
-    checkpoint = put(TOKENIZER, tmp_path / "mine" / "model.safetensors")
-    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--dry-run"]
-    words += ["--out", str(tmp_path / "out"), "--checkpoint"]
-    assert run.main([*words, str(checkpoint.parent)]) == 2
-    assert f"is a folder: give {checkpoint}" in capsys.readouterr().err
-    whole = checkpoint.read_bytes()
-    for content in (b"", b"no weights", whole[:-1]):
-        checkpoint.write_bytes(content)
-        assert run.main([*words, str(checkpoint)]) == 2
-        message = capsys.readouterr().err
-        assert "is not a readable safetensors file" in message and len(message.splitlines()) == 1
-    checkpoint.with_suffix(".json").write_text("[]")
-    assert run.main([*words, str(checkpoint)]) == 2
-    assert "model.json beside it cannot be read as a JSON object" in capsys.readouterr().err
-
-
-def test_checkpoints_are_told_apart_by_their_folders(clips_folder, tmp_path, capsys):
-    paths = [put(TOKENIZER, tmp_path / name / "model.safetensors") for name in "ab"]
-    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--dry-run"]
-    words += ["--out", str(tmp_path), "--checkpoint"]
-    assert run.main([*words, str(paths[0])]) == 0
-    assert "table1: checkpoint a/model: to do, from predict on" in capsys.readouterr().out
-    # One named twice is one row; what holds the same is measured once.
-    assert run.main([*words, *map(str, [*paths, paths[0]])]) == 0
-    found = capsys.readouterr().out
-    assert "table1: checkpoint a/model and checkpoint b/model: to do" in found
-
-
-@pytest.mark.parametrize(
-    ("words", "name"),
-    [
-        ([], "smoke"),
-        (["--seeds", "0"], "smoke"),
-        (["--seeds", "1"], "smoke-seed1"),
-        (["--seeds", "0", "1", "2"], "smoke-seeds0,1,2"),
-        (["--steps", "20000", "--limit", "4"], "smoke-steps20000-limit4"),
-        (["--rows", "s=1/1 *"], "smoke-rows-s-1-1"),
-        (["--rows", "*"], "smoke-rows"),
-        (["--data", "data/my clips"], "smoke-my-clips"),
-        (["--checkpoint", str(TOKENIZER)], "smoke-with-tokenizer"),
-    ],
-    ids=" ".join,
-)
-def test_whatever_changes_the_numbers_names_the_folder(words, name):
-    assert named(words) == name
-
-
-def named(words):
-    """The reports' folder of a command."""
-    args = arguments.parser().parse_args(["run", "table5", *words])
-    options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
-    return folder_name(smoke(), options, given_checkpoints(options.checkpoint))
-
-
-def test_a_long_folder_name_is_cut_and_stays_its_own():
-    first, second = (
-        named(["--seeds", *map(str, range(60)), "--limit", limit]) for limit in ("4", "5")
-    )
-    assert first != second and len(first) < 120
-    assert named(["--seeds", *map(str, range(60))]) != named(["--seeds", *map(str, range(61))])
-
-
-def test_a_quick_try_leaves_the_whole_table_alone(clips_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmark.regenerate.execute", without_workers)
-    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--quiet"]
-    words += ["--out", str(tmp_path)]
-    whole = tmp_path / f"smoke-{clips_folder.name}" / "table1.json"
-    whole.parent.mkdir()
-    whole.write_text("kept")
-    checkpoint = put(TOKENIZER, tmp_path / "mine" / "model.safetensors")
-    more = ["--rows", "SOLAMI", "--steps", "1", "--limit", "1", "--checkpoint", str(checkpoint)]
-    assert run.main([*words, *more]) == 0
-    folder = tmp_path / f"{whole.parent.name}-steps1-limit1-rows-SOLAMI-with-mine-model"
-    assert whole.read_text() == "kept"
-    assert f"wrote {folder / 'table1.json'}" in capsys.readouterr().out
-    result = json.loads((folder / "table1.json").read_text())
-    assert result["profile"] == "smoke"
-    assert result["provenance"]["options"]["checkpoint"] == [str(checkpoint)]
-    assert "checkpoint mine/model" in {row["label"] for row in result["rows"]}
-    (folder / "table1.md").unlink()
-    assert run.main(["report", "--out", str(tmp_path)]) == 0
-    assert (folder / "table1.md").exists()
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark import parts, store
-from benchmark.spec import Prediction, Score
+from benchmark.contracts import Prediction, Score
 from datasets.video import read_video
 
 

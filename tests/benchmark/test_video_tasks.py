@@ -8,6 +8,7 @@ import pytest
 
 from benchmark import estimation, parts, stages, transformers
 from benchmark.cells import RowOutcome, cell
+from benchmark.contracts import Prediction
 from benchmark.data import open_data
 from benchmark.execute import _Queue
 from benchmark.methods import first_frame
@@ -16,7 +17,7 @@ from benchmark.perform import _evaluation as evaluation_of
 from benchmark.perform import perform, trained_weights
 from benchmark.profiles import paper
 from benchmark.report import row_notes
-from benchmark.spec import Column, Prediction, Row, Unavailable, UserError
+from benchmark.spec import Column, Row, Unavailable, UserError
 from benchmark.stores import Stores
 from datasets.body_file import find_body
 from datasets.clip_store import ClipStore

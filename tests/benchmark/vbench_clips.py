@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmark.spec import Clips, Evaluation, Setting
+from benchmark.contracts import Clips, Evaluation, Setting
 from datasets.body_file import find_body
 from datasets.video import write_video
 
