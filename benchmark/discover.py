@@ -1,7 +1,7 @@
 """Finds tables, figures, datasets, methods, metrics and profiles by the files of a folder.
 
-Listing imports none of them (`datasets.discovery`). That module is imported where it is used, since
-the command line first makes sure that ``datasets`` is ours.
+Listing imports none of them (`datasets.tools.discovery`). That module is imported where it is used,
+since the command line first makes sure that ``datasets`` is ours.
 """
 
 import ast
@@ -12,17 +12,21 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.contracts import Method, Metric
-from benchmark.spec import TASKS, FigureSpec, TableSpec, UserError
+from benchmark import discover
+from benchmark.api.errors import UserError
+from benchmark.api.figure import FigureSpec
+from benchmark.api.method import Method
+from benchmark.api.metric import Metric
+from benchmark.api.paths import ROOT
+from benchmark.api.table import TASKS, TableSpec
 
-ROOT = Path(__file__).resolve().parents[1]
 # Kind -> package folder and the attribute its modules carry.
 KINDS = {
     "tables": ("benchmark.tables", "TABLE"),
     "figures": ("benchmark.figures", "FIGURE"),
     "methods": ("benchmark.methods", "METHOD"),
     "metrics": ("benchmark.metrics", "METRIC"),
-    "datasets": ("datasets", "DATASET"),
+    "datasets": ("datasets.adapters", "DATASET"),
 }
 
 
@@ -35,7 +39,7 @@ def summaries(kind: str) -> dict[str, str]:
     """
     if kind == "profiles":
         return _functions(ROOT / "benchmark" / "profiles.py")
-    from datasets.discovery import find_modules
+    from datasets.tools.discovery import find_modules
 
     package, attribute = KINDS[kind]
     folder = ROOT / package.replace(".", "/")
@@ -74,7 +78,7 @@ def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
     Raises:
         UserError: no such name; the message suggests the nearest.
     """
-    from datasets.discovery import unknown
+    from datasets.tools.discovery import unknown
 
     kinds = ("tables", "figures")
     known = {name: kind for kind in kinds for name in summaries(kind)}
@@ -92,7 +96,7 @@ def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
 
 
 def method(name: str, task: str):
-    """What a method does of a task, see `benchmark.contracts.Method`.
+    """What a method does of a task, see `benchmark.api.method.Method`.
 
     Raises:
         UserError: no such method, or it does not do the task.
@@ -109,7 +113,7 @@ def check(kind: str, name: str) -> None:
     Raises:
         UserError: no such name; the message suggests the nearest.
     """
-    from datasets.discovery import unknown
+    from datasets.tools.discovery import unknown
 
     known = list(summaries(kind))
     if name not in known:
@@ -187,7 +191,7 @@ def _line_of_attribute(file: Path, attribute: str) -> int | None:
 
 
 def _functions(file: Path) -> dict[str, str]:
-    from datasets.discovery import first_line
+    from datasets.tools.discovery import first_line
 
     tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -197,3 +201,13 @@ def _functions(file: Path) -> dict[str, str]:
 def _natural(name: str) -> list:
     """Sort key by which table2 comes before table11."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def metrics_of(table: TableSpec) -> tuple[str, ...]:
+    """Names of the metrics that fill columns of a table."""
+    keys = {column.key for column in (*table.columns, *table.more_columns)}
+    return tuple(
+        name
+        for name in discover.summaries("metrics")
+        if keys & set(discover.load("metrics", name).columns)
+    )

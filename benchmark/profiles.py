@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from benchmark.spec import Profile
-from model.regressor_config import RegressorConfig
+from benchmark.api.profile import Profile
+from model.regressor.config import RegressorConfig
 from model.tokenizer import TokenizerConfig
-from model.tokenizer.solami_config import SolamiConfig
-from model.training import TrainingConfig
+from model.tokenizer.solami.config import SolamiConfig
+from model.training.config import TrainingConfig
 from model.transformer import UniMoConfig
-from model.transformer.training import ARTrainingConfig
+from model.transformer.train.config import ARTrainingConfig
 
 _ESTIMATOR = TrainingConfig(
     steps=2000,

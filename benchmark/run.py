@@ -12,9 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import arguments, discover
-from benchmark.arguments import LISTED, VERBS
-from benchmark.spec import FigureSpec, TableSpec, UserError
+from benchmark import discover
+from benchmark.api.errors import UserError
+from benchmark.api.figure import FigureSpec
+from benchmark.api.paths import ROOT
+from benchmark.api.table import TableSpec
+from benchmark.commands import arguments
+from benchmark.commands.arguments import LISTED, VERBS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
         known = ", ".join(labels)
         raise UserError(f"--rows {args.rows!r} matches no row. Rows: {known}.")
     profile = discover.load("profiles", args.profile)
-    from benchmark.regenerate import Options, regenerate
+    from benchmark.commands.regenerate import Options, regenerate
 
     chosen = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
     chosen["seeds"] = list(dict.fromkeys(args.seeds))  # a training named twice weighs no more
@@ -69,7 +73,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from benchmark.compare.command import Options, compare
+    from benchmark.commands.compare.command import Options, compare
 
     return compare(Options(**{f.name: getattr(args, f.name) for f in dataclasses.fields(Options)}))
 
@@ -105,8 +109,8 @@ def _show_table(table: TableSpec) -> None:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from benchmark.audit import report
-    from benchmark.audit.paper import Paper
+    from benchmark.commands.audit import report
+    from benchmark.commands.audit.paper import Paper
 
     result = report.examine(Paper.load())
     print(report.to_markdown(result))
@@ -118,13 +122,13 @@ def _audit(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     for table in args.tables:
         discover.check("tables", table)
-    from benchmark.render_again import render_again
+    from benchmark.commands.report import render_again
 
     return render_again(args.out, args.tables)
 
 
 def _speed(args: argparse.Namespace) -> int:
-    from benchmark.speed import report
+    from benchmark.commands.speed import report
 
     try:
         result = report.measure(args.device, args.size, args.weights, args.batch)
@@ -139,13 +143,13 @@ def _speed(args: argparse.Namespace) -> int:
 
 
 def _setup(args: argparse.Namespace) -> int:
-    from benchmark.setup import install, list_tools
+    from benchmark.commands.setup import install, list_tools
 
     return list_tools() if args.tool is None else install(args.tool)
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from benchmark.doctor import examine
+    from benchmark.commands.doctor import examine
 
     return examine()
 
@@ -159,10 +163,10 @@ def _labels(tables: Sequence[TableSpec], figures: Sequence[FigureSpec]) -> list[
 def _require_own_datasets() -> None:
     """Refuse to run where ``datasets`` is another package."""
     spec = importlib.util.find_spec("datasets")
-    if spec is None or Path(spec.origin or "").parent != discover.ROOT / "datasets":
+    if spec is None or Path(spec.origin or "").parent != ROOT / "datasets":
         found = spec.origin if spec else "none"
         raise UserError(
-            f"`import datasets` finds another package ({found}): run from {discover.ROOT} as "
+            f"`import datasets` finds another package ({found}): run from {ROOT} as "
             "`python -m benchmark.run`, or uninstall Hugging Face datasets in this environment"
         )
 

@@ -1,33 +1,4 @@
 """Motions, bodies, videos and clips: everything that goes into the benchmark.
 
 This is unimo-bench's own package, not Hugging Face's ``datasets``.
-
-A dataset adapter is a module of this folder with a top-level ``DATASET = ...`` (see
-`datasets.sequence.Dataset`); its name is the module's.
 """
-
-import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from datasets.discovery import find_modules, unknown
-
-if TYPE_CHECKING:
-    from datasets.sequence import Dataset
-
-
-def names() -> list[str]:
-    """Names of all dataset adapters, sorted; the modules are read, not imported."""
-    return sorted(find_modules(Path(__file__).parent, "DATASET"))
-
-
-def get(name: str) -> "Dataset":
-    """The adapter called `name`.
-
-    Raises:
-        ValueError: there is none; the message names the nearest one and all known ones.
-    """
-    known = names()
-    if name not in known:
-        raise ValueError(unknown("dataset", name, known))
-    return importlib.import_module(f"datasets.{name}").DATASET

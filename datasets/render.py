@@ -51,7 +51,7 @@ class Scene:
         Raises:
             ValueError: the video is damaged, or not the one that the clip's labels describe.
         """
-        from datasets.body import load_body
+        from datasets.bodies.smplx import load_body
         from datasets.rendering import draw
         from datasets.rendering.look import Look
         from datasets.rendering.stage import Stage
@@ -104,7 +104,7 @@ def render(left: Scene, right: Scene | None, out: Path) -> None:
     """
     from tqdm import tqdm
 
-    from datasets.video import write_video
+    from datasets.video.files import write_video
 
     pictures, total = left.pictures(COLOURS[0]), len(left.motion)
     if right is not None:
@@ -177,7 +177,7 @@ def _clip(folder: Path, clip_id: str) -> "Clip":
     """A clip of the store at `folder`; its first one for the id ``.``."""
     import difflib
 
-    from datasets.clip_store import ClipStore
+    from datasets.store.reader import ClipStore
 
     store = ClipStore.open(folder)
     if clip_id == ".":
@@ -197,8 +197,8 @@ def _motion(path: Path) -> "Motion":
         OSError: there is no such file.
         ValueError: it cannot be read; the message says why.
     """
-    from datasets import amass, smplx_npz
-    from datasets.motion_files import has_amass_layout
+    from datasets.adapters import amass, smplx_npz
+    from datasets.adapters.formats.motion_files import has_amass_layout
 
     try:
         return (amass if has_amass_layout(path) else smplx_npz).read(path)
@@ -208,8 +208,8 @@ def _motion(path: Path) -> "Motion":
 
 def _scene(clip: "Clip") -> Scene:
     """A clip over its video where its camera is known, else on the stage."""
-    from datasets.body import load_body
-    from datasets.preparing.clip_video import file_name
+    from datasets.bodies.smplx import load_body
+    from datasets.prepare.clip_video import file_name
 
     motion = clip.motion
     if motion is None:
@@ -235,7 +235,7 @@ def _scene(clip: "Clip") -> Scene:
 
 
 def _video(scene: Scene) -> "np.ndarray":
-    from datasets.video import read_video
+    from datasets.video.files import read_video
 
     frames = read_video(scene.video)
     expected = (len(scene.motion), scene.view.height, scene.view.width, 3)

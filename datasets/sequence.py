@@ -1,14 +1,16 @@
 """What dataset adapters yield and clip stores keep: `PersonSequence`, `Clip`, `FrameSource`."""
 
+import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from datasets.motion import Camera, Motion, checked_array, require
-from datasets.pad_resize import PadResize
+from datasets.video.pad_resize import PadResize
 
 
 class FrameSource(Protocol):
@@ -49,7 +51,7 @@ class PersonSequence:
         camera: native name of the camera, ``none`` for motion without images.
         person: native name or index of the person.
         split: ``train``, ``val`` or ``test`` where the dataset has official splits, else None and
-            `datasets.splits` decides.
+            `datasets.store.splits` decides.
         group: recordings that share a moment (partners, cameras of one take) share a group and
             never stand on two sides of a split; the sequence itself by default.
         num_people: people annotated in these pictures, this one included; 0 where nobody counted.
@@ -254,3 +256,17 @@ class Dataset(Protocol):
     ) -> Iterator[PersonSequence]:
         """Yield person-sequences lazily, in a deterministic order; record what was left out."""
         ...
+
+
+def camera_of(clip: Clip) -> tuple[Camera, Literal["dataset", "diagonal"]]:
+    """The camera of a clip's video by `K_RULE`, without a world, and where it comes from.
+
+    The diagonal as focal length, 53 degrees from corner to corner, is GVHMR's own default.
+    """
+    if clip.view is not None:
+        return dataclasses.replace(clip.view, T_w2c=None), "dataset"
+    width, height = clip.resize.width, clip.resize.height
+    focal = math.hypot(width, height)
+    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+    camera = Camera(np.tile(K, (len(clip.frame_ids), 1, 1)), None, width, height, "corner")
+    return clip.resize.camera(camera), "diagonal"

@@ -1,11 +1,11 @@
-"""Rotations, forward kinematics and joint distances, for training; the rest is `datasets.body`."""
+"""Rotations, forward kinematics and joint distances in torch, for training."""
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from datasets.body import PELVIS_HIPS, load_body
+from datasets.bodies.smplx import PELVIS_HIPS, load_body
 
 
 def sixd_to_matrix(sixd: Tensor) -> Tensor:

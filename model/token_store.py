@@ -29,14 +29,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from datasets.body import load_body
-from datasets.clip_schema import StoreError, inside
-from datasets.clip_store import ClipStore
+from datasets.bodies.smplx import load_body
 from datasets.motion import mirrored_channels, split_channels
-from datasets.video import read_frames
-from datasets.video_probe import VideoError, probe
-from model.checkpoint import weights_sha256
+from datasets.store.reader import ClipStore
+from datasets.store.schema import StoreError, inside
+from datasets.video.files import read_frames
+from datasets.video.probe import VideoError, probe
 from model.tokenizer import MotionTokenizer
+from model.training.checkpoint import weights_sha256
 from model.video_tokens.codec import VideoCodec, latent_shape
 
 SCHEMA_VERSION = 1
@@ -318,3 +318,11 @@ def _lists(array: np.ndarray) -> pa.Array:
     """Inverse of `_array`, for (N, ...)."""
     flat = array.reshape(len(array), -1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+
+
+def token_identity(codec: VideoCodec, tokenizer: MotionTokenizer) -> dict[str, str]:
+    """What a checkpoint keeps of the tokens it was trained on."""
+    return {
+        "codec": json.dumps(codec.identity(), sort_keys=True),
+        "tokenizer_sha256": weights_sha256(tokenizer),
+    }

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.clip_store import ClipStore
-from datasets.video import write_video
-from model.train_regressor import train_built_in
+from datasets.store.reader import ClipStore
+from datasets.video.files import write_video
+from model.regressor.train import train_built_in
 
 ROOT = Path(__file__).parents[1]
 TENNIS = (

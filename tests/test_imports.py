@@ -1,43 +1,132 @@
 """Rules about the whole program: who imports whom, and what every discovered object must be."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from benchmark import discover
-from benchmark.contracts import Setting
-from benchmark.spec import TASKS, FigureSpec, TableSpec
-from datasets.body_file import find_body
+from benchmark.api.figure import FigureSpec
+from benchmark.api.metric import Setting
+from benchmark.api.table import TASKS, TableSpec
+from datasets.bodies.smplx_file import find_body
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("datasets", "model", "benchmark")  # a layer imports itself and those before it
 FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-LIGHT = {"benchmark.spec", "benchmark.columns", "model.tokenizer", "model.training"}
+LIGHT = {
+    "benchmark.api.table",
+    "benchmark.tables.shared",
+    "model.tokenizer",
+    "model.training.config",
+}
+MOST_ENTRIES = 13  # of a folder, `__init__.py` not counted
 FACTS = {"params_m"}  # columns that a method says of its model
 METRIC_PARTS = ("protocol", "missing", "score", "absent", "notes")
 
 
+def module_of(file):
+    """Dotted name of a file; of an ``__init__.py`` that of its folder."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 def imported(file):
-    """Modules that a file imports anywhere, except for type checkers."""
+    """Modules that a file imports anywhere, within functions and for type checkers too."""
     found = set()
-    pending = list(ast.parse(file.read_text("utf-8")).body)
-    while pending:
-        node = pending.pop()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        pending += ast.iter_child_nodes(node)
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inside & MODULES or {node.module}
+            # A name that the package itself defines is imported beside its modules.
+            if inside - MODULES:
+                found.add(node.module)
     return found
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_layer_imports_a_higher_one(file):
-    own = file.relative_to(ROOT).parts[0]
-    higher = set(LAYERS[LAYERS.index(own) + 1 :]) | {"tests"}
-    assert not {name for name in imported(file) if name.partition(".")[0] in higher}
+MODULES = {module_of(file) for file in FILES}
+IMPORTS = {module_of(file): imported(file) for file in FILES}
+
+
+def circles(arrows):
+    """Sets of names that can be reached from one another."""
+    graph = {name: set(targets) & arrows.keys() - {name} for name, targets in arrows.items()}
+
+    def reached(name):
+        seen, pending = set(), [name]
+        while pending:
+            new = graph[pending.pop()] - seen
+            seen |= new
+            pending += new
+        return seen
+
+    reachable = {name: reached(name) for name in graph}
+    tied = (
+        frozenset(o for o in reachable[name] if name in reachable[o])
+        for name in graph
+        if name in reachable[name]
+    )
+    return sorted(map(sorted, set(tied)))
+
+
+def test_no_circle_among_files():
+    assert circles(IMPORTS) == []
+
+
+def test_no_circle_among_folders():
+    found = []
+    for folder in sorted({file.parent for file in FILES}):
+        own = module_of(folder / "__init__.py") + "."
+        rooms: dict[str, set[str]] = {}
+        for name, targets in IMPORTS.items():
+            if name.startswith(own):
+                inside = {
+                    t.removeprefix(own).partition(".")[0] for t in targets if t.startswith(own)
+                }
+                rooms.setdefault(name.removeprefix(own).partition(".")[0], set()).update(inside)
+        found += [(own, circle) for circle in circles(rooms)]
+    assert found == []
+
+
+def test_no_layer_imports_a_higher_one():
+    found = []
+    for name, targets in IMPORTS.items():
+        higher = {*LAYERS[LAYERS.index(name.partition(".")[0]) + 1 :], "tests", "scripts"}
+        found += [(name, target) for target in targets if target.partition(".")[0] in higher]
+    assert found == []
+
+
+def test_no_folder_holds_more_than_thirteen_entries():
+    crowded = {}
+    files = [file for top in (*LAYERS, "tests") for file in (ROOT / top).rglob("*.py")]
+    for folder in {file.parent for file in files}:
+        entries = {entry.name for entry in folder.iterdir()} - {"__init__.py", "__pycache__"}
+        if len(entries) > MOST_ENTRIES:
+            crowded[str(folder.relative_to(ROOT))] = len(entries)
+    assert crowded == {}
+
+
+def test_every_package_and_its_data_are_installed():
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    packages = {module_of(file.parent / "__init__.py") for file in FILES}
+    assert sorted(packages) == sorted(setuptools["packages"])
+    carried = {
+        file
+        for package, patterns in setuptools["package-data"].items()
+        for pattern in patterns
+        for file in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    others = {
+        file
+        for layer in LAYERS
+        for file in (ROOT / layer).rglob("*")
+        if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts
+    }
+    assert others - carried == set()
 
 
 @pytest.mark.parametrize("name", discover.summaries("tables"))
@@ -71,10 +160,10 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
             assert isinstance(does.version, int) and isinstance(does.note, str)
             parts = ("settings", "train", "facts", "predict")
             lacking = [part for part in parts if not callable(getattr(does, part, None))]
-            assert not lacking, f"METHOD lacks {', '.join(lacking)}: see benchmark.contracts"
+            assert not lacking, f"METHOD lacks {', '.join(lacking)}: see benchmark.api.metric"
     elif kind == "metrics":
         lacking = [part for part in METRIC_PARTS if not callable(getattr(found, part, None))]
-        assert not lacking, f"METRIC lacks {', '.join(lacking)}: see benchmark.contracts"
+        assert not lacking, f"METRIC lacks {', '.join(lacking)}: see benchmark.api.metric"
         assert isinstance(found.version, int) and found.columns
         for task in TASKS:
             setting = Setting(task, find_body(), seed=0, dataset="", cache=tmp_path)
@@ -103,7 +192,7 @@ def test_every_measured_column_has_one_source():
 
 
 def test_unknown_names_get_the_nearest_match():
-    from benchmark.spec import UserError
+    from benchmark.api.errors import UserError
 
     with pytest.raises(UserError, match="Did you mean table5"):
         discover.check("tables", "tabel5")

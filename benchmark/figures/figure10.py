@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmark.figures.drawn import Drawn, Picture
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec, Picture, SystemOutput
 from benchmark.tables import table2
 
 FRAMES = 121
@@ -27,8 +26,8 @@ def continued(pipeline, pictures, seeds: Sequence[int], frames: int = FRAMES):
     """
     import numpy as np
 
-    from datasets.body import load_body
-    from model.long_video import join_motions
+    from datasets.bodies.smplx import load_body
+    from model.generate.long_video import join_motions
 
     length = pipeline.model.config.num_frames
     videos, parts = [], []
@@ -47,10 +46,10 @@ def continued(pipeline, pictures, seeds: Sequence[int], frames: int = FRAMES):
     return np.concatenate(videos, axis=1)[:, :frames], motions[:, :frames], jumps
 
 
-def _draw(drawn: Sequence[Drawn]) -> Picture:
-    from benchmark import transformers
-    from benchmark.figures.bodies import View, enlarged, evenly_spaced
-    from benchmark.figures.strips import Block, Line, colours, lay_out
+def _draw(drawn: Sequence[SystemOutput]) -> Picture:
+    from benchmark.figures.drawing.bodies import View, enlarged, evenly_spaced
+    from benchmark.figures.drawing.strips import Block, Line, colours, lay_out
+    from benchmark.methods import transformers
 
     one, *_ = drawn
     done = [row for row, name in enumerate(one.test_ids) if name not in one.prediction.failed]

@@ -1,7 +1,7 @@
 """Figure 11: motion tokenizers, SOLAMI and UniMo."""
 
-from benchmark.figures.strips import reconstruction
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec
+from benchmark.figures.drawing.strips import reconstruction
 from benchmark.tables import table1
 
 FIGURE = FigureSpec(

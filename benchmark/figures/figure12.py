@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from benchmark.columns import VIDEO_SYSTEMS
-from benchmark.figures.strips import image_to_video
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec
+from benchmark.figures.drawing.strips import image_to_video
+from benchmark.tables.shared import VIDEO_SYSTEMS
 
 FIGURE = FigureSpec(
     id="figure12",

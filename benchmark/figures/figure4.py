@@ -1,8 +1,8 @@
 """Figure 4: motion from video, GVHMR, 4DHumans and UniMo."""
 
-from benchmark.columns import MOTION_SYSTEMS, REGRESSOR
-from benchmark.figures.strips import video_to_motion
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec
+from benchmark.figures.drawing.strips import video_to_motion
+from benchmark.tables.shared import MOTION_SYSTEMS, REGRESSOR
 
 FIGURE = FigureSpec(
     id="figure4",

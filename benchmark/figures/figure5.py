@@ -1,7 +1,8 @@
 """Figure 5: the motion tokenizer with 1 and with 36 tokens per frame."""
 
-from benchmark.figures.strips import reconstruction
-from benchmark.spec import FigureSpec, Row
+from benchmark.api.figure import FigureSpec
+from benchmark.api.table import Row
+from benchmark.figures.drawing.strips import reconstruction
 
 FIGURE = FigureSpec(
     id="figure5",

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from benchmark.figures.strips import video_to_motion
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec
+from benchmark.figures.drawing.strips import video_to_motion
 from benchmark.tables import table7
 
 FIGURE = FigureSpec(

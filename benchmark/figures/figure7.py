@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from benchmark.columns import SINGLE_TASK_OPEN
-from benchmark.figures.drawn import Drawn, Picture
-from benchmark.spec import FigureSpec, Unavailable
+from benchmark.api.errors import Unavailable
+from benchmark.api.figure import FigureSpec, Picture, SystemOutput
 from benchmark.tables import table7, table8
+from benchmark.tables.shared import SINGLE_TASK_OPEN
 
 _ONLY_V2M, _, _OURS = table7.TABLE.rows
 _ONLY_I2VM = table8.TABLE.rows[0]
@@ -20,7 +20,7 @@ _HELD_OUT = "held_out_"
 _LINES = {"": ("--", 0.9, "training clips"), _HELD_OUT: ("-", 1.6, "held-out clips")}
 
 
-def _curves(one: Drawn) -> dict[str, dict[str, list[float]]]:
+def _curves(one: SystemOutput) -> dict[str, dict[str, list[float]]]:
     """Column -> steps and values, of what ``losses.csv`` of a training holds.
 
     Raises:
@@ -42,12 +42,12 @@ def _curves(one: Drawn) -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def _draw(drawn: Sequence[Drawn]) -> Picture:
+def _draw(drawn: Sequence[SystemOutput]) -> Picture:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    from benchmark.figures.strips import colours
-    from benchmark.render.figure import GRID
+    from benchmark.figures.drawing.strips import colours
+    from benchmark.figures.drawing.style import GRID
 
     colour = colours(drawn)
     curves = {one.label: _curves(one) for one in drawn}

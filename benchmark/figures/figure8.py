@@ -1,7 +1,7 @@
 """Figure 8: motion from video, without the second task, with one embedding, on other clips."""
 
-from benchmark.figures.strips import video_to_motion
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec
+from benchmark.figures.drawing.strips import video_to_motion
 from benchmark.tables import table7
 
 FIGURE = FigureSpec(

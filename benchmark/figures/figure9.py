@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from benchmark.figures.strips import image_to_video
-from benchmark.spec import FigureSpec
+from benchmark.api.figure import FigureSpec
+from benchmark.figures.drawing.strips import image_to_video
 from benchmark.tables import table8
 
 FIGURE = FigureSpec(

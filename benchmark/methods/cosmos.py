@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark import transformers
-from benchmark.contracts import Clips, Prediction, Progress
-from benchmark.data import Data
-from benchmark.spec import Profile
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from benchmark.methods import transformers
 from model.sequence import VIDEO_ALONE
 
 
@@ -23,21 +23,21 @@ class ImageToVideo:
     uses_body = True  # as UniMo's: it may train on mirror images
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return transformers.settings(profile, tasks=(VIDEO_ALONE,), seed=seed)
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return transformers.train(settings, data, out, device=device, progress=progress)
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return {"params_m": transformers.num_parameters(weights) / 1e6}
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         pipeline = transformers.load(weights, device)
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark import transformers
-from benchmark.contracts import Clips, Prediction, Progress
-from benchmark.data import Data
-from benchmark.spec import Profile
-from benchmark.store import write_text
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from benchmark.methods import transformers
+from datasets.tools.files import write_text
 
 
 class _Untrained:
@@ -16,7 +16,7 @@ class _Untrained:
     uses_body = False
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return {}
 
     def train(
@@ -28,7 +28,7 @@ class _Untrained:
         return path
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return {}
 
 
@@ -38,7 +38,7 @@ class StillMotion(_Untrained):
     note = "It is told the true pose of the first frame, which no system is."
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         import numpy as np
 
         return Prediction(np.broadcast_to(clips.channels[:, :1], clips.channels.shape))
@@ -53,7 +53,7 @@ class StillVideo(_Untrained):
     )
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         import numpy as np
 
         frames = clips.channels.shape[1]

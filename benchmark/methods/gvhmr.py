@@ -1,6 +1,6 @@
 """GVHMR, from whose estimates the paper's training and pseudo ground truth are made."""
 
-from benchmark.estimation import External
+from benchmark.methods.estimators import External
 
 METHOD = {
     "v2m": External(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.contracts import Clips, Prediction, Progress
-from benchmark.data import Data
-from benchmark.spec import Profile
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
 
 _PIECE = 256  # clips
 
@@ -24,13 +24,13 @@ class MeanPose:
     uses_body = False
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return {}
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         from datasets.rotation import (
             axis_angle_to_matrix,
             matrix_to_axis_angle,
@@ -51,11 +51,11 @@ class MeanPose:
         return temporary.replace(out / "mean_pose.npy")
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return {}
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         mean = np.load(weights, allow_pickle=False)
         return Prediction(np.broadcast_to(mean, clips.channels.shape))
 

@@ -1,6 +1,6 @@
 """4D-Humans (HMR2.0 tracked by PHALP): SMPL motions, which are evaluated as such."""
 
-from benchmark.estimation import External
+from benchmark.methods.estimators import External
 
 METHOD = {
     "v2m": External(

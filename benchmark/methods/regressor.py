@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.contracts import Clips, Prediction, Progress
-from benchmark.data import Data
-from benchmark.estimation import estimate
-from benchmark.spec import Profile
-from model.regressor_config import RegressorConfig
-from model.training import TrainingConfig
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from benchmark.methods.estimators import estimate
+from model.regressor.config import RegressorConfig
+from model.training.config import TrainingConfig
 
 
 class Regressor:
@@ -25,20 +25,20 @@ class Regressor:
     uses_body = True
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         training = dataclasses.replace(profile.regressor_training, seed=seed)
         return {"regressor": profile.regressor.to_dict(), "training": training.to_dict()}
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         import torch
 
-        from datasets.clip_store import ClipStore
-        from model.regressor import MotionRegressor
-        from model.regressor_examples import examples_of
-        from model.train_regressor import train
+        from datasets.store.reader import ClipStore
+        from model.regressor.examples import examples_of
+        from model.regressor.network import MotionRegressor
+        from model.regressor.train import train
 
         training = TrainingConfig.from_dict(settings["training"])
         config = RegressorConfig.from_dict(settings["regressor"])
@@ -56,15 +56,15 @@ class Regressor:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
-        from model.regressor import MotionRegressor
+        """See `benchmark.api.method.Method`."""
+        from model.regressor.network import MotionRegressor
 
         model = MotionRegressor.load(weights)
         return {"params_m": sum(p.numel() for p in model.parameters()) / 1e6}
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
-        from model.regressor import RegressorEstimator
+        """See `benchmark.api.method.Method`."""
+        from model.regressor.estimator import RegressorEstimator
 
         return estimate(RegressorEstimator(checkpoint=weights), clips, device)
 

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark.contracts import Clips, Prediction, Progress
-from benchmark.data import Data
-from benchmark.spec import Profile
-from benchmark.tokenizers import train_tokenizer
-from model.tokenizer.solami_config import SolamiConfig
-from model.training import TrainingConfig
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from benchmark.methods.tokenizers import train_tokenizer
+from model.tokenizer.solami.config import SolamiConfig
+from model.training.config import TrainingConfig
 
 
 class Solami:
@@ -24,15 +24,15 @@ class Solami:
     uses_body = True
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         training = dataclasses.replace(profile.training, seed=seed)
         return {"tokenizer": profile.solami.to_dict(), "training": training.to_dict()}
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.contracts.Method`."""
-        from model.tokenizer.solami import SolamiTokenizer
+        """See `benchmark.api.method.Method`."""
+        from model.tokenizer.solami.network import SolamiTokenizer
 
         config = SolamiConfig.from_dict(settings["tokenizer"])
         training = TrainingConfig.from_dict(settings["training"])
@@ -46,7 +46,7 @@ class Solami:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         tokenizer = self._load(weights)
         return {
             "params_m": tokenizer.num_parameters / 1e6,
@@ -54,12 +54,12 @@ class Solami:
         }
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         tokens, channels = self._load(weights).to(device).reconstruct(clips.channels)
         return Prediction(channels, tokens)
 
     def _load(self, weights: Path):
-        from model.tokenizer.solami import SolamiTokenizer
+        from model.tokenizer.solami.network import SolamiTokenizer
 
         return SolamiTokenizer.load(weights)
 

@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmark import transformers
-from benchmark.contracts import Clips, Prediction, Progress
-from benchmark.data import Data
-from benchmark.spec import Profile
-from benchmark.tokenizers import train_tokenizer
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from benchmark.methods import transformers
+from benchmark.methods.tokenizers import train_tokenizer
 from model.sequence import TASKS
 from model.tokenizer import TokenizerConfig
-from model.training import TrainingConfig
+from model.training.config import TrainingConfig
 
 
 class Tokenizer:
@@ -23,7 +23,7 @@ class Tokenizer:
     uses_body = False
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         training = dataclasses.replace(profile.training, seed=seed)
         return {
             "tokenizer": profile.tokenizer(**params).to_dict(),
@@ -33,7 +33,7 @@ class Tokenizer:
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         from model.tokenizer import MotionTokenizer
 
         config = TokenizerConfig.from_dict(settings["tokenizer"])
@@ -43,7 +43,7 @@ class Tokenizer:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         tokenizer = self._load(weights)
         return {
             "params_m": tokenizer.num_parameters / 1e6,
@@ -51,7 +51,7 @@ class Tokenizer:
         }
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         tokenizer = self._load(weights).to(device)
         tokens = tokenizer.encode_channels(clips.channels)
         return Prediction(tokenizer.decode_channels(tokens), tokens)
@@ -74,17 +74,17 @@ class _Transformer:
     uses_body = True  # mirror images of motions turn about its pelvis
 
     def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return transformers.settings(profile, **{"tasks": TASKS, **params}, seed=seed)
 
     def train(
         self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
     ) -> Path:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return transformers.train(settings, data, out, device=device, progress=progress)
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         return {"params_m": transformers.num_parameters(weights) / 1e6}
 
 
@@ -92,7 +92,7 @@ class VideoToMotion(_Transformer):
     """The V2M task."""
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         import numpy as np
 
         pipeline = transformers.load(weights, device)
@@ -111,7 +111,7 @@ class ImageToVideoMotion(_Transformer):
     """The I2VM task."""
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.contracts.Method`."""
+        """See `benchmark.api.method.Method`."""
         pipeline = transformers.load(weights, device)
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)

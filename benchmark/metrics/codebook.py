@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.arrays import to_numpy
-from benchmark.contracts import Evaluation, Progress, Score, Setting
+from benchmark.api.method import Progress
+from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.metrics.arrays import to_numpy
 
 SAMPLE = 100  # clips whose tokens are pooled, as in the caption of the paper's table 5
 
@@ -64,7 +65,7 @@ class CodebookMetric:
     columns = ("codebook_util_pct",)
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.contracts.Metric`."""
+        """See `benchmark.api.metric.Metric`."""
         return f"n/B, n distinct tokens of {SAMPLE} clips drawn with the run's seed (all, if fewer)"
 
     def missing(self, setting: Setting) -> dict[str, str]:
@@ -72,7 +73,7 @@ class CodebookMetric:
         return {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """One pooled score, none for a method without tokens; see `benchmark.contracts.Metric`."""
+        """One pooled score, none for a method without tokens; see `benchmark.api.metric.Metric`."""
         tokens = evaluation.tokens
         if tokens is None:
             return []
@@ -82,7 +83,7 @@ class CodebookMetric:
         return [Score("pooled", *self.columns, 100.0 * used, evaluation.codebook_size, len(sample))]
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.contracts.Metric`."""
+        """Nothing; see `benchmark.api.metric.Metric`."""
         return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:

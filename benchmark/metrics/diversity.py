@@ -20,14 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.arrays import finite
-from benchmark.contracts import Clips, Evaluation, Progress, Score, Setting
-from benchmark.motion_features import geometric_features, joints24_from_smplx, kinetic_features
-from benchmark.spec import Unavailable
+from benchmark.api.clips import Clips
+from benchmark.api.errors import Unavailable
+from benchmark.api.method import Progress
+from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.metrics.arrays import finite
+from benchmark.metrics.features.motion import (
+    geometric_features,
+    joints24_from_smplx,
+    kinetic_features,
+)
 from datasets.motion import NUM_CHANNELS, require
 
 if TYPE_CHECKING:
-    from datasets.body import BodyModel
+    from datasets.bodies.smplx import BodyModel
 
 # Suffix of the columns -> the features that they are made of.
 _FEATURES: dict[str, Callable] = {"": kinetic_features, "_g": geometric_features}
@@ -153,7 +159,7 @@ class DiversityMetric:
     columns = ("fid", "div", "fid_g", "div_g")
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.contracts.Metric`."""
+        """See `benchmark.api.metric.Metric`."""
         return (
             "AIST++ features as in Duolando: FID and DIV of the 72 kinetic ones (with upstream's "
             "acceleration), FID_g and DIV_g of the 32 geometric ones; dt 1/60 s and 1/120 s at any "
@@ -163,7 +169,7 @@ class DiversityMetric:
         )
 
     def missing(self, setting: Setting) -> dict[str, str]:
-        """Nothing; see `benchmark.contracts.Metric`."""
+        """Nothing; see `benchmark.api.metric.Metric`."""
         return {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
@@ -183,7 +189,7 @@ class DiversityMetric:
             raise Unavailable(str(error)) from error
 
     def _scores(self, evaluation: Evaluation, progress: Progress) -> list[Score]:
-        from datasets.body import load_body
+        from datasets.bodies.smplx import load_body
 
         clips, motion = evaluation.clips, evaluation.motion
         _check(clips, motion)
@@ -214,7 +220,7 @@ class DiversityMetric:
         return scores
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.contracts.Metric`."""
+        """Nothing; see `benchmark.api.metric.Metric`."""
         return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import pose_protocols
-from benchmark.arrays import numeric, to_numpy
-from benchmark.contracts import Evaluation, Progress, Score, Setting
-from benchmark.spec import Unavailable
+from benchmark.api.errors import Unavailable
+from benchmark.api.method import Progress
+from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.metrics.arrays import numeric, to_numpy
+from benchmark.metrics.bodies import protocols
 from datasets.motion import require
 
 ACCEL_VARIANTS = ("gvhmr", "wham", "mm_per_frame2")
@@ -193,22 +194,22 @@ def _points(name: str, value: Any) -> np.ndarray:
 
 
 class PoseMetric:
-    """The four pose columns of the paper's tables (`benchmark.pose_protocols`)."""
+    """The four pose columns of the paper's tables (`benchmark.metrics.bodies.protocols`)."""
 
     version = 3
     columns = ("mpjpe", "pa_mpjpe", "pve", "accel")
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.contracts.Metric`."""
-        return pose_protocols.describe(pose_protocols.choose(setting), setting)
+        """See `benchmark.api.metric.Metric`."""
+        return protocols.describe(protocols.choose(setting), setting)
 
     def missing(self, setting: Setting) -> dict[str, str]:
         """What official labels need; other data can always be measured on some body."""
-        wants = pose_protocols.wants(pose_protocols.choose(setting), setting)
+        wants = protocols.wants(protocols.choose(setting), setting)
         return dict.fromkeys(self.columns, "; ".join(wants)) if wants else {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Sums and counts per clip and column; see `benchmark.contracts.Metric`.
+        """Sums and counts per clip and column; see `benchmark.api.metric.Metric`.
 
         A clip that cannot be measured has one score of no count instead, whose column says why.
 
@@ -219,9 +220,9 @@ class PoseMetric:
         nothing = evaluation.motion is None or evaluation.truth is None
         if nothing or self.missing(setting):
             return []
-        from benchmark.pose_bodies import Bodies
+        from benchmark.metrics.bodies.points import Bodies
 
-        protocol = pose_protocols.choose(setting)
+        protocol = protocols.choose(setting)
         bodies = Bodies(protocol, setting, clips.store)
         scores = []
         # Clip by clip: a mesh takes 126 kB a frame, and a shape that is constant is blended once.
@@ -255,7 +256,7 @@ class PoseMetric:
         return scores
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.contracts.Metric`."""
+        """Nothing; see `benchmark.api.metric.Metric`."""
         return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:

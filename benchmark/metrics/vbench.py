@@ -9,7 +9,8 @@ The package's two readers differ: decord, for appearance, sees the colours that 
 
 from collections.abc import Sequence
 
-from benchmark.contracts import Evaluation, Progress, Score, Setting
+from benchmark.api.method import Progress
+from benchmark.api.metric import Evaluation, Score, Setting
 
 # Column -> the dimensions whose plain mean it is. Tables 2 and 8 name the overalls differently.
 _APPEARANCE = ("subject_consistency", "background_consistency", "aesthetic_quality")
@@ -38,11 +39,11 @@ class VBenchMetric:
     columns = tuple(_COLUMNS)
 
     def protocol(self, setting: Setting) -> str:
-        """See `benchmark.contracts.Metric`; names versions, device, the sha256 of all weights."""
+        """See `benchmark.api.metric.Metric`; names versions, device, the sha256 of all weights."""
         if setting.task != "i2vm":
             return "of generated videos only"
-        from benchmark.vbench import client, weights
-        from datasets.isolated import ToolMissing
+        from benchmark.metrics.vbench_tool import client, weights
+        from datasets.tools.isolated import ToolMissing
 
         try:
             tool = client.find_tool()
@@ -60,11 +61,11 @@ class VBenchMetric:
         )
 
     def missing(self, setting: Setting) -> dict[str, str]:
-        """See `benchmark.contracts.Metric`."""
+        """See `benchmark.api.metric.Metric`."""
         if setting.task != "i2vm":
             return {}
-        from benchmark.vbench import client, weights
-        from datasets.isolated import ToolMissing
+        from benchmark.metrics.vbench_tool import client, weights
+        from datasets.tools.isolated import ToolMissing
 
         try:
             client.find_tool()
@@ -79,14 +80,15 @@ class VBenchMetric:
         return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """One score a clip and column; none without videos. See `benchmark.contracts.Metric`.
+        """One score a clip and column; none without videos. See `benchmark.api.metric.Metric`.
 
         Raises:
-            VBenchError: see `benchmark.vbench.client.measure`; nothing half measured is scored.
+            VBenchError: see `benchmark.metrics.vbench_tool.client.measure`; nothing half measured
+            is scored.
         """
         if not evaluation.videos:
             return []
-        from benchmark.vbench import client
+        from benchmark.metrics.vbench_tool import client
 
         absent = {*self.missing(evaluation.setting)}
         if absent == {*self.columns}:
@@ -111,7 +113,7 @@ class VBenchMetric:
         """The dimensions that some of the videos are too small for, and their overalls."""
         if not evaluation.videos:
             return {}
-        from benchmark.vbench import client
+        from benchmark.metrics.vbench_tool import client
 
         small = client.too_small(evaluation.videos)
         reasons = {
@@ -126,7 +128,7 @@ class VBenchMetric:
         return {column: reason for column, reason in found.items() if reason}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
-        """See `benchmark.contracts.Metric`."""
+        """See `benchmark.api.metric.Metric`."""
         columns = {score.column for score in scores}
         if "temporal_flickering" not in columns:
             return []

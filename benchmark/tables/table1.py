@@ -1,7 +1,7 @@
 """Table 1: motion tokenizers, SOLAMI and UniMo, on reconstruction."""
 
-from benchmark.columns import MEAN_POSE, POSE
-from benchmark.spec import Row, TableSpec
+from benchmark.api.table import Row, TableSpec
+from benchmark.tables.shared import MEAN_POSE, POSE
 
 TABLE = TableSpec(
     id="table1",
@@ -22,7 +22,7 @@ Our      8.6344   5.3876      10.7010  2.4632
         "The paper's numbers are on Human4DiT-Video, with GVHMR pseudo ground truth as reference "
         "and SOLAMI fine-tuned on it.",
         "The row SOLAMI is its architecture, trained from scratch on the same clips with the same "
-        "steps and batches, not its released weights (`model.tokenizer.solami_released` brings "
+        "steps and batches, not its released weights (`model.tokenizer.solami.released` brings "
         "those in as a row of their own).",
     ),
     more_rows=(MEAN_POSE,),

@@ -1,6 +1,7 @@
 """Table 10: motion from video, table 3 repeated in the appendix."""
 
-from benchmark.columns import (
+from benchmark.api.table import TableSpec
+from benchmark.tables.shared import (
     FIRST_POSE,
     MEAN_POSE,
     MOTION_SYSTEMS,
@@ -9,7 +10,6 @@ from benchmark.columns import (
     REFERENCE_IS_GVHMR,
     REGRESSOR,
 )
-from benchmark.spec import TableSpec
 
 TABLE = TableSpec(
     id="table10",

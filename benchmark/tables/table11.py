@@ -1,7 +1,7 @@
 """Table 11: motion from video on 3DPW and RICH, GVHMR, 4DHumans and UniMo."""
 
-from benchmark.columns import POSE, POSE_OPEN
-from benchmark.spec import Row, TableSpec
+from benchmark.api.table import Row, TableSpec
+from benchmark.tables.shared import POSE, POSE_OPEN
 
 _SYSTEMS = {"4DHuman": "phalp", "GVHMR": "gvhmr", "Our": "unimo"}
 _DATASETS = {"3DPW": "threedpw", "RICH": "rich"}

@@ -1,6 +1,7 @@
 """Table 2: from a picture to video and motion, Cosmos and UniMo."""
 
-from benchmark.columns import (
+from benchmark.api.table import TableSpec
+from benchmark.tables.shared import (
     CONSISTENCY_OPEN,
     DIVERSITY_OPEN,
     GENERATION,
@@ -10,7 +11,6 @@ from benchmark.columns import (
     STILL_PICTURE,
     VIDEO_SYSTEMS,
 )
-from benchmark.spec import TableSpec
 
 TABLE = TableSpec(
     id="table2",

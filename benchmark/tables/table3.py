@@ -1,6 +1,7 @@
 """Table 3: motion from video, GVHMR, 4DHumans and UniMo."""
 
-from benchmark.columns import (
+from benchmark.api.table import TableSpec
+from benchmark.tables.shared import (
     FIRST_POSE,
     MEAN_POSE,
     MOTION_SYSTEMS,
@@ -9,7 +10,6 @@ from benchmark.columns import (
     REFERENCE_IS_GVHMR,
     REGRESSOR,
 )
-from benchmark.spec import TableSpec
 
 TABLE = TableSpec(
     id="table3",

@@ -1,6 +1,6 @@
 """Table 4: the configuration of the autoregressive model."""
 
-from benchmark.spec import Column, Row, TableSpec
+from benchmark.api.table import Column, Row, TableSpec
 
 _FIELDS = {
     "Number of Transformer Layers": "n_layers",
@@ -17,7 +17,7 @@ _FIELDS = {
 def _configuration() -> dict[str, dict[str, float]]:
     """The values of `UniMoConfig.paper` and of its training."""
     from model.transformer import UniMoConfig
-    from model.transformer.training import ARTrainingConfig
+    from model.transformer.train.config import ARTrainingConfig
 
     config, training = UniMoConfig.paper(), ARTrainingConfig.paper()
     return {

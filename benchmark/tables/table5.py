@@ -1,7 +1,7 @@
 """Table 5: the motion tokenizer over tokens per frame (1/s) and codebook size B."""
 
-from benchmark.columns import MEAN_POSE, PARAMETERS, POSE, UTILISATION
-from benchmark.spec import Row, TableSpec, Trend
+from benchmark.api.table import Row, TableSpec, Trend
+from benchmark.tables.shared import MEAN_POSE, PARAMETERS, POSE, UTILISATION
 from model.tokenizer import TokenizerConfig
 
 

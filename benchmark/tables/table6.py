@@ -1,7 +1,7 @@
 """Table 6: the motion tokenizer over rotation representations."""
 
-from benchmark.columns import MEAN_POSE, POSE
-from benchmark.spec import Row, TableSpec
+from benchmark.api.table import Row, TableSpec
+from benchmark.tables.shared import MEAN_POSE, POSE
 
 
 def _row(label: str, rotation: str) -> Row:

@@ -1,7 +1,7 @@
 """Table 7: motion from video, without the second task, with one embedding."""
 
-from benchmark.columns import FIRST_POSE, MEAN_POSE, POSE, POSE_OPEN, SINGLE_TASK_OPEN
-from benchmark.spec import Row, TableSpec
+from benchmark.api.table import Row, TableSpec
+from benchmark.tables.shared import FIRST_POSE, MEAN_POSE, POSE, POSE_OPEN, SINGLE_TASK_OPEN
 
 TABLE = TableSpec(
     id="table7",

@@ -1,6 +1,7 @@
 """Table 8: from a picture to video and motion, without the second task, with one embedding."""
 
-from benchmark.columns import (
+from benchmark.api.table import Row, TableSpec
+from benchmark.tables.shared import (
     CONSISTENCY_OPEN,
     DIVERSITY_OPEN,
     GENERATION,
@@ -9,7 +10,6 @@ from benchmark.columns import (
     QUALITY_OPEN,
     SINGLE_TASK_OPEN,
 )
-from benchmark.spec import Row, TableSpec
 
 TABLE = TableSpec(
     id="table8",

@@ -1,7 +1,7 @@
 """Table 9: the VBench scores of generated videos, Cosmos and UniMo."""
 
-from benchmark.columns import STILL_PICTURE, VIDEO_SYSTEMS
-from benchmark.spec import Column, TableSpec
+from benchmark.api.table import Column, TableSpec
+from benchmark.tables.shared import STILL_PICTURE, VIDEO_SYSTEMS
 
 TABLE = TableSpec(
     id="table9",

@@ -2,7 +2,7 @@
 
 An estimator is a module of this folder, or of `model` where the networks are our own, with a
 top-level ``ESTIMATOR``: a class that is called with the options of its constructor. External tools
-run in environments of their own (`datasets.isolated`); nothing of theirs is imported here.
+run in environments of their own (`datasets.tools.isolated`); nothing of theirs is imported here.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from datasets.discovery import find_modules, unknown
+from datasets.tools.discovery import find_modules, unknown
 
 if TYPE_CHECKING:  # command lines ask for the names alone
     import numpy as np
@@ -19,10 +19,7 @@ if TYPE_CHECKING:  # command lines ask for the names alone
     from datasets.motion import Motion
 
 # Our own networks live one layer up and are found by name at run time, never imported from here.
-_FOLDERS = {
-    "datasets.estimators": Path(__file__).parent,
-    "model": Path(__file__).parents[2] / "model",
-}
+_OUR_NETWORKS = {"regressor": "model.regressor.estimator"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,8 +131,5 @@ def get(name: str, **options) -> Estimator:
 
 
 def _modules() -> dict[str, str]:
-    return {
-        name: f"{package}.{name}"
-        for package, folder in _FOLDERS.items()
-        for name in find_modules(folder, "ESTIMATOR")
-    }
+    external = find_modules(Path(__file__).parent, "ESTIMATOR")
+    return {name: f"{__name__}.{name}" for name in external} | _OUR_NETWORKS

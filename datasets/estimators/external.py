@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from datasets.estimators import EstimatorUnavailable
-from datasets.file_hash import sha256_of
+from datasets.tools.files import sha256_of
 
 
 def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:

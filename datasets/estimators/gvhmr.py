@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets import isolated
 from datasets.estimators import EstimatorUnavailable
 from datasets.estimators.external import checked_sha256
 from datasets.estimators.gvhmr_session import GvhmrSession
+from datasets.tools import isolated
 
 ENV_WEIGHTS = "GVHMR_CHECKPOINTS"
 ENV_BODIES = "GVHMR_BODY_MODELS"  # where the body models are not below the weights

@@ -12,10 +12,16 @@ import numpy as np
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.estimators.external import see_only
 from datasets.estimators.gaps import fill
-from datasets.isolated.environment import tool_environment
-from datasets.isolated.worker import Worker, WorkerError, WorkerFailed, WorkerGone, WorkerTimeout
 from datasets.motion import Motion
-from datasets.video import VideoError, read_video, write_video
+from datasets.tools.isolated import tool_environment
+from datasets.tools.isolated.worker import (
+    Worker,
+    WorkerError,
+    WorkerFailed,
+    WorkerGone,
+    WorkerTimeout,
+)
+from datasets.video.files import VideoError, read_video, write_video
 
 FPS = 30  # the network's
 _NEAR = 1.5  # frames per second off `FPS` up to which the package takes a video as it is

@@ -1,4 +1,4 @@
-"""GVHMR inside its own environment; started by `datasets.isolated.worker_main`, imports none of us.
+"""GVHMR inside its own environment; started by `worker_main`, imports none of our code.
 
 The working folder holds the clips to come and is where the package writes.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-_OPERATORS = Path(__file__).parents[1] / "isolated" / "torchvision_operators.py"
+_OPERATORS = Path(__file__).parents[1] / "tools" / "isolated" / "torchvision_operators.py"
 # The package's caches between its stages. Where all are given, its passes over the pictures are
 # skipped.
 _PREPROCESS = ("bbx.pt", "vitpose.pt", "vit_features.pt")

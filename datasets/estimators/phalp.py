@@ -2,7 +2,7 @@
 
 Goel et al., "Humans in 4D" (ICCV 2023), run by the ``track.py`` of the user's own installation,
 which needs a CUDA GPU, detectron2 and SMPL and cannot be installed from a package index. What it
-writes is read by `datasets.phalp_file`.
+writes is read by `datasets.adapters.formats.phalp_file`.
 
 HMR2.0 knows no camera: it assumes one, with which its metric depth means nothing. The translation
 is brought to the clip's intrinsics such that the pelvis stays where it is in the picture; errors
@@ -22,16 +22,16 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.adapters.formats.phalp_file import FOCAL_PER_PIXEL, NobodySeen, PhalpTrack, read_track
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.estimators.external import checked_sha256, see_only
 from datasets.estimators.gaps import fill
-from datasets.isolated import command_worker
-from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
 from datasets.motion import Motion
-from datasets.phalp_file import FOCAL_PER_PIXEL, NobodySeen, PhalpTrack, read_track
 from datasets.rotation import matrix_to_axis_angle
 from datasets.sequence import finite_rows
-from datasets.video import VideoError, probe
+from datasets.tools.isolated import command_worker
+from datasets.tools.isolated.worker import Worker, WorkerError, WorkerTimeout
+from datasets.video.files import VideoError, probe
 
 ENV_PYTHON = "PHALP_PYTHON"
 ENV_HOME = "PHALP_HOME"

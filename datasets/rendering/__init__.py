@@ -1,13 +1,13 @@
 """Pictures of bodies: `draw` for people to look at, `painter.render_small` for training."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 
 import numpy as np
 
-from datasets.body import BodyModel, load_body
+from datasets.bodies.smplx import BodyModel, load_body
 from datasets.motion import Camera
-from datasets.rendering import gl, zbuffer
+from datasets.rendering import zbuffer
 from datasets.rendering.figure import Figure, fine
 from datasets.rendering.look import Look
 from datasets.rendering.projection import faces_camera, on_screen
@@ -24,7 +24,6 @@ def draw(
     background: Iterable[np.ndarray] | None = None,
     opacity: float = 1.0,
     body: BodyModel | None = None,
-    rasterise: Callable | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the pictures (H, W, 3) uint8 RGB of a motion, H x W being the camera's.
 
@@ -36,11 +35,9 @@ def draw(
             the body stay as they are.
         opacity: of the body, 0..1.
         body: `load_body()` by default.
-        rasterise: `zbuffer.rasterise` or its like; by default OpenGL's where there is one.
     """
     figure = fine(body or load_body())
     colours = 255 * look.colours(figure)
-    rasterise = rasterise or gl.rasteriser() or zbuffer.rasterise
     if background is None:
         background = repeat(look.background(view.width, view.height))
     pictures = iter(background)
@@ -50,7 +47,7 @@ def draw(
         seen = on_screen(vertices, view[frames], (view.width, view.height))
         for posed, projected in zip(vertices, seen, strict=True):
             lit = look.lit(colours, figure.normals(posed))
-            yield _over(next(pictures), figure, projected, lit, opacity, rasterise)
+            yield _over(next(pictures), figure, projected, lit, opacity)
 
 
 def _over(
@@ -59,7 +56,6 @@ def _over(
     seen: np.ndarray,
     colours: np.ndarray,
     opacity: float,
-    rasterise: Callable,
 ) -> np.ndarray:
     """A picture with the figure drawn over it; only the rectangle around it is worked on."""
     out = np.array(picture)
@@ -74,7 +70,7 @@ def _over(
         return out
     large = (seen - [left, top, 0]) * [SUPERSAMPLING, SUPERSAMPLING, 1]
     width, height = SUPERSAMPLING * (right - left), SUPERSAMPLING * (bottom - top)
-    layer = halve(rasterise(large, faces, colours, width, height))
+    layer = halve(zbuffer.rasterise(large, faces, colours, width, height))
     under = out[top:bottom, left:right]
     under[:] = under * (1 - opacity * layer[..., 3:]) + opacity * layer[..., :3] + 0.5
     return out

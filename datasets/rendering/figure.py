@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from datasets.body import BodyModel
-from datasets.body_file import read_arrays
+from datasets.bodies.smplx import BodyModel
+from datasets.bodies.smplx_file import read_arrays
 from datasets.motion import NUM_CHANNELS
 
 CELL = 0.03  # m: at 128 pixels, clusters of this size look like the whole mesh

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.body import BodyModel, load_body
+from datasets.bodies.smplx import BodyModel, load_body
 from datasets.motion import Camera, require
 from datasets.rendering.figure import coarse, face_normals, unit
 from datasets.rendering.look import Look

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from datasets import rotation
-from datasets.body import BodyModel
+from datasets.bodies.smplx import BodyModel
 from datasets.motion import JOINTS, Camera, Motion
 
 _SOLE = 0.03  # m from the lowest joint, in the foot, to the ground

@@ -5,7 +5,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from model.settings import from_dict, require, require_choice, require_count, require_number
+from model.training.settings import (
+    from_dict,
+    require,
+    require_choice,
+    require_count,
+    require_number,
+)
 
 EXPERTS = ("theta", "beta", "phi", "tau")
 NUMBERS_PER_ROTATION = {"sixd": 6, "matrix": 9, "axis_angle": 3}

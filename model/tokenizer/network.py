@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from datasets.body import BODY_JOINTS, load_body
+from datasets.bodies.smplx import BODY_JOINTS, load_body
 from datasets.motion import Motion
-from model.checkpoint import load_model, save_model
 from model.kinematics import joints_from_rotations, sixd_to_matrix
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.layers import Encoder, ExpertDecoders, initialise
 from model.tokenizer.loss import expert_losses
 from model.tokenizer.quantizer import EMAQuantizer, GradientQuantizer
 from model.tokenizer.representation import Representation
+from model.training.checkpoint import load_model, save_model
 
 PLACE_SHARE = 0.1  # of the joints' weight: with no such term, depth is learned late and badly
 _TOKENS_AT_ONCE = 2**15  # in encode_channels and decode_channels: bounds memory

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.command_line import run_job
+from datasets.tools.command_line import run_job
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.trainable import Step, Trainable
-from model.training import TrainingConfig, TrainingError
+from model.training.config import TrainingConfig, TrainingError
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
     import torch
@@ -63,8 +63,8 @@ def train(
     """
     import torch
 
-    from model.checkpoint import load_weights
-    from model.run import Run, identity_of, is_finished
+    from model.training.checkpoint import load_weights
+    from model.training.loop import Run, identity_of, is_finished
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def _train_from_store(args: argparse.Namespace) -> Path:
     }
     training = getattr(TrainingConfig, args.preset)(**given)
 
-    from datasets.clip_store import ClipStore
+    from datasets.store.reader import ClipStore
 
     store = ClipStore.open(args.data)
     ids = store.ids(args.split)

@@ -44,4 +44,4 @@ class Trainable(Protocol):
         """
 
     def save(self, path: Path, *, extra: dict) -> Path:
-        """Write the checkpoint through `model.checkpoint`, with `extra` in its sidecar."""
+        """Write the checkpoint through `model.training.checkpoint`, with `extra` in its sidecar."""

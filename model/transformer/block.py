@@ -4,15 +4,13 @@ Legend: B clips, S positions, P of the condition, C width of the model, H query 
 D width of a head.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import rms_norm, silu
 
 from model.transformer.attention import cached_attention, prefix_lm_attention
 from model.transformer.config import UniMoConfig
-from model.transformer.position import rotate
+from model.transformer.position import Positions, rotate
 
 
 class RMSNorm(nn.Module):
@@ -27,25 +25,6 @@ class RMSNorm(nn.Module):
         """Normalise the last axis."""
         normal = rms_norm(x.float(), x.shape[-1:], eps=self.eps)
         return normal.to(x.dtype) * self.weight
-
-
-@dataclass(frozen=True)
-class Positions:
-    """What a block knows of where its tokens stand.
-
-    Attributes:
-        cos: (S, D) rotary cosines.
-        sin: (S, D).
-        ape: (S, D) or (S, C) absolute positions, or None; see `UniMoConfig.ape`.
-    """
-
-    cos: Tensor
-    sin: Tensor
-    ape: Tensor | None
-
-    def __getitem__(self, rows) -> "Positions":
-        ape = None if self.ape is None else self.ape[rows]
-        return Positions(self.cos[rows], self.sin[rows], ape)
 
 
 class Attention(nn.Module):

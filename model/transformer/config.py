@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model.sequence import LAYOUTS
-from model.settings import from_dict, require, require_choice, require_count, require_number
+from model.training.settings import (
+    from_dict,
+    require,
+    require_choice,
+    require_count,
+    require_number,
+)
 from model.video_tokens.codec import SPATIAL, VOCABULARY, num_frames
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from model.checkpoint import load_model, save_model
 from model.sequence import MODALITIES, MOTION, SPECIAL, SPECIAL_TOKENS, VISUAL, Schedule
-from model.transformer.block import Block, Positions, RMSNorm
+from model.training.checkpoint import load_model, save_model
+from model.transformer.block import Block, RMSNorm
 from model.transformer.config import UniMoConfig
-from model.transformer.places import Order, make_positions
+from model.transformer.position import Order, Positions, make_positions
 from model.transformer.sampling import Noise, draw, top_p
 from model.transformer.visual import DigitEmbedding, DigitHead, TableHead
 

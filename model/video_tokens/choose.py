@@ -19,15 +19,15 @@ def open_codec(word: str | None, *, device: str = "cpu") -> "VideoCodec":
         CheckpointError: nothing of the kind there.
     """
     if word == "linear":
-        from model.video_tokens.linear_codec import LinearCodec
+        from model.video_tokens.fitted.linear import LinearCodec
 
         return LinearCodec()
     path = Path(word) if word else None
     if path is not None and path.is_dir():
-        from model.video_tokens.cosmos import CosmosDV
+        from model.video_tokens.cosmos.tokenizer import CosmosDV
 
         return CosmosDV.load(path, device)
     from model import assets
-    from model.video_tokens.fitted_codec import FittedCodec
+    from model.video_tokens.fitted.codec import FittedCodec
 
     return FittedCodec.load(path or assets.CODEC).to(device)

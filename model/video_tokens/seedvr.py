@@ -13,10 +13,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.isolated import ToolMissing, command_worker
-from datasets.isolated.environment import tool_environment
-from datasets.isolated.worker import Worker, WorkerError, WorkerTimeout
-from datasets.video import VideoError, probe
+from datasets.tools.isolated import ToolMissing, command_worker, tool_environment
+from datasets.tools.isolated.worker import Worker, WorkerError, WorkerTimeout
+from datasets.video.files import VideoError, probe
 
 ENV_PYTHON = "SEEDVR_PYTHON"
 ENV_HOME = "SEEDVR_HOME"

@@ -4,11 +4,11 @@ import functools
 import pytest
 
 from benchmark.profiles import smoke
-from datasets.embedded import EmbeddedDataset
-from datasets.embedded_shots import EmbeddedShots
-from datasets.prepare import prepare
-from model.transformer.training import ARTrainingConfig
-from tests.benchmark.official_files import official, originals, own  # noqa: F401 - fixtures
+from datasets.adapters.embedded import EmbeddedDataset
+from datasets.adapters.embedded_shots import EmbeddedShots
+from datasets.prepare.prepare_store import prepare
+from model.transformer.train.config import ARTrainingConfig
+from tests.benchmark.methods.official_files import official, originals, own  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

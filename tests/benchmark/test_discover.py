@@ -3,7 +3,7 @@
 import pytest
 
 from benchmark import discover
-from benchmark.spec import UserError
+from benchmark.api.errors import UserError
 
 LACKS = "lacks note, checkpoint_class, uses_body, settings, train, facts, predict"
 

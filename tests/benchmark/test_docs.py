@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import importlib.util
 import json
 import re
 import shlex
@@ -34,6 +35,12 @@ def commands():
                     yield page.name, tuple(words)
 
 
+def command_module(name):
+    """The module that ``python -m name`` runs."""
+    package = importlib.util.find_spec(name).submodule_search_locations
+    return importlib.import_module(f"{name}.__main__" if package else name)
+
+
 class Parsed(BaseException):
     """Nothing of the program runs after its command line is understood."""
 
@@ -56,13 +63,13 @@ def test_every_command_of_the_pages_is_understood(words, monkeypatch):
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
     with pytest.raises(Parsed):
-        importlib.import_module(words[0]).main(list(words[1:]))
+        command_module(words[0]).main(list(words[1:]))
 
 
 @pytest.mark.parametrize("words", [w for w in COMMANDS if w[0] == "benchmark.run"], ids=" ".join)
 def test_what_they_name_exists(words):
     from benchmark import discover, run
-    from datasets import isolated
+    from datasets.tools import isolated
 
     verb = words[1] if len(words) > 1 and words[1] in run.VERBS else "run"
     names = [word for word in words[1:] if re.fullmatch(r"(table|figure)\d+", word)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets import rotation
-from datasets.body import load_body
+from datasets.bodies.smplx import load_body
 from datasets.motion import JOINTS, Camera, Motion, split_channels
 from datasets.sequence import PersonSequence, finite_rows
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 
-from datasets.embedded_shots import EmbeddedShots
-from datasets.prepare import prepare
-from model.pipeline import token_identity
+from datasets.adapters.embedded_shots import EmbeddedShots
+from datasets.prepare.prepare_store import prepare
+from model.token_store import token_identity
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.transformer import UniMo, UniMoConfig
 from model.video_tokens.codec import VideoCodec
-from model.video_tokens.linear_codec import LinearCodec
+from model.video_tokens.fitted.linear import LinearCodec
 
 CONFIG = UniMoConfig.embedded(n_layers=1, dim=32, n_heads=2, n_kv_heads=2, ffn_hidden_size=32)
 

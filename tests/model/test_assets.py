@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.clip_store import ClipStore
-from datasets.embedded_shots import DATASET
-from datasets.prepare import prepare
-from datasets.video import read_video
+from datasets.adapters.embedded_shots import DATASET
+from datasets.prepare.prepare_store import prepare
+from datasets.store.reader import ClipStore
+from datasets.video.files import read_video
 from model import assets
-from model.generate import main
+from model.generate.__main__ import main
+from model.generate.pipeline import Pipeline
 from model.kinematics import centred_joints, joint_distance
-from model.pipeline import Pipeline
 from model.tokenizer import MotionTokenizer
-from model.train_ar import train
 from model.transformer import UniMo, UniMoConfig
-from model.transformer.held_out import examine
-from model.transformer.tokens import Tokens
-from model.transformer.training import ARTrainingConfig
+from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.held_out import examine
+from model.transformer.train.run import train
+from model.transformer.train.token_set import Tokens
 from model.video_tokens.choose import open_codec
 
 
@@ -44,7 +44,7 @@ def test_the_set_is_small_and_says_where_it_comes_from():
     assert sum(file.stat().st_size for file in files) < 6e6
     for file in files:
         extra = json.loads(file.with_suffix(".json").read_text())["extra"]
-        assert extra["made_by"] == "python -m model.assets.build"
+        assert extra["made_by"] == "python -m model.build_assets"
         assert extra["training"]["steps_done"] == extra["training"]["steps"]
 
 

@@ -5,16 +5,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from datasets.body import load_body
-from datasets.clip_store import ClipStore
-from datasets.embedded_shots import EmbeddedShots
+from datasets.adapters.embedded_shots import EmbeddedShots
+from datasets.bodies.smplx import load_body
 from datasets.motion import OTHER_SIDE, mirrored_channels
-from datasets.prepare import prepare
-from datasets.video import read_video, write_video
+from datasets.prepare.prepare_store import prepare
+from datasets.store.reader import ClipStore
+from datasets.video.files import read_video, write_video
 from model import token_store
 from model.token_store import TokenStoreError, join, tokenise
 from model.tokenizer import MotionTokenizer, TokenizerConfig
-from model.video_tokens.linear_codec import LinearCodec
+from model.video_tokens.fitted.linear import LinearCodec
 
 PART = 4  # clips of a part, for more than one
 

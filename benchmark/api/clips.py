@@ -1,0 +1,153 @@
+"""Clips that are trained and evaluated on, and predictions of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasets.store import ClipStore
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """The clips of one split, as a method or a metric sees them.
+
+    Attributes:
+        ids: N clip ids.
+        channels: (N, T, 79) float32 true motion, `datasets.motion.CHANNELS`.
+        fps: (N,) frames per second.
+        spaces: frame of reference of each motion, ``camera`` or ``world``.
+        genders: the body that each motion's betas belong to, ``neutral``, ``female`` or ``male``.
+        store: folder of the clip store that they are from.
+        videos: the mp4 of each clip; empty where the task is about motion alone.
+        K: (N, T, 3, 3) intrinsics of the videos in pixels, or None without videos.
+        K_sources: where each of them is from, see `datasets.estimators.ClipVideo`.
+    """
+
+    ids: Sequence[str]
+    channels: "np.ndarray"
+    fps: "np.ndarray"
+    spaces: Sequence[str]
+    genders: Sequence[str]
+    store: Path
+    videos: Sequence[Path] = ()
+    K: "np.ndarray | None" = None
+    K_sources: Sequence[str] = ()
+
+    def __getitem__(self, piece: "slice | np.ndarray") -> "Clips":
+        """Some of the clips: a slice, or indices."""
+        rows = range(len(self.ids))[piece] if isinstance(piece, slice) else piece
+        return Clips(
+            [self.ids[row] for row in rows],
+            self.channels[piece],
+            self.fps[piece],
+            [self.spaces[row] for row in rows],
+            [self.genders[row] for row in rows],
+            self.store,
+            [self.videos[row] for row in rows] if len(self.videos) else (),
+            None if self.K is None else self.K[piece],
+            [self.K_sources[row] for row in rows] if len(self.K_sources) else (),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a method makes of N clips.
+
+    Attributes:
+        channels: (N, T, 79) float32 SMPL-X motion in the order of the clips given, (N, T, 85) of an
+            SMPL motion (the same order with 69 numbers of body pose); None from a system that makes
+            videos alone. Rows of clips in `failed` are not looked at.
+        tokens: (N, L) integer codes, or None for a method without tokens.
+        videos: the N videos (T, H, W, 3) uint8, one after the other, or None.
+        failed: clip id -> why there is nothing, of the clips that could not be done.
+    """
+
+    channels: "np.ndarray | None"
+    tokens: "np.ndarray | None" = None
+    videos: "Iterable[np.ndarray] | None" = None
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A prepared clip store and the clips of it that a task uses.
+
+    Attributes:
+        path: of the store.
+        name: ``built-in``, or the store's folder name.
+        sha256: of the store's content.
+        num_frames: frames per clip.
+        train_ids: clips trained on, in store order.
+        test_ids: clips evaluated on, in store order.
+        split_rule: how the store was split, in its own words.
+        dataset: what all its clips are from, such as ``threedpw``; empty for a mixture.
+        with_videos: whether the task shows the clips' videos to methods.
+        notes: what a reader of a table must know of the clips, such as who estimated the motion.
+        groups: test clip -> the group it belongs to (take, actor, source video: what no split
+            separates); clips of one are not independent.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    num_frames: int
+    train_ids: tuple[str, ...]
+    test_ids: tuple[str, ...]
+    split_rule: str
+    dataset: str = ""
+    with_videos: bool = False
+    notes: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def inputs(self) -> dict:
+        """What identifies the training clips in a cache key."""
+        return self._identity(self.train_ids)
+
+    @property
+    def test_inputs(self) -> dict:
+        """What identifies the test clips in a cache key."""
+        return self._identity(self.test_ids)
+
+    def _identity(self, ids: Sequence[str]) -> dict:
+        from datasets.tools.files import hash_lines
+
+        return {"data": self.sha256, "clips": hash_lines(ids)}
+
+    def group_of(self, clip_id: str) -> str:
+        """The group of a test clip; of a clip without one, such as ``pooled``, it is its own."""
+        return self.groups.get(clip_id, clip_id)
+
+    def clips(self, ids: Sequence[str]) -> Clips:
+        """The clips named, with their videos if the task has any."""
+        from datasets.store import ClipStore
+
+        store = ClipStore.open(self.path)
+        ids = list(ids)
+        videos, cameras, sources = _videos(store, ids) if self.with_videos else ((), None, ())
+        return Clips(
+            ids,
+            store.channels(ids),
+            store.fps(ids),
+            store.spaces(ids),
+            store.genders(ids),
+            self.path,
+            videos,
+            cameras,
+            sources,
+        )
+
+
+def _videos(store: "ClipStore", ids: Sequence[str]):
+    """Files of the clips named, intrinsics (N, T, 3, 3) and where these are from."""
+    import numpy as np
+
+    from datasets.sequence import camera_of
+
+    found = {clip.clip_id: (clip.video, *camera_of(clip)) for clip in store.some(set(ids))}
+    videos, cameras, sources = zip(*(found[name] for name in ids), strict=True)
+    return videos, np.stack([camera.K for camera in cameras]), sources

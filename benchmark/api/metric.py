@@ -1,0 +1,119 @@
+"""What systems and metrics have to offer, and what they are given.
+
+A method makes a prediction of clips; a metric makes scores of an evaluation. Nothing here imports
+more than the standard library.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from benchmark.api.clips import Clips
+from benchmark.api.method import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from datasets.bodies.smplx_file import BodyFile
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a metric may need to know before there is anything to score.
+
+    Attributes:
+        task: one of `TASKS`.
+        body: file of the body model of the evaluation.
+        seed: of whatever is drawn at random.
+        dataset: what all clips are from, such as ``threedpw``; empty for a mixture.
+        cache: a folder where it may keep what is costly.
+    """
+
+    task: str
+    body: "BodyFile"
+    seed: int
+    dataset: str
+    cache: Path
+
+    @property
+    def body_id(self) -> str:
+        """Name and hash of the body, as protocols quote it."""
+        return f"{self.body.name} {self.body.sha256[:12]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a metric is given: N clips and what a system made of them.
+
+    Attributes:
+        setting: see `Setting`.
+        clips: the clips with their true motion.
+        motion: the system's motion, as `Prediction.channels`; where it makes videos alone, what the
+            estimator sees in them. None where there is neither.
+        truth: (N, T, 79) what `motion` should be: the true motion, or, of generated videos, what
+            the estimator sees in them. None where there is nothing that it should be.
+        tokens: (N, L) integer codes, or None.
+        videos: the mp4 files that the system made, in the order of the clips; empty for others.
+        codebook_size: number of codes, or None for a method without tokens.
+    """
+
+    setting: Setting
+    clips: Clips
+    motion: "np.ndarray | None"
+    truth: "np.ndarray | None"
+    tokens: "np.ndarray | None" = None
+    videos: Sequence[Path] = ()
+    codebook_size: int | None = None
+
+
+class Score(NamedTuple):
+    """One stored score: the mean of a column over rows is sum(sum) / sum(count).
+
+    `clip_id` names the clip, or is ``pooled`` for a value that only a set of clips has; `clips`
+    is the number of clips behind it.
+    """
+
+    clip_id: str
+    column: str
+    sum: float
+    count: float
+    clips: int = 1
+
+
+class Metric(Protocol):
+    """A family of metrics: the module attribute ``METRIC`` of a file in ``metrics/``.
+
+    Attributes:
+        version: to be raised when stored scores are no longer what `score` would compute.
+        columns: the column keys it fills.
+    """
+
+    version: int
+    columns: tuple[str, ...]
+
+    def protocol(self, setting: Setting) -> str:
+        """How the numbers are made, in one line; numbers of different protocols never mix."""
+        ...
+
+    def missing(self, setting: Setting) -> dict[str, str]:
+        """Column -> why it cannot be had here: a file or a tool is not there. Quick."""
+        ...
+
+    def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
+        """Scores of every clip, or pooled ones; no rows for a column that does not apply.
+
+        Columns that are `missing` are left out.
+
+        Raises:
+            Unavailable: it is not defined on these clips.
+        """
+        ...
+
+    def absent(self, evaluation: Evaluation) -> dict[str, str]:
+        """Column -> why these clips have no value of it, though nothing is missing here."""
+        ...
+
+    def notes(self, scores: Sequence[Score]) -> list[str]:
+        """What the reader of a row with these scores must know, such as what was left out."""
+        ...

@@ -1,0 +1,119 @@
+"""From the options of ``compare`` to its files."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import discover
+from benchmark.api.errors import UserError
+from benchmark.api.paths import file_name, shown
+from benchmark.api.table import PAPER, TABLE_OF_TASK
+from benchmark.commands.compare import files, fitting, systems
+from benchmark.commands.compare.result import make_result
+from benchmark.commands.compare.trainings import require_only_seed_differs
+from benchmark.commands.options import body_chosen, body_file, device_named, require_writable
+from benchmark.runs.checkpoints import labels_of
+from benchmark.runs.data import open_data, require_body
+from benchmark.runs.task import Setup
+from benchmark.runs.workers import default_workers
+from datasets.tools.files import hash_lines
+
+_MAX_NAME = 120
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of ``compare``, as given; see ``python -m benchmark.run compare --help``."""
+
+    checkpoint: Path
+    against: Sequence[str]
+    task: str
+    data: Path
+    estimator: Path | None
+    seeds: Sequence[Path]
+    limit: int | None
+    device: str
+    workers: int | None
+    body: Path | None
+    out: Path
+    quiet: bool
+
+
+def compare(options: Options) -> int:
+    """Measure what the cache lacks, compare and write the files; returns the exit code.
+
+    Raises:
+        UserError: an option that cannot be followed.
+    """
+    with body_chosen(options.body):
+        return _compare(options)
+
+
+def _compare(options: Options) -> int:
+    table = discover.load("tables", TABLE_OF_TASK[options.task])
+    if options.against.count(PAPER) > 1:
+        raise UserError(f"--against names {PAPER} twice: name each once")
+    opponents = [("--against", Path(word)) for word in options.against if word != PAPER]
+    further = [("--seeds", path) for path in options.seeds]
+    own = ("--checkpoint", options.checkpoint)
+    data = open_data(options.data, task=options.task, limit=options.limit, splits=("test",))
+    judge = systems.find_judge(options.task, data, options.estimator)
+    labels = labels_of([path for _, path in [own, *opponents, *further]])
+    found = systems.find_systems(table, data, judge, [own, *opponents], labels)
+    trainings = []
+    if further:
+        trainings = systems.find_systems(table, data, judge, [own, *further], labels)
+        require_only_seed_differs(trainings)
+    with_paper = PAPER in options.against
+    if with_paper and found[0].paper is None:
+        raise UserError(f"--against {PAPER}: {table.id} has no row of {found[0].row.method}")
+    body = body_file(options.body)
+    require_body(data, body)
+    fitting.require_fitting([system.task for system in (*found, *trainings)])
+    setup = Setup(cache=options.out / "runs", body=body, device=device_named(options.device))
+    require_writable(options.out)
+    workers = options.workers or default_workers(setup.device)
+    failures = systems.measure(setup, [*found, *trainings], workers=workers, quiet=options.quiet)
+    for label, reason in failures.items():
+        print(f"error: {label}: {reason}", file=sys.stderr)
+    if failures:
+        return 1
+    result = make_result(
+        table,
+        found,
+        trainings,
+        judge,
+        setup,
+        with_paper=with_paper,
+        options=_resolved(options, setup, workers),
+    )
+    paths = files.write(result, options.out / "compare" / _name(result))
+    print(files.to_markdown(result))
+    print("\n".join(f"wrote {shown(path)}" for path in paths))
+    return 0
+
+
+def _resolved(options: Options, setup: Setup, workers: int) -> dict:
+    """The options as JSON values, with what was chosen for those left open."""
+    resolved = vars(options) | {"device": setup.device, "workers": workers}
+    resolved["seeds"] = [shown(path) for path in options.seeds]
+    return resolved | {
+        name: shown(path) for name, path in resolved.items() if isinstance(path, Path)
+    }
+
+
+def _name(result: dict) -> str:
+    """``mine-against-other-paper-on-cmu-v2m-1f0e55d2``, cut where it gets too long for a file.
+
+    The digits at its end are of what is compared: trainings are all called ``model``.
+    """
+    own = next(iter(result["systems"]))
+    others = dict.fromkeys(line["against"] for line in result["comparisons"])
+    store = result["data"].partition(": ")[0]
+    # A tokenizer does one task, a transformer several.
+    task = "" if result["task"] == "tokenizer" else f"-{result['task']}"
+    name = file_name(f"{own}-against-{'-'.join(others)}-on-{store}{task}")
+    compared = [system["weights_sha256"] for system in result["systems"].values()]
+    digest = hash_lines([name, result["data"], *compared])[:8]
+    return f"{name[:_MAX_NAME]}-{digest}"

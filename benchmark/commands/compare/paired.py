@@ -1,0 +1,132 @@
+"""Two systems measured on the same clips: difference of their means, interval, test, clips.
+
+Scores are (sum, count) over frames, as in `benchmark.results.statistics`. What is compared are
+pooled means: sum(sums) / sum(counts) of one system minus that of the other. Intervals and tests
+take what they are given as independent, so give them groups of clips, made by `grouped`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import wilcoxon
+
+from benchmark.api.metric import Score
+from benchmark.results.statistics import by_group, draw, expanded_interval, pooled_mean
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """One column of two systems, first and second, on the same n clips or groups of clips.
+
+    Attributes:
+        ids: n names, sorted; only of clips with frames.
+        sums: (2, n) sum over the frames of each.
+        counts: (2, n) number of those frames, positive.
+    """
+
+    ids: tuple[str, ...]
+    sums: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def difference(self) -> float:
+        """Pooled mean of the first minus that of the second."""
+        first, second = map(pooled_mean, self.sums, self.counts)
+        return first - second
+
+    @property
+    def differences(self) -> np.ndarray:
+        """(n,) mean over the frames of each, of the first minus that of the second."""
+        means = self.sums / self.counts
+        return means[0] - means[1]
+
+
+def join(first: Sequence[Score], second: Sequence[Score]) -> Pairs:
+    """Pair the scores of one column by clip id, whatever their order.
+
+    Clips without frames, too short for the column, are left out.
+
+    Raises:
+        ValueError: a clip is scored on one side only, or twice; or has frames on one side only.
+    """
+    sides = [_by_clip(first), _by_clip(second)]
+    alone = sorted(sides[0].keys() ^ sides[1].keys())
+    if alone:
+        raise ValueError(f"{len(alone)} clips are scored on one side only, as {alone[0]}")
+    ids = sorted(sides[0])
+    counts = np.array([[side[name].count for name in ids] for side in sides], np.float64)
+    sums = np.array([[side[name].sum for name in ids] for side in sides], np.float64)
+    used = counts > 0
+    uneven = np.flatnonzero(used[0] != used[1])
+    if len(uneven):
+        raise ValueError(f"{len(uneven)} clips have frames on one side only, as {ids[uneven[0]]}")
+    kept = used[0]
+    ids = tuple(name for name, keep in zip(ids, kept, strict=True) if keep)
+    return Pairs(ids, sums[:, kept], counts[:, kept])
+
+
+def grouped(pairs: Pairs, group_of: Callable[[str], str]) -> Pairs:
+    """The pairs of groups of clips.
+
+    Args:
+        pairs: of clips.
+        group_of: clip id -> name of its group.
+    """
+    own = [group_of(name) for name in pairs.ids]
+    return Pairs(tuple(sorted(set(own))), by_group(pairs.sums, own), by_group(pairs.counts, own))
+
+
+def _by_clip(scores: Sequence[Score]) -> dict[str, Score]:
+    found = {score.clip_id: score for score in scores}
+    if len(found) != len(scores):
+        raise ValueError(f"{len(scores) - len(found)} clips are scored more than once")
+    return found
+
+
+def difference_interval(
+    pairs: Pairs, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float] | None:
+    """Bootstrap interval of `Pairs.difference`: both systems on the same resampled groups.
+
+    Args:
+        pairs: of one column.
+        level: coverage of the interval.
+        resamples: number of bootstrap samples.
+        seed: of the draws.
+
+    Returns:
+        Lower and upper bound, or None for fewer than two groups.
+    """
+    groups = len(pairs.ids)
+    if groups < 2:
+        return None
+    draws = draw(groups, resamples=resamples, seed=seed)
+    means = (draws @ pairs.sums.T) / (draws @ pairs.counts.T)
+    differences = means[:, 0] - means[:, 1]
+    return expanded_interval(differences, pairs.difference, groups=groups, level=level)
+
+
+def signed_rank(differences: Sequence[float]) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test that differences are symmetric about zero.
+
+    Zeros say nothing and are left out; 1 where there are only zeros.
+    """
+    differences = np.asarray(differences, np.float64)
+    differences = differences[differences != 0.0]
+    return float(wilcoxon(differences).pvalue) if len(differences) else 1.0
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """P-values corrected for being several, after Holm (1979), in the order given.
+
+    The k-th smallest of m is multiplied by m - k + 1; none gets smaller than one before it, or
+    larger than 1.
+    """
+    values = np.asarray(values, np.float64)
+    order = np.argsort(values, kind="stable")
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(
+        1.0, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    )
+    return corrected.tolist()

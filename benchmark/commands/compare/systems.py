@@ -1,0 +1,144 @@
+"""The checkpoints of a comparison: found, told apart, measured through the stages of ``run``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import discover
+from benchmark.api.clips import Data
+from benchmark.api.errors import Unavailable, UserError
+from benchmark.api.table import Row, TableSpec
+from benchmark.commands.compare.fitting import require_loads
+from benchmark.discover import metrics_of
+from benchmark.runs import chain
+from benchmark.runs.checkpoints import labels_of, method_of
+from benchmark.runs.data import open_data
+from benchmark.runs.task import Setup, Task, distinct, estimator_task
+from benchmark.runs.workers import execute
+
+_ESTIMATOR = "regressor"  # the method whose checkpoints --estimator takes
+_PROFILE = "embedded"  # its size where it is trained here
+
+
+@dataclass(frozen=True)
+class System:
+    """A checkpoint.
+
+    Attributes:
+        row: its label, method and weights.
+        task: the work that measures it.
+        paper: the table's row of its method, or None.
+    """
+
+    row: Row
+    task: Task
+    paper: Row | None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What says which motion is in a generated video.
+
+    Attributes:
+        task: a trained estimator, or the training of one; None where there is none.
+        absent: why there is none, where there should be.
+    """
+
+    task: Task | None = None
+    absent: str = ""
+
+
+def find_judge(kind: str, data: Data, given: Path | None) -> Judge:
+    """The estimator of a task's videos: the one given, or one to be trained on the store's clips.
+
+    Raises:
+        UserError: one is given that is no estimator, or to a task that needs none.
+    """
+    if kind != "i2vm":
+        if given is not None:
+            raise UserError(f"--estimator is for --task i2vm: leave it out for {kind}")
+        return Judge()
+    if given is not None:
+        method = method_of(given, "v2m", option="--estimator")
+        if method != _ESTIMATOR:
+            raise UserError(f"--estimator {given} is of the method {method}: give a {_ESTIMATOR}")
+        label = f"estimator {labels_of([given])[given]}"
+        return Judge(Task("v2m", method, data, 0, {}, given, (), label=label))
+    try:
+        open_data(data.path, task=kind, splits=("train",))
+        profile = discover.load("profiles", _PROFILE)
+        return Judge(estimator_task(profile, data, seed=0))
+    except (UserError, Unavailable) as error:
+        cure = f"name a {_ESTIMATOR}'s checkpoint with --estimator"
+        return Judge(absent=f"no estimator can be trained: {error}; or {cure}")
+
+
+def find_systems(
+    table: TableSpec,
+    data: Data,
+    judge: Judge,
+    named: Sequence[tuple[str, Path]],
+    labels: Mapping[Path, str],
+) -> list[System]:
+    """The checkpoints named.
+
+    Args:
+        table: whose task they do.
+        data: the clips.
+        judge: for a task that needs one.
+        named: option and path of each.
+        labels: of `benchmark.runs.checkpoints.labels_of`.
+
+    Raises:
+        UserError: one that cannot be read, is not of the task, or is named twice.
+    """
+    metrics = metrics_of(table)
+    systems, known = [], {}
+    for option, path in named:
+        method = method_of(path, table.task, option=option)
+        work = Task(
+            table.task,
+            method,
+            data,
+            0,
+            {},
+            path,
+            metrics,
+            judge.task,
+            judge.absent,
+            label=labels[path],
+        )
+        try:
+            identity = work.identity
+        except OSError as error:
+            raise UserError(f"{option} {path} cannot be read: {error.strerror}") from error
+        if identity in known:
+            raise UserError(
+                f"{option} {path} is the same checkpoint as {known[identity]}: name each once"
+            )
+        known[identity] = path
+        paper = next((row for row in table.rows if row.method == method), None)
+        systems.append(System(Row(labels[path], method, weights=path), work, paper))
+    return systems
+
+
+def measure(
+    setup: Setup, systems: Sequence[System], *, workers: int, quiet: bool
+) -> dict[str, str]:
+    """Do what the cache lacks; returns label -> reason of those that failed.
+
+    Raises:
+        UserError: a checkpoint that cannot be loaded.
+    """
+    todo = []
+    for task in distinct(system.task for system in systems):
+        missing = chain.lookup(setup, task).missing
+        if "predict" in missing:
+            require_loads(task)
+        if missing:
+            todo.append(task)
+    judge = systems[0].task.estimator
+    if todo and judge is not None and judge.weights is not None:
+        require_loads(judge)
+    failures = execute(todo, setup, workers=workers, quiet=quiet)
+    return {task.label: failures[task.identity] for task in todo if task.identity in failures}

@@ -1,0 +1,92 @@
+"""Trainings of one model that differ in their seed: mean and spread of each column."""
+
+import statistics
+from collections.abc import Sequence
+
+from benchmark.api.errors import UserError
+from benchmark.api.paths import shown
+from benchmark.api.table import Column
+from benchmark.commands.compare.systems import System
+from benchmark.runs import chain
+from benchmark.runs.checkpoints import file_sha256, training_of, weights_sha256
+from datasets.tools.files import read_json
+
+# What a training records of how it went, not of what it was asked to do.
+_CIRCUMSTANCES = ("seconds", "last_losses", "skipped_clips", "dataset")
+
+
+def require_only_seed_differs(systems: Sequence[System]) -> None:
+    """Refuse what is no further training of the first system's model.
+
+    Raises:
+        UserError: a configuration or a setting differs beside the seed, or the seed does not.
+    """
+    first, *others = systems
+    wanted, seeds = _settings(first), {}
+    for system in systems:
+        path, seed = system.row.weights, training_of(system.row.weights).get("seed")
+        if type(seed) is not int:
+            raise UserError(f"{path}: the .json beside it names no seed, which --seeds needs")
+        if seed in seeds:
+            raise UserError(
+                f"--seeds {path} has the seed {seed}, as {seeds[seed]} has: give trainings of "
+                "different seeds"
+            )
+        seeds[seed] = path
+    for system in others:
+        found = _settings(system)
+        names = sorted(name for name in {**wanted, **found} if wanted.get(name) != found.get(name))
+        if names:
+            raise UserError(
+                f"--seeds {system.row.weights} differs from {first.row.weights} not in the seed "
+                f"alone, but in {', '.join(names)}: give trainings of the same model"
+            )
+
+
+def seed_statistics(cells: Sequence[dict[str, dict]], columns: Sequence[Column]) -> dict[str, dict]:
+    """Column key -> n, mean, standard deviation over n - 1, and the values.
+
+    Args:
+        cells: of each training, column key -> cell as in `benchmark.results.table`.
+        columns: those to look at. Of a column that a training has no value of, there is only the
+            reason.
+    """
+    found = {}
+    for column in columns:
+        own = [training[column.key] for training in cells]
+        values = [cell["value"] for cell in own]
+        whole = None not in values
+        found[column.key] = {
+            "n": len(values),
+            "mean": statistics.fmean(values) if whole else None,
+            "std": statistics.stdev(values) if whole else None,
+            "values": values,
+            "reason": next((cell["reason"] for cell in own if cell["value"] is None), None),
+        }
+    return found
+
+
+def training_facts(system: System, outcome: chain.Outcome) -> dict:
+    """What identifies a training in the JSON: seed, file, and the runs that measured it."""
+    weights = system.row.weights
+    return {
+        "seed": training_of(weights)["seed"],
+        "path": shown(weights),
+        "weights_sha256": weights_sha256(weights),
+        "file_sha256": file_sha256(weights),
+        "runs": {stage: run.id for stage, run in outcome.runs.items()},
+    }
+
+
+def _settings(system: System) -> dict:
+    """All that must be equal: class, configuration, and the training but for its seed."""
+    sidecar = read_json(system.row.weights.with_suffix(".json")) or {}
+    config = {f"config {name}": value for name, value in (sidecar.get("config") or {}).items()}
+    training = {
+        name: value
+        for name, value in training_of(system.row.weights).items()
+        if name != "seed" and name not in _CIRCUMSTANCES
+    }
+    # Of several GPUs it does not matter which; arithmetic on a CPU is another.
+    training["device"] = str(training.get("device")).partition(":")[0]
+    return {"class": sidecar.get("class"), **config, **training}

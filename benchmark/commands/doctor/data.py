@@ -1,0 +1,81 @@
+"""Section 4: stores of the licensed datasets and of built-in data, and the cache of runs."""
+
+from pathlib import Path
+
+from benchmark import discover
+from benchmark.api.errors import one_line
+from benchmark.api.paths import ROOT, shown
+from benchmark.commands.doctor.page import Group
+from benchmark.runs.data import built_in_path, prepared_path
+from datasets.store.manifest import check_file, read_manifest
+from datasets.store.schema import FILES
+
+# Where each is requested; docs/datasets.md tells more.
+PAGES = {
+    "threedpw": "https://virtualhumans.mpi-inf.mpg.de/3DPW/",
+    "rich": "https://rich.is.tue.mpg.de/",
+    "bedlam": "https://bedlam.is.tue.mpg.de/",
+    "dna_rendering": "https://dna-rendering.github.io/",
+    "human4dit": "https://github.com/DSaurus/Human4DiT",
+}
+
+
+def groups() -> list[Group]:
+    """Rows (found, missing, wrong or to be made, what, where it is or how to get it)."""
+    built_in = [
+        (*_built_in(profile, task), f"{profile}, {kind}")
+        for profile in discover.summaries("profiles")
+        for kind, task in (("motion", "tokenizer"), ("videos", "v2m"))
+    ]
+    return [
+        Group(
+            "Licensed datasets, asked for at their pages and then prepared from the FOLDER they "
+            "are in (docs/datasets.md)",
+            [(state, name, text) for name in PAGES for state, text in [_prepared(name)]],
+        ),
+        Group(
+            "Built-in data, of each profile",
+            [(state, name, text) for state, text, name in built_in],
+        ),
+        Group("Finished runs, which no command repeats", [_cache()]),
+    ]
+
+
+def _prepared(name: str) -> tuple[str, str]:
+    path = prepared_path(name)
+    cure = f"python -m datasets.prepare {name} --root FOLDER --out {shown(path)}"
+    if not path.exists():
+        return "missing", f"{PAGES[name]}\n{cure}"
+    return _store(path, cure)
+
+
+def _built_in(profile: str, task: str) -> tuple[str, str]:
+    try:
+        path = built_in_path(discover.load("profiles", profile), task)
+    except (OSError, ValueError) as error:
+        return "unknown", f"it depends on the body model: {one_line(error)}"
+    if not (path / "manifest.json").exists():
+        return "to make", "made when first needed"
+    return _store(path, "delete the folder, it is made again")
+
+
+def _store(path: Path, cure: str) -> tuple[str, str]:
+    """A store by its manifest and the sizes of its files; the content is checked at its use."""
+    try:
+        manifest = read_manifest(path)
+        for name in FILES:
+            check_file(path / name, manifest["files"][name], hashed=False)
+        splits = ", ".join(f"{number} {split}" for split, number in manifest["splits"].items())
+    except Exception as error:  # of whatever is damaged in it
+        return "wrong", f"{one_line(error)} ({cure})"
+    return "found", f"{shown(path)}: {manifest['num_clips']} clips ({splits})"
+
+
+def _cache() -> tuple[str, str, str]:
+    folder = ROOT / "reports" / "runs"
+    runs = sum(1 for _ in folder.glob("*/*/run.json"))
+    try:
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except OSError as error:  # another process tidies up
+        return "wrong", "cache", one_line(error)
+    return "found", "cache", f"{shown(folder)}: {runs} runs, {size / 2**20:.0f} MB"

@@ -1,0 +1,209 @@
+"""Section 3: every weight file and body model that is not part of the package."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmark.api.errors import Unavailable, one_line
+from benchmark.commands.doctor.page import Group
+from benchmark.methods import transformers
+from benchmark.metrics.bodies import regressors
+from benchmark.metrics.vbench_tool import weights as vbench
+from datasets.bodies import smpl_file
+from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
+from datasets.estimators import EstimatorUnavailable, gvhmr, phalp
+from datasets.estimators.external import checked_sha256
+
+_SMALL = 50 * 2**20  # bytes; larger files are not read here
+_SMPLX_PAGE = "https://smpl-x.is.tue.mpg.de, v1.1"
+
+Row = tuple[str, str, str]
+
+
+def groups() -> list[Group]:
+    """Rows (found, missing or wrong, file, where it is and how it is known, or how to get it)."""
+    return [_gvhmr(), _regressors(), _phalp(), _vbench(), _cosmos(), _smplx(), _smpl()]
+
+
+def _gvhmr() -> Group:
+    folder = Path(os.environ.get(gvhmr.ENV_WEIGHTS) or f"${gvhmr.ENV_WEIGHTS}")
+    files = gvhmr.released_files(folder)
+    page = next(iter(files.values())).source
+    rows = [
+        _file(
+            name,
+            file.path,
+            "the page above" if file.source == page else file.source,
+            size=file.size,
+        )
+        for name, file in files.items()
+    ]
+    bodies = f"; body_models/{gvhmr.BODY} there, or {gvhmr.BODY} below ${gvhmr.ENV_BODIES}"
+    return Group(
+        _heading("GVHMR's files, below", gvhmr.ENV_WEIGHTS) + f", from {page}{bodies}", rows
+    )
+
+
+def _regressors() -> Group:
+    files = (regressors.SMPLX_TO_SMPL, regressors.SMPL24, regressors.LSP14)
+    rows = [_looked_for(file.name, file.path) for file in files]
+    return Group("GVHMR's regressors, which come with its package", _as_above(rows))
+
+
+def _phalp() -> Group:
+    try:
+        _, _, checkpoint = phalp.ESTIMATOR().preflight()
+    except (EstimatorUnavailable, OSError):
+        row = ("missing", "HMR2.0", "comes with 4D-Humans: see there in section 2")
+    else:
+        row = _file("HMR2.0", checkpoint, "4D-Humans' demo")
+    return Group("4D-Humans' weights, where its demo puts them", [row])
+
+
+def _vbench() -> Group:
+    files = dict.fromkeys(file for needed in vbench.WEIGHTS.values() for file in needed)
+    root = vbench.root()
+    rows = [
+        _file(file.path, root / file.path, file.source, digest=file.sha256 or "") for file in files
+    ]
+    return Group(_heading("VBench's files, below", vbench.ENV_ROOT, str(root)), rows)
+
+
+def _cosmos() -> Group:
+    rows = [_looked_for("model.pt", transformers.cosmos_file)]
+    try:
+        folder = transformers.cosmos_tokenizer()
+    except (Unavailable, OSError) as error:
+        rows.append(("missing", "encoder.jit, decoder.jit", str(error)))
+    else:
+        for name in ("encoder.jit", "decoder.jit"):
+            file = folder / name
+            digest = _cosmos_md5(name) if file.stat().st_size <= _SMALL else ""
+            rows.append(_file(name, file, "huggingface.co/nvidia", digest=digest))
+    heading = (
+        f"Cosmos's transformer (folder ${transformers.ENV_COSMOS}) and video tokenizer (folder "
+        f"${transformers.ENV_COSMOS_TOKENIZER}): profile paper starts from them"
+    )
+    return Group(heading, rows)
+
+
+def _cosmos_md5(name: str) -> str:
+    """The published md5 of a file; empty without torch, which the networks beside it need."""
+    try:
+        from model.video_tokens.cosmos.networks import DV
+    except ImportError:
+        return ""
+    return DV.md5[name]
+
+
+def _smplx() -> Group:
+    rows = [
+        _looked_for(f"SMPLX_{gender.upper()}.npz", lambda gender=gender: _smplx_body(gender))
+        for gender in ("neutral", "female", "male")
+    ]
+    heading = _heading(
+        "SMPL-X, the neutral file named by", ENV_BODY, "not set: the packaged stand-in"
+    )
+    return Group(f"{heading}; the others lie beside it", _as_above(rows))
+
+
+def _smplx_body(gender: str) -> BodyFile:
+    """The user's SMPL-X body of a gender.
+
+    Raises:
+        FileNotFoundError: there is none, and perhaps the stand-in takes its place.
+        ValueError: the file is another kind of body.
+    """
+    body = find_body(gender=gender)
+    if body.name == "stand-in":
+        raise FileNotFoundError(
+            f"download it ({_SMPLX_PAGE}), set ${ENV_BODY} to SMPLX_NEUTRAL.npz; until then the "
+            "stand-in takes its place, and official labels cannot be measured"
+        )
+    if body.name != f"smplx-{gender}":
+        raise ValueError(f"{body.path} is a body, but not SMPL-X's: get it from {_SMPLX_PAGE}")
+    return body
+
+
+def _smpl() -> Group:
+    rows = [
+        _looked_for(f"SMPL_{gender.upper()}", lambda gender=gender: smpl_file.find_smpl(gender))
+        for gender in smpl_file.GENDERS
+    ]
+    return Group(_heading("SMPL, in the folder", smpl_file.ENV_SMPL), rows)
+
+
+def _heading(what: str, variable: str, default: str = "not set: set it to their folder") -> str:
+    return f"{what} ${variable} ({os.environ.get(variable) or default})"
+
+
+def _file(name: str, path: Path, source: str, *, size: int | None = None, digest: str = "") -> Row:
+    """The row of a file of which it is known where it belongs."""
+    state, how = _verdict(path, size, digest)
+    if state == "found":
+        return state, name, f"{path}, {how}"
+    if state == "wrong":
+        return state, name, f"{path} {how}: get it again from {source}"
+    number = "" if size is None else f"{size:,} bytes, "
+    return state, name, f"{number}from {source}"
+
+
+def _looked_for(name: str, look: Callable[[], Path | BodyFile]) -> Row:
+    """The row of a file that `look` finds, or raises why not."""
+    try:
+        found = look()
+    except (FileNotFoundError, Unavailable) as error:
+        return "missing", name, str(error)
+    except Exception as error:  # of a damaged file, as the damage will have it
+        return "wrong", name, one_line(error)
+    path = found.path if isinstance(found, BodyFile) else found
+    state, how = _verdict(path, None, "")
+    return state, name, f"{path}, {how}" if state == "found" else f"{path} {how}"
+
+
+def _verdict(path: Path, size: int | None, digest: str) -> tuple[str, str]:
+    """Found, missing or wrong, and how that is known.
+
+    Args:
+        path: of the file.
+        size: what it must have, in bytes, where that is known.
+        digest: published sha256 or md5 in hex, or empty.
+    """
+    try:
+        if not path.is_file():
+            return "missing", ""
+        found = path.stat().st_size
+        if size not in (None, found):
+            return "wrong", f"has {found:,} bytes instead of {size:,}"
+        pinned = path.with_name(f"{path.name}.sha256").is_file()
+        if found <= _SMALL and (pinned or digest):
+            return _compared(path, digest)
+    except (EstimatorUnavailable, OSError, ValueError) as error:
+        return "wrong", f"is not as it should be ({one_line(error)})"
+    return "found", "not verified" if size is None else "size as published"
+
+
+def _compared(path: Path, digest: str) -> tuple[str, str]:
+    """The verdict of a file's content.
+
+    Raises:
+        EstimatorUnavailable: it is not the one that ``NAME.sha256`` beside it says.
+    """
+    sha256 = checked_sha256(path)
+    if not digest:
+        return "found", "as its .sha256 says"
+    kind = "sha256" if len(digest) == len(sha256) else "md5"
+    own = sha256 if kind == "sha256" else hashlib.md5(path.read_bytes()).hexdigest()
+    if own != digest:
+        return "wrong", f"has {kind} {own[:12]}… instead of {digest[:12]}…"
+    return "found", f"{kind} as published"
+
+
+def _as_above(rows: list[Row]) -> list[Row]:
+    """Rows that say the same of several files, which only the first of them does."""
+    before = [("", "", ""), *rows]
+    return [
+        (state, name, "as above" if text == above[2] else text)
+        for (state, name, text), above in zip(rows, before, strict=False)
+    ]

@@ -1,0 +1,67 @@
+"""What options shared by several verbs mean: a body, a device, a folder."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark.api.errors import UserError
+from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
+
+
+@contextlib.contextmanager
+def body_chosen(path: Path | None) -> Iterator[None]:
+    """Whatever loads the body, here or in a worker, takes this one: built-in data, baselines."""
+    before = os.environ.get(ENV_BODY)
+    if path is not None:
+        os.environ[ENV_BODY] = str(path.resolve())
+    try:
+        yield
+    finally:
+        if path is not None and before is not None:
+            os.environ[ENV_BODY] = before
+        elif path is not None:
+            del os.environ[ENV_BODY]
+
+
+def body_file(path: Path | None) -> BodyFile:
+    """The body of ``--body``, or the default.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return find_body(path)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
+def device_named(name: str) -> str:
+    """``auto`` is the GPU where there is one. torch is asked only where a driver is present.
+
+    Raises:
+        UserError: ``cuda`` without a GPU.
+    """
+    if name == "cpu" or (name == "auto" and not Path("/dev/nvidiactl").exists()):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
+    return "cpu"
+
+
+def require_writable(out: Path) -> None:
+    """Make the folder of ``--out``.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UserError(f"--out {out} cannot be written: name a folder of yours")

@@ -1,0 +1,243 @@
+"""The verb ``run``: from tables and options to reports."""
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.api.errors import UserError
+from benchmark.api.figure import FigureSpec
+from benchmark.api.paths import file_name, shown
+from benchmark.api.profile import Profile
+from benchmark.api.table import TableSpec
+from benchmark.commands import dry_run
+from benchmark.commands.options import body_chosen, body_file, device_named, require_writable
+from benchmark.results import figure
+from benchmark.results import table as report
+from benchmark.results.cells import RowOutcome
+from benchmark.results.figure import to_markdown
+from benchmark.results.page.document import write_page
+from benchmark.results.render import markdown
+from benchmark.runs import chain
+from benchmark.runs.checkpoints import Given, given_checkpoints
+from benchmark.runs.data import Stores
+from benchmark.runs.plan import Planned, plan_tables, require_shown
+from benchmark.runs.task import Setup, Task, distinct
+from benchmark.runs.workers import default_workers, execute
+from datasets.tools.files import hash_lines
+
+_MAX_NAME = 100  # of the reports' folder
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of ``run``, as given; see ``python -m benchmark.run run --help``."""
+
+    data: Path | None
+    rows: str | None
+    limit: int | None
+    steps: int | None
+    seeds: Sequence[int]
+    device: str
+    workers: int | None
+    body: Path | None
+    checkpoint: Sequence[Path]
+    out: Path
+    dry_run: bool
+    always: bool
+    strict: bool
+    quiet: bool
+
+
+def regenerate(
+    tables: Sequence[TableSpec],
+    profile: Profile,
+    options: Options,
+    figures: Sequence[FigureSpec] = (),
+) -> int:
+    """Measure the tables, draw the figures and write their reports; returns the exit code.
+
+    Raises:
+        UserError: an option that cannot be followed.
+    """
+    with body_chosen(options.body):
+        return _regenerate(tables, figures, profile, options)
+
+
+def _regenerate(
+    tables: Sequence[TableSpec],
+    figures: Sequence[FigureSpec],
+    profile: Profile,
+    options: Options,
+) -> int:
+    checkpoints = given_checkpoints(options.checkpoint)
+    require_shown(checkpoints, [*tables, *figures])
+    if not options.dry_run:
+        require_writable(options.out)
+    if options.steps is not None:
+        profile = _with_steps(profile, options.steps)
+    setup = Setup(
+        cache=options.out / "runs",
+        body=body_file(options.body),
+        device=device_named(options.device),
+    )
+    measured = [table for table in tables if table.compute is None]
+    computed = [table for table in tables if table.compute is not None]
+    stores = Stores(profile, options, make=not options.dry_run)
+    plans, refused = plan_tables(measured, profile, options, checkpoints, stores)
+    drawings, undrawn = figure.plan(figures, profile, options, checkpoints, stores)
+    _tell_left_out(refused | undrawn, alone=not (plans or drawings or computed))
+    if options.dry_run:
+        said = dry_run.lines(
+            setup, computed, plans, drawings, unmade=stores.unmade, always=options.always
+        )
+        print("\n".join(said))
+        return 0
+    rows = [row for plan in plans.values() for row in plan if row.selected]
+    selected = distinct(task for one in (*rows, *drawings) for task in one.tasks)
+    failures = _measure(setup, selected, options)
+    folder = options.out / folder_name(profile, options, checkpoints)
+    complete, texts = len(drawings) == len(figures), []
+    for table in tables:
+        if table.compute is None and table.id not in plans:
+            complete = False
+            continue
+        if table.compute is not None:
+            result = report.computed_result(table)
+        else:
+            result = _result(table, plans[table.id], failures, setup, profile, options)
+        texts.append(_told(markdown.to_markdown(result), report.write(result, folder)))
+        asked = {planned.row.label for planned in plans.get(table.id, ()) if planned.selected}
+        complete &= not any(
+            cell["status"] == "unavailable"
+            for cell in result["cells"]
+            if table.compute is not None or cell["row"] in asked
+        )
+    for drawing in drawings:
+        result, paths = figure.illustrate(
+            drawing,
+            failures,
+            folder,
+            setup=setup,
+            profile=profile,
+            options=_resolved(setup, profile, options),
+            always=options.always,
+        )
+        texts.append(_told(to_markdown(result, picture=result["status"] == "drawn"), paths))
+        complete &= figure.complete(result)
+        if result["status"] == "failed":
+            print(f"{result['figure']}: FAILED: {result['reason']}", file=sys.stderr)
+            failures[result["figure"]] = result["reason"]
+    texts.append(_told("", write_page(folder, setup.cache)))
+    # Whatever reads this may close early, as `head` does: by now all is written.
+    print("\n".join(texts))
+    failed_clips = any(chain.lookup(setup, task).failed for task in selected)
+    if failures or failed_clips:
+        return 1
+    return 3 if options.strict and not complete else 0
+
+
+def _told(text: str, paths: Sequence[Path]) -> str:
+    """What is printed of a table or a figure."""
+    return "\n".join([text, *(f"wrote {shown(path)}" for path in paths), ""])
+
+
+def _with_steps(profile: Profile, steps: int) -> Profile:
+    """The profile with all its trainings stretched or cut."""
+
+    def unimo_training(**changes):
+        return profile.unimo_training(**changes).with_steps(steps)
+
+    return dataclasses.replace(
+        profile,
+        training=profile.training.with_steps(steps),
+        unimo_training=unimo_training,
+        regressor_training=profile.regressor_training.with_steps(steps),
+    )
+
+
+def _tell_left_out(refused: Mapping[str, UserError], *, alone: bool) -> None:
+    """Say which tables and figures the store of ``--data`` cannot serve, each reason once.
+
+    Raises:
+        UserError: nothing else was asked for.
+    """
+    if refused and alone:
+        raise next(iter(refused.values()))
+    names: dict[str, list[str]] = {}
+    for name, error in refused.items():
+        names.setdefault(str(error), []).append(name)
+    for reason, own in names.items():
+        are = "is" if len(own) == 1 else "are"
+        print(f"{', '.join(own)} {are} left out: {reason}", file=sys.stderr)
+
+
+def _measure(setup: Setup, tasks: list[Task], options: Options) -> dict[str, str]:
+    """Do what the cache lacks; returns ``Task.identity`` -> reason of the failures."""
+    if options.always:
+        # All are looked up first: without a training that they share, none finds what follows it.
+        for run in [run for task in tasks for run in chain.lookup(setup, task).runs.values()]:
+            run.discard()
+    todo = [task for task in tasks if chain.lookup(setup, task).missing]
+    workers = options.workers or default_workers(setup.device)
+    return execute(todo, setup, workers=workers, quiet=options.quiet)
+
+
+def _result(
+    table: TableSpec,
+    plan: list[Planned],
+    failures: dict[str, str],
+    setup: Setup,
+    profile: Profile,
+    options: Options,
+) -> dict:
+    rows = []
+    for planned in plan:
+        outcomes = [chain.lookup(setup, task) for task in planned.tasks]
+        failed = (failures.get(task.identity, "") for task in planned.tasks)
+        absent = planned.absent or next(filter(None, failed), "")
+        if not planned.selected:
+            absent = figure.LEFT_OUT
+        rows.append(RowOutcome(planned.row, planned.tasks, outcomes, absent, planned.beside))
+    resolved = _resolved(setup, profile, options)
+    return report.measured_result(table, rows, setup=setup, profile=profile, options=resolved)
+
+
+def _resolved(setup: Setup, profile: Profile, options: Options) -> dict:
+    """The options as reports quote them, with what they were resolved to."""
+    resolved = vars(options) | {
+        "profile": profile.name,
+        "checkpoint": [shown(path) for path in options.checkpoint],
+        "device": setup.device,
+        "workers": options.workers or default_workers(setup.device),
+    }
+    return resolved | {
+        name: shown(path) for name, path in resolved.items() if isinstance(path, Path)
+    }
+
+
+def folder_name(profile: Profile, options: Options, checkpoints: Sequence[Given]) -> str:
+    """The profile's name and, where given, whatever makes the numbers others than its own.
+
+    As ``embedded-cmu-steps20000-limit4-seeds0,1,2-rows-s-1-36-with-mine-model``: a quick try never
+    takes the place of the whole table.
+    """
+    parts = [profile.name]
+    if options.data is not None:
+        parts.append(file_name(options.data.resolve().name) or "store")
+    if options.steps is not None:
+        parts.append(f"steps{options.steps}")
+    if options.limit is not None:
+        parts.append(f"limit{options.limit}")
+    if list(options.seeds) != [0]:
+        several = "s" if len(options.seeds) > 1 else ""
+        parts.append(f"seed{several}{','.join(map(str, options.seeds))}")
+    if options.rows is not None:
+        parts += ["rows", file_name(options.rows)]
+    if checkpoints:
+        parts += ["with", *(file_name(one.label) for one in checkpoints)]
+    name = "-".join(filter(None, parts))
+    if len(name) > _MAX_NAME:
+        name = f"{name[:_MAX_NAME]}-{hash_lines([name])[:8]}"
+    return name

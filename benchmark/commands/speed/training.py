@@ -1,0 +1,108 @@
+"""Training steps of the transformer, and the share of the machine's FLOP/s that they use."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from benchmark.api.errors import Unavailable
+from benchmark.commands.speed import formulas
+from benchmark.commands.speed.bench import Bench, Case, Part
+from benchmark.commands.speed.generation import empty, fill
+from benchmark.commands.speed.machine import datasheet_flops, require_memory, typical
+from model.training.loop import Run
+from model.transformer import UniMo
+from model.transformer.train import distributed
+from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.steps import schedules
+
+_LONGEST = 60.0  # seconds of a step beyond which it is not tried
+_PARAMETER_BYTES = 16  # a weight, its gradient and two averages, in float32
+_CLIPS = {"paper": 1, "embedded": 16, "tiny": 2}
+
+
+def measure(bench: Bench, task: str) -> dict:
+    """A row."""
+    config, device, clips = bench.config, bench.device, _CLIPS[bench.size]
+    schedule = schedules(config)[task]
+    flops = clips * formulas.training_flops(config, schedule)
+    _require_possible(bench, flops)
+    preset = ARTrainingConfig.paper if bench.size == "paper" else ARTrainingConfig.embedded
+    training = preset(steps=1000)
+    model = _build(bench)
+    model.activation_checkpointing = training.activation_checkpointing
+    model.train()
+    run = Run(model, training, {}, Path())
+    precise = distributed.precision(device, 1)
+    tokens = torch.zeros(clips, len(schedule), dtype=torch.int64, device=device)
+    targets = clips * (len(schedule) - schedule.prefix)
+
+    def step() -> None:
+        with precise():
+            losses = model.losses(tokens, schedule)
+            loss = sum(found.sum() for found in losses.values()) / targets
+        run.update([(loss, {})])
+
+    taken = typical(step, device, repeats=3 if bench.size == "paper" else 7)
+    sheet = datasheet_flops(device)
+    return {
+        "step_seconds": taken,
+        "rate": clips * len(schedule) / taken,
+        "tflop": flops / 1e12,
+        "tflops": flops / taken / 1e12,
+        "mfu": 100 * flops / taken / bench.peak if bench.peak else None,
+        "mfu_datasheet": 100 * flops / taken / sheet if sheet else None,
+    }
+
+
+def _require_possible(bench: Bench, flops: float) -> None:
+    """Refuse a step of that many operations that lacks memory or would take minutes.
+
+    Raises:
+        Unavailable: so it is.
+    """
+    parameters = sum(p.numel() for p in empty(bench.config, torch.float32).parameters())
+    what = "weights, gradients and averages in float32 (activations come on top)"
+    require_memory(bench.device, _PARAMETER_BYTES * parameters, what)
+    if bench.peak and flops / bench.peak > _LONGEST:
+        minutes = flops / bench.peak / 60
+        raise Unavailable(f"a step of {flops / 1e12:.0f} TFLOP takes {minutes:.0f} minutes here")
+
+
+def _build(bench: Bench) -> UniMo:
+    if bench.size != "paper":
+        return UniMo(bench.config).to(bench.device)
+    model = empty(bench.config, torch.float32).to_empty(device=bench.device)
+    fill(model)
+    return model
+
+
+def cases(bench: Bench) -> Iterator[Case]:
+    """Both tasks."""
+    for task in ("v2m", "i2vm"):
+        yield Case({"task": task, "clips": _CLIPS[bench.size]}, partial(measure, bench, task))
+
+
+PART = Part(
+    name="training",
+    title="Training of the transformer",
+    columns={
+        "task": "task",
+        "clips": "clips a step",
+        "step_seconds": "step s",
+        "rate": "tokens/s",
+        "tflop": "TFLOP a step",
+        "tflops": "TFLOP/s",
+        "mfu": "MFU %",
+        "mfu_datasheet": "of datasheet %",
+        "how": "how",
+    },
+    cases=cases,
+    notes=(
+        "One process, with the optimiser of the training preset (paper, or embedded); float32, on "
+        "a GPU with bf16 autocast.",
+        "FLOP: three times the forward pass; what is computed again to save memory is not counted. "
+        "MFU: of the matrix product measured above, and of the GPU's datasheet where it is known.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What figures share: bodies, strips of frames, colours."""

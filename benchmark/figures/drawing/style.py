@@ -1,0 +1,21 @@
+"""Colours and matplotlib settings of all figures."""
+
+# Okabe and Ito's colours, distinguishable with any colour vision; a series also has its marker.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+GRID = "#DDDDDD"
+
+
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
+    "svg.fonttype": "none",
+}
+
+
+def plain(text: str) -> str:
+    """`text` without what matplotlib takes for mathematics."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,108 @@
+"""Estimators of motion as methods that fill rows: what they say of the clips' videos."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.errors import Unavailable, one_line
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from datasets.tools.files import write_json
+
+if TYPE_CHECKING:
+    from datasets.estimators import Estimator
+
+
+@dataclass(frozen=True)
+class External:
+    """An estimator with weights of its own, which there is nothing to train of.
+
+    Attributes:
+        name: of the estimator.
+        note: see `benchmark.api.method.Method`.
+    """
+
+    name: str
+    note: str
+    version = 1
+    checkpoint_class = None
+    uses_body = False
+
+    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        """See `benchmark.api.method.Method`."""
+        from datasets import estimators
+
+        try:
+            return {"estimator": estimators.get(self.name).identity()}
+        except estimators.EstimatorUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    def train(
+        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
+    ) -> Path:
+        """Keeps what the estimator is made of, and trains nothing."""
+        path = out / "estimator.json"
+        write_json(path, json.loads(json.dumps(settings["estimator"])))
+        return path
+
+    def facts(self, weights: Path) -> dict[str, float]:
+        """See `benchmark.api.method.Method`."""
+        return {}
+
+    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+        """See `benchmark.api.method.Method`."""
+        from datasets import estimators
+
+        return estimate(estimators.get(self.name), clips, device)
+
+
+def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
+    """The motions that an estimator sees in the clips' videos; a clip it cannot do is `failed`.
+
+    Raises:
+        Unavailable: it cannot run here.
+    """
+    import numpy as np
+
+    from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable
+
+    channels, failed = [], {}
+    try:
+        with estimator.start(device) as session:
+            for row, name in enumerate(clips.ids):
+                video = ClipVideo(
+                    clip_id=name,
+                    video=clips.videos[row],
+                    K=clips.K[row],
+                    K_source=clips.K_sources[row],
+                    fps=float(clips.fps[row]),
+                    static_camera=None,
+                )
+                try:
+                    channels.append(_channels(session.estimate(video).camera_motion))
+                except EstimatorUnavailable:
+                    raise
+                except Exception as error:  # of foreign code, as it comes: the others go on
+                    known = isinstance(error, EstimateError)
+                    failed[name] = str(error) if known else one_line(error)
+                    channels.append(None)
+    except EstimatorUnavailable as error:
+        raise Unavailable(str(error)) from error
+    if len(failed) == len(clips.ids):
+        return Prediction(None, failed=failed)  # nobody knows whose motion it would have been
+    width = next(found.shape[1] for found in channels if found is not None)
+    nothing = np.zeros((clips.channels.shape[1], width), np.float32)
+    return Prediction(
+        np.stack([nothing if found is None else found for found in channels]), failed=failed
+    )
+
+
+def _channels(motion):
+    """(T, 79) of an SMPL-X motion, (T, 85) of an SMPL motion."""
+    import numpy as np
+
+    betas = np.broadcast_to(motion.betas, (len(motion), 10))
+    return np.concatenate([motion.global_orient, motion.body_pose, betas, motion.transl], axis=1)

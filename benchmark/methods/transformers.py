@@ -1,0 +1,236 @@
+"""The transformers that fill rows: their settings, training, and loading with their tokens.
+
+What a transformer reads and writes are tokens of a video codec and a motion tokenizer. Both are
+kept in the folder of its training, beside its weights, unless the codec is Cosmos's, which stays
+where the user put it.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.api.clips import Clips, Data
+from benchmark.api.errors import Unavailable
+from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
+from datasets.tools.files import sha256_of
+
+if TYPE_CHECKING:  # torch is not needed to plan
+    import numpy as np
+
+    from model.generate.pipeline import Pipeline
+
+ENV_COSMOS = "UNIMO_COSMOS"  # folder of the transformer's model.pt
+ENV_COSMOS_TOKENIZER = "UNIMO_COSMOS_TOKENIZER"  # folder of encoder.jit and decoder.jit
+_CODEC, _TOKENIZER = "codec.safetensors", "tokenizer.safetensors"
+
+
+def settings(profile: Profile, *, tasks: Sequence[str], unified: bool = False, seed: int) -> dict:
+    """All that a training depends on besides the clips, as JSON values.
+
+    Raises:
+        Unavailable: weights of Cosmos that the profile starts from are not here.
+    """
+    from model import assets
+
+    training = profile.unimo_training(tasks=tuple(tasks), seed=seed)
+    found = {"model": profile.unimo(unified=unified).to_dict(), "training": training.to_dict()}
+    if profile.codec == "built-in":
+        tokens = {"codec": sha256_of(assets.CODEC), "tokenizer": sha256_of(assets.TOKENIZER)}
+        return {**found, **tokens, "start": "random"}
+    folder = cosmos_tokenizer()
+    codec = [sha256_of(folder / name) for name in ("encoder.jit", "decoder.jit")]
+    model = profile.unimo(unified=unified)
+    tokenizer = profile.tokenizer(
+        tokens_per_frame=model.tokens_per_frame, codebook_size=model.motion_vocab, rotation="sixd"
+    )
+    return {
+        **found,
+        "codec": codec,
+        "tokenizer": tokenizer.to_dict(),
+        "tokenizer_training": dataclasses.replace(profile.training, seed=seed).to_dict(),
+        "start": f"cosmos {sha256_of(cosmos_file())}",
+    }
+
+
+def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
+    """Train what `settings` says; see `benchmark.api.method.Method.train`."""
+    import torch
+
+    from datasets.store.reader import ClipStore
+    from model.transformer import UniMo, UniMoConfig, cosmos_weights
+    from model.transformer.train.config import ARTrainingConfig
+    from model.transformer.train.run import train as train_transformer
+    from model.transformer.train.token_set import Tokens
+
+    _loaded.cache_clear()  # a GPU may not hold two of them
+    training = ARTrainingConfig.from_dict(settings["training"])
+    codec, tokenizer = _tokens(settings, data, out, device=device, progress=progress)
+    progress("tokens", 0, 1)
+    tokens = Tokens.of(
+        ClipStore.open(data.path), codec, tokenizer, mirror=training.mirror, progress=False
+    )
+    torch.manual_seed(training.seed)
+    model = UniMo(UniMoConfig.from_dict(settings["model"]))
+    if settings["start"] != "random":
+        cosmos_weights.load(model, cosmos_weights.read(cosmos_file()))
+    return train_transformer(
+        model,
+        training,
+        tokens,
+        out,
+        device=device,
+        start=settings["start"],
+        progress=False,
+        on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
+    )
+
+
+def load(weights: Path, device: str) -> "Pipeline":
+    """A trained transformer with its codec and its tokenizer.
+
+    Those are the files ``codec.safetensors`` and ``tokenizer.safetensors`` beside the weights,
+    where there are any, else those that ship with the package; and Cosmos's codec for what was
+    trained on its tokens.
+
+    The last one is kept: at the paper's size loading and compiling take minutes.
+
+    Raises:
+        CheckpointError: a file that cannot be read, or parts that were not trained together.
+        Unavailable: Cosmos's codec is needed and not here.
+    """
+    parts = (weights, *(weights.with_name(name) for name in (_CODEC, _TOKENIZER)))
+    version = tuple(sha256_of(file) for file in parts if file.is_file())
+    return _loaded(weights, version, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(weights: Path, version: tuple[str, ...], device: str) -> "Pipeline":
+    from model import assets
+    from model.generate.pipeline import Pipeline
+    from model.tokenizer import MotionTokenizer
+    from model.training.checkpoint import read_sidecar
+    from model.video_tokens.choose import open_codec
+
+    def beside(name: str, default: Path) -> Path:
+        file = weights.with_name(name)
+        return file if file.is_file() else default
+
+    trained = read_sidecar(weights, expected_class="UniMo")["extra"].get("training", {})
+    word = str(beside(_CODEC, assets.CODEC))
+    if '"name": "cosmos' in str(trained.get("codec")):
+        word = str(cosmos_tokenizer())
+    codec = open_codec(word, device=device)
+    tokenizer = MotionTokenizer.load(beside(_TOKENIZER, assets.TOKENIZER)).to(device)
+    return Pipeline.load(weights, codec, tokenizer, device=device)
+
+
+def num_parameters(weights: Path) -> float:
+    """Parameters of a checkpoint, read off its header."""
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="numpy") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    return float(sum(map(math.prod, shapes)))
+
+
+def clip_seeds(ids: Sequence[str], seed: int) -> list[int]:
+    """A seed for each clip, of its name: what is sampled for it depends on no other clip."""
+    digests = (hashlib.sha256(f"{seed} {name}".encode()).digest() for name in ids)
+    return [int.from_bytes(digest[:7], "big") for digest in digests]
+
+
+def videos(clips: Clips, indices: Sequence[int] | None = None) -> "Iterator[np.ndarray | str]":
+    """Yield the pictures (T, H, W, 3) uint8 of each clip, or why they cannot be read.
+
+    Videos come one by one: at the paper's size each is 51 MB.
+    """
+    from datasets.video.files import VideoError, read_video
+
+    for path in clips.videos:
+        try:
+            yield read_video(path, indices)
+        except VideoError as error:
+            yield str(error)
+
+
+def first_pictures(clips: Clips) -> "tuple[np.ndarray, dict[str, str]]":
+    """(N, H, W, 3) uint8, the first picture of each clip; clip id -> why it is a black one.
+
+    Raises:
+        ValueError: no video can be read.
+    """
+    import numpy as np
+
+    found = list(videos(clips, [0]))
+    failed = {name: one for name, one in zip(clips.ids, found, strict=True) if isinstance(one, str)}
+    if len(failed) == len(found):
+        raise ValueError(f"no video can be read, as {next(iter(failed.values()))}")
+    black = np.zeros_like(next(one for one in found if not isinstance(one, str)))
+    return np.concatenate([black if isinstance(one, str) else one for one in found]), failed
+
+
+def _tokens(settings: Mapping, data: Data, out: Path, *, device: str, progress: Progress):
+    """The codec and the tokenizer, put beside the weights to be."""
+    from model import assets
+    from model.tokenizer import MotionTokenizer, TokenizerConfig
+    from model.training.config import TrainingConfig
+    from model.video_tokens.choose import open_codec
+
+    if "tokenizer_training" not in settings:
+        for source, name in ((assets.CODEC, _CODEC), (assets.TOKENIZER, _TOKENIZER)):
+            for suffix in (".json", ".safetensors"):
+                shutil.copyfile(source.with_suffix(suffix), (out / name).with_suffix(suffix))
+        return open_codec(str(out / _CODEC), device=device), MotionTokenizer.load(
+            out / _TOKENIZER
+        ).to(device)
+    from benchmark.methods.tokenizers import train_tokenizer
+
+    config = TokenizerConfig.from_dict(settings["tokenizer"])
+    training = TrainingConfig.from_dict(settings["tokenizer_training"])
+    folder = out / "tokenizer"
+    folder.mkdir(exist_ok=True)
+    path = train_tokenizer(
+        lambda: MotionTokenizer(config), training, data, folder, device=device, progress=progress
+    )
+    for suffix in (".json", ".safetensors"):
+        shutil.copyfile(path.with_suffix(suffix), (out / _TOKENIZER).with_suffix(suffix))
+    tokenizer = MotionTokenizer.load(out / _TOKENIZER).to(device)
+    return open_codec(str(cosmos_tokenizer()), device=device), tokenizer
+
+
+def cosmos_file() -> Path:
+    """The file of Cosmos's transformer.
+
+    Raises:
+        Unavailable: it is not there.
+    """
+    path = Path(os.environ.get(ENV_COSMOS) or "cosmos-4b") / "model.pt"
+    if not path.is_file():
+        raise Unavailable(
+            f"{path}: the weights of nvidia/Cosmos-1.0-Autoregressive-4B (request them on Hugging "
+            f"Face) are not there; set ${ENV_COSMOS} to the folder of their model.pt"
+        )
+    return path
+
+
+def cosmos_tokenizer() -> Path:
+    """The folder of Cosmos's video tokenizer.
+
+    Raises:
+        Unavailable: a file of it is not there.
+    """
+    folder = Path(os.environ.get(ENV_COSMOS_TOKENIZER) or "Cosmos-1.0-Tokenizer-DV8x16x16")
+    for name in ("encoder.jit", "decoder.jit"):
+        if not (folder / name).is_file():
+            raise Unavailable(
+                f"{folder / name}: nvidia/Cosmos-1.0-Tokenizer-DV8x16x16 (request it on Hugging "
+                f"Face) is not there; set ${ENV_COSMOS_TOKENIZER} to the folder of its files"
+            )
+    return folder

@@ -1,0 +1,1 @@
+"""Points of the body that pose metrics are computed on, by protocol."""

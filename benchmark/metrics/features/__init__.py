@@ -1,0 +1,1 @@
+"""Motion features that FID and diversity are computed on."""

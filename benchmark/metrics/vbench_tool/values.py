@@ -1,0 +1,53 @@
+"""Values that were measured, kept in a file."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from datasets.tools.files import locked
+
+
+class ValueCache:
+    """Values on disk: a JSON line each, appended. A line that was cut off is as none."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def read(self, made_by: str) -> dict[str, float]:
+        """Video's sha256 -> value, of those that were made like this."""
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return {}
+        known = {}
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                if entry["made_by"] == made_by:
+                    known[str(entry["video"])] = finite_number(entry["value"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return known
+
+    def add(self, made_by: str, values: Mapping[str, float]) -> None:
+        """Append values by their video's sha256."""
+        entries = [{"video": sha, "made_by": made_by, "value": v} for sha, v in values.items()]
+        # The first line break ends a line that was cut off.
+        text = "".join("\n" + json.dumps(entry, allow_nan=False) for entry in entries) + "\n"
+        with locked(self._path.with_suffix(".lock")), self._path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def finite_number(value: object) -> float:
+    """A number, or the truth of dynamic_degree, as a finite float.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return float(value)

@@ -1,0 +1,1 @@
+"""Results: cells, statistics, JSON, rendered files and the page."""

@@ -1,0 +1,370 @@
+"""Figures, from options to files: a picture, its numbers as JSON, and a page to read.
+
+The JSON has ``schema_version``, ``figure``, ``title``, ``profile``, ``data``, ``body``, ``status``
+(``drawn``, ``unavailable`` or ``failed``), ``reason``, ``caption``, ``clips`` (ids of those shown),
+``rows`` (``label``, ``task``, ``status``, ``reason``, ``run_id``), ``values`` (the numbers in the
+picture), ``notes``, ``drawn_from`` and ``provenance``. What cannot be drawn has no picture.
+"""
+
+import fnmatch
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from benchmark.api.errors import Unavailable, UserError, one_line
+from benchmark.api.figure import FigureSpec, Picture, SystemOutput
+from benchmark.api.paths import ROOT, told
+from benchmark.api.profile import Profile
+from benchmark.api.table import Row
+from benchmark.figures.drawing.style import STYLE, plain
+from benchmark.results import table
+from benchmark.results.cells import RowOutcome
+from benchmark.results.render.markdown import escape
+from benchmark.runs import artifacts, cache, chain, provenance
+from benchmark.runs.checkpoints import Given
+from benchmark.runs.data import Stores
+from benchmark.runs.task import Setup, Task, make_task
+from datasets.tools.files import hash_file, hash_lines, locked, read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LARGEST = 500_000  # bytes of a picture
+_DPI = (170, 140, 110, 90, 70)  # the first that makes the picture small enough
+
+
+def write_pictures(result: dict, path: Path, draw: Callable[[], Picture]) -> Picture:
+    """Draw what a result is of; write it beside `path`, as PNG and, where that is small, as SVG.
+
+    Raises:
+        Unavailable: whatever `draw` raises; nothing is written.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        made = draw()
+        _inscribe(made.figure, result)
+        _save(made.figure, path)
+    return made
+
+
+def to_markdown(result: dict, *, picture: bool) -> str:
+    """The page of a figure: the picture, how to read it, what is missing."""
+    name = result["figure"]
+    lines = [f"# {escape(name)}: {escape(result['title'])} (profile {result['profile']})", ""]
+    if picture:
+        lines += [f"![{escape(name)}]({name}.png)", "", escape(result["caption"]), ""]
+    else:
+        lines += [f"unavailable: {escape(result['reason'])}", ""]
+    lines += [f"- **Data:** {escape(result['data'])}", f"- **Body:** {escape(result['body'])}"]
+    lines += [
+        f"- **{escape(row['label'])}:** unavailable: {escape(row['reason'])}"
+        for row in result["rows"]
+        if row["status"] == "unavailable" and picture
+    ]
+    notes = [f"{number}. {escape(note)}" for number, note in enumerate(result["notes"], 1)]
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def _inscribe(figure: "Figure", result: dict) -> None:
+    """Say on the picture itself what it is of, and which systems are not in it."""
+    heading = f"{result['figure']}: {result['title']} (profile {result['profile']})"
+    text = plain(f"{heading}\n{result['data']}")
+    above = 1 + 0.12 / figure.get_figheight()
+    figure.text(0.5, above, text, ha="center", va="bottom", fontsize=10)
+    missing = [row["label"] for row in result["rows"] if row["status"] == "unavailable"]
+    if missing:
+        below = -0.08 / figure.get_figheight()
+        text = plain(f"Not shown, as unavailable or left out: {', '.join(missing)}")
+        figure.text(0, below, text, va="top", fontsize=8, color="#444444")
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    """The PNG, in the finest resolution that keeps it small, and the SVG where that is small too.
+
+    Neither holds a date.
+    """
+    for dpi in _DPI:
+        png = _bytes(figure, "png", dpi=dpi, metadata={"Software": None})
+        if len(png) <= _LARGEST:
+            break
+    svg = _bytes(figure, "svg", metadata={"Date": None})
+    for suffix, content in ((".png", png), (".svg", svg)):
+        if suffix == ".png" or len(content) <= _LARGEST:
+            temporary = path.with_suffix(f"{suffix}.tmp")
+            temporary.write_bytes(content)
+            temporary.replace(path.with_suffix(suffix))
+
+
+def _bytes(figure: "Figure", kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, bbox_inches="tight", pad_inches=0.06, **options)
+    return buffer.getvalue()
+
+
+SCHEMA_VERSION = 1
+LEFT_OUT = "left out by --rows"
+
+
+class Choice(Protocol):
+    """The options that say what is drawn."""
+
+    rows: str | None
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True)
+class PlannedRow:
+    """A system of a figure: its work with the first seed, or why there is none."""
+
+    row: Row
+    kind: str
+    task: Task | None
+    absent: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A figure and its rows."""
+
+    spec: FigureSpec
+    rows: Sequence[PlannedRow]
+
+    @property
+    def tasks(self) -> list[Task]:
+        """What is to be done before it can be drawn."""
+        return [row.task for row in self.rows if row.task is not None]
+
+
+def plan(
+    figures: Sequence[FigureSpec],
+    profile: Profile,
+    options: Choice,
+    checkpoints: Sequence[Given],
+    stores: Stores,
+) -> tuple[list[Planned], dict[str, UserError]]:
+    """The figures with their rows, and why some are left out.
+
+    Args:
+        figures: asked for.
+        profile: the size of everything.
+        options: of the user.
+        checkpoints: of the user, as further rows where a figure takes them.
+        stores: of the clips.
+
+    Returns:
+        The figures; and figure id -> error, of those that the store of ``--data`` cannot serve.
+    """
+    plans, refused = [], {}
+    for spec in figures:
+        own = checkpoints if spec.takes_checkpoint else ()
+        try:
+            rows = [
+                _plan(row, kind, profile, options, stores)
+                for kind, rows in spec.rows.items()
+                for row in (*rows, *(row for one in own for row in one.rows(kind, rows)))
+            ]
+        except UserError as error:
+            refused[spec.id] = error
+        else:
+            plans.append(Planned(spec, rows))
+    return plans, refused
+
+
+def _plan(row: Row, kind: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:
+    given = row.weights is not None or options.rows is None
+    if not given and not fnmatch.fnmatch(row.label, options.rows):
+        return PlannedRow(row, kind, None, LEFT_OUT)
+    try:
+        data = stores.find(kind, row.dataset)
+        seed = options.seeds[0]
+        task = make_task(row, kind, profile, data, seed=seed, metrics=())
+    except Unavailable as error:
+        return PlannedRow(row, kind, None, str(error))
+    return PlannedRow(row, kind, task, "")
+
+
+def illustrate(
+    planned: Planned,
+    failures: Mapping[str, str],
+    folder: Path,
+    *,
+    setup: Setup,
+    profile: Profile,
+    options: Mapping[str, object],
+    always: bool,
+) -> tuple[dict, list[Path]]:
+    """Draw a figure from what the cache holds and write its files.
+
+    Args:
+        planned: the figure.
+        failures: ``Task.identity`` -> why it failed.
+        folder: of the files.
+        setup: of the run.
+        profile: the size of everything.
+        options: as given, for the record.
+        always: draw it also where the same is drawn already.
+
+    Returns:
+        What its JSON holds, and the paths written, or found to be up to date.
+    """
+    spec = planned.spec
+    outcomes = [chain.lookup(setup, row.task) if row.task else None for row in planned.rows]
+    rows, drawn = [], []
+    for row, outcome in zip(planned.rows, outcomes, strict=True):
+        found = _row(row, outcome, failures)
+        rows.append(found)
+        if found["status"] == "measured":
+            one = _drawn(row, outcome, setup)
+            if reason := _why_not(one):
+                found |= {"status": "unavailable", "reason": reason}
+            else:
+                drawn.append(one)
+    result = _frame(planned, outcomes, rows, setup=setup, profile=profile, options=options)
+    path = folder / f"{spec.id}.json"
+    files = [path.with_suffix(suffix) for suffix in (".md", ".png", ".svg")]
+    with locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
+        before = read_json(path) or {}
+        whole = files[0].exists() and before.get("status") != "failed"
+        whole = whole and (before.get("status") != "drawn" or files[1].exists())
+        if before.get("drawn_from") == result["drawn_from"] and not always and whole:
+            return before, [path, *(file for file in files if file.exists())]
+        for file in (path, *files):
+            file.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            _draw(spec, drawn, result, path)
+        except (Unavailable, OSError, ValueError) as error:  # a damaged video, say
+            known = isinstance(error, Unavailable)
+            reason = told(str(error) if known else one_line(error))
+            result |= {"status": "unavailable" if known else "failed", "reason": reason}
+        write_text(files[0], to_markdown(result, picture=files[1].exists()))
+        write_json(path, result)
+    return result, [path, *(file for file in files if file.exists())]
+
+
+def complete(result: dict) -> bool:
+    """Whether it is drawn with all rows that were asked for."""
+    asked = [row for row in result["rows"] if row["reason"] != LEFT_OUT]
+    drawn = result["status"] == "drawn" and all(row["status"] == "measured" for row in asked)
+    return drawn or not asked
+
+
+def _row(row: PlannedRow, outcome: chain.Outcome | None, failures: Mapping[str, str]) -> dict:
+    """A row as the JSON has it."""
+    done = outcome is not None and "predict" in outcome.records
+    reason = row.absent
+    if row.task is not None and not done:
+        reason = failures.get(row.task.identity) or outcome.failure or "not done yet"
+    return {
+        "label": row.row.label,
+        "task": row.kind,
+        "status": "measured" if done else "unavailable",
+        "reason": None if done else told(reason),
+        "run_id": outcome.runs["predict"].id if done else None,
+    }
+
+
+def _why_not(one: SystemOutput) -> str:
+    """Why a prediction cannot be drawn; empty if it can."""
+    try:
+        return "its motion is SMPL's, and only SMPL-X is drawn" if one.is_smpl else ""
+    except Unavailable as error:
+        return str(error)
+
+
+def _drawn(row: PlannedRow, outcome: chain.Outcome, setup: Setup) -> SystemOutput:
+    training = outcome.runs["train"].folder if "train" in outcome.runs else None
+    weights = row.task.weights
+    return artifacts.system_output(
+        outcome.runs["predict"].folder,
+        row.task.data,
+        label=row.row.label,
+        task=row.kind,
+        training=training,
+        weights=weights or training / outcome.records["train"]["weights"],
+        device=setup.device,
+        seed=row.task.seed,
+    )
+
+
+def _frame(
+    planned: Planned,
+    outcomes: Sequence[chain.Outcome | None],
+    rows: list[dict],
+    *,
+    setup: Setup,
+    profile: Profile,
+    options: Mapping[str, object],
+) -> dict:
+    """What is known before drawing."""
+    spec = planned.spec
+    done = [
+        RowOutcome(row.row, [row.task], [outcome])
+        for row, outcome in zip(planned.rows, outcomes, strict=True)
+        if row.task is not None
+    ]
+    used = list({row.tasks[0].data.path: row.tasks[0].data for row in done}.values())
+    notes = [
+        *(note for kind in spec.rows for note in profile.notes[kind]),
+        *(note for data in used for note in data.notes),
+        *spec.notes,
+        *table.row_notes(done),
+    ]
+    seeds = {task.seed for task in planned.tasks}
+    if len(options["seeds"]) > 1 and seeds:
+        notes.append(f"Of the trainings, that with seed {min(seeds)} is shown.")
+    shown = {
+        "schema_version": SCHEMA_VERSION,
+        "figure": spec.id,
+        "title": spec.title,
+        "profile": profile.name,
+        "data": "; ".join(map(table.data_text, used)) or "none",
+        "body": f"{setup.body.name} {setup.body.sha256[:12]}",
+        "status": "unavailable",
+        "reason": "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"])),
+        "caption": "",
+        "clips": [],
+        "rows": rows,
+        "values": {},
+        "notes": list(dict.fromkeys(notes)),
+    }
+    return shown | {
+        "drawn_from": cache.make_key(shown | {"code": _code()}),
+        "provenance": provenance.collect()
+        | {
+            "options": dict(options),
+            "seeds": sorted(seeds),
+            "data": {
+                data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in used
+            },
+            "body": {"name": setup.body.name, "sha256": setup.body.sha256},
+            "runs": {row.row.label: table.run_facts(row.outcomes[0]) for row in done},
+        },
+    }
+
+
+def _code() -> str:
+    """Identity of what draws: a figure whose code was changed is drawn again."""
+    files = [Path(__file__), *sorted((ROOT / "benchmark" / "figures").rglob("*.py"))]
+    return hash_lines([hash_file(file) for file in files])
+
+
+def _draw(spec: FigureSpec, drawn: Sequence[SystemOutput], result: dict, path: Path) -> None:
+    """Write the pictures and add what drawing found out to the result.
+
+    Raises:
+        Unavailable: there is nothing to draw; the message says why.
+    """
+    if not drawn:
+        raise Unavailable(result["reason"])
+    made = write_pictures(result, path, lambda: spec.draw(drawn))
+    result |= {
+        "status": "drawn",
+        "reason": None,
+        "caption": made.caption,
+        "clips": list(made.clips),
+        "values": dict(made.values),
+    }

@@ -1,0 +1,151 @@
+"""The gallery: clips spread over the ranks of our own error, so that failures are seen too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark import discover
+from benchmark.api.errors import UserError
+from benchmark.results.page.kept import Kept, of_seed, run_folder, runs_of_row
+from benchmark.results.page.names import anchor, heading
+from benchmark.results.page.systems import Systems
+
+if TYPE_CHECKING:
+    from benchmark.api.clips import Data
+
+TABLES = ("table3", "table2")
+_OURS = "unimo"  # the method whose errors rank the clips
+_PANELS = 6
+_VERSION = 2
+_INPUTS = {
+    "v2m": "from video to motion",
+    "i2vm": "from the first picture to video and motion",
+}
+
+
+@dataclass(frozen=True)
+class ClipView:
+    """A clip: its strip, beside the page; its rank among `of` clips; its error as text."""
+
+    file: str
+    clip: str
+    rank: int
+    of: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The clips of one table, from the best to the worst.
+
+    Attributes:
+        id: unique on the page.
+        name: of the table.
+        task: in words.
+        error: what ranks the clips.
+        panels: names of the pictures in a strip, row by row, `columns` in each.
+        columns: of pictures.
+        slower: how many times slower than life they play.
+        clips: see `ClipView`.
+    """
+
+    id: str
+    name: str
+    task: str
+    error: str
+    panels: Sequence[str]
+    columns: int
+    slower: str
+    clips: Sequence[ClipView]
+
+
+def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
+    """The gallery of a table that is kept in `folder`, or can be drawn from the cache.
+
+    Returns:
+        None for a table without one, and where neither has its clips.
+    """
+    systems = _systems(result)
+    if systems is None:
+        return None
+    name = result["table"]
+
+    def draw() -> dict:
+        for run_id in systems.runs.values():  # before anything heavy is imported
+            run_folder(cache, run_id)
+        from benchmark.results.page import strips
+
+        return strips.draw(systems, _data(result, systems.kind), cache, kept.folder, anchor(name))
+
+    kept = Kept(folder / "gallery")
+    entry = kept.entry(name, systems.runs, draw, version=_VERSION)
+    if entry is None:
+        return None
+    clips = [
+        ClipView(
+            f"gallery/{clip['file']}",
+            clip["id"],
+            clip["rank"],
+            clip["of"],
+            f"{clip['error']:.1f} mm",
+        )
+        for clip in entry["clips"]
+    ]
+    error = f"MPJPE of {systems.ours}"
+    if systems.kind == "i2vm":
+        error += " against the motion seen in its own video"
+    return Gallery(
+        id=f"gallery-{anchor(name)}",
+        name=heading(name),
+        task=_INPUTS[systems.kind],
+        error=error + of_seed(result),
+        panels=entry["panels"],
+        columns=entry["columns"],
+        slower=f"{entry['slower']:.1f}",
+        clips=clips,
+    )
+
+
+def _systems(result: dict) -> Systems | None:
+    """What can be shown of a table; None where our own row has no errors."""
+    if result["table"] not in TABLES:
+        return None
+    spec = discover.load("tables", result["table"])
+    runs = {row["label"]: runs_of_row(result, row["label"]) for row in result["rows"]}
+    needed = ("predict", "score pose", *(("estimate",) if spec.task == "i2vm" else ()))
+    ours = next(
+        (
+            row.label
+            for row in spec.rows
+            if row.method == _OURS and all(stage in runs.get(row.label, {}) for stage in needed)
+        ),
+        None,
+    )
+    if ours is None:
+        return None
+    room = _PANELS - (4 if spec.task == "v2m" else 5)
+    others = [label for label in runs if label != ours and "predict" in runs[label]][:room]
+    used = {f"{ours}: {stage}": runs[ours][stage] for stage in needed}
+    used |= {f"{label}: predict": runs[label]["predict"] for label in others}
+    return Systems(spec.task, ours, others, used)
+
+
+def _data(result: dict, kind: str) -> "Data":
+    """The clips that a table is measured on.
+
+    Raises:
+        UserError: they are not here any more.
+    """
+    from benchmark.runs.data import built_in_path, open_data
+
+    provenance = result["provenance"]
+    options = provenance["options"]
+    path = options["data"] and Path(options["data"])
+    profile = discover.load("profiles", result["profile"])
+    data = open_data(
+        path or built_in_path(profile, kind), task=kind, limit=options["limit"], splits=("test",)
+    )
+    if data.sha256 not in {used["sha256"] for used in provenance["data"].values()}:
+        raise UserError(f"{data.path} is not what {result['table']} was measured on")
+    return data

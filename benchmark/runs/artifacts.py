@@ -1,0 +1,182 @@
+"""Predictions, videos and scores: what a run of the cache keeps besides JSON."""
+
+import functools
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.api.clips import Data, Prediction
+from benchmark.api.figure import SystemOutput
+from benchmark.api.metric import Score
+from datasets.motion import NUM_CHANNELS, NUM_SMPL_CHANNELS
+
+# Clips per file. A part is also the batch a model sees: a resumed run forms the same batches and so
+# ends in the same floats.
+PART_SIZE = 32
+
+_SCORES = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("column", pa.string()),
+        ("sum", pa.float64()),
+        ("count", pa.float64()),
+        ("clips", pa.int32()),
+    ]
+)
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """File of one part of a prediction."""
+    return folder / f"predictions-{number:05d}.parquet"
+
+
+def write_videos(
+    folder: Path, first: int, videos: Iterable[np.ndarray] | None, fps: Sequence[float]
+) -> None:
+    """Write generated videos, the first of them of clip number `first`.
+
+    They are read by nobody before the part of their clips is there.
+    """
+    if videos is None:
+        return
+    from datasets.video.files import write_video
+
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    for number, (frames, rate) in enumerate(zip(videos, fps, strict=True), first):
+        write_video(_video_path(folder, number), frames, fps=rate)
+
+
+def videos(folder: Path, count: int) -> list[Path]:
+    """The generated videos of `count` clips."""
+    return [_video_path(folder, number) for number in range(count)]
+
+
+def _video_path(folder: Path, number: int) -> Path:
+    return folder / "videos" / f"{number:05d}.mp4"
+
+
+def write_predictions(path: Path, ids: Sequence[str], made: Prediction) -> None:
+    """Write one part: a row a clip, channels as float32, tokens as int32.
+
+    Raises:
+        ValueError: the prediction does not fit the clips, or holds NaN or infinite values.
+    """
+    columns = {
+        "clip_id": pa.array(list(ids)),
+        "failed": pa.array([made.failed.get(name, "") for name in ids]),
+    }
+    if made.channels is not None:
+        channels = np.ascontiguousarray(made.channels, dtype=np.float32)
+        widths = (NUM_CHANNELS, NUM_SMPL_CHANNELS)
+        if channels.ndim != 3 or len(channels) != len(ids) or channels.shape[2] not in widths:
+            raise ValueError(f"predicted channels {channels.shape} do not fit {len(ids)} clips")
+        bad = [
+            name
+            for name, clip in zip(ids, channels, strict=True)
+            if name not in made.failed and not np.isfinite(clip).all()
+        ]
+        if bad:
+            raise ValueError(f"{len(bad)} predictions hold NaN or infinite values, as {bad[0]}")
+        columns["channels"] = _lists(channels)
+        columns["frames"] = pa.array([channels.shape[1]] * len(ids), pa.int32())
+    if made.tokens is not None:
+        columns["tokens"] = _lists(np.asarray(made.tokens, dtype=np.int32))
+    _write(pa.table(columns), path)
+
+
+def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
+    """The prediction of the clips named, in that order, from all parts in a folder.
+
+    Raises:
+        ValueError: a clip has no prediction, or a part cannot be read.
+    """
+    files = sorted(folder.glob("predictions-*.parquet"))
+    try:
+        if not files:
+            raise FileNotFoundError("no part is there")
+        tables = [pq.read_table(file) for file in files]
+        # A part whose clips all failed has neither channels nor their width.
+        columns = max((part.column_names for part in tables), key=len)
+        table = pa.concat_tables(tables, promote_options="default").select(columns)
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{folder} holds a damaged prediction ({error})") from error
+    position = {name: row for row, name in enumerate(table.column("clip_id").to_pylist())}
+    missing = [name for name in ids if name not in position]
+    if missing:
+        raise ValueError(f"{folder} has no prediction for {len(missing)} clips, as {missing[0]}")
+    rows = [position[name] for name in ids]
+
+    def arrays(name: str) -> np.ndarray | None:
+        """(ids, width) of a column of lists, zeros where there is none."""
+        if name not in table.column_names:
+            return None
+        column = table.column(name).combine_chunks()
+        there = column.is_valid().to_numpy(zero_copy_only=False)
+        values = column.drop_null().flatten().to_numpy()
+        found = np.zeros((len(table), len(values) // max(1, there.sum())), values.dtype)
+        found[there] = values.reshape(-1, found.shape[1])
+        return found[rows]
+
+    channels = arrays("channels")
+    if channels is not None:
+        frames = max(filter(None, table.column("frames").to_pylist()))
+        channels = channels.reshape(len(ids), frames, -1)
+    reasons = table.column("failed").to_pylist()
+    failed = {name: reasons[row] for name, row in zip(ids, rows, strict=True) if reasons[row]}
+    return Prediction(channels, arrays("tokens"), failed=failed)
+
+
+def system_output(folder: Path, data: Data, **known) -> SystemOutput:
+    """The output of a system whose predictions of a store's test clips are in a folder.
+
+    Args:
+        folder: of the predictions.
+        data: the clips.
+        known: the other fields of `SystemOutput`.
+    """
+    return SystemOutput(
+        data=data,
+        read_prediction=functools.partial(read_predictions, folder, data.test_ids),
+        videos=videos(folder, len(data.test_ids)),
+        **known,
+    )
+
+
+def write_scores(path: Path, scores: Sequence[Score]) -> None:
+    """Write scores, a row each.
+
+    Raises:
+        ValueError: a sum or count that is NaN or infinite.
+    """
+    for score in scores:
+        if not np.isfinite([score.sum, score.count]).all():
+            raise ValueError(f"{score.column} of {score.clip_id} is {score.sum} / {score.count}")
+    _write(pa.Table.from_pylist([score._asdict() for score in scores], schema=_SCORES), path)
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Scores in the order written.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        return [Score(**row) for row in pq.read_table(path).to_pylist()]
+    except (OSError, pa.ArrowException) as error:
+        raise ValueError(f"{path} cannot be read ({error})") from error
+
+
+def _lists(array: np.ndarray) -> pa.Array:
+    """Rows of an (N, ...) array as lists of equal length."""
+    flat = array.reshape(len(array), -1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)

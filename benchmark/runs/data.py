@@ -1,0 +1,258 @@
+"""The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from benchmark.api.clips import Data
+from benchmark.api.errors import Unavailable, UserError
+from benchmark.api.paths import shown
+from benchmark.api.profile import Profile
+from datasets.adapters.embedded import EmbeddedDataset
+from datasets.adapters.embedded_shots import EmbeddedShots
+from datasets.bodies.smplx_file import BodyFile, find_body
+from datasets.prepare.built_in import FOLDER, make_store, store_path
+from datasets.prepare.prepare_store import NUM_FRAMES
+from datasets.store.manifest import read_manifest
+from datasets.store.reader import ClipStore
+from datasets.store.schema import StoreError
+from datasets.video.probe import VideoError, probe
+
+
+def built_in_path(profile: Profile, task: str) -> Path:
+    """Where a profile's built-in data is, once it is made: named by what it is made from."""
+    return store_path(**_built_in(profile, task))
+
+
+def make_built_in(profile: Profile, task: str, *, progress: bool = True) -> Path:
+    """The profile's built-in store for a task, made if it is not there.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        return make_store(
+            **_built_in(profile, task), workers=len(os.sched_getaffinity(0)), progress=progress
+        )
+    except (OSError, StoreError) as error:
+        raise UserError(f"the built-in data cannot be made: {error}") from error
+
+
+def _built_in(profile: Profile, task: str) -> dict:
+    """Motions for tokenizers, short shots with pictures of the model's size for video tasks."""
+    if task == "tokenizer":
+        dataset = EmbeddedDataset(profile.train_sequences, profile.test_sequences)
+        return {"dataset": dataset, "num_frames": NUM_FRAMES, "video_size": None}
+    model = profile.unimo()
+    shots = EmbeddedShots(
+        profile.train_shots,
+        profile.test_shots,
+        shot_frames=model.num_frames,
+        image_size=model.width,
+    )
+    return {"dataset": shots, "num_frames": model.num_frames, "video_size": model.width}
+
+
+def prepared_path(dataset: str) -> Path:
+    """Where the store of a dataset is looked for whose rows a table has, see `Row.dataset`."""
+    return FOLDER / dataset
+
+
+def open_data(
+    path: Path,
+    *,
+    task: str = "tokenizer",
+    name: str = "",
+    limit: int | None = None,
+    splits: Sequence[str] = ("train", "test"),
+) -> Data:
+    """Check a store and pick its clips.
+
+    Args:
+        path: of the store.
+        task: what they are for, one of `benchmark.api.table.TASKS`.
+        name: shown in reports; the folder's name if empty.
+        limit: evaluate on this many test clips, evenly spaced over the split; None: on all.
+        splits: those that must hold clips, all of them with motion, and with videos for a video
+            task.
+
+    Raises:
+        UserError: no readable store there, or no usable clips in one of the splits.
+    """
+    try:
+        store = ClipStore.open(path)
+    except StoreError as error:
+        raise UserError(str(error)) from error
+    train, test = store.ids("train"), store.ids("test")
+    for split in splits:
+        if not store.ids(split):
+            raise UserError(
+                f"{path} has no {split} clips (it has {_splits(store)}): {_cure(store)}"
+            )
+    for split in splits:
+        bare = store.without_channels(split)
+        if bare:
+            raise UserError(
+                f"{len(bare)} {split} clips of {path} have no SMPL-X motion (first: {bare[0]}): "
+                f"estimate it with `python -m datasets.pseudo_gt --store {path} --estimator gvhmr "
+                "--out NEW` (--help lists the estimators)"
+            )
+    with_videos = task != "tokenizer"
+    if with_videos:
+        for split in splits:
+            bare = [name for name in store.ids(split) if not store.has_video(name)]
+            if bare:
+                raise UserError(
+                    f"{len(bare)} {split} clips of {path} have no video (first: {bare[0]}), which "
+                    f"{task} needs: prepare a dataset that has pictures"
+                )
+    if limit is not None and limit < len(test):
+        test = [test[i * len(test) // limit] for i in range(limit)]
+    return Data(
+        path=Path(path),
+        name=name or Path(path).resolve().name,
+        sha256=store.sha256,
+        num_frames=store.num_frames,
+        train_ids=tuple(train),
+        test_ids=tuple(test),
+        split_rule=str(store.manifest.get("split_rule", "")),
+        dataset=store.dataset,
+        with_videos=with_videos,
+        notes=tuple(f"Data: {note}." for note in store.manifest.get("notes", [])),
+        groups=_groups(store, test),
+    )
+
+
+def _groups(store: ClipStore, ids: Sequence[str]) -> dict[str, str]:
+    names = zip(
+        *(store.index.column(name).to_pylist() for name in ("dataset", "group")), strict=True
+    )
+    every = dict(zip(store.clip_ids, map("/".join, names), strict=True))
+    return {name: every[name] for name in ids}
+
+
+def _cure(store: ClipStore) -> str:
+    if store.manifest.get("split"):
+        return "prepare it without --split, so that it holds both train and test"
+    return "prepare it from more recordings, so that some can be held out"
+
+
+def _splits(store: ClipStore) -> str:
+    counts = store.manifest.get("splits", {})
+    return ", ".join(f"{number} {split}" for split, number in counts.items())
+
+
+def require_body(data: Data, body: BodyFile) -> None:
+    """Refuse a store whose labels were made with another body than that of the evaluation.
+
+    A body says where the pelvis of a motion is: in the camera, labels of another one lie elsewhere.
+
+    Raises:
+        UserError: they were.
+    """
+    made_with = read_manifest(data.path).get("body")
+    if not isinstance(made_with, dict) or made_with.get("sha256") in (None, body.sha256):
+        return
+    raise UserError(
+        f"{data.path} was prepared with the body {made_with.get('name')} "
+        f"{str(made_with['sha256'])[:12]}, the evaluation is on {body.name} {body.sha256[:12]}: "
+        "give that body with --body, or prepare the store again with this one"
+    )
+
+
+class Choice(Protocol):
+    """The options that choose."""
+
+    data: Path | None
+    limit: int | None
+    quiet: bool
+
+
+class Stores:
+    """Finds the clips of a task, each store once.
+
+    Args:
+        profile: whose models must fit the clips.
+        options: of the user.
+        make: make built-in data that is not there. Else there are no clips in its place, so that
+            nothing of it is in the cache.
+
+    Attributes:
+        unmade: the tasks of such places.
+    """
+
+    def __init__(self, profile: Profile, options: Choice, *, make: bool = True):
+        self.unmade: list[str] = []
+        self._profile, self._options, self._make = profile, options, make
+        self._found: dict[tuple[str, Path | None], Data] = {}
+
+    def find(self, task: str, dataset: str = "") -> Data:
+        """The clips for a task, of one dataset if its name is given.
+
+        Raises:
+            UserError: the user's store does not serve the task.
+            Unavailable: there is no store of that dataset, or it does not serve the task.
+        """
+        if not dataset:
+            return self._open(task, self._options.data)
+        if self._options.data is not None:
+            given = self._open(task, self._options.data)
+            if given.dataset == dataset:
+                return given
+        path = prepared_path(dataset)
+        if not (path / "manifest.json").is_file():
+            raise Unavailable(
+                f"{shown(path)}: no store of {dataset} is there; `python -m datasets.prepare "
+                f"{dataset} --root FOLDER --out {shown(path)}` makes it from the licensed data"
+            )
+        try:
+            return self._open(task, path)
+        except UserError as error:
+            raise Unavailable(str(error)) from error
+
+    def _open(self, task: str, path: Path | None) -> Data:
+        kind = "tokenizer" if task == "tokenizer" else "video"
+        if (kind, path) not in self._found:
+            self._found[kind, path] = self._opened(task, path)
+        return self._found[kind, path]
+
+    def _opened(self, task: str, path: Path | None) -> Data:
+        limit, name = self._options.limit, ""
+        if path is None and not self._make:
+            path, name = built_in_path(self._profile, task), "built-in"
+            if not (path / "manifest.json").exists():
+                self.unmade.append(task)
+                return Data(path, name, "", 0, (), (), "")
+        elif path is None:
+            progress = not self._options.quiet and sys.stderr.isatty()
+            path, name = make_built_in(self._profile, task, progress=progress), "built-in"
+        found = open_data(path, task=task, name=name, limit=limit)
+        require_body(found, find_body())
+        if task == "tokenizer":
+            window = self._profile.training.window
+            if found.num_frames < window:
+                raise UserError(
+                    f"{path} holds clips of {found.num_frames} frames, fewer than the training "
+                    f"window of {window}: prepare it again with --frames {window} or more"
+                )
+        else:
+            self._require_size(found)
+        return found
+
+    def _require_size(self, found: Data) -> None:
+        """Refuse clips of another length or size than the profile's transformer."""
+        model = self._profile.unimo()
+        try:
+            size = probe(found.clips(found.test_ids[:1]).videos[0])
+        except (VideoError, StoreError) as error:
+            raise UserError(f"{found.path}: {error}: prepare it again") from error
+        wanted = (model.num_frames, model.width, model.height)
+        if (found.num_frames, size.width, size.height) != wanted:
+            raise UserError(
+                f"{found.path} holds clips of {found.num_frames} frames of {size.width}x"
+                f"{size.height} pixels, the models of profile {self._profile.name} take "
+                f"{wanted[0]} of {wanted[1]}x{wanted[2]}: prepare it again with --frames "
+                f"{wanted[0]} --size {wanted[1]}, or choose another --profile"
+            )

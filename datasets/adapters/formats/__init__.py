@@ -1,0 +1,1 @@
+"""Parsers of file formats that several adapters read."""

@@ -1,0 +1,76 @@
+"""Stores of built-in data, made when they are first asked for and named by what they are made from.
+
+A store is made again where the generator, the body or the layout of stores has changed.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets.sequence import Dataset
+
+FOLDER = Path(__file__).parents[2] / "data"
+
+
+def store_path(
+    dataset: "Dataset", *, num_frames: int, video_size: int | None, folder: Path = FOLDER
+) -> Path:
+    """Where the store of a built-in dataset is, or will be.
+
+    Args:
+        dataset: a built-in one, a dataclass of its settings.
+        num_frames: length of a clip.
+        video_size: of the clips' pictures in pixels; None for labels alone.
+        folder: of all built-in stores.
+    """
+    from datasets.bodies.smplx_file import find_body
+    from datasets.store.schema import SCHEMA_VERSION
+
+    made_from = {**dataclasses.asdict(dataset), "clip_frames": num_frames}
+    if video_size is not None:
+        made_from["video_size"] = video_size
+    # The generator stands its people on the body's own soles.
+    made_from["body"] = find_body().sha256
+    made_from["store_schema"] = SCHEMA_VERSION
+    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"))
+    return folder / f"{dataset.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def make_store(
+    dataset: "Dataset",
+    *,
+    num_frames: int,
+    video_size: int | None,
+    folder: Path = FOLDER,
+    workers: int = 1,
+    progress: bool = True,
+) -> Path:
+    """The store of a built-in dataset, made if it is not there; a half-made one goes on.
+
+    Arguments as for `store_path` and `datasets.prepare.prepare_store.prepare`. Of two processes
+    that want the same store, the second waits for the first.
+
+    Raises:
+        OSError, StoreError: it cannot be written.
+    """
+    from datasets.prepare.prepare_store import prepare
+
+    path = store_path(dataset, num_frames=num_frames, video_size=video_size, folder=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel however the process ends
+        if not (path / "manifest.json").exists():
+            prepare(
+                dataset,
+                None,
+                path,
+                num_frames=num_frames,
+                video_size=video_size,
+                workers=workers,
+                progress=progress,
+            )
+    return path

@@ -1,0 +1,109 @@
+"""A clip's own video: the dataset's pictures, each on a square."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.sequence import FrameSource
+from datasets.store.schema import VIDEOS, StoreError
+from datasets.video.pad_resize import PadResize
+
+_LONGEST_NAME = 200  # bytes of a file name; file systems end at 255
+
+
+def video_name(clip_id: str) -> str:
+    """Path of a clip's video below its store: ``videos/<clip id>.mp4``, each part a `file_name`."""
+    return "/".join([VIDEOS, *(file_name(part) for part in clip_id.split("/"))]) + ".mp4"
+
+
+def file_name(part: str) -> str:
+    """A part of a clip id; it ends in a hash where it is too long, empty, ``.`` or ``..``."""
+    if len(part) <= _LONGEST_NAME and part not in ("", ".", ".."):
+        return part
+    digest = hashlib.sha256(part.encode()).hexdigest()[:16]
+    return f"{part[: _LONGEST_NAME - 17].strip('.')}~{digest}"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The making of one video.
+
+    Attributes:
+        source: the pictures of the clip's sequence.
+        rows: those of the clip.
+        resize: from a picture to the square.
+        fps: frames per second.
+        path: of the video; it appears when it is complete.
+    """
+
+    source: FrameSource
+    rows: range
+    resize: PadResize
+    fps: float
+    path: Path
+
+
+def encode(encoding: Encoding) -> str | None:
+    """Make a video; returns None, or why the pictures cannot be had.
+
+    Raises:
+        StoreError: the video cannot be written.
+    """
+    from datasets.video.files import VideoError, write_video
+
+    try:
+        encoding.path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(encoding.path, _squares(encoding), fps=encoding.fps)
+    except (_UnreadableError, VideoError) as error:
+        return str(error)
+    except OSError as error:
+        raise StoreError(f"cannot write {encoding.path}: {error}") from error
+    return None
+
+
+def is_made(encoding: Encoding) -> bool:
+    """Whether the video is there with all its frames; after a power cut it may be in part."""
+    from datasets.video.probe import VideoError, probe
+
+    try:
+        return probe(encoding.path).num_frames == len(encoding.rows)
+    except VideoError:
+        return False
+
+
+def bring(video: Path, target: Path) -> Path:
+    """`video` at `target`, whole or not at all: the same file where the disk allows, else a copy.
+
+    Raises:
+        StoreError: it cannot be read or written.
+    """
+    temporary = target.with_name(f"{target.name}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in (temporary, target):  # renaming a link onto one of the same file does nothing
+            old.unlink(missing_ok=True)
+        try:
+            os.link(video.resolve(), temporary)
+        except OSError:  # another disk, or a file system without links
+            shutil.copyfile(video, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise StoreError(f"cannot bring {video} to {target}: {error}") from error
+    return target
+
+
+class _UnreadableError(Exception):
+    """Sets what reading raises apart from what writing raises."""
+
+
+def _squares(encoding: Encoding) -> Iterator[np.ndarray]:
+    try:
+        for picture in encoding.source.frames(encoding.rows):
+            yield encoding.resize.image(picture)
+    except (OSError, ValueError) as error:
+        raise _UnreadableError(" ".join(str(error).split())) from error

@@ -1,0 +1,67 @@
+"""What `datasets.prepare` tells its user: what a store holds and what was left out."""
+
+from datasets.prepare.plan import VIDEO_ALONE
+from datasets.sequence import Skipped
+from datasets.store.schema import StoreError
+
+_REASONS = 10  # shown of why something was left out; the manifest has all
+_GROUPS = 5  # shown of those that were drawn for the test split; the manifest has all
+
+
+class NoClipError(StoreError):
+    """A dataset gave no clip: `skipped` says why, `by_command` that the options exclude all."""
+
+    def __init__(self, why: str, skipped: list[Skipped], *, by_command: bool = False):
+        super().__init__(f"no clip to write: {why}")
+        self.skipped = skipped
+        self.by_command = by_command
+
+
+def no_clip(
+    left_out: list[Skipped], split: str | None, splits: dict | None, video_size: int | None
+) -> NoClipError:
+    """Why a dataset gave no clip; `splits` are those derived, None where it has its own."""
+    none_there = not left_out if splits is None else bool(splits) and split not in splits.values()
+    if split is not None and none_there:
+        return NoClipError(f"no sequence is in the {split} split", left_out, by_command=True)
+    if not left_out:
+        return NoClipError("the dataset is empty", left_out)
+    if video_size is None and any(entry.reason == VIDEO_ALONE for entry in left_out):
+        why = "what is there has no labels, and no videos were asked for"
+        return NoClipError(why, left_out, by_command=True)
+    return NoClipError("everything was skipped", left_out)
+
+
+def summary(manifest: dict, out: str) -> str:
+    """What was written, in lines for the user."""
+    splits = ", ".join(f"{name} {count}" for name, count in sorted(manifest["splits"].items()))
+    lines = [
+        f"{manifest['num_clips']} clips of {manifest['num_frames']} frames ({splits}) "
+        f"from {manifest['num_sequences']} sequences of {manifest['dataset']}"
+    ]
+    if groups := manifest.get("test_groups"):
+        shown, more = groups[:_GROUPS], len(groups) - _GROUPS
+        rest = f" and {more} more (all are in its manifest.json)" if more > 0 else ""
+        lines.append(f"test: {', '.join(shown)}{rest}")
+    lines += [f"note: {note}" for note in manifest["notes"]]
+    skipped = [Skipped(**entry) for entry in manifest["skipped"]]
+    told = skipped_lines(skipped)
+    if len(skipped) > len(told[1:]):  # the first line counts them
+        told.append("  all are in its manifest.json")
+    return "\n".join([*lines, *told, f"store: {out}"])
+
+
+def skipped_lines(skipped: list[Skipped]) -> list[str]:
+    """What was left out, a line for every reason; none if nothing was."""
+    if not skipped:
+        return []
+    lines = [f"skipped {len(skipped)}:"]
+    by_reason: dict[str, list[str]] = {}
+    for entry in skipped:
+        by_reason.setdefault(entry.reason, []).append(entry.name)
+    for reason, names in list(by_reason.items())[:_REASONS]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"  {names[0]}{more}: {reason}")
+    if len(by_reason) > _REASONS:
+        lines.append(f"  and {len(by_reason) - _REASONS} more reasons")
+    return lines

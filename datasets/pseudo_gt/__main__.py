@@ -1,0 +1,155 @@
+"""``python -m datasets.pseudo_gt --store STORE --estimator NAME --out STORE2``: pseudo labels.
+
+The clips of a store that have a video, with the motion that an estimator sees in it. The work is
+cut into shards that any number of workers do in any order (`datasets.pseudo_gt`); the store that
+comes out depends on neither, nor on how often the work was interrupted.
+
+Nothing heavy is imported before there is work to do, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from datasets import estimators
+from datasets.estimators import EstimatorUnavailable
+from datasets.pseudo_gt import executors
+from datasets.pseudo_gt.estimate_store import TIMEOUT, estimate_store
+from datasets.tools.command_line import positive
+
+_EPILOG = """\
+A job that was stopped goes on where it was when the same command is given again.
+exit codes: 0 the store is there, whatever failed, 1 failure, 2 a mistake in the command or its
+folders, or something is not installed, 130 stopped with Ctrl-C
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    options = {} if args.checkpoint is None else {"checkpoint": args.checkpoint}
+    if args.address is not None and args.executor != "ray":
+        parser.error("--address is of the Ray cluster: it needs --executor ray")
+    manifest_time = _time(Path(args.out) / "manifest.json")
+    try:
+        estimator = estimators.get(args.estimator, **options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, TypeError) and "checkpoint" in str(error):
+            error = f"{args.estimator} has no --checkpoint"
+        parser.error(str(error))
+    try:
+        manifest = estimate_store(
+            args.store,
+            estimator,
+            args.out,
+            executor=args.executor,
+            workers=args.workers,
+            device=args.device,
+            split=args.split,
+            limit=args.limit,
+            timeout=args.timeout,
+            address=args.address,
+            retry=args.retry,
+            progress=not args.quiet,
+        )
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it was", file=sys.stderr)
+        return 130  # what shells expect of Ctrl-C
+    except (EstimatorUnavailable, OSError, ValueError, executors.ExecutorError) as error:
+        from datasets.pseudo_gt.summary import error_line
+
+        print(f"error: {error_line(error, args.out)}", file=sys.stderr)
+        return 2 if _is_users_mistake(error) else 1
+    from datasets.pseudo_gt.summary import summary
+
+    was_there = manifest_time == _time(Path(args.out) / "manifest.json")
+    print(summary(manifest, args.out, was_there=was_there))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.pseudo_gt",
+        description="Estimate the motion in a store's videos and write it as a new store.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--store", metavar="STORE", required=True, help="the clips with videos")
+    parser.add_argument(
+        "--estimator",
+        metavar="NAME",
+        required=True,
+        help=f"one of: {', '.join(estimators.names())}",
+    )
+    parser.add_argument("--out", metavar="STORE2", required=True, help="the folder to create")
+    parser.add_argument(
+        "--executor",
+        choices=executors.NAMES,
+        default="local",
+        help="processes of this machine, or a Ray cluster (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes, each with an estimator of its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="worker i has GPU i modulo their number (default: cuda where this machine has one)",
+    )
+    parser.add_argument("--split", choices=("train", "val", "test"), help="only this split")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N clips")
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the estimator's weights")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT,
+        metavar="S",
+        help="seconds after which a clip is given up (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--address", type=_address, metavar="RAY", help="the Ray cluster to join: auto or HOST:PORT"
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="estimate the failed clips of a finished job again"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _seconds(word: str) -> float:
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= 1e6:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds")
+    return seconds
+
+
+def _address(word: str) -> str:
+    host, _, port = word.rpartition(":")
+    if word != "auto" and ("/" in host or not host or not port.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{word!r} is neither auto nor HOST:PORT")
+    return word
+
+
+def _time(file: Path) -> int | None:
+    """When a file was written, None where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    from datasets.store.schema import FolderError
+
+    unavailable = EstimatorUnavailable | executors.ExecutorUnavailable
+    return isinstance(error, unavailable | FolderError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

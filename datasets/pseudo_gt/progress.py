@@ -1,0 +1,56 @@
+"""How far an extraction is, and a bar that shows it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from datasets.pseudo_gt.shards import Shard, read_rows, scratch_files
+from datasets.pseudo_gt.worker import ShardDone
+
+
+class ClipsDone:
+    """A bar on stderr that counts clips, those of unfinished shards by their scratch files.
+
+    Args:
+        work: the job's working folder.
+        shards: all of the job's.
+        shown: whether there is a bar.
+
+    Attributes:
+        unfinished: the shards without a file, by number.
+    """
+
+    def __init__(self, work: Path, shards: Iterable[Shard], *, shown: bool):
+        self._work, self._shown = work, shown
+        self._statuses: Counter[str] = Counter()  # of finished shards
+        self.unfinished: dict[int, Shard] = {}
+        total = 0
+        for shard in shards:
+            total += len(shard.clip_ids)
+            rows = read_rows(shard.file(work), shard.key)
+            if rows is None:
+                self.unfinished[shard.number] = shard
+            else:
+                self._statuses.update(rows.column("status").to_pylist())
+        self._bar = tqdm(total=total, unit=" clips", leave=False, disable=not shown)
+
+    def finish(self, done: ShardDone) -> None:
+        """Count a shard whose file was written."""
+        del self.unfinished[done.shard.number]
+        self._statuses.update(done.statuses)
+
+    def show(self) -> None:
+        """Bring the bar up to date."""
+        if not self._shown:
+            return
+        statuses = self._statuses.copy()
+        for shard in self.unfinished.values():
+            statuses.update(file.suffix[1:] for file in scratch_files(shard.scratch(self._work)))
+        self._bar.n = statuses.total()
+        self._bar.set_postfix(ok=statuses["ok"], failed=statuses.total() - statuses["ok"])
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._bar.close()

@@ -1,0 +1,302 @@
+"""What a worker of an extraction does: estimates the clips of a shard, one after the other.
+
+What it has done so far is on disk, so any process can go on with a shard at any time: every clip's
+result is a file of the shard's scratch folder, and the file ``tries`` there has a line for every
+clip that was begun, with Python's own report where a clip took too long. So a clip that kills its
+worker twice, or hangs, is found out by whoever comes next, on any machine.
+"""
+
+import contextlib
+import faulthandler
+import functools
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pyarrow as pa
+
+from datasets.estimators import (
+    ClipVideo,
+    Estimate,
+    EstimateError,
+    Estimator,
+    EstimatorUnavailable,
+    Session,
+)
+from datasets.pseudo_gt.shards import (
+    SCHEMA,
+    SIZE,
+    TRIES,
+    Shard,
+    failed_row,
+    is_full_disk,
+    read_rows,
+    scratch_files,
+    write_rows,
+)
+
+_DEATHS = 2  # of its workers that a clip may cause
+RETRIES = _DEATHS * SIZE  # of a shard: enough for one in which every clip is deadly
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A clip to be estimated, and the sha256 that its video must have."""
+
+    clip: ClipVideo
+    video_sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class ShardTask:
+    """A shard with all that a worker needs to know of its clips."""
+
+    shard: Shard
+    requests: list[Request]
+    work: Path  # the job's working folder
+
+
+@dataclass(frozen=True, eq=False)
+class ShardDone:
+    """A shard whose file is written, and how many of its clips have which status."""
+
+    shard: Shard
+    statuses: Counter
+
+
+@dataclass(frozen=True, eq=False)
+class StartWorker:
+    """Starts an estimator in a worker process (see `datasets.pseudo_gt.executors`).
+
+    Attributes:
+        estimator: what to start.
+        device: ``cpu`` or ``cuda``; several GPUs are dealt out in turn.
+        timeout: seconds for one clip.
+        temporary: folder for the worker's temporary files, which a worker that is killed leaves.
+    """
+
+    estimator: Estimator
+    device: str
+    timeout: float
+    temporary: Path
+
+    @contextlib.contextmanager
+    def __call__(self, index: int) -> Iterator[Callable[[ShardTask], ShardDone]]:
+        """Hold the running estimator; what is given does a shard with it."""
+        tempfile.tempdir = str(self.temporary)
+        with self.estimator.start(_device(self.device, index)) as session:
+            yield functools.partial(run_shard, session=session, timeout=self.timeout)
+
+
+def run_shard(task: ShardTask, *, session: Session, timeout: float) -> ShardDone:
+    """Estimate the clips of a shard that have no result yet, then write the shard's file.
+
+    Raises:
+        EstimatorUnavailable: the estimator cannot run any more.
+        OSError: the results cannot be written.
+    """
+    shard = task.shard
+    scratch, file = shard.scratch(task.work), shard.file(task.work)
+    scratch.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(exist_ok=True)
+    tables = []
+    with open(scratch / TRIES, "a+") as log:
+        tries = _Tries(log, timeout)
+        found = {file.stem: file for file in scratch_files(scratch)}
+        for position, request in enumerate(task.requests):
+            name = f"{position:02d}"
+            table = read_rows(found[name], shard.key) if name in found else None
+            if table is None:
+                if name in found:
+                    found[name].unlink()  # damaged
+                row = _try(request, session, tries, position)
+                table = pa.Table.from_pylist([row], schema=SCHEMA)
+                write_rows(shard.clip_file(task.work, position, row["status"]), table, shard.key)
+            tables.append(table)
+    whole = pa.concat_tables(tables)
+    write_rows(file, whole, shard.key)
+    return ShardDone(shard, Counter(whole.column("status").to_pylist()))
+
+
+def resume(work: Path) -> Path:
+    """Make the working folder of a job that may have been killed fit to go on; what is done stays.
+
+    Every clip gets its tries back: that a whole job was killed is not a clip's fault.
+
+    Returns:
+        An empty folder for temporary files.
+    """
+    for file in (work / "scratch").glob(f"*/{TRIES}"):
+        file.unlink()
+    temporary = work.resolve() / "temporary"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(exist_ok=True)
+    return temporary
+
+
+class _Tries:
+    """The file ``tries`` of a shard: clips that were begun, by position, and which took too long.
+
+    Attributes:
+        begun: how often each clip was.
+        hung: the clips that were still running at the end of their time.
+    """
+
+    def __init__(self, file: TextIO, timeout: float):
+        self.file, self.timeout = file, timeout
+        self.begun: Counter[int] = Counter()
+        self.hung: set[int] = set()
+        position = -1
+        file.seek(0)
+        for line in file:
+            if line.strip().isdecimal():
+                position = int(line)
+                self.begun[position] += 1
+            elif line.startswith("Timeout"):  # the beginning of Python's report
+                self.hung.add(position)
+
+    @contextlib.contextmanager
+    def begin(self, position: int) -> Iterator[None]:
+        """Count a try. This process ends where it is not done in time."""
+        self.file.write(f"{position}\n")
+        self.file.flush()
+        # A thread outside the interpreter: it ends even a process that hangs in foreign code.
+        faulthandler.dump_traceback_later(self.timeout, file=self.file, exit=True)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _try(request: Request, session: Session, tries: _Tries, position: int) -> dict:
+    """The row of a clip; one that has shown that it kills workers or hangs is not tried again."""
+    if position in tries.hung:
+        return _failed(request, "timeout", f"it takes longer than {tries.timeout:g} seconds")
+    if tries.begun[position] >= _DEATHS:
+        return _failed(request, "crashed", f"its worker died {_DEATHS} times")
+    with tries.begin(position):
+        return _row(request, session)
+
+
+def _row(request: Request, session: Session) -> dict:
+    clip = request.clip
+    try:
+        _check_video(request)
+        estimate = session.estimate(clip)
+        _check(estimate, clip)
+        diagnostics = _json(estimate.diagnostics)
+    except EstimatorUnavailable:
+        raise
+    except EstimateError as error:
+        return _failed(request, error.status, error.reason)
+    except MemoryError as error:
+        return _failed(request, "out_of_memory", str(error))
+    except (Exception, SystemExit) as error:  # foreign code also exits where it should raise
+        if is_full_disk(error):
+            raise  # it is not the clip's fault
+        kind = type(error).__name__
+        status = "out_of_memory" if kind == "OutOfMemoryError" else "error"  # torch's
+        return _failed(request, status, f"{kind}: {error}")
+    motion, world = estimate.camera_motion, estimate.world_motion
+    none = np.zeros(0, np.float32)
+    return {
+        **_facts(request),
+        "status": "ok",
+        "reason": "",
+        "diagnostics": diagnostics,
+        "body": motion.body,
+        "body_pose": motion.body_pose.reshape(-1),
+        "betas": motion.betas.reshape(-1),
+        "global_orient_camera": motion.global_orient.reshape(-1),
+        "transl_camera": motion.transl.reshape(-1),
+        "global_orient_world": none if world is None else world.global_orient.reshape(-1),
+        "transl_world": none if world is None else world.transl.reshape(-1),
+    }
+
+
+def _failed(request: Request, status: str, reason: str) -> dict:
+    if status == "ok" or not (status.isidentifier() and status.isascii()):
+        status, reason = "error", f"{status}: {reason}"
+    # Where the store lies is not the clip's: the same results are the same bytes anywhere.
+    reason = reason.replace(str(request.clip.video), request.clip.video.name)
+    return failed_row(status=status, reason=" ".join(reason.split())[:500], **_facts(request))
+
+
+def _facts(request: Request) -> dict:
+    clip = request.clip
+    return {"clip_id": clip.clip_id, "K_source": clip.K_source, "n_frames": len(clip.K)}
+
+
+def _check_video(request: Request) -> None:
+    try:
+        with open(request.clip.video, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EstimateError(
+            "decode_error", f"its video cannot be read: {error.strerror}"
+        ) from error
+    if digest != request.video_sha256:
+        raise EstimateError("decode_error", "its video is damaged: its sha256 is not the index's")
+
+
+def _check(estimate: Estimate, clip: ClipVideo) -> None:
+    """Refuse what is not a neutral motion of this clip; `Motion` has checked the numbers."""
+    camera = estimate.camera_motion
+    for space, motion in (("camera", camera), ("world", estimate.world_motion)):
+        if motion is None and space == "world":
+            continue
+        for what, found, expected in (
+            ("space", motion.space, space),
+            ("gender", motion.gender, "neutral"),
+            ("length", len(motion), len(clip.K)),
+            ("fps", motion.fps, clip.fps),
+        ):
+            if found != expected:
+                raise EstimateError(
+                    "error", f"the {space} motion has {what} {found}, not {expected}"
+                )
+        # Stored once for both.
+        if motion.body != camera.body or not (
+            np.array_equal(motion.body_pose, camera.body_pose)
+            and np.array_equal(motion.betas, camera.betas)
+        ):
+            raise EstimateError("error", "the camera and the world motion differ in pose or shape")
+
+
+def _json(diagnostics: dict[str, float]) -> str:
+    numbers = {name: float(value) for name, value in diagnostics.items()}
+    kept = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return json.dumps(kept, sort_keys=True)
+
+
+def kind_of_device(device: str) -> str:
+    """``cpu`` or ``cuda``: what ``auto`` means on this machine."""
+    return device if device != "auto" else "cuda" if _num_gpus() else "cpu"
+
+
+def _device(kind: str, index: int) -> str:
+    """The device of worker `index`.
+
+    Raises:
+        EstimatorUnavailable: a GPU is asked for where there is none.
+    """
+    if kind == "cpu":
+        return "cpu"
+    gpus = _num_gpus()
+    if not gpus:
+        raise EstimatorUnavailable("--device cuda: this machine has no GPU that torch can use")
+    return f"cuda:{index % gpus}"
+
+
+def _num_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

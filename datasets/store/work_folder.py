@@ -1,0 +1,164 @@
+"""The folder of a store in the making: one process and one command at a time, and it can go on."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets.store.schema import FILES, UNFINISHED, VIDEOS, WORK, FolderError, StoreError
+from datasets.tools.command_line import cannot_write
+
+
+def is_finished(path: Path, job: dict) -> bool:
+    """Whether the folder holds the finished store of a job."""
+    manifest = _read_object(path / "manifest.json")
+    return bool(manifest) and all(manifest.get(name) == value for name, value in job.items())
+
+
+@contextlib.contextmanager
+def claimed(
+    path: Path, job: dict, *, files: tuple[str, ...] = (), keep: str | None = None
+) -> Iterator[None]:
+    """Hold the folder `path` for a job while it makes the store.
+
+    Whoever is stopped leaves the videos and the work made so far and the job's description, and
+    the same job goes on; where there is none of it yet, nothing is left.
+
+    Args:
+        path: the store's folder.
+        job: JSON values by name: all that the store's content depends on.
+        files: those that the job writes there beside a store's; of a stopped job, all are removed.
+        keep: a folder of the work that stays in the finished store, which can be claimed again: it
+            is unfinished from then on.
+
+    Raises:
+        FolderError: the folder holds something else, the unfinished work of another job, or
+            another process works there.
+        StoreError: the folder cannot be written.
+    """
+    work = path / WORK
+    with contextlib.ExitStack() as held:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_finished(path, job)
+            owned = ("manifest.json", *FILES, *files) if keep else (*FILES, *files)
+            _refuse_others_files(path, owned)
+            work.mkdir(exist_ok=True)
+            lock = held.enter_context((work / "lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
+            if keep is None and (path / "manifest.json").exists():
+                # Another process finished the store since this one looked.
+                _remove(path, WORK)
+                raise FolderError(
+                    f"{path} was finished by another process just now: repeat the command to see"
+                )
+            _refuse_other_job(path, job)
+            for name in owned:  # a job killed while it finished leaves some of them
+                (path / name).unlink(missing_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise FolderError(f"{path} is a file or below one: name a new folder") from None
+        except BlockingIOError:
+            raise FolderError(f"{path}: another process is making this store") from None
+        except OSError as error:
+            line = cannot_write(error, path) or f"cannot write {path}: {error}"
+            raise StoreError(line) from error
+        try:
+            yield
+        except BaseException:
+            if not _anything_made(path):
+                _remove(path, VIDEOS, WORK)
+            raise
+        if keep is None:
+            _remove(path, WORK)
+        else:
+            names = (file.name for file in work.iterdir())
+            _remove(work, *(name for name in names if name not in ("lock", "job.json", keep)))
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a clip store, finished or in the making."""
+    return (path / WORK).is_dir() or "content_sha256" in _read_object(path / "manifest.json")
+
+
+def _anything_made(path: Path) -> bool:
+    work = (file.name for file in (path / WORK).rglob("*") if file.is_file())
+    return any((path / VIDEOS).rglob("*.mp4")) or not {"lock", "job.json"}.issuperset(work)
+
+
+def _refuse_others_files(path: Path, owned: tuple[str, ...]) -> None:
+    # A folder of videos is only ours, to add to and to tidy, where a job of ours made it.
+    begun = (path / WORK / "job.json").is_file()
+    ours = (*UNFINISHED, WORK, *((VIDEOS, *owned) if begun else ()))
+    others = sorted(p.name for p in path.iterdir() if p.name not in ours)
+    if not begun:  # a process that was killed at once leaves no more than these
+        ours = ("lock", "job.tmp", "job.json")
+        work = (p for p in (path / WORK).rglob("*") if p.is_file() and p.name not in ours)
+        others += sorted(f"{WORK}/{p.name}" for p in work)
+    if others:
+        raise FolderError(
+            f"{path} is not empty (it holds {others[0]}): name a new folder or empty this one first"
+        )
+
+
+def _refuse_finished(path: Path, job: dict) -> None:
+    manifest = _read_object(path / "manifest.json")
+    difference = _difference(manifest, job)
+    if "content_sha256" in manifest and difference:
+        raise FolderError(
+            f"{path} holds the finished store of another command ({difference}): name a new "
+            "folder, or delete this one first"
+        )
+
+
+def _refuse_other_job(path: Path, job: dict) -> None:
+    file = path / WORK / "job.json"
+    if not file.exists():
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(job, indent=1) + "\n")
+        os.replace(temporary, file)
+        return
+    difference = _difference(_read_object(file), job)
+    if difference:
+        raise FolderError(
+            f"{path} holds the unfinished work of another command ({difference}): repeat that "
+            "one, delete the folder or name another"
+        )
+
+
+def _difference(theirs: dict, job: dict) -> str:
+    """What first differs between the jobs of two commands; empty if nothing does."""
+    for name, value in job.items():
+        if value != theirs.get(name):
+            if isinstance(value, dict | list):
+                return f"{name} differs"
+            return f"{name} was {theirs.get(name)!r}, now {value!r}"
+    return ""
+
+
+def remove_other_videos(path: Path, keep: set[Path]) -> None:
+    """Remove what killed processes left in the folder of videos, and videos of no clip."""
+    for file in sorted((path / VIDEOS).rglob("*"), reverse=True):  # files before their folders
+        if file.is_dir():
+            with contextlib.suppress(OSError):  # not empty
+                file.rmdir()
+        elif file not in keep:
+            file.unlink()
+
+
+def _read_object(file: Path) -> dict:
+    """The JSON object in a file; empty where there is none."""
+    try:
+        value = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _remove(path: Path, *names: str) -> None:
+    for name in names:
+        shutil.rmtree(path / name, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty: a store
+        path.rmdir()

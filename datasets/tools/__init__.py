@@ -1,0 +1,1 @@
+"""Tools that all packages share: files, workers, isolated environments, safe pickles."""

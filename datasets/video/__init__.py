@@ -1,0 +1,1 @@
+"""Videos: the only place that opens, reads and writes them."""

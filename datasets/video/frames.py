@@ -1,0 +1,147 @@
+"""Where the pictures of a `PersonSequence` come from: image files or a video file."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets.video.files import VideoInfo, probe, read_frames
+
+_FORMATS = ("JPEG", "PNG", "BMP")
+_MOST_PIXELS = 80_000_000  # of a picture; more are a mistake or an attack, and not decoded
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """One image file (jpg, png, bmp) a row.
+
+    EXIF orientation is ignored: pictures of datasets have none; `rotated` says how they lie.
+
+    Attributes:
+        files: of the rows, in order.
+        width: of the upright pictures, in pixels.
+        height: of the upright pictures, in pixels.
+        rotated: the files lie on their side; turning them 90 degrees clockwise makes them upright.
+    """
+
+    files: tuple[Path, ...]
+    width: int
+    height: int
+    rotated: bool = False
+
+    @classmethod
+    def of(cls, files: Sequence[Path], *, rotated: bool = False) -> "ImageFiles":
+        """Files that all have the size of the first one.
+
+        Raises:
+            ValueError: there is no file, or the first is no picture.
+        """
+        if not files:
+            raise ValueError("no image files")
+        with _opened(files[0]) as image:
+            width, height = reversed(image.size) if rotated else image.size
+        return cls(tuple(files), width, height, rotated)
+
+    def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
+        """See `datasets.sequence.FrameSource`."""
+        for row in rows:
+            file = self.files[row]
+            with _opened(file) as image:
+                frame = _rgb(image)
+            if self.rotated:
+                frame = np.ascontiguousarray(np.rot90(frame, -1))
+            height, width = frame.shape[:2]
+            if (width, height) != (self.width, self.height):
+                raise ValueError(
+                    f"{file}: a picture of {width}x{height} among those of "
+                    f"{self.width}x{self.height}"
+                )
+            yield frame
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFile:
+    """The frames of a video, one every ``1 / fps`` seconds.
+
+    Row j is frame j where the rate of the file is constant. Where it varies, row j is the frame
+    that is shown nearest to ``j / fps`` seconds, so that the rows are even in time and a motion
+    has the speed that it had: a frame may serve two rows, or none.
+
+    Attributes:
+        path: the file.
+        info: what it holds.
+    """
+
+    path: Path
+    info: VideoInfo
+
+    @classmethod
+    def of(cls, path: Path) -> "VideoFile":
+        """The video in a file.
+
+        Raises:
+            VideoError: it cannot be read (see `datasets.video.files.probe`).
+        """
+        return cls(Path(path), probe(path))
+
+    @property
+    def width(self) -> int:
+        """Of the upright pictures, in pixels."""
+        return self.info.width
+
+    @property
+    def height(self) -> int:
+        """Of the upright pictures, in pixels."""
+        return self.info.height
+
+    @property
+    def fps(self) -> float:
+        """Rows per second: the average rate of the file."""
+        return float(self.info.fps)
+
+    @property
+    def num_frames(self) -> int:
+        """Number of rows."""
+        return len(self.source_frames)
+
+    @cached_property
+    def source_frames(self) -> np.ndarray:
+        """(num_frames,) int64: the file's frame of every row."""
+        times = self.info.times
+        if self.info.is_constant_rate:
+            return np.arange(len(times))
+        rows = np.arange(round(times[-1] * self.fps) + 1) / self.fps
+        right = np.searchsorted(times, rows).clip(1, len(times) - 1)
+        return right - (rows - times[right - 1] <= times[right] - rows)
+
+    def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
+        """See `datasets.sequence.FrameSource`."""
+        return read_frames(self.path, self.source_frames[list(rows)], info=self.info)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    """A picture whose header was read; whatever goes wrong with it inside is a ValueError."""
+    try:
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels are too many")
+            yield image
+    except FileNotFoundError as error:
+        raise ValueError(f"{file}: no such image") from error
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"{file}: no jpg, png or bmp image, or cut short") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """(height, width, 3) uint8; an alpha channel is dropped."""
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
+        grey = (np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,202 @@
+"""What is in a video file, from its packets; see `datasets.video.files` for its frames."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+# Play lists, which FFmpeg would follow to other files or hosts, are no videos, whatever their name.
+_TRUSTED = {
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+    "protocol_whitelist": "file",
+}
+
+
+class VideoError(ValueError):
+    """A video that cannot be read or written; the message is one line that names the file."""
+
+    def __init__(self, path: str | Path, why: str):
+        super().__init__(path, why)  # both: other processes unpickle it
+
+    @property
+    def why(self) -> str:
+        """The message without the file."""
+        return self.args[1]
+
+    def __str__(self) -> str:
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(self.args[0]))
+        return f"{shown}: {self.why}"
+
+
+@dataclass(frozen=True, eq=False)
+class VideoInfo:
+    """What a video file holds. Of a file cut short, only what lies before the cut.
+
+    Attributes:
+        width: of the upright picture, in pixels.
+        height: of the upright picture, in pixels.
+        rotation: degrees clockwise (0, 90, 180, 270) from the stored picture to the upright one.
+        fps: average frame rate.
+        times: (N,) float64 seconds after the first frame at which each is shown, increasing.
+        is_constant_rate: every interval of `times` is ``1 / fps``, to 10 % or a tick of the clock.
+        index: where the frames are, for `datasets.video.files`.
+    """
+
+    width: int
+    height: int
+    rotation: int
+    fps: Fraction
+    times: np.ndarray
+    is_constant_rate: bool
+    index: "FrameIndex" = field(repr=False)
+
+    @property
+    def num_frames(self) -> int:
+        """N."""
+        return len(self.times)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """How to get at a frame.
+
+    Attributes:
+        keys: (N,) int64, what tells a decoded frame: its time in ticks of the stream's clock, or
+            its position where not every frame has a time of its own (as in avi).
+        by_time: which of the two.
+        starts: (presentation time, decoding time) in ticks of the key frames, in order.
+        plain: decord reads this file as PyAV does.
+    """
+
+    keys: np.ndarray
+    by_time: bool
+    starts: list[tuple[int, int]]
+    plain: bool
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """What a video file holds. Reads all its packets, decodes only the first frame.
+
+    Raises:
+        VideoError: no such file, not a video, or nothing of it can be decoded.
+    """
+    facts = []
+    first = None
+    with opened(path) as (container, stream):
+        for packet in packets(container, stream):
+            facts.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
+            if first is None:
+                first = next(decoded(stream, [packet]), None)
+        first = first or next(decoded(stream, [None]), None)
+        clock = stream.time_base
+        rate = stream.average_rate or stream.guessed_rate
+        timed = container.format.name != "avi"  # FFmpeg guesses, otherwise after a jump
+        plain = _is_plain(container, stream)
+    shown = [dts if pts is None else pts for pts, dts, _, discard in facts if not discard]
+    if first is None or not shown:
+        raise VideoError(path, "no frame of it can be decoded: it is empty or cut short")
+    if None in shown:
+        raise VideoError(path, "its frames have no times")
+    ticks = np.sort(np.array(shown, np.int64))
+    timed = timed and all(pts is not None for pts, *_ in facts) and bool(np.diff(ticks).all())
+    starts = [(pts, dts) for pts, dts, key, _ in facts if timed and key and dts is not None]
+    times = (ticks - ticks[0]) * float(clock)
+    fps = _average_rate(path, times, rate)
+    steady = bool(np.all(np.abs(np.diff(times) - float(1 / fps)) <= max(0.1 / fps, clock)))
+    rotation = round(-first.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
+    size = (first.width, first.height)
+    return VideoInfo(
+        width=size[rotation % 180 != 0],
+        height=size[rotation % 180 == 0],
+        rotation=rotation,
+        fps=fps,
+        times=times,
+        is_constant_rate=steady,
+        index=FrameIndex(
+            keys=ticks if timed else np.arange(len(ticks)),
+            by_time=timed,
+            starts=sorted(starts),
+            plain=plain and timed and steady and rotation == 0,
+        ),
+    )
+
+
+@contextmanager
+def opened(path: str | Path):
+    """The container and its first stream of moving pictures.
+
+    Raises:
+        VideoError: there is no such file or stream.
+    """
+    path = Path(path)
+    if not path.is_file():  # a pipe would keep us waiting for ever
+        raise VideoError(path, "is no file" if path.exists() else "no such file")
+    if path.stat().st_size == 0:
+        raise VideoError(path, "zero bytes")
+    try:
+        # FFmpeg would take "a:b.mp4" for file b.mp4 of protocol a, an absolute path never.
+        container = av.open(str(path.absolute()), options=_TRUSTED)
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoError(path, "not a video (mp4, mov, mkv, webm, avi), or cut short") from error
+    with container:
+        stream = next(
+            (s for s in container.streams.video if Disposition.attached_pic not in s.disposition),
+            None,
+        )
+        if stream is None or stream.codec_context is None:
+            raise VideoError(path, "no video in it")
+        stream.codec_context.thread_count = 1  # frame threads lose more frames at a damaged one
+        yield container, stream
+
+
+def packets(container, stream) -> Iterator[av.Packet]:
+    """The packets of the stream up to the first that is damaged."""
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                return
+            if packet.size:
+                yield packet
+    except av.FFmpegError:
+        return
+
+
+def decoded(stream, sound: Iterable[av.Packet | None]) -> Iterator[av.VideoFrame]:
+    """The frames of packets (None: those held back) up to the first that cannot be decoded."""
+    try:
+        for packet in sound:
+            yield from stream.decode(packet)
+    except av.FFmpegError:
+        return
+
+
+def _average_rate(path: str | Path, times: np.ndarray, stated: Fraction | None) -> Fraction:
+    """The rate the container states, or that of the times where there is none or one far off."""
+    rate = stated or Fraction(0)
+    if times[-1] > 0:
+        measured = (len(times) - 1) / times[-1]
+        if not 0.9 < rate / measured < 1.1:
+            rate = Fraction(measured).limit_denominator(1001)
+    if not rate:
+        raise VideoError(path, "it has no frame rate")
+    return rate
+
+
+def _is_plain(container, stream) -> bool:
+    """Whether decord (0.6.0), too, reads the file right if it is upright and of constant rate.
+
+    It leaves mkv files turned, passes on damaged frames of MPEG-4 part 2 and those behind a gap in
+    damaged mkv files, rounds the colours of odd sizes in its own way and cannot choose a stream.
+    """
+    codec = stream.codec_context
+    return (
+        codec.name == "h264"
+        and codec.pix_fmt == "yuv420p"
+        and codec.width % 2 == codec.height % 2 == 0
+        and len(container.streams.video) == 1
+    )

@@ -1,0 +1,1 @@
+"""Generation with trained models: video to motion, image to video and motion."""

@@ -1,0 +1,63 @@
+"""The shape of the built-in estimator's network; imports the standard library only."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.training.settings import from_dict, require, require_count, require_number
+
+# Where training leaves the weights, and where they are looked for.
+WEIGHTS = Path(__file__).parents[2] / "data" / "regressor" / "model.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressorConfig:
+    """Shape of the network.
+
+    Attributes:
+        size: pixels of the square pictures it sees; every convolution halves it exactly.
+        widths: channels of the stride-2 convolutions.
+        width: of the features of a frame.
+        dilations: of the temporal convolutions, frames.
+        smoothing: standard deviation of the Gaussian over the output, frames: what is seen in
+            single small pictures jitters.
+
+    Raises:
+        ValueError: a value outside its range, or a size that cannot be halved so often.
+    """
+
+    size: int = 64
+    widths: tuple[int, ...] = (24, 48, 96, 144)
+    width: int = 192
+    dilations: tuple[int, ...] = (1, 2, 4)
+    smoothing: float = 2.5
+
+    def __post_init__(self):
+        object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "dilations", tuple(self.dilations))
+        require_count("size", self.size, minimum=16)
+        for name in ("widths", "dilations"):
+            for value in getattr(self, name):
+                require_count(name, value, minimum=1)
+        require(bool(self.widths), "widths must name at least one convolution")
+        require(
+            self.size % 2 ** len(self.widths) == 0,
+            f"size {self.size} must be a multiple of 2^{len(self.widths)}, since each of the "
+            f"{len(self.widths)} convolutions halves it",
+        )
+        require_count("width", self.width, minimum=1)
+        require_number("smoothing", self.smoothing, 0.0, 30.0)
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
+        values = dataclasses.asdict(self)
+        return {**values, "widths": list(self.widths), "dilations": list(self.dilations)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "RegressorConfig":
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: unknown settings, or values out of range.
+        """
+        return from_dict(cls, values)

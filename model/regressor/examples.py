@@ -1,0 +1,210 @@
+"""What the built-in estimator learns from: the clips of a store, or rendered built-in sequences."""
+
+import contextlib
+import hashlib
+import os
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
+    import numpy as np
+
+    from datasets.store.reader import ClipStore
+    from datasets.video.pad_resize import PadResize
+
+FRAMES = 33  # of a rendered sequence: short ones show more people, places and directions
+MOST_BYTES = 2 << 30  # of a store's pictures in memory: 10,000 clips of 17 frames at 64 pixels
+_ARRAYS = ("pictures", "features", "focal", "rest")
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What the network learns from: N sequences of T frames.
+
+    Attributes:
+        pictures: (N, T, size, size, 3) uint8 RGB.
+        features: (N, T, 145) float32, see `model.regressor.network.to_features`.
+        focal: (N, T) float32 focal lengths in picture sizes.
+        rest: (N, 22, 3) float32 joints of the rest pose, metres.
+        identity: JSON-ready; says what they are.
+    """
+
+    pictures: "np.ndarray"
+    features: "np.ndarray"
+    focal: "np.ndarray"
+    rest: "np.ndarray"
+    identity: dict
+
+
+def examples_of(store: "ClipStore", ids: Sequence[str], size: int) -> Examples:
+    """Clips of a store with their pictures as examples, in the order of `ids`.
+
+    Of more clips than `MOST_BYTES` of pictures, as many as fit are taken, evenly spaced; stderr and
+    the identity say so. Clips whose video cannot be read or is not theirs (other frames, another
+    size), or whose person is not in front of the camera, are left out, and counted in the identity.
+
+    Args:
+        store: clips with videos and SMPL-X motions in the camera.
+        ids: of the clips.
+        size: pixels of the square pictures.
+
+    Raises:
+        StoreError: a clip without motion.
+        TrainingError: no clips, one without a video or a camera, or none that can be used.
+    """
+    import numpy as np
+
+    from datasets.bodies.smplx import BODY_JOINTS, load_body
+    from datasets.sequence import camera_of
+    from datasets.video.pad_resize import PadResize
+    from model.regressor.network import NUM_FEATURES, focal_lengths, to_features
+    from model.training.config import TrainingError
+
+    if not ids:
+        raise TrainingError(f"{store.path} has no clips to train on")
+    clips, frames = len(ids), store.num_frames
+    at_most = max(1, MOST_BYTES // (frames * size * size * 3))
+    chosen, how = ids, ""
+    if clips > at_most:
+        chosen = [ids[row * clips // at_most] for row in range(at_most)]
+        how = f", evenly spaced among {clips} whose pictures are more than {MOST_BYTES >> 20} MiB"
+        print(f"{store.path}: training on {at_most} clips{how}", file=sys.stderr)
+    body, place = load_body(), {name: row for row, name in enumerate(chosen)}
+    pictures = np.empty((len(chosen), frames, size, size, 3), np.uint8)
+    features = np.empty((len(chosen), frames, NUM_FEATURES), np.float32)
+    focal = np.empty((len(chosen), frames), np.float32)
+    rest = np.empty((len(chosen), BODY_JOINTS, 3), np.float32)
+    kept = np.zeros(len(chosen), bool)
+    for clip in store.some(chosen):
+        if clip.video is None or clip.camera_motion is None:
+            raise TrainingError(f"{clip.clip_id} of {store.path} has no video with camera motion")
+        view, _ = camera_of(clip)
+        resize, row = PadResize(view.width, view.height, size), place[clip.clip_id]
+        if not _read_pictures(clip.video, resize, pictures[row]):
+            continue
+        seen, motion = resize.camera(view), clip.camera_motion
+        with np.errstate(invalid="ignore", divide="ignore"):  # a pelvis behind the camera
+            features[row] = to_features(motion.to_channels(), seen)
+        focal[row] = focal_lengths(seen)
+        rest[row] = body.rest_joints(np.atleast_2d(motion.betas)[0])[:BODY_JOINTS]
+        kept[row] = np.isfinite(features[row]).all()
+    if not kept.any():
+        raise TrainingError(
+            f"{store.path} has no clip to train on: no video can be read and is that of its clip, "
+            "with the person in front of the camera; prepare the store again"
+        )
+    arrays = (pictures, features, focal, rest)
+    if not kept.all():
+        arrays = tuple(array[kept] for array in arrays)
+    identity = {
+        "examples": f"{kept.sum()} of {len(chosen)} clips, {size} px{how}",
+        "store_sha256": store.sha256,
+        "clips_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+        "body_sha256": body.sha256,
+    }
+    return Examples(*arrays, identity=identity)
+
+
+def _read_pictures(video: Path, resize: "PadResize", out: "np.ndarray") -> bool:
+    """Fill `out` (T, size, size, 3) with a video's pictures; whether it is one of T such frames."""
+    from datasets.video.files import read_frames
+    from datasets.video.probe import VideoError, probe
+
+    try:
+        info = probe(video)
+        if (info.num_frames, info.width, info.height) != (len(out), resize.width, resize.height):
+            return False
+        for frame, picture in enumerate(read_frames(video, range(len(out)), info=info)):
+            out[frame] = resize.image(picture)
+    except VideoError:
+        return False
+    return True
+
+
+def built_in_identity(sequences: int, size: int) -> dict:
+    """What identifies the examples of `render_built_in`."""
+    from datasets.adapters.embedded import DATASET
+    from datasets.bodies.smplx import load_body
+
+    return {
+        "examples": f"{DATASET.name} version {DATASET.version}, {sequences} sequences of "
+        f"{FRAMES} frames, {size} px",
+        "body_sha256": load_body().sha256,
+    }
+
+
+def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = True) -> Examples:
+    """The first training sequences of the built-in dataset, rendered once and kept in `file`.
+
+    A file that is damaged or holds others is made again.
+
+    Raises:
+        TrainingError: a process that renders died.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from datasets.tools.processes import in_order
+    from model.training.config import TrainingError
+
+    identity = built_in_identity(sequences, size)
+    arrays = _load(file, repr(identity))
+    if arrays is not None:
+        return Examples(**arrays, identity=identity)
+    jobs = [(index, size) for index in range(sequences)]
+    workers = max(2, len(os.sched_getaffinity(0)))  # never here, where the training has threads
+    results = in_order(_render, zip(jobs, jobs, strict=True), workers=workers, died=None)
+    bar = tqdm(total=sequences, desc="rendering", unit=" sequences", disable=not progress)
+    with contextlib.closing(results), bar:
+        for (index, _), rendered in results:
+            if rendered is None:
+                raise TrainingError(f"the process that renders sequence {index} died: memory?")
+            if arrays is None:
+                shapes = {name: (sequences, *array.shape) for name, array in rendered.items()}
+                arrays = {name: np.empty(shapes[name], rendered[name].dtype) for name in shapes}
+            for name, array in rendered.items():
+                arrays[name][index] = array
+            bar.update()
+    temporary = file.with_name(file.name + ".tmp")
+    with open(temporary, "wb") as out:
+        np.savez(out, label=repr(identity), **arrays)
+    os.replace(temporary, file)
+    return Examples(**arrays, identity=identity)
+
+
+def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
+    """The arrays of a file under that label; None where there is no such whole file."""
+    import numpy as np
+
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            if str(stored["label"]) != label:
+                return None
+            return {name: stored[name] for name in _ARRAYS}
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def _render(job: tuple[int, int]) -> "dict[str, np.ndarray]":
+    """The arrays of one sequence."""
+    import numpy as np
+    import torch
+
+    from datasets.adapters.embedded import EmbeddedDataset
+    from datasets.bodies.smplx import BODY_JOINTS, load_body
+    from model.regressor.network import focal_lengths, to_features
+
+    torch.set_num_threads(1)
+    index, size = job
+    sequence = EmbeddedDataset(num_frames=FRAMES, image_size=size).sequence(index)
+    motion = sequence.camera_motion
+    return {
+        "pictures": np.stack(list(sequence.source.frames(range(len(motion))))),
+        "features": to_features(motion.to_channels(), sequence.view),
+        "focal": focal_lengths(sequence.view).astype(np.float32),
+        "rest": load_body().rest_joints(motion.betas)[:BODY_JOINTS],
+    }

@@ -1,0 +1,1 @@
+"""The baseline tokenizer of SOLAMI: architecture, features, released weights."""

@@ -1,0 +1,110 @@
+"""Settings of a training, and its error. Standard library only."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from model.training.settings import (
+    from_dict,
+    require,
+    require_choice,
+    require_count,
+    require_number,
+)
+
+
+class TrainingError(ValueError):
+    """A run cannot start, continue or go on. The message says why and how to fix it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a network is trained. The defaults are the paper's tokenizer's, wherever it names one.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: windows per step.
+        learning_rate: of AdamW, at its peak.
+        schedule: after the warm-up, ``constant``, or ``cosine`` down to zero.
+        warmup_steps: steps of linear warm-up.
+        betas: of AdamW.
+        weight_decay: of AdamW.
+        grad_clip: largest gradient norm.
+        window: frames per training window.
+        seed: of the windows drawn and of code restarts; step by step a function of (seed, step).
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    optimizer: ClassVar[str] = "adamw"  # a setting where a training has a choice
+
+    steps: int
+    batch_size: int = 128
+    learning_rate: float = 4e-5
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    window: int = 32
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))
+        require_count("steps", self.steps, minimum=1)
+        require_count("batch_size", self.batch_size, minimum=1)
+        require_count("warmup_steps", self.warmup_steps, minimum=0)
+        # Second differences, and first differences of tau without frame 0, need three frames.
+        require_count("window", self.window, minimum=3)
+        require_count("seed", self.seed, minimum=0)
+        require_choice("schedule", self.schedule, ("constant", "cosine"))
+        require(len(self.betas) == 2, f"betas must be two numbers, got {self.betas}")
+        for beta in self.betas:
+            require_number("betas", beta, 0.0, math.nextafter(1.0, 0.0))
+        for name in ("learning_rate", "weight_decay", "grad_clip"):
+            require_number(name, getattr(self, name), 0.0, math.inf)
+
+    @classmethod
+    def paper(cls, steps: int = 100_000, **changes):
+        """The paper's settings; it does not say how many steps."""
+        return cls(steps=steps, **changes)
+
+    @classmethod
+    def small(cls, steps: int = 2000, **changes):
+        """Many small steps at a high, decaying rate: the most accuracy for minutes of CPU."""
+        settings = {
+            "batch_size": 4,
+            "learning_rate": 8e-4,
+            "schedule": "cosine",
+            "warmup_steps": steps // 20,
+        }
+        return cls(steps=steps, **{**settings, **changes})
+
+    def with_steps(self, steps: int) -> "TrainingConfig":
+        """The same training stretched or cut to `steps`, its warm-up in proportion."""
+        warmup = self.warmup_steps * steps // self.steps
+        return dataclasses.replace(self, steps=steps, warmup_steps=warmup)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of step 0 .. steps - 1."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        if self.schedule == "constant":
+            return self.learning_rate
+        progress = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
+        return {**dataclasses.asdict(self), "betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "TrainingConfig":
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: unknown settings, or values out of range.
+        """
+        return from_dict(cls, values)

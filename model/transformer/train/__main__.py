@@ -1,0 +1,163 @@
+"""``python -m model.transformer.train --out DIR``: train the transformer (section 3.3).
+
+On the built-in shots with the codec and the tokenizer that ship with the package, unless told
+otherwise. A run that was stopped goes on where it was. Under torchrun, the parameters are sharded
+over the processes (FSDP2):
+
+    torchrun --nproc-per-node 8 -m model.transformer.train --config paper \\
+        --data STORE --codec COSMOS_DV --tokenizer tokenizer.safetensors --cosmos model.pt \\
+        --device cuda --out runs/unimo
+
+The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished (there,
+``skipped_clips`` is how many training clips could not be used, as those with a damaged video),
+``resume.pt`` until then (under torchrun a folder ``resume``), and ``losses.csv``: cross-entropies
+in nats a token by task and modality, and of held-out clips, among them ``shuffled_gap``, by which
+one sees whether the video is used.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from datasets.tools.command_line import positive, run_job
+from model.sequence import TASKS, VIDEO_ALONE
+from model.training.config import TrainingError
+from model.transformer.config import UniMoConfig
+from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.run import built_in_shots, train
+
+_EPILOG = """\
+the paper's ablations: --tasks v2m, --tasks i2vm, --unified
+exit codes: 0 done, 1 failure, 2 usage, 130 stopped with Ctrl-C (the same command goes on)
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    args = _parser().parse_args(argv)
+    return run_job(lambda: _train_in_processes(args), args.out)
+
+
+def _train_in_processes(args: argparse.Namespace) -> Path | None:
+    """Train; of several processes, the first says where the model is."""
+    from model.transformer.train import distributed
+
+    with distributed.processes(args.device):
+        path = _train(args)
+        return path if distributed.rank_and_processes()[0] == 0 else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.transformer.train",
+        description="Train UniMo's transformer on the tokens of a clip store.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument("--data", type=Path, metavar="STORE", help="default: built-in shots")
+    parser.add_argument("--config", choices=("embedded", "paper"), default="embedded")
+    parser.add_argument(
+        "--codec",
+        metavar="WHICH",
+        help="a fitted codec (.safetensors), a folder with Cosmos DV8x16x16, or linear; default: "
+        "the one that ships with the package",
+    )
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="FILE", help="a motion tokenizer; default: as the codec"
+    )
+    parser.add_argument(
+        "--cosmos", type=Path, metavar="FILE", help="start from Cosmos 4B's model.pt"
+    )
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=(*TASKS, VIDEO_ALONE),
+        default=list(TASKS),
+        help=f"default: both of UniMo's; {VIDEO_ALONE} trains the baseline, video alone",
+    )
+    parser.add_argument("--unified", action="store_true", help="the ablation Uni-Embed")
+    parser.add_argument("--steps", type=positive, help="embedded: 2800, paper: 100000")
+    parser.add_argument("--batch-size", type=positive, help="clips of a step, over all processes")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument(
+        "--optimizer", choices=("adamw", "muon"), help="embedded: muon, paper: adamw"
+    )
+    parser.add_argument("--ema", type=float, metavar="DECAY", help="keep an average of the weights")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+def _train(args: argparse.Namespace) -> Path:
+    import torch
+
+    from datasets.store.reader import ClipStore
+    from datasets.tools.files import sha256_of
+    from model import assets
+    from model.tokenizer import MotionTokenizer
+    from model.transformer import UniMo, cosmos_weights
+    from model.transformer.train import distributed
+    from model.transformer.train.token_set import Tokens
+    from model.video_tokens.choose import open_codec
+
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
+    given = {
+        "steps": args.steps,
+        "batch_size": args.batch_size,
+        "learning_rate": args.learning_rate,
+        "optimizer": args.optimizer,
+        "ema_decay": args.ema,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    training = getattr(ARTrainingConfig, args.config)(
+        tasks=tuple(args.tasks), seed=args.seed, **given
+    )
+    # Before the tokens, which may take hours; it is only mapped.
+    cosmos = cosmos_weights.read(args.cosmos) if args.cosmos else None
+    codec = open_codec(args.codec, device=args.device)
+    tokenizer = MotionTokenizer.load(args.tokenizer or assets.TOKENIZER)
+    config = getattr(UniMoConfig, args.config)(
+        unified=args.unified,
+        tokens_per_frame=tokenizer.config.tokens_per_frame,
+        motion_vocab=tokenizer.config.codebook_size,
+    )
+    first_process = distributed.rank_and_processes()[0] == 0
+    progress = not args.quiet and first_process
+    with distributed.first_process_first():
+        data = args.data or built_in_shots(config, progress=progress)
+        tokens = Tokens.of(
+            ClipStore.open(data),
+            codec,
+            tokenizer.to(args.device),
+            mirror=training.mirror,
+            progress=progress,
+        )
+    if tokens.skipped and first_process:
+        name, why = next(iter(tokens.skipped.items()))
+        print(
+            f"{len(tokens.skipped)} training clips cannot be used and are left out; {name}: {why}",
+            file=sys.stderr,
+        )
+    torch.manual_seed(args.seed)
+    model, start = UniMo(config), "random"
+    if cosmos is not None:
+        cosmos_weights.load(model, cosmos)
+        start = f"cosmos {sha256_of(args.cosmos)}"
+    return train(
+        model,
+        training,
+        tokens,
+        args.out,
+        device=args.device,
+        start=start,
+        progress=progress,
+        board=args.tensorboard,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""One training of the transformer, from tokens to a checkpoint."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.training.config import TrainingError
+from model.transformer.config import UniMoConfig
+from model.transformer.train.config import ARTrainingConfig
+
+if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
+    from model.transformer import UniMo
+    from model.transformer.train.token_set import Tokens
+
+
+def train(
+    model: "UniMo",
+    training: ARTrainingConfig,
+    tokens: "Tokens",
+    out: Path,
+    *,
+    device: str = "cpu",
+    start: str = "random",
+    progress: bool = True,
+    board: bool = False,
+    on_step: "Callable[[int, str], None] | None" = None,
+) -> Path:
+    """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
+
+    Args:
+        model: a fresh model, or one with Cosmos's weights. Under torchrun it is sharded here.
+        training: steps, batch size, tasks and optimiser.
+        tokens: what it learns from.
+        out: folder of the run, made if needed.
+        device: ``cpu`` or ``cuda``; bf16 is computed with on the latter.
+        start: what the weights of `model` are, beyond the seed; a run goes on from the same alone.
+        progress: show a progress bar on stderr.
+        board: also write the loss curve for TensorBoard.
+        on_step: called after every step with the steps done and how it goes.
+
+    Returns:
+        ``out/model.safetensors``.
+
+    Raises:
+        TrainingError: `out` holds another run, the loss stopped being finite, tokens that the
+            model has no rows for, or processes that do not divide a step's clips.
+    """
+    from tqdm import tqdm
+
+    from model.training.checkpoint import load_weights
+    from model.training.loop import identity_of, is_finished
+    from model.transformer.train import distributed, sharded
+    from model.transformer.train.held_out import examine
+    from model.transformer.train.steps import require_divisible, step_losses
+
+    tokens.require_fitting(model.config)
+    rank, processes = distributed.rank_and_processes()
+    require_divisible(training, processes)
+    if training.optimizer == "muon" and processes > 1:
+        raise TrainingError("muon is for one process: choose --optimizer adamw")
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(model, training, {**tokens.identity, "start": start})
+    path = out / "model.safetensors"
+    if is_finished(path, identity):
+        load_weights(path, model)
+        model.to(device).eval()
+        return path
+    if training.head_from_codes:
+        model.start_from_codes(tokens.codes)
+    model.activation_checkpointing = training.activation_checkpointing
+    run = sharded.start(model, training, identity, out, device, training.ema_decay)
+    run.resume()
+    precise = distributed.precision(device, processes)
+    writer = _board(out) if board and rank == 0 else None
+
+    def losses(step: int):
+        part = step_losses(model, training, tokens.train, step, rank=rank, processes=processes)
+        while True:
+            with precise():
+                loss = next(part, None)
+            if loss is None:
+                return
+            yield loss
+
+    def shown(row: dict) -> str:
+        if writer is not None:
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["step"])
+            writer.flush()
+        names = ("v2m_motion", "i2vm_motion", "i2vm_visual", "i2v_visual", "shuffled_gap")
+        return ", ".join(f"{name}={row[name]:.2f}" for name in names if name in row)
+
+    def look() -> dict[str, float]:
+        with precise():
+            return examine(model, training, tokens.held_out)
+
+    model.train()
+    run.go(
+        losses,
+        bar=tqdm(
+            initial=run.step,
+            total=training.steps,
+            disable=not progress or rank > 0,
+            unit="step",
+        ),
+        shown=shown,
+        checkpoint_seconds=15.0 if device == "cpu" else 600.0,
+        on_step=on_step,
+        examine=look,
+    )
+    description = "UniMo: " + " and ".join(training.tasks)
+    return run.finish(path, description, skipped_clips=len(tokens.skipped), dataset=tokens.dataset)
+
+
+def _board(out: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise TrainingError("--tensorboard needs the package: pip install tensorboard") from error
+    return SummaryWriter(str(out / "tensorboard"))
+
+
+def built_in_shots(config: UniMoConfig, *, progress: bool = True) -> Path:
+    """The store of built-in shots for a model's clips, made if it is not there."""
+    import os
+    from dataclasses import replace
+
+    from datasets.adapters.embedded_shots import DATASET
+    from datasets.prepare.built_in import make_store
+
+    return make_store(
+        replace(DATASET, shot_frames=config.num_frames, image_size=config.width),
+        num_frames=config.num_frames,
+        video_size=config.width,
+        workers=len(os.sched_getaffinity(0)),
+        progress=progress,
+    )

@@ -1,0 +1,1 @@
+"""Cosmos's video tokenizers and diffusion decoder."""

@@ -1,0 +1,1 @@
+"""The built-in video codec, fitted on the built-in videos, and its linear part."""

@@ -1,0 +1,393 @@
+"""V2M and I2VM through the stages: what methods see, what stands for truth, what is cached."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmark.api.clips import Prediction
+from benchmark.api.errors import Unavailable, UserError
+from benchmark.api.table import Column, Row
+from benchmark.methods import estimators, first_frame, transformers
+from benchmark.methods.unimo import VideoToMotion
+from benchmark.profiles import paper
+from benchmark.results.cells import RowOutcome, cell
+from benchmark.results.table import row_notes
+from benchmark.runs import artifacts, chain
+from benchmark.runs.checkpoints import weights_sha256
+from benchmark.runs.data import Stores, open_data
+from benchmark.runs.stages import _evaluation as evaluation_of
+from benchmark.runs.stages import perform, trained_weights
+from benchmark.runs.task import Setup, make_task
+from benchmark.runs.workers import _Queue
+from datasets.bodies.smplx_file import find_body
+from datasets.estimators import Estimate, EstimateError
+from datasets.motion import Motion
+from datasets.store.reader import ClipStore
+from datasets.video.files import read_video
+from model.regressor import examples as regressor_examples
+
+OURS = Row("Ours", "unimo")
+
+
+@pytest.fixture
+def setup(tmp_path):
+    return Setup(tmp_path / "runs", find_body(), device="cpu")
+
+
+@pytest.fixture
+def data(shots_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("model.transformer.train.token_set.CACHE", tmp_path / "tokens")
+    return open_data(shots_folder, task="v2m", limit=3)
+
+
+@pytest.fixture
+def task_of(data, tiny):
+    def make(kind, row=OURS, seed=0, metrics=("pose",)):
+        return make_task(row, kind, tiny, data, seed=seed, metrics=metrics)
+
+    return make
+
+
+def ignore(what, done, total):
+    pass
+
+
+def keys(setup, task):
+    return {stage: run.key for stage, run in chain.lookup(setup, task).runs.items()}
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+def killer(at):
+    calls = iter(range(1, 1000))
+
+    def progress(what, done, total):
+        if next(calls) == at:
+            raise Killed
+
+    return progress
+
+
+def test_both_tasks_share_one_training(setup, task_of):
+    v2m, i2vm = task_of("v2m"), task_of("i2vm", metrics=("pose", "diversity"))
+    perform(setup, v2m, progress=ignore)
+    before = {path: path.stat().st_mtime_ns for path in setup.cache.glob("train/*/run.json")}
+    perform(setup, i2vm, progress=ignore)
+    assert keys(setup, v2m)["train"] == keys(setup, i2vm)["train"]
+    assert (
+        before.items()
+        <= {path: path.stat().st_mtime_ns for path in setup.cache.glob("train/*/run.json")}.items()
+    )
+    outcome = chain.lookup(setup, i2vm)
+    assert list(outcome.runs) == [
+        "train",
+        "predict",
+        "train estimator",
+        "estimate",
+        "score pose",
+        "score diversity",
+    ]
+    assert {score.clip_id for score in outcome.scores["pose"]} == set(i2vm.data.test_ids)
+    assert {"fid", "div_g"} <= {score.column for score in outcome.scores["diversity"]}
+
+
+def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(setup, task_of):
+    task = task_of("i2vm")
+    perform(setup, task, progress=ignore)
+    runs = chain.lookup(setup, task).runs
+    ids = task.data.test_ids
+    made = artifacts.read_predictions(runs["predict"].folder, ids)
+    seen = artifacts.read_predictions(runs["estimate"].folder, ids)
+    evaluation = evaluation_of(setup, task, runs["predict"], runs["estimate"])
+    np.testing.assert_array_equal(evaluation.motion, made.channels)
+    np.testing.assert_array_equal(evaluation.truth, seen.channels)
+    # The first picture is the clip's own, through the codec; the video is of its length and rate.
+    frames = [read_video(path) for path in evaluation.videos]
+    clips = task.data.clips(ids)
+    assert {video.shape for video in frames} == {(17, 64, 64, 3)}
+    pictures = transformers.first_pictures(clips)[0].astype(int)
+    own = [
+        np.abs(video[0] - picture).mean() for video, picture in zip(frames, pictures, strict=True)
+    ]
+    other = [
+        np.abs(video[0] - picture).mean()
+        for video, picture in zip(frames, np.roll(pictures, 1, axis=0), strict=True)
+    ]
+    assert np.mean(own) < 0.5 * np.mean(other)
+
+
+def test_a_system_that_makes_videos_alone_has_the_motion_seen_in_them(setup, task_of):
+    for row in (Row("Baseline", "cosmos"), Row("still", "first_frame")):
+        task = task_of("i2vm", row, metrics=("diversity", "pose"))
+        perform(setup, task, progress=ignore)
+        outcome = chain.lookup(setup, task)
+        evaluation = evaluation_of(setup, task, outcome.runs["predict"], outcome.runs["estimate"])
+        assert evaluation.truth is None and evaluation.motion.shape == (3, 17, 79)
+        assert outcome.scores["pose"] == []
+        assert {score.column for score in outcome.scores["diversity"]} >= {"fid", "div"}
+
+
+def test_a_chain_killed_anywhere_ends_in_the_same_scores(setup, task_of):
+    task, found = task_of("i2vm", metrics=("pose", "diversity")), []
+    # Calls: tokens, 3 training steps, prediction, pictures, 3 steps, estimate, clips while scoring.
+    for at in (999, 3, 5, 8, 10, 12):
+        own = dataclasses.replace(setup, cache=setup.cache / str(at))
+        if at != 999:
+            with pytest.raises(Killed):
+                perform(own, task, progress=killer(at))
+            assert chain.lookup(own, task).missing
+        perform(own, task, progress=ignore)
+        found.append((chain.lookup(own, task).scores, keys(own, task)))
+    assert all(one == found[0] for one in found[1:])
+
+
+def test_a_clip_alone_gives_what_it_gives_among_others(setup, task_of, data):
+    task = task_of("v2m")
+    perform(setup, task, progress=ignore)
+    weights = trained_weights(setup, task, progress=ignore)
+    clips = data.clips(data.test_ids)
+    method = VideoToMotion()
+    together = method.predict(weights, clips, device="cpu", seed=0).channels
+    alone = method.predict(weights, clips[1:2], device="cpu", seed=0).channels
+    # The same tokens; a batch of another size sums in another order.
+    np.testing.assert_allclose(alone[0], together[1], atol=1e-4)
+    reseeded = method.predict(weights, clips, device="cpu", seed=1).channels
+    assert np.abs(reseeded - together).max() > 1e-2
+
+
+def test_what_is_estimated_depends_on_the_estimators_training(setup, task_of, tiny, data):
+    task = task_of("i2vm")
+    perform(setup, task, progress=ignore)
+    longer = dataclasses.replace(tiny, regressor_training=tiny.regressor_training.with_steps(4))
+    other = make_task(OURS, "i2vm", longer, data, seed=0, metrics=("pose",))
+    before = keys(setup, task)
+    perform(setup, other, progress=ignore)
+    after = keys(setup, other)
+    changed = {stage for stage in after if after[stage] != before[stage]}
+    assert changed == {"train estimator", "estimate", "score pose"}
+
+
+def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(setup, task_of, tmp_path):
+    task = task_of("v2m")
+    perform(setup, task, progress=ignore)
+    folder = chain.lookup(setup, task).runs["train"].folder
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    given = task_of("v2m", Row("mine", "unimo", weights=mine / "model.safetensors"))
+    first = keys(setup, given)
+    assert first["predict"] == keys(setup, task)["predict"]
+    again = task_of("v2m", seed=1)
+    perform(setup, again, progress=ignore)
+    shutil.copytree(chain.lookup(setup, again).runs["train"].folder, mine, dirs_exist_ok=True)
+    assert keys(setup, given)["predict"] != first["predict"]
+
+
+def test_the_sequence_of_a_transformer_is_part_of_its_weights_identity(setup, task_of, tmp_path):
+    task = task_of("v2m")
+    perform(setup, task, progress=ignore)
+    weights = trained_weights(setup, task, progress=ignore)
+    copy = tmp_path / "copy.safetensors"
+    shutil.copyfile(weights, copy)
+    text = weights.with_suffix(".json").read_text()
+    copy.with_suffix(".json").write_text(text)
+    assert weights_sha256(copy) == weights_sha256(weights)
+    copy.with_suffix(".json").write_text(
+        text.replace('"tokenizer_sha256": "', '"tokenizer_sha256": "0')
+    )
+    assert weights_sha256(copy) != weights_sha256(weights)
+
+
+class Picky:
+    """An estimator that sees nobody in the second clip it is shown, and crashes on the third."""
+
+    def start(self, device):
+        import contextlib
+
+        @contextlib.contextmanager
+        def session():
+            yield self
+
+        self.shown = 0
+        return session()
+
+    def estimate(self, clip):
+        self.shown += 1
+        if self.shown == 2:
+            raise EstimateError("no_person", "nobody is seen")
+        if self.shown == 3:
+            raise RuntimeError("a bug of the tool")
+        still = np.zeros((17, 79), np.float32)
+        return Estimate(Motion.from_channels(still, fps=clip.fps, space="camera"))
+
+
+def test_one_bad_clip_never_stops_the_others(data):
+    made = estimators.estimate(Picky(), data.clips(data.test_ids), "cpu")
+    assert made.failed == {
+        data.test_ids[1]: "no_person: nobody is seen",
+        data.test_ids[2]: "a bug of the tool",
+    }
+    assert made.channels.shape == (3, 17, 79)
+
+
+def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(shots_folder, broken)
+    worst = data.test_ids[1]
+    (path,) = [clip.video for clip in ClipStore.open(broken).some([worst])]
+    path.write_bytes(path.read_bytes()[:300])
+    damaged = dataclasses.replace(data, path=broken)
+    for kind, row in (("v2m", OURS), ("i2vm", OURS), ("i2vm", Row("still", "first_frame"))):
+        task = dataclasses.replace(task_of(kind, row), data=damaged)
+        if kind == "i2vm":
+            task = dataclasses.replace(task, estimator=task_of("v2m", Row("e", "regressor")))
+        perform(setup, task, progress=ignore)
+        outcome = chain.lookup(setup, task)
+        assert list(outcome.failed) == [worst]
+        measured = {score.clip_id for score in outcome.scores["pose"]}
+        assert measured == (set(data.test_ids) - {worst} if row is OURS else set())
+    ids = data.train_ids[:3]
+    (path,) = [clip.video for clip in ClipStore.open(broken).some([ids[0]])]
+    path.write_bytes(b"")
+    examples = regressor_examples.examples_of(ClipStore.open(broken), ids, 16)
+    assert len(examples.pictures) == 2 and examples.identity["examples"].startswith("2 of 3 ")
+
+
+def test_training_clips_that_cannot_be_used_are_counted(
+    setup, task_of, data, shots_folder, tmp_path
+):
+    broken = tmp_path / "broken"
+    shutil.copytree(shots_folder, broken)
+    (path,) = [clip.video for clip in ClipStore.open(broken).some(data.train_ids[4:5])]
+    path.write_bytes(b"")
+    task = dataclasses.replace(task_of("v2m"), data=dataclasses.replace(data, path=broken))
+    perform(setup, task, progress=ignore)
+    row = RowOutcome(OURS, [task], [chain.lookup(setup, task)])
+    assert [note for note in row_notes([row]) if "training clips" in note] == [
+        "Ours: 1 of 21 training clips could not be used, such as those with a damaged video."
+    ]
+
+
+def test_a_part_of_which_all_clips_failed_does_not_hide_the_others(tmp_path):
+    made = {
+        ("a", "b"): Prediction(np.ones((2, 4, 85), np.float32), failed={"b": "nobody"}),
+        ("c",): Prediction(None, failed={"c": "nobody"}),
+    }
+    for folder, order in ((tmp_path / "x1", 1), (tmp_path / "x2", -1)):
+        folder.mkdir()
+        for number, (ids, part) in enumerate(list(made.items())[::order]):
+            artifacts.write_predictions(artifacts.part_path(folder, number), ids, part)
+        found = artifacts.read_predictions(folder, ["a", "b", "c"])
+        assert found.failed == {"b": "nobody", "c": "nobody"}
+        np.testing.assert_array_equal(found.channels[0], np.ones((4, 85)))
+        assert found.channels.shape == (3, 4, 85)
+
+
+def test_clips_that_fail_are_left_out_of_every_number(setup, task_of, monkeypatch):
+    task = task_of("v2m", Row("picky", "regressor"))
+    monkeypatch.setattr(
+        "benchmark.methods.regressor.estimate",
+        lambda estimator, clips, device: estimators.estimate(Picky(), clips, device),
+    )
+    perform(setup, task, progress=ignore)
+    outcome = chain.lookup(setup, task)
+    assert list(outcome.failed) == list(task.data.test_ids[1:])
+    assert {score.clip_id for score in outcome.scores["pose"]} == {task.data.test_ids[0]}
+
+
+def test_the_floor_knows_the_first_frame_and_nothing_else(data):
+    clips = data.clips(data.test_ids)
+    still = first_frame.StillMotion().predict(None, clips, device="cpu", seed=0).channels
+    np.testing.assert_array_equal(still, clips.channels[:, :1].repeat(17, axis=1))
+    made = first_frame.StillVideo().predict(None, clips, device="cpu", seed=0)
+    videos = np.stack(list(made.videos))
+    np.testing.assert_array_equal(videos[:, 5], transformers.first_pictures(clips)[0])
+    assert made.channels is None
+
+
+def test_the_regressor_learns_from_the_clips_of_the_store(data):
+    ids = data.train_ids[2:4]
+    store = ClipStore.open(data.path)
+    examples = regressor_examples.examples_of(store, ids, 32)
+    assert examples.pictures.shape == (2, 17, 32, 32, 3)
+    assert examples.features.shape == (2, 17, 145)
+    assert np.isfinite(examples.features).all()
+    other = regressor_examples.examples_of(store, ids[::-1], 32)
+    np.testing.assert_array_equal(other.pictures[::-1], examples.pictures)
+    assert other.identity != examples.identity
+
+
+def test_workers_do_not_wait_for_each_others_training(setup, task_of):
+    @dataclasses.dataclass
+    class Busy:
+        task: object
+
+    ours, twin = task_of("v2m"), task_of("i2vm")
+    other = task_of("v2m", Row("alone", "unimo", {"tasks": ("v2m",)}))
+    queue = _Queue([other, ours, twin], setup)
+    first = queue.pop([])
+    assert first is twin
+    assert queue.pop([Busy(first)]) is other  # `ours` waits for the training of its twin
+    assert queue.pop([Busy(first)]) is ours
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "variable"),
+    [
+        ("unimo", "v2m", "UNIMO_COSMOS"),
+        ("cosmos", "i2vm", "UNIMO_COSMOS"),
+        ("gvhmr", "v2m", "GVHMR"),
+        ("phalp", "v2m", "PHALP"),
+    ],
+)
+def test_what_needs_foreign_weights_says_which(method, kind, variable, data, monkeypatch):
+    for name in ("UNIMO_COSMOS", "UNIMO_COSMOS_TOKENIZER", "GVHMR_PYTHON", "PHALP_PYTHON"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(Unavailable, match=variable) as refusal:
+        make_task(Row("x", method), kind, paper(), data, seed=0, metrics=())
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(setup, task_of):
+    task = task_of("i2vm", metrics=("diversity", "pose"))
+    task = dataclasses.replace(task, estimator=None, no_estimator="weights.pt is not there")
+    perform(setup, task, progress=ignore)
+    row = RowOutcome(OURS, [task], [chain.lookup(setup, task)])
+    consistency = cell(row, Column("mpjpe", "MPJPE"), None)
+    assert (consistency["status"], consistency["reason"]) == (
+        "unavailable",
+        "weights.pt is not there",
+    )
+    assert cell(row, Column("fid", "FID"), None)["status"] == "measured"
+
+
+@dataclasses.dataclass
+class Choice:
+    data: object = None
+    limit: object = None
+    quiet: bool = True
+
+
+def test_a_store_without_videos_is_refused_for_a_video_task(clips_folder, tiny):
+    with pytest.raises(UserError, match=r"have no video .*v2m needs"):
+        Stores(tiny, Choice(clips_folder)).find("v2m")
+
+
+def test_a_store_of_another_size_is_refused(shots_folder, tiny):
+    wide = dataclasses.replace(
+        tiny, unimo=lambda **changes: tiny.unimo(latent_shape=(3, 8, 8), **changes)
+    )
+    with pytest.raises(UserError, match=r"17 frames of 64x64 pixels.* take 17 of 128x128"):
+        Stores(wide, Choice(shots_folder)).find("i2vm")
+
+
+def test_a_row_about_a_dataset_wants_its_own_store(shots_folder, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmark.runs.data.FOLDER", tmp_path)
+    stores = Stores(tiny, Choice(shots_folder))
+    with pytest.raises(Unavailable, match=r"datasets\.prepare threedpw"):
+        stores.find("v2m", "threedpw")
+    assert stores.find("v2m", "embedded_shots").path == shots_folder
+    assert stores.find("v2m").path == shots_folder

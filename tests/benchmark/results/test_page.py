@@ -1,0 +1,259 @@
+"""The page of a profile: hostile names, complete tables, what is missing in them."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmark import discover
+from benchmark.api.clips import Data
+from benchmark.api.metric import Score
+from benchmark.api.table import Column, Row, TableSpec
+from benchmark.profiles import smoke
+from benchmark.results import table as report
+from benchmark.results.cells import RowOutcome
+from benchmark.results.page.document import write_page
+from benchmark.runs.cache import Run
+from benchmark.runs.chain import Outcome
+from benchmark.runs.task import Setup, Task
+from datasets.bodies.smplx_file import find_body
+from datasets.tools.files import read_json, write_json
+from tests.benchmark.results.pages import HOSTILE, page_of, squeezed
+
+LONG = "a name that goes on and on " * 40
+TABLE = TableSpec(
+    id="tablex",
+    title=f"A table {HOSTILE}",
+    columns=(
+        Column("mpjpe", "MPJPE", "mm", "lower", 2),
+        Column("codebook_util_pct", "Use", "%", "higher", 1),
+    ),
+    rows=tuple(Row(label, "unimo") for label in ("one", "two", "three")),
+    more_rows=(Row("floor", "unimo"),),
+    paper="""
+Methods  MPJPE   Use
+one      8.6344  80.08%
+two      9.5     99.8%
+three    7.5     -
+""",
+    notes=(f"A note: {HOSTILE}", "See https://example.org/a for more."),
+)
+
+
+def outcome(setup, mpjpe, use=256):
+    """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
+    stages = ("train", "predict", "score codebook", "score pose")
+    runs = {stage: Run(setup.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
+    pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
+    codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
+    return Outcome(
+        runs, {stage: {} for stage in stages}, {"codebook": codebook, "pose": pose}, {}, {}
+    )
+
+
+def row_of(row, *outcomes, kind="tokenizer", absent="", beside=False):
+    data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), HOSTILE)
+    metrics = ("codebook", "pose") if kind == "tokenizer" else ("pose",)
+    tasks = [Task(kind, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
+    return RowOutcome(row, tasks, outcomes, absent, beside)
+
+
+def result_of(rows, setup, table=TABLE):
+    return report.measured_result(table, rows, setup=setup, profile=smoke(), options={})
+
+
+@pytest.fixture
+def setup(tmp_path):
+    return Setup(tmp_path / "runs", find_body(), device="cpu")
+
+
+@pytest.fixture
+def folder(tmp_path, setup):
+    """A folder with one hostile result."""
+    rows = [
+        row_of(TABLE.rows[0], outcome(setup, 20.0)),
+        row_of(TABLE.rows[1], outcome(setup, 10.0, 512)),
+        row_of(TABLE.rows[2], absent=f"failed: {HOSTILE}"),
+        row_of(Row(HOSTILE, "unimo"), outcome(setup, 30.0, 128)),
+        row_of(Row(LONG, "unimo"), outcome(setup, 40.0, 64)),
+        row_of(TABLE.more_rows[0], outcome(setup, 1.0, 512), beside=True),
+    ]
+    write_json(tmp_path / "smoke" / "tablex.json", result_of(rows, setup))
+    return tmp_path / "smoke"
+
+
+def test_hostile_names_are_text(folder):
+    page = page_of(folder)
+    (script,) = page.all("script")
+    assert "alert" not in script[2]
+    for _, attributes, _ in page.elements:
+        assert not [name for name in attributes if name.startswith("on")]
+    heads = [squeezed(head[2]) for head in page.all("th", scope="row")]
+    assert f"{squeezed(HOSTILE)}● measured".replace("● ", "") in heads
+    assert any(squeezed(LONG) in head for head in heads)
+    assert any(f"A note: {squeezed(HOSTILE)}" == squeezed(item[2]) for item in page.all("li"))
+    popups = [span[2] for span in page.all("span", class_="popup")]
+    assert any(text.startswith(f"{HOSTILE}, MPJPE: 30.00 mm") for text in popups)
+    assert "49" not in "".join(heads)
+
+
+def test_every_cell_has_its_values_by_keyboard_and_pointer(folder):
+    page = page_of(folder)
+    cells = [cell for cell in page.all("td") if "tabindex" in cell[1]]
+    assert len(cells) == 6 * 2
+    popups = {span[1]["id"]: span[2] for span in page.all("span", class_="popup")}
+    details = [popups.pop(attributes["aria-describedby"]) for _, attributes, _ in cells]
+    assert not popups
+    assert squeezed(cells[0][2]).startswith("20.00paper 8.6344 (+11.37)")
+    assert "n = 2 clips; 95 % interval 19.00 to 21.00 mm" in details[0]
+    assert re.search(r"score/[0-9a-f]{16}", details[0])
+
+
+def test_a_missing_value_is_a_mark_and_its_letter_is_explained(folder):
+    page = page_of(folder)
+    cell = next(cell for cell in page.all("td") if cell[1].get("class") == "unavailable")
+    assert squeezed(cell[2]).startswith("– (a)paper 7.5")
+    (details,) = page.all("span", id=cell[1]["aria-describedby"])
+    assert details[2].startswith("three, MPJPE: unavailable: failed: <script>")
+    assert ["a", f"failed: {squeezed(HOSTILE)}"] in [
+        [squeezed(term[2]), squeezed(text[2])]
+        for term, text in zip(page.all("dt"), page.all("dd"), strict=True)
+    ]
+
+
+def test_the_mark_of_published_numbers_is_explained(folder):
+    assert not [term for term in page_of(folder).all("dt") if term[2] == "†"]
+    result = read_json(folder / "tablex.json")
+    result["source"] = f"a paper {HOSTILE}"
+    result["cells"][0] |= {"literature": 5.5, "literature_printed": "5.5"}
+    write_json(folder / "tablex.json", result)
+    page = page_of(folder)
+    assert "5.5 †" in next(cell for cell in page.all("td") if "tabindex" in cell[1])[2]
+    explained = zip(page.all("dt"), page.all("dd"), strict=True)
+    (text,) = [text[2] for term, text in explained if term[2] == "†"]
+    assert squeezed(text) == f"published elsewhere: a paper {squeezed(HOSTILE)}"
+
+
+def test_the_best_and_the_second_are_marked_and_rows_beside_take_no_part(folder):
+    page = page_of(folder)
+    header = 1  # the page explains its marks once
+    assert [strong[2] for strong in page.all("strong")][header:] == ["10.00", "100.0"]
+    assert [second[2] for second in page.all("u")][header:] == ["20.00", "50.0"]
+
+
+def test_every_row_has_a_state(folder):
+    page = page_of(folder)
+    table = page.all("table", class_="values")
+    states = [chip[2] for chip in page.all("span") if "chip" in chip[1].get("class", "")]
+    assert len(table) == 1
+    assert states == ["partly"] + ["measured"] * 2 + ["unavailable"] + ["measured"] * 3
+    assert "4 measured, 1 unavailable of 5 rows" in table[0][2]
+
+
+def test_nothing_is_fetched_from_elsewhere(folder):
+    page = page_of(folder)
+    for tag, attributes, _ in page.elements:
+        for name in ("src", "href", "data", "srcset", "poster", "action"):
+            assert "//" not in attributes.get(name, ""), tag
+    for tag in ("style", "script"):
+        ((_, _, text),) = page.all(tag)
+        assert not re.search(r"https?:|url\(|@import|fetch\(", text)
+    assert any("https://example.org/a" in item[2] for item in page.all("li"))
+
+
+def test_ids_are_unique_and_links_within_the_page_lead_somewhere(folder):
+    page = page_of(folder)
+    ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    inside = [link[1]["href"][1:] for link in page.all("a") if link[1]["href"].startswith("#")]
+    assert inside and set(inside) <= set(ids)
+    files = [link[1]["href"] for link in page.all("a") if not link[1]["href"].startswith("#")]
+    assert "tablex.json" in files
+
+
+def links_of(page, section):
+    """Words and targets of the files that a section of the page names."""
+    (own,) = page.all("section", id=section)
+    words = [one[2] for one in page.all("p", class_="files") if one[2] in own[2]][-1]
+    return words.removeprefix("Files: ").split(", "), {link[1]["href"] for link in page.all("a")}
+
+
+def test_all_files_beside_the_page_are_linked_and_no_other(folder):
+    result = read_json(folder / "tablex.json")
+    report.write(result, folder)
+    words, targets = links_of(page_of(folder), "tablex")
+    assert words == ["json", "md", "csv", "tex", "png", "svg"]
+    assert {f"tablex.{word}" for word in words} <= targets
+    for suffix in (".png", ".svg"):  # a table that has nothing to draw
+        (folder / f"tablex{suffix}").unlink()
+    words, targets = links_of(page_of(folder), "tablex")
+    assert words == ["json", "md", "csv", "tex"] and "tablex.png" not in targets
+
+
+def test_the_same_results_give_the_same_bytes(folder):
+    (path,) = write_page(folder, Path("nowhere"))
+    before = path.read_bytes()
+    write_page(folder, Path("nowhere"))
+    assert path.read_bytes() == before
+
+
+def test_all_tables_are_there_and_the_page_stays_small(tmp_path, setup):
+    out = tmp_path / "smoke"
+    for name in discover.summaries("tables"):
+        table = discover.load("tables", name)
+        if table.compute is not None:
+            result = report.computed_result(table)
+        else:
+            rows = [
+                row_of(
+                    dataclasses.replace(row, label=row.label),
+                    outcome(setup, 10.0 + number),
+                    kind=table.task,
+                    beside=row in table.more_rows,
+                )
+                for number, row in enumerate((*table.rows, *table.more_rows))
+            ]
+            result = result_of(rows, setup, table)
+        write_json(out / f"{name}.json", result)
+    page = page_of(out)
+    assert (out / "index.html").stat().st_size < 2_000_000
+    sections = [section[1]["id"] for section in page.all("section")]
+    assert sections == [f"table{number}" for number in range(1, 12)]
+    cells = [cell for cell in page.all("td") if "tabindex" in cell[1]]
+    results = [read_json(path) for path in out.glob("*.json")]
+    assert len(cells) == sum(len(result["cells"]) for result in results)
+    (chosen,) = [link for link in page.all("li") if squeezed(link[2]).startswith("Table 4 ")]
+    assert "computed" in chosen[2] and "measured" not in chosen[2]  # a configuration
+
+
+def test_results_of_an_earlier_layout_are_named_and_not_shown(folder):
+    older = read_json(folder / "tablex.json") | {"schema_version": 1}
+    write_json(folder / "tabley.json", older)
+    (folder / "broken.json").write_text("{")
+    page = page_of(folder)
+    assert len(page.all("table", class_="values")) == 1
+    (words,) = [one[2] for one in page.all("p") if one[2].startswith("Not shown")]
+    assert "tabley.json" in words and "broken.json" in words
+
+
+def test_a_figure_is_shown_with_what_is_missing_in_it(folder):
+    figure = {
+        "schema_version": 1, "figure": "figure4", "title": HOSTILE, "profile": "smoke",
+        "status": "drawn", "reason": None, "caption": f"Read it so: {HOSTILE}", "notes": [],
+        "rows": [
+            {"label": "Our", "task": "v2m", "status": "measured", "reason": None},
+            {"label": HOSTILE, "task": "v2m", "status": "unavailable", "reason": HOSTILE},
+        ],
+    }  # fmt: skip
+    write_json(folder / "figure4.json", figure)
+    assert not page_of(folder).all("img")  # its picture is not here
+    (folder / "figure4.png").write_bytes(b"larger than the other")
+    (folder / "figure4.svg").write_bytes(b"small")
+    page = page_of(folder)
+    (picture,) = page.all("img")
+    assert picture[1]["src"] == "figure4.svg"
+    words, targets = links_of(page, "figure4")
+    assert words == ["json", "png", "svg"] and "figure4.png" in targets
+    (section,) = page.all("section", id="figure4")
+    assert f"{squeezed(HOSTILE)} unavailable {squeezed(HOSTILE)}" in squeezed(section[2])

@@ -1,0 +1,332 @@
+import csv
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmark.api.clips import Data
+from benchmark.api.errors import Unavailable
+from benchmark.api.metric import Score
+from benchmark.api.table import Column, Row, TableSpec, Trend
+from benchmark.profiles import smoke
+from benchmark.results import table as report
+from benchmark.results.cells import RowOutcome
+from benchmark.results.findings import findings, spearman
+from benchmark.results.render import figure, latex, layout, markdown
+from benchmark.runs.cache import Run
+from benchmark.runs.chain import Outcome
+from benchmark.runs.task import Setup, Task
+from datasets.bodies.smplx_file import find_body
+from datasets.tools.files import read_json
+
+HOSTILE = r"a|b_c*d`<script>&\%$#{x}~^[y](z)"
+
+TABLE = TableSpec(
+    id="tablex",
+    title="A table",
+    columns=(
+        Column("mpjpe", "MPJPE", "mm", "lower", 2),
+        Column("codebook_util_pct", "Use", "%", "higher", 1),
+    ),
+    rows=(
+        Row("one", "unimo", {"k": 1, "B": 2}),
+        Row("two", "unimo", {"k": 2, "B": 2}),
+        Row("three", "unimo", {"k": 2, "B": 4}),
+    ),
+    paper="""
+Methods  MPJPE   Use
+one      8.6344  80.08%
+two      9.5     99.8%
+three    7.5     -
+""",
+    notes=(f"A note: {HOSTILE}",),
+    figure=Trend("k", "B", "tokens", "B"),
+)
+
+
+@pytest.fixture
+def setup(tmp_path):
+    return Setup(tmp_path / "runs", find_body(), device="cpu")
+
+
+def row_of(row, *outcomes, absent="", beside=False):
+    """A row with one outcome for each of the seeds 0, 1, ..."""
+    data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), "by hand")
+    method = row.method or "unimo"
+    tasks = [
+        Task("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
+        for seed in range(len(outcomes))
+    ]
+    return RowOutcome(row, tasks, outcomes, absent, beside)
+
+
+def result_of(rows, setup, table=TABLE):
+    return report.measured_result(table, rows, setup=setup, profile=smoke(), options={})
+
+
+def outcome(setup, mpjpe, use):
+    """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
+    stages = ("train", "predict", "score codebook", "score pose")
+    runs = {stage: Run(setup.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
+    pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
+    codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
+    return Outcome(
+        runs, {stage: {} for stage in stages}, {"codebook": codebook, "pose": pose}, {}, {}
+    )
+
+
+def unfinished(setup):
+    return Outcome({"train": Run(setup.cache, "train", {})}, {}, {}, {}, {})
+
+
+@pytest.fixture
+def result(setup):
+    hostile = Row(HOSTILE, "unimo")
+    rows = [
+        row_of(TABLE.rows[0], outcome(setup, 20.0, 256)),
+        row_of(TABLE.rows[1], outcome(setup, 10.0, 512)),
+        row_of(TABLE.rows[2], unfinished(setup), absent=f"failed: {HOSTILE}"),
+        row_of(hostile, outcome(setup, 30.0, 128)),
+    ]
+    return result_of(rows, setup)
+
+
+def cell(result, row, column):
+    return next(cell for cell in result["cells"] if (cell["row"], cell["column"]) == (row, column))
+
+
+def test_measured_cells(result):
+    one = cell(result, "one", "mpjpe")
+    assert (one["status"], one["value"], one["n"]) == ("measured", 20.0, 2)
+    assert 19.0 <= one["low"] < one["high"] <= 21.0
+    assert (one["paper"], one["paper_printed"]) == (8.6344, "8.6344")
+    assert re.fullmatch(r"score/[0-9a-f]{16}", one["run_id"])
+    use = cell(result, "one", "codebook_util_pct")
+    assert (use["value"], use["n"], use["low"], use["high"]) == (50.0, 2, None, None)
+
+
+def test_a_value_that_is_not_there_is_never_filled_in(result):
+    missing = cell(result, "three", "mpjpe")
+    assert (missing["status"], missing["value"], missing["run_id"]) == ("unavailable", None, None)
+    assert missing["reason"].startswith("failed: ")
+    text = markdown.to_markdown(result)
+    line = next(line for line in text.splitlines() if line.startswith("| three"))
+    assert line.count("unavailable (a)") == 2
+    assert "7.5" not in line
+    assert "- **(a):** failed: " in text
+
+
+def test_a_column_that_does_not_apply(setup):
+    made = outcome(setup, 20.0, 256)
+    made.scores["codebook"].clear()
+    rows = [row_of(TABLE.rows[0], made)]
+    result = result_of(rows, setup)
+    assert cell(result, "one", "codebook_util_pct")["status"] == "not_applicable"
+
+
+def test_best_and_second_are_marked_among_measured_cells(result):
+    text = markdown.to_markdown(result)
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line[:1] == "|"}
+    assert "**10.00** [" in lines["two"]
+    assert "<u>20.00</u> [" in lines["one"]
+    assert "**100.0**" in lines["two"]
+    assert "9.5 (+0.50)" in text
+
+
+def test_equal_printed_values_share_a_place(setup):
+    rows = [
+        row_of(TABLE.rows[0], outcome(setup, 10.001, 256)),
+        row_of(TABLE.rows[1], outcome(setup, 10.002, 256)),
+    ]
+    result = result_of(rows, setup)
+    assert markdown.to_markdown(result).count("**10.00**") == 2
+
+
+def test_the_report_names_profile_data_body_and_n(result):
+    text = markdown.to_markdown(result)
+    for fact in (
+        "smoke",
+        "cmu: 1 training and 2 test clips",
+        "stand-in",
+        "2 test clips",
+        "smplx22",
+    ):
+        assert fact in text
+    assert result["provenance"]["git"]["commit"]
+    assert result["provenance"]["body"]["sha256"] == find_body().sha256
+
+
+def test_markdown_shows_hostile_names_literally(result):
+    text = markdown.to_markdown(result)
+    lines = [line for line in text.splitlines() if line[:1] == "|"]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert "<script>" not in text.replace(r"\<script\>", "")
+    assert "](z)" not in text.replace(r"\](z)", "")
+
+
+def test_latex_shows_hostile_names_literally(result):
+    text = latex.to_latex(result)
+    row = next(line for line in text.splitlines() if "script" in line)
+    assert r"a\textbar{}b\_c*d" in row
+    assert r"\textless{}script\textgreater{}\&\textbackslash{}\%\$\#\{x\}" in row
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body if line} == {2}
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
+    assert not re.search(r"(?<!\\)%(?! Needs)", text)
+
+
+def test_csv_has_a_line_a_cell(result, tmp_path):
+    report.write(result, tmp_path)
+    with open(tmp_path / "tablex.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(result["cells"])
+    assert lines[0]["row"] == "one" and float(lines[0]["value"]) == 20.0
+    assert lines[-1]["row"] == HOSTILE
+    assert lines[4]["value"] == "" and lines[4]["status"] == "unavailable"
+
+
+def test_every_file_is_made_from_the_json(result, tmp_path):
+    paths = report.write(result, tmp_path / "new")
+    assert [path.suffix for path in paths] == [".json", ".md", ".csv", ".tex", ".png", ".svg"]
+    again = read_json(paths[0])
+    assert again == result
+    assert markdown.to_markdown(again) == paths[1].read_text()
+    assert latex.to_latex(again) == paths[3].read_text()
+    drawn = paths[4].stat().st_mtime_ns
+    report.write(result, tmp_path / "new")
+    assert paths[4].stat().st_mtime_ns == drawn  # the same numbers are not drawn twice
+    assert not list((tmp_path / "new").glob("*.tmp"))
+
+
+def test_figures_of_dots_are_drawn_for_hostile_names(result, tmp_path):
+    figure.render(result | {"figure": None}, tmp_path / "dots.png")
+    assert (tmp_path / "dots.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_nothing_measured_draws_nothing(setup, tmp_path):
+    rows = [row_of(row, unfinished(setup)) for row in TABLE.rows]
+    result = result_of(rows, setup)
+    figure.render(result, tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_a_kill_before_the_json_leaves_no_stale_figure(result, tmp_path, monkeypatch):
+    report.write(result, tmp_path)
+    (tmp_path / f"{result['table']}.png").write_bytes(b"of other numbers")
+    (tmp_path / f"{result['table']}.json").write_text("{}")
+    report.write(result, tmp_path)
+    assert (tmp_path / f"{result['table']}.png").read_bytes() != b"of other numbers"
+
+
+def test_a_figure_of_nothing_is_removed(result, tmp_path):
+    report.write(result, tmp_path)
+    gone = {"status": "unavailable", "value": None, "reason": "gone"}
+    empty = [{**cell, **gone} for cell in result["cells"]]
+    paths = report.write({**result, "cells": empty}, tmp_path)
+    assert not any(path.suffix == ".png" for path in paths)
+    assert not (tmp_path / f"{result['table']}.png").exists()
+
+
+def test_computed_tables_are_values_or_say_why_not():
+    columns, rows = (Column("value", "Value"),), (Row("a"),)
+    paper = "Setting  Value\na  16"
+
+    def absent():
+        raise Unavailable("not here")
+
+    for compute, status, value in (
+        (lambda: {"a": {"value": 16}}, "measured", 16),
+        (absent, "unavailable", None),
+    ):
+        spec = TableSpec("t", "T", columns, rows, paper, compute=compute)
+        (made,) = report.computed_result(spec)["cells"]
+        assert (made["status"], made["value"], made["paper"]) == (status, value, 16)
+    text = markdown.to_markdown(report.computed_result(spec))
+    assert "unavailable (a)" in text and "- **(a):** not here" in text
+
+
+def test_spearman():
+    assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
+    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
+    assert spearman([1, 1, 2], [1, 2, 3]) == pytest.approx(3**0.5 / 2)
+    assert spearman([1, 1], [1, 2]) is None
+
+
+def test_findings_name_the_best_rows_and_the_order():
+    def made(row, value, paper):
+        return {"row": row, "column": "m", "status": "measured", "value": value, "paper": paper}
+
+    columns = [{"key": "m", "label": "M", "better": "lower"}]
+    cells = [made("a", 4, 1), made("b", 3, 2), made("c", 2, 3), made("d", 1, 4)]
+    assert findings(columns, cells) == [
+        "The best row differs from the paper's. M: d here, a in the paper.",
+        "Order of the rows, measured against printed (Spearman's rank correlation, 1 is the "
+        "same order): M -1.00.",
+    ]
+    assert findings(columns, cells[:2])[0].startswith("The best row differs")
+    assert findings([{**columns[0], "better": None}], cells) == []
+
+
+def test_every_reason_has_one_letter(result):
+    three = next(line for line in layout.grid(result) if line[0].text == "three")
+    assert [field.text for field in three[1:]] == ["unavailable (a)"] * 2
+    letters = layout.reasons({"cells": [{"status": "x", "reason": str(n)} for n in range(28)]})
+    assert list(letters.values())[24:] == ["y", "z", "aa", "ab"]
+
+
+def test_several_seeds_give_mean_and_standard_deviation(setup):
+    values = (10.0, 14.0, 12.0)
+    rows = [row_of(TABLE.rows[0], *(outcome(setup, value, 256) for value in values))]
+    result = result_of(rows, setup)
+    made = cell(result, "one", "mpjpe")
+    assert (made["value"], made["std"], made["low"]) == (12.0, 2.0, None)
+    assert made["run_id"].count("score/") == 3
+    text = markdown.to_markdown(result)
+    assert "12.00 ± 2.00" in text and "seeds 0, 1, 2" in text
+    assert list(result["provenance"]["runs"]) == ["one, seed 0", "one, seed 1", "one, seed 2"]
+
+
+def test_of_several_seeds_none_may_be_missing(setup):
+    rows = [row_of(TABLE.rows[0], outcome(setup, 10.0, 256), unfinished(setup), absent="died")]
+    made = cell(result_of(rows, setup), "one", "mpjpe")
+    assert (made["status"], made["value"], made["reason"]) == ("unavailable", None, "died")
+
+
+def test_rows_beside_the_papers_are_never_the_best(setup):
+    rows = [
+        row_of(TABLE.rows[0], outcome(setup, 20.0, 256)),
+        row_of(TABLE.rows[1], outcome(setup, 30.0, 128)),
+        row_of(Row("a floor", "mean_pose"), outcome(setup, 1.0, 512), beside=True),
+    ]
+    text = markdown.to_markdown(result_of(rows, setup))
+    assert "**20.00**" in text and "**1.00**" not in text and "| 1.00 [" in text
+
+
+def test_a_row_that_cannot_be_done_says_why_in_every_column(setup):
+    rows = [row_of(TABLE.rows[0], absent="weights.pt is not there")]
+    cells = result_of(rows, setup)["cells"]
+    assert {cell["reason"] for cell in cells} == {"weights.pt is not there"}
+    assert {cell["status"] for cell in cells} == {"unavailable"}
+
+
+def test_clips_that_failed_are_told(setup):
+    made = outcome(setup, 20.0, 256)
+    made.records["predict"]["failed"] = {"c": "no_person: nobody is seen"}
+    notes = result_of([row_of(TABLE.rows[0], made)], setup)["notes"]
+    assert (
+        "one: 1 of 2 test clips failed and are in none of its numbers, as c: no_person: nobody is "
+        "seen."
+    ) in notes
+
+
+def test_published_numbers_stand_on_a_line_of_their_own(setup):
+    table = dataclasses.replace(
+        TABLE, literature="Methods  MPJPE  Use\none  5.5  -", source="a paper"
+    )
+    result = result_of([row_of(TABLE.rows[0], outcome(setup, 20.0, 256))], setup, table)
+    made = cell(result, "one", "mpjpe")
+    assert (made["literature"], made["literature_printed"]) == (5.5, "5.5")
+    lines = [line for line in layout.grid(result) if line[0].text == "published elsewhere"]
+    assert [[field.text for field in line[1:]] for line in lines] == [["5.5", "-"]]
+    assert ("Published elsewhere", "a paper") in layout.facts(result)

@@ -1,0 +1,290 @@
+import dataclasses
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+
+from benchmark.api.errors import UserError
+from benchmark.api.table import Row
+from benchmark.runs import chain
+from benchmark.runs.checkpoints import file_sha256
+from benchmark.runs.data import open_data
+from benchmark.runs.stages import perform
+from benchmark.runs.task import Setup, distinct, make_task
+from benchmark.runs.workers import execute
+from datasets.bodies.smplx_file import BodyFile, find_body
+from datasets.tools.files import read_json, write_json
+
+ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
+METRICS = ("codebook", "pose")
+
+
+@pytest.fixture
+def setup(tmp_path):
+    return Setup(tmp_path / "runs", find_body(), device="cpu")
+
+
+@pytest.fixture
+def data(clips_folder):
+    return open_data(clips_folder, limit=2)
+
+
+@pytest.fixture
+def task_of(data):
+    def make(profile, row=ROW, seed=0, metrics=METRICS, data=data):
+        return make_task(row, "tokenizer", profile, data, seed=seed, metrics=metrics)
+
+    return make
+
+
+def ignore(what, done, total):
+    pass
+
+
+def keys(setup, task, stage):
+    return chain.lookup(setup, task).runs[stage].key
+
+
+def test_the_whole_chain_then_the_cache(setup, tiny, task_of):
+    task = task_of(tiny)
+    assert chain.lookup(setup, task).missing == ["train"]
+    perform(setup, task, progress=ignore)
+    outcome = chain.lookup(setup, task)
+    assert outcome.missing == []
+    assert {score.clip_id for score in outcome.scores["pose"]} == set(task.data.test_ids)
+    (pooled,) = outcome.scores["codebook"]
+    assert (pooled.clips, pooled.count) == (2, 32)
+    assert outcome.facts["params_m"] > 0
+    before = {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+    perform(setup, task, progress=ignore)
+    assert before == {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+
+
+def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny, task_of):
+    for_pose, for_use = (
+        task_of(tiny, dataclasses.replace(ROW, label=metric), metrics=(metric,))
+        for metric in METRICS
+    )
+    other = task_of(tiny, seed=1)
+    merged = distinct([for_use, other, for_pose])
+    assert [task.metrics for task in merged] == [METRICS, METRICS]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the program catches it."""
+
+
+def killer(at):
+    """A progress callback that raises `Killed` at its call number `at`."""
+    calls = iter(range(1, 100))
+
+    def progress(what, done, total):
+        if next(calls) == at:
+            raise Killed
+
+    return progress
+
+
+def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny, task_of):
+    task = task_of(tiny)
+    found = []
+    # Calls 1-3 are training steps, 4 comes after a part of the prediction, 5 and 6 while scoring.
+    for at in (99, 2, 4, 5):
+        own = dataclasses.replace(setup, cache=setup.cache / str(at))
+        if at != 99:
+            with pytest.raises(Killed):
+                perform(own, task, progress=killer(at))
+            assert chain.lookup(own, task).missing
+        perform(own, task, progress=ignore)
+        outcome = chain.lookup(own, task)
+        keys_of = {stage: run.key for stage, run in outcome.runs.items()}
+        found.append((outcome.scores, outcome.facts, keys_of))
+    assert all(one == found[0] for one in found[1:])
+
+
+def test_damaged_scores_are_made_again(setup, tiny, task_of):
+    task = task_of(tiny)
+    perform(setup, task, progress=ignore)
+    scores = chain.lookup(setup, task).scores
+    for path in setup.cache.rglob("scores.parquet"):
+        path.write_bytes(b"damaged")
+    assert chain.lookup(setup, task).missing == ["score codebook", "score pose"]
+    perform(setup, task, progress=ignore)
+    assert chain.lookup(setup, task).scores == scores
+
+
+def test_scores_of_an_older_version_are_made_again(setup, tiny, task_of):
+    task = task_of(tiny)
+    perform(setup, task, progress=ignore)
+    scores = chain.lookup(setup, task).scores
+    path = chain.lookup(setup, task).runs["score pose"].folder / "run.json"
+    record = read_json(path)
+    del record["absent"]
+    write_json(path, record)
+    assert chain.lookup(setup, task).missing == ["score pose"]
+    perform(setup, task, progress=ignore)
+    assert chain.lookup(setup, task).scores == scores
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "predictions-00000.parquet"])
+def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, task_of, name):
+    task = task_of(tiny)
+    perform(setup, task, progress=ignore)
+    scores = chain.lookup(setup, task).scores
+    for pattern in (name, "scores.parquet"):
+        for path in setup.cache.rglob(pattern):
+            path.write_bytes(b"damaged")
+    chain.lookup(setup, task)
+    with pytest.raises(ValueError, match=r"damaged.*run the same command again"):
+        perform(setup, task, progress=ignore)
+    perform(setup, task, progress=ignore)
+    assert chain.lookup(setup, task).scores == scores
+
+
+def test_a_method_that_uses_the_body_has_it_in_its_keys(setup, tiny, task_of):
+    other = dataclasses.replace(setup.body, sha256="0" * 64)
+    moved = dataclasses.replace(setup, body=other)
+    solami = task_of(tiny, Row("SOLAMI", "solami"))
+    assert keys(setup, solami, "train") != keys(moved, solami, "train")
+    assert keys(setup, task_of(tiny), "train") == keys(moved, task_of(tiny), "train")
+
+
+def test_what_changes_the_training_key(setup, tiny, task_of, data):
+    key = keys(setup, task_of(tiny), "train")
+    longer = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=4))
+    other_row = Row("", "unimo", {"tokens_per_frame": 1, "codebook_size": 64})
+    fewer = dataclasses.replace(data, train_ids=data.train_ids[1:])
+    other = dataclasses.replace(data, sha256="0" * 64)
+    changed = [
+        keys(setup, task_of(tiny, seed=1), "train"),
+        keys(setup, task_of(longer), "train"),
+        keys(setup, task_of(tiny, other_row), "train"),
+        keys(setup, task_of(tiny, data=fewer), "train"),
+        keys(setup, task_of(tiny, data=other), "train"),
+        keys(dataclasses.replace(setup, device="cuda"), task_of(tiny), "train"),
+    ]
+    assert len({key, *changed}) == 1 + len(changed)
+
+
+def test_what_does_not_change_the_training_key(setup, tiny, task_of, data, tmp_path):
+    key = keys(setup, task_of(tiny), "train")
+    moved = dataclasses.replace(data, path=tmp_path / "elsewhere", name="other")
+    renamed = dataclasses.replace(ROW, label="renamed")
+    elsewhere = dataclasses.replace(setup, cache=tmp_path / "cache")
+    body = BodyFile(tmp_path / "other.npz", "smplx-neutral", "0" * 64)
+    assert keys(elsewhere, task_of(tiny, renamed, data=moved), "train") == key
+    assert keys(dataclasses.replace(setup, body=body), task_of(tiny), "train") == key
+    assert keys(setup, task_of(dataclasses.replace(tiny, name="x")), "train") == key
+
+
+def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, monkeypatch):
+    from benchmark.metrics.pose import METRIC
+
+    task = dataclasses.replace(task_of(tiny), metrics=("pose",))
+    perform(setup, task, progress=ignore)
+    prediction, score = (keys(setup, task, stage) for stage in ("predict", "score pose"))
+    one_clip = dataclasses.replace(data, test_ids=data.test_ids[:1])
+    assert keys(setup, dataclasses.replace(task, data=one_clip), "predict") != prediction
+    sampled = dataclasses.replace(task, seed=1)
+    assert keys(setup, sampled, "predict") != prediction
+    weights = next(setup.cache.glob("train/*/model.safetensors"))
+    copy = setup.cache / "copy.safetensors"
+    shutil.copy(weights, copy)
+    shutil.copy(weights.with_suffix(".json"), copy.with_suffix(".json"))
+    given = task_of(tiny, Row("mine", "unimo", weights=copy), metrics=task.metrics)
+    assert keys(setup, given, "predict") == prediction  # the contents count, not the path
+    data = bytearray(copy.read_bytes())
+    data[-1] ^= 1
+    changed = setup.cache / "changed.safetensors"
+    changed.write_bytes(data)
+    given = dataclasses.replace(given, weights=changed)
+    assert keys(setup, given, "predict") != prediction
+    body = BodyFile(setup.body.path, "smplx-neutral", "0" * 64)
+    assert keys(dataclasses.replace(setup, body=body), task, "score pose") != score
+    assert keys(dataclasses.replace(setup, body=body), task, "predict") == prediction
+    with monkeypatch.context() as patch:
+        patch.setattr(type(METRIC), "version", METRIC.version + 1)
+        assert keys(setup, task, "score pose") != score
+        assert keys(setup, task, "predict") == prediction
+    with monkeypatch.context() as patch:
+        patch.setattr(type(METRIC), "protocol", lambda self, setting: "another protocol")
+        assert keys(setup, task, "score pose") != score
+
+
+def test_the_sum_of_a_weights_file_is_that_of_its_bytes_also_when_written_again(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    for content in (b"first", b"second"):
+        path.write_bytes(content)
+        assert file_sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):
+    too_long = dataclasses.replace(tiny.training, window=66)
+    task = task_of(dataclasses.replace(tiny, training=too_long))
+    with pytest.raises(ValueError):
+        perform(setup, task, progress=ignore)
+    outcome = chain.lookup(setup, task)
+    assert outcome.missing == ["train"]
+    assert "66 frames" in outcome.failure
+
+
+def test_the_mean_pose_is_the_mean_and_is_scored(setup, tiny, task_of, data):
+    task = task_of(tiny, Row("floor", "mean_pose"))
+    perform(setup, task, progress=ignore)
+    outcome = chain.lookup(setup, task)
+    assert outcome.scores["codebook"] == []
+    mean = np.load(next(setup.cache.glob("train/*/mean_pose.npy")))
+    train = data.clips(data.train_ids).channels
+    np.testing.assert_allclose(mean[66:], train[..., 66:].mean(axis=(0, 1)), atol=1e-4)
+
+
+def test_limits_take_clips_from_the_whole_split(clips_folder):
+    whole = open_data(clips_folder)
+    assert open_data(clips_folder, limit=2).test_ids == (whole.test_ids[0], whole.test_ids[2])
+    assert open_data(clips_folder, limit=99).test_ids == whole.test_ids
+
+
+def test_stores_that_cannot_be_used_are_one_line_errors(clips_folder, tmp_path):
+    for file in ("manifest.json", "motion.parquet"):
+        broken = tmp_path / file
+        shutil.copytree(clips_folder, broken)
+        (broken / file).write_bytes(b"x")
+        with pytest.raises(UserError, match=r"^[^\n]+$"):
+            open_data(broken)
+    with pytest.raises(UserError, match="no clip store"):
+        open_data(tmp_path / "nowhere")
+
+
+def test_a_store_without_a_test_split_is_refused(tmp_path):
+    from datasets.adapters.embedded import EmbeddedDataset
+    from datasets.prepare.prepare_store import prepare
+
+    prepare(EmbeddedDataset(1, 1), None, tmp_path / "s", split="train", progress=False)
+    with pytest.raises(UserError, match="no test clips"):
+        open_data(tmp_path / "s")
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_does_not_change_a_value(setup, tiny, task_of):
+    rows = [
+        Row(f"B={size}", "unimo", {"tokens_per_frame": 8, "codebook_size": size})
+        for size in (32, 64)
+    ]
+    found = []
+    for workers in (1, 2):
+        own = dataclasses.replace(setup, cache=setup.cache / str(workers))
+        tasks = [task_of(tiny, row) for row in rows]
+        assert execute(tasks, own, workers=workers, quiet=True) == {}
+        found.append([chain.lookup(own, task).scores for task in tasks])
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_failing_task_is_reported_and_the_others_go_on(setup, tiny, task_of):
+    bad = task_of(dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, window=66)))
+    good = task_of(tiny)
+    failures = execute([bad, good], setup, workers=1, quiet=True)
+    assert list(failures) == [bad.identity]
+    assert "66 frames" in failures[bad.identity]
+    assert chain.lookup(setup, good).missing == []

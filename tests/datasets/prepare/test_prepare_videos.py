@@ -1,0 +1,393 @@
+"""`datasets.prepare` with pictures: their videos, and going on after whatever stopped it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets import adapters
+from datasets.prepare.__main__ import main
+from datasets.prepare.prepare_store import prepare
+from datasets.prepare.summary import NoClipError
+from datasets.prepare.testset import make_testset
+from datasets.store.reader import ClipStore
+from datasets.store.schema import FolderError, StoreError
+from datasets.store.work_folder import claimed
+from datasets.video.files import read_video
+from datasets.video.pad_resize import PadResize
+from tests.datasets.mini.pictures import FRAMES, Pictures
+
+ROOT = Path(__file__).parents[3]
+T = 4  # frames of a clip
+
+
+def make(dataset, out, **options):
+    options = {"num_frames": T, "video_size": 32, "progress": False, **options}
+    return prepare(dataset, None, out, **options)
+
+
+def contents(path):
+    """Every file below a folder, by name."""
+    return {p.relative_to(path).as_posix(): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def script(out, *, dataset="Pictures()", before="", words=()):
+    """A process that prepares a dataset of `tests.datasets.mini.pictures` by the command line."""
+    words = ["pictures", "--out", str(out), "--frames", str(T), "--size", "32", *words]
+    code = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}]
+from datasets import adapters
+from tests.datasets.mini.pictures import *
+from datasets.prepare.__main__ import main
+adapters.get = lambda name: {dataset}
+{before}
+sys.exit(main({words!r}))
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_every_clip_has_its_pictures_and_the_camera_that_took_them(tmp_path):
+    dataset = Pictures()
+    manifest = make(dataset, tmp_path / "s")
+    store = ClipStore.open(tmp_path / "s")
+    assert manifest["num_clips"] == 9
+    assert sorted(p.name for p in (tmp_path / "s").iterdir()) == sorted(
+        ["gt.parquet", "index.parquet", "manifest.json", "motion.parquet", "videos"]
+    )
+    resize = PadResize(48, 32, 32)
+    for clip in store:
+        whole = dataset.sequence(int(clip.sequence[1:]))
+        rows = slice(int(clip.frame_ids[0]), int(clip.frame_ids[0]) + T)
+        assert clip.resize == resize
+        assert clip.video == tmp_path / "s" / "videos" / f"{clip.clip_id}.mp4"
+        np.testing.assert_array_equal(clip.view.K, resize.camera(whole.view[rows]).K)
+        assert (clip.view.width, clip.view.height) == (32, 32)
+        pictures = [resize.image(frame) for frame in whole.source.frames(range(FRAMES)[rows])]
+        error = read_video(clip.video).astype(float) - pictures
+        assert np.abs(error).mean() < 6
+        np.testing.assert_array_equal(
+            store.native(clip.clip_id)["poses"], whole.native["poses"][rows]
+        )
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
+    dataset = Pictures(unreadable=((0, 9), (2, 0)))
+    make(dataset, tmp_path / "a" / "s", workers=1)
+    make(dataset, tmp_path / "b" / "s", workers=2)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    skipped = ClipStore.open(tmp_path / "a" / "s").manifest["skipped"]
+    assert [entry["name"] for entry in skipped] == [
+        "pictures/test/s0/cam%200/0/000008",
+        "left out",
+        "pictures/test/s2/cam%200/0/000000",
+    ]
+    assert [entry["reason"] for entry in skipped][::2] == [
+        "picture 9 is cut short",
+        "picture 0 is cut short",
+    ]
+    assert not any("s2/cam%200/0/000000" in name for name in contents(tmp_path / "a"))
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_loses_only_the_clip_that_kills_it(tmp_path):
+    manifest = make(Pictures(deadly=((1, 5),)), tmp_path / "s", workers=2)
+    assert manifest["num_clips"] == 8
+    assert manifest["skipped"][1:] == [
+        {"name": "pictures/test/s1/cam%200/0/000004", "reason": "its worker process died twice"}
+    ]
+
+
+def test_labels_alone(tmp_path):
+    manifest = make(Pictures(), tmp_path / "s", video_size=None)
+    clip = ClipStore.open(tmp_path / "s")[0]
+    assert manifest["num_clips"] == 9
+    assert (clip.video, clip.resize, clip.view.width, clip.view.height) == (None, None, 48, 32)
+    with pytest.raises(NoClipError, match="no labels, and no videos were asked for") as error:
+        make(Pictures(labelled=False), tmp_path / "t", video_size=None)
+    assert error.value.by_command
+    assert not (tmp_path / "t").exists()
+
+
+def test_pictures_alone(tmp_path):
+    make(Pictures(labelled=False), tmp_path / "s")
+    for clip in ClipStore.open(tmp_path / "s"):
+        assert (clip.motion, clip.view) == (None, None)
+        assert read_video(clip.video).shape == (T, 32, 32, 3)
+
+
+def test_a_camera_of_other_pictures_is_a_reason_to_skip(tmp_path, monkeypatch):
+    whole = Pictures.sequence
+    wrong = {0: 47}
+
+    def sequence(self, index):
+        found = whole(self, index)
+        return replace(found, view=replace(found.view, width=wrong.get(index, 48)))
+
+    monkeypatch.setattr(Pictures, "sequence", sequence)
+    manifest = make(Pictures(count=2), tmp_path / "s")
+    assert manifest["num_clips"] == 3
+    assert manifest["skipped"][0]["name"] == "s0/cam 0/0"
+    assert "47x32" in manifest["skipped"][0]["reason"]
+
+
+def test_labels_that_no_store_can_keep_are_a_reason_to_skip(tmp_path, monkeypatch):
+    whole = Pictures.sequence
+
+    def sequence(self, index):
+        native = {"pickled": np.array([None])} if index == 0 else {}
+        return replace(whole(self, index), native=native, native_frames=frozenset())
+
+    monkeypatch.setattr(Pictures, "sequence", sequence)
+    manifest = make(Pictures(count=2), tmp_path / "s")
+    assert manifest["num_clips"] == 3
+    reasons = [entry["reason"] for entry in manifest["skipped"][:3]]
+    assert reasons == ["native label pickled is of object"] * 3
+    assert not any("s0" in name for name in contents(tmp_path))
+
+
+def test_names_that_are_no_file_names(tmp_path):
+    names = ("", "..", ".", "a/../b", "q\"' =,;", "ä" * 100, "ä" * 100 + "b", "~", "x\n")
+    make(Pictures(count=len(names), names=names), tmp_path / "s")
+    store = ClipStore.open(tmp_path / "s")
+    videos = [clip.video for clip in store]
+    assert len(set(videos)) == len(videos) == 3 * len(names)
+    assert [clip.sequence for clip in store][::3] == list(names)
+    for video in videos:
+        assert video.resolve().is_relative_to((tmp_path / "s" / "videos").resolve())
+        assert len(video.relative_to(tmp_path / "s").parts) == 7
+        assert max(len(os.fsencode(part)) for part in video.parts) <= 210
+        assert read_video(video).shape == (T, 32, 32, 3)
+
+
+def test_what_was_made_is_neither_read_nor_made_again(tmp_path):
+    log = tmp_path / "log"
+    plain = Pictures(log=log)
+    make(plain, tmp_path / "a" / "s")
+    assert len(log.read_text()) == 3 * FRAMES
+    # Killed at the third clip of the second sequence.
+    out = tmp_path / "b" / "s"
+    process = script(out, dataset="Pictures(deadly=((1, 10),))", words=["--workers", "1"])
+    assert process.wait() == -signal.SIGKILL
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.mp4")}
+    assert len(before) == 5
+    (out / "videos" / "stale.mp4.tmp").write_text("")
+    log.write_text("")
+    make(plain, out)
+    assert len(log.read_text()) == 4 * T
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_kill_before_the_last_files_have_their_names_is_gone_on_from(tmp_path):
+    """Of a prepared store, and of a test set picked from it."""
+    jobs = {
+        "prepared": lambda out: make(Pictures(count=1, name="rich"), out),
+        "picked": lambda out: make_testset([tmp_path / "whole" / "prepared"], out, progress=False),
+    }
+    for name, job in jobs.items():
+        job(tmp_path / "whole" / name)
+    code = f"""
+import os, signal, sys
+sys.path[:0] = [{str(ROOT)!r}]
+import pandas, tqdm, datasets.prepare.plan, datasets.video.files  # once, not in every fork
+from tests.datasets.mini.pictures import *
+from datasets.prepare.prepare_store import prepare
+from datasets.prepare.testset import make_testset
+root, replace = sys.argv[1], os.replace
+for stop in ("motion.parquet", "gt.parquet", "manifest.json"):
+    def replace_or_die(source, target):
+        if os.path.basename(target) == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+    for name in ("prepared", "picked"):
+        out = f"{{root}}/{{stop}}/{{name}}"
+        if os.fork():
+            assert os.wait()[1] == signal.SIGKILL
+            continue
+        os.replace = replace_or_die
+        if name == "picked":
+            make_testset([f"{{root}}/whole/prepared"], out, progress=False)
+        dataset = Pictures(count=1, name="rich")
+        prepare(dataset, None, out, num_frames={T}, video_size=32, progress=False)
+        os._exit(0)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for instant, already in (
+        ("motion.parquet", ["index.parquet"]),
+        ("gt.parquet", ["index.parquet", "motion.parquet"]),
+        ("manifest.json", ["gt.parquet", "index.parquet", "motion.parquet"]),
+    ):
+        for name, job in jobs.items():
+            out = tmp_path / instant / name
+            assert sorted(p.name for p in out.glob("*.parquet")) == already
+            with pytest.raises(StoreError, match="not finished"):
+                ClipStore.open(out)
+            job(out)
+            assert contents(out) == contents(tmp_path / "whole" / name)
+
+
+def stopped(out):
+    """Leave a store half made."""
+
+    def stop(self, index):
+        if index == 1:
+            raise KeyboardInterrupt
+        return whole(self, index)
+
+    whole = Pictures.sequence
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Pictures, "sequence", stop)
+        make(Pictures(), out)
+    assert sorted(p.name for p in out.iterdir()) == [".work", "videos"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "zeros", "cut"])
+def test_a_video_that_a_power_cut_damaged_is_made_again(tmp_path, damage):
+    make(Pictures(), tmp_path / "a" / "s")
+    out = tmp_path / "b" / "s"
+    stopped(out)
+    video = min(out.rglob("*.mp4"))
+    data = video.read_bytes()
+    half = len(data) // 2
+    video.write_bytes({"empty": b"", "zeros": bytes(len(data)), "cut": data[:half]}[damage])
+    make(Pictures(), out)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_an_interrupted_command_says_that_it_goes_on(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "s"
+    stopped(out)
+    with pytest.raises(StoreError, match="run the command that makes it again"):
+        ClipStore.open(out)
+
+    def interrupt(self, index):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapters, "get", lambda name: Pictures())
+    words = ["pictures", "--out", str(out), "--frames", str(T), "--size", "32"]
+    words += ["--workers", "1", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Pictures, "sequence", interrupt)
+        assert main(words) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "9 clips" in capsys.readouterr().out
+    before = contents(tmp_path)
+    assert main(words) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert contents(tmp_path) == before
+    assert main([*words, "--limit", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "limit was None, now 1" in error and "goes on" not in error
+    assert contents(tmp_path) == before
+
+
+def test_another_command_does_not_go_on_with_it(tmp_path):
+    stopped(tmp_path / "s")
+    before = contents(tmp_path)
+    for change, word in (
+        ({"video_size": 64}, r"video_size was 32, now 64"),
+        ({"num_frames": 6}, "num_frames"),
+        ({"limit": 1}, "limit"),
+    ):
+        with pytest.raises(FolderError, match=word) as error:
+            make(Pictures(), tmp_path / "s", **change)
+        assert "delete the folder" in str(error.value)
+    with pytest.raises(FolderError, match="dataset_version was 1, now 2"):
+        make(Pictures(version=2), tmp_path / "s")
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_of_videos_of_others_is_left_alone(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "holiday.mp4").write_text("mine")
+    with pytest.raises(FolderError, match="not empty"):
+        make(Pictures(), tmp_path)
+    assert contents(tmp_path) == {"videos/holiday.mp4": b"mine"}
+
+
+def test_two_processes_do_not_make_the_same_store(tmp_path):
+    stopped(tmp_path / "s")
+    job = json.loads((tmp_path / "s" / ".work" / "job.json").read_text())
+    with claimed(tmp_path / "s", job), pytest.raises(FolderError, match="another process"):
+        make(Pictures(), tmp_path / "s")
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_full_disk_is_one_line_and_the_command_goes_on(tmp_path, workers):
+    make(Pictures(), tmp_path / "a" / "s")
+    out = tmp_path / "b" / "s"
+    stopped(out)
+    missing = contents(tmp_path / "a" / "s").keys() - contents(out).keys()
+    largest = max(len(contents(tmp_path / "a" / "s")[name]) for name in missing if "mp4" in name)
+    # Files may not grow to the size of the largest video, in the workers neither.
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({largest - 1},) * 2)"
+    process = script(out, before=limit, words=["--workers", str(workers), "--quiet"])
+    output, error = process.communicate()
+    assert (process.returncode, output) == (1, ""), error
+    (line,) = error.splitlines()
+    assert line.startswith("error: cannot write")
+    assert line.endswith("(the same command goes on where this one stopped)")
+    assert "File too large" in line
+    assert not list(out.rglob("*.tmp"))
+    for video in out.rglob("*.mp4"):
+        assert read_video(video).shape == (T, 32, 32, 3)
+    make(Pictures(), out, workers=workers)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_workers_too(tmp_path):
+    slow = "(time.sleep(0.3), whole(self, index))[1]"
+    before = (
+        f"import time; whole = Pictures.sequence\nPictures.sequence = lambda self, index: {slow}"
+    )
+    out = tmp_path / "s"
+    process = script(out, dataset="Pictures(count=100)", before=before, words=["--workers", "2"])
+    while not list(out.rglob("*.mp4")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert error.splitlines()[-1].startswith("interrupted: the same command goes on")
+    assert {p.name for p in out.iterdir()} == {".work", "videos"}
+    assert not list(out.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_kills_gives_the_same_bytes(tmp_path, workers):
+    dataset = "Pictures(count=60, unreadable=((0, 9), (40, 2)))"
+    words = ["--workers", str(workers)]
+    assert script(tmp_path / "a" / "s", dataset=dataset, words=words).wait() == 0
+    out = tmp_path / "b" / "s"
+    rng = random.Random(workers)
+    for _ in range(6):
+        goal = len(list(out.rglob("*.mp4"))) + rng.randrange(0, 30)
+        process = script(out, dataset=dataset, words=words)
+        while len(list(out.rglob("*.mp4"))) < goal and process.poll() is None:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)  # its workers end by themselves
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    assert script(out, dataset=dataset, words=words).wait() == 0
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")

@@ -1,0 +1,436 @@
+"""Probing, reading and writing videos: good ones, awkward ones, damaged ones."""
+
+import ctypes
+import os
+import pickle
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from datasets.video import files
+from datasets.video.files import VideoError, probe, read_frames, read_video, write_video
+from tests.datasets.mini.video import add_sound, encode, hide_first, number_of, numbered
+
+N = 40
+M_PERTURB = -6  # of mallopt: fill new memory with a byte
+TENNIS = Path(__file__).parents[3].parent / "shared" / "data" / "video" / "tennis.mp4"
+
+
+def pictures(count=N, **size):
+    return [numbered(i, **size) for i in range(count)]
+
+
+def numbers(frames):
+    return [number_of(frame) for frame in frames]
+
+
+@pytest.fixture(params=["decord", "pyav"])
+def reader(request, monkeypatch):
+    """Both ways of reading."""
+    if request.param == "pyav":
+        monkeypatch.setattr(files, "decord", None)
+    elif files.decord is None:
+        pytest.skip("decord is not installed")
+
+
+# Writing
+
+
+@pytest.mark.parametrize(
+    ("fps", "kept"),
+    [
+        (25, 25),
+        (15.0, 15),
+        (29.8, Fraction(149, 5)),
+        (30000 / 1001, Fraction(30000, 1001)),
+        (np.float32(30000 / 1001), Fraction(30000, 1001)),  # as clip stores keep it
+        (Fraction(24000, 1001), Fraction(24000, 1001)),
+        (0.5, Fraction(1, 2)),
+    ],
+)
+def test_what_is_written_comes_back(tmp_path, fps, kept):
+    write_video(tmp_path / "a.mp4", pictures(), fps=fps)
+    info = probe(tmp_path / "a.mp4")
+    assert info.fps == kept
+    assert info.is_constant_rate
+    assert (info.width, info.height, info.rotation, info.num_frames) == (96, 64, 0, N)
+    assert np.allclose(info.times, np.arange(N) / float(info.fps), atol=1e-9)
+    assert numbers(read_video(tmp_path / "a.mp4")) == list(range(N))
+
+
+def test_colours_come_back(tmp_path, reader):
+    """Every patch of a chart within four levels, which is what limited range and swscale cost."""
+    levels = (0, 64, 128, 255)
+    colours = np.array([(r, g, b) for r in levels for g in levels for b in levels], np.uint8)
+    chart = colours.reshape(8, 8, 3).repeat(32, axis=0).repeat(32, axis=1)
+    write_video(tmp_path / "a.mp4", [chart] * 3, fps=25)
+    found = read_video(tmp_path / "a.mp4")[:, 16::32, 16::32].astype(int)
+    assert np.abs(found - chart[16::32, 16::32]).max() <= 4
+
+
+def test_colours_are_declared_as_they_are_stored(tmp_path):
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 255
+    write_video(tmp_path / "a.mp4", [red], fps=25)
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        frame = next(file.decode(video=0))
+    assert (frame.colorspace, frame.color_range) == (1, 1)  # BT.709, limited
+    assert (frame.color_primaries, frame.color_trc) == (1, 1)
+    # Luma and chroma of red by ITU-R BT.709: 16 + 219 * 0.2126, 128 - 224 * 0.1146, 240
+    stored = [bytes(plane)[0] for plane in frame.planes]
+    assert np.abs(np.array(stored) - (63, 102, 240)).max() <= 1
+
+
+def test_same_frames_same_bytes(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, iter(pictures()), fps=30)
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert data == (tmp_path / "b.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        assert "creation_time" not in {**file.metadata, **file.streams.video[0].metadata}
+
+
+def test_what_memory_held_before_does_not_show(tmp_path):
+    set_malloc = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_malloc is None:
+        pytest.skip("this C library does not fill memory")
+    noise = np.random.default_rng(0).integers(0, 255, (66, 34, 3), np.uint8)
+    found = set()
+    try:
+        for fill in range(1, 256, 36):
+            set_malloc(M_PERTURB, fill)
+            write_video(tmp_path / "a.mp4", [np.roll(noise, i, 1) for i in range(8)], fps=25)
+            found.add((tmp_path / "a.mp4").read_bytes())
+    finally:
+        set_malloc(M_PERTURB, 0)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps"),
+    [
+        ([], 30),
+        ([np.zeros((63, 64, 3), np.uint8)], 30),
+        ([np.zeros((64, 63, 3), np.uint8)], 30),
+        ([np.zeros((0, 0, 3), np.uint8)], 30),
+        ([np.zeros((64, 64), np.uint8)], 30),
+        ([np.zeros((64, 64, 4), np.uint8)], 30),
+        ([np.zeros((64, 64, 3), np.float32)], 30),
+        ([np.zeros((64, 64, 3), np.uint8), np.zeros((64, 66, 3), np.uint8)], 30),
+        ([numbered(0)], 0),
+        ([numbered(0)], -1.0),
+        ([numbered(0)], float("nan")),
+        ([numbered(0)], float("inf")),
+        ([numbered(0)], 1e-9),
+        ([numbered(0)] * 3, 1001),  # at 8000, not one of three could be read again
+        ([numbered(0)], 1e12),
+        ([np.zeros((16, 20_000, 3), np.uint8)], 30),  # more than the encoder takes
+    ],
+)
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path, frames, fps):
+    (tmp_path / "a.mp4").write_text("before")
+    with pytest.raises(VideoError):
+        write_video(tmp_path / "a.mp4", frames, fps=fps)
+    assert (tmp_path / "a.mp4").read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_an_error_in_the_making_of_frames_is_passed_on(tmp_path):
+    def frames():
+        yield from pictures()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", frames(), fps=30)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_an_os_error_and_leaves_nothing(tmp_path):
+    (tmp_path / "a.mp4.tmp").symlink_to("/dev/full")
+    noise = np.random.default_rng(0).integers(0, 255, (10, 64, 64, 3), np.uint8)
+    with pytest.raises(OSError, match="No space left"):
+        write_video(tmp_path / "a.mp4", noise, fps=30)
+    assert os.listdir(tmp_path) == []
+
+
+# Reading what is sound
+
+
+def test_any_frames_in_increasing_order(tmp_path, reader):
+    """Frames stored out of order, several key frames, repeats, and starts behind a key frame."""
+    path = encode(tmp_path / "a.mp4", pictures(100), gop=12, b_frames=3)
+    for wanted in ([0], [99], [11, 12, 13], [35, 36, 36, 36, 80], [24], list(range(50, 100)), []):
+        assert numbers(read_video(path, wanted)) == wanted
+        assert numbers(read_frames(path, wanted, info=probe(path))) == wanted
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mov", "a.webm", "a.avi"])
+def test_containers(tmp_path, reader, name):
+    codec = {"a.webm": "libvpx-vp9", "a.avi": "mpeg4"}.get(name, "libx264")
+    path = encode(tmp_path / name, pictures(), codec=codec, gop=10)
+    info = probe(path)
+    assert (info.fps, info.is_constant_rate, info.num_frames) == (30, True, N)
+    for wanted in (list(range(N)), [9, 10, 11, 25]):
+        assert numbers(read_video(path, wanted)) == wanted
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_frames_of_avi_are_counted(tmp_path, reader, codec):
+    """It stores no times; with frames out of order, guessed ones are wrong."""
+    path = encode(tmp_path / "a.avi", pictures(), codec=codec, b_frames=2, gop=10)
+    for wanted in (list(range(N)), [0, 7, 23, 24, N - 1], [15, 33]):
+        assert numbers(read_video(path, wanted)) == wanted
+
+
+def test_frames_that_share_a_time_are_counted(tmp_path):
+    times = [0, 0, 0.1, 0.1, 0.1, *(0.2 + np.arange(N - 5) / 30)]
+    frames = pictures()
+    path = encode(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0", times=times)
+    assert not probe(path).is_constant_rate
+    assert numbers(read_video(path, [1, 3, 4, 33])) == [1, 3, 4, 33]
+
+
+def test_both_readers_give_the_same_pixels(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (20, 48, 80, 3), np.uint8)
+    path = encode(tmp_path / "a.mp4", noise, gop=7)
+    first = read_video(path)
+    monkeypatch.setattr(files, "decord", None)
+    assert np.array_equal(read_video(path), first)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+@pytest.mark.parametrize("turned", [90, -90, 180])
+def test_rotation_is_undone(tmp_path, reader, name, turned):
+    stored = [np.rot90(frame, -turned // 90) for frame in pictures(5)]
+    path = encode(tmp_path / name, stored, rotation=turned)
+    info = probe(path)
+    assert (info.width, info.height) == (96, 64)
+    assert info.rotation == -turned % 360  # clockwise
+    assert numbers(read_video(path)) == list(range(5))
+
+
+def test_variable_rate(tmp_path, reader):
+    times = np.cumsum([0, 1, 1, 3, 1, 2, 1, 1]) / 30
+    path = encode(tmp_path / "a.mp4", pictures(8), times=times)
+    info = probe(path)
+    assert not info.is_constant_rate
+    assert np.allclose(info.times, times, atol=1e-4)
+    assert float(info.fps) == pytest.approx(7 / times[-1], rel=0.1)
+    assert numbers(read_video(path)) == list(range(8))
+
+
+def test_a_coarse_clock_is_no_variable_rate(tmp_path):
+    """Matroska counts milliseconds: intervals at 240 frames a second are 4 or 5."""
+    path = encode(tmp_path / "a.mkv", pictures(), rate=240)
+    assert probe(path).is_constant_rate
+
+
+def test_odd_sizes(tmp_path):
+    frames = pictures(5, width=95, height=63)
+    path = encode(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
+    assert (probe(path).width, probe(path).height) == (95, 63)
+    assert np.array_equal(read_video(path), frames)  # lossless
+    path = encode(tmp_path / "a.avi", frames, codec="mpeg4")
+    assert numbers(read_video(path)) == list(range(5))
+
+
+def test_one_frame(tmp_path, reader):
+    path = encode(tmp_path / "a.mp4", pictures(1))
+    info = probe(path)
+    assert (info.num_frames, info.fps, info.is_constant_rate) == (1, 30, True)
+    assert numbers(read_video(path)) == [0]
+
+
+def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path, reader):
+    whole = encode(tmp_path / "whole.mp4", pictures(), gop=12)
+    path = hide_first(whole, tmp_path / "a.mp4", 5)
+    assert numbers(read_video(path)) == list(range(5, N))
+    assert numbers(read_video(path, [10, 20])) == [15, 25]
+
+
+def test_sound_is_passed_over(tmp_path, reader):
+    path = add_sound(tmp_path / "a.mp4", video=pictures(10))
+    assert numbers(read_video(path)) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "name", ['it\'s "a", b=c.mp4', "a:b.mp4", "%d.mp4", "-i.mp4", "two\nlines.mp4", b"\xff.mp4"]
+)
+def test_names(tmp_path, reader, monkeypatch, name):
+    path = tmp_path / os.fsdecode(name)
+    write_video(path, pictures(3), fps=30)
+    assert numbers(read_video(path)) == [0, 1, 2]
+    monkeypatch.chdir(tmp_path)
+    assert numbers(read_video(path.name)) == [0, 1, 2]
+    with pytest.raises(VideoError) as caught:
+        read_video(path, [3])
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("wanted", [[1, 0], [-1], [0, 5, 4]])
+def test_frames_are_asked_for_in_order(tmp_path, wanted):
+    path = encode(tmp_path / "a.mp4", pictures(10))
+    with pytest.raises(ValueError, match="increasing"):
+        read_video(path, wanted)
+
+
+def test_a_frame_behind_the_last(tmp_path, reader):
+    path = encode(tmp_path / "a.mp4", pictures(10))
+    frames = read_frames(path, [8, 9, 10])
+    assert [number_of(next(frames)), number_of(next(frames))] == [8, 9]
+    with pytest.raises(VideoError, match=r"a\.mp4: no frame 10: it has 10"):
+        next(frames)
+
+
+# Damage
+
+
+def moving_noise(count=60):
+    """Pictures that compress badly, so that every frame has bytes to damage, and their numbers."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    return [np.vstack([numbered(i), np.roll(noise, 2 * i, axis=1)]) for i in range(count)]
+
+
+def damage_number(frame):
+    return number_of(frame[:64])
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mp4", "libx264"),
+        ("a.mov", "libx264"),
+        ("a.mkv", "libx264"),
+        ("a.webm", "libvpx-vp9"),
+        ("a.avi", "mpeg4"),
+    ],
+)
+def test_a_file_cut_short_has_the_frames_before_the_cut(tmp_path, reader, name, codec):
+    path = encode(tmp_path / name, moving_noise(), codec=codec, gop=10, front=name != "a.mkv")
+    data = path.read_bytes()
+    found = []
+    for percent in (1, 5, 30, 50, 75, 99):
+        path.write_bytes(data[: len(data) * percent // 100])
+        try:
+            frames = read_video(path)
+        except VideoError:
+            found.append(0)
+            continue
+        assert [damage_number(frame) for frame in frames] == list(range(len(frames)))
+        with pytest.raises(VideoError, match="no frame"):
+            read_video(path, [len(frames)])
+        found.append(len(frames))
+    assert found == sorted(found)
+    assert 0 < found[3] < 60  # half the file
+
+
+def test_an_mp4_that_lost_its_index(tmp_path):
+    path = encode(tmp_path / "a.mp4", pictures())
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"moov")])
+    with pytest.raises(VideoError, match="cut short"):
+        probe(path)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_frames_before_damage_can_be_read(tmp_path, reader, name):
+    path = encode(tmp_path / name, moving_noise(), gop=10, front=name == "a.mp4")
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2
+    data[half : half + 3000] = bytes(3000)
+    path.write_bytes(data)
+    found = []
+    with pytest.raises(VideoError, match="damaged: frame"):
+        for frame in read_frames(path, range(probe(path).num_frames)):
+            found.append(damage_number(frame))
+    assert found == list(range(len(found)))
+    assert 20 <= len(found) < 40
+
+
+def test_random_damage_neither_stops_nor_crashes(tmp_path, reader):
+    seeds = [
+        encode(tmp_path / f"seed.{suffix}", moving_noise(12), codec=codec).read_bytes()
+        for suffix, codec in (("mp4", "libx264"), ("mkv", "libx264"), ("avi", "mpeg4"))
+    ]
+    chance = random.Random(0)
+    readable = 0
+    for _ in range(40):
+        data = bytearray(chance.choice(seeds))
+        end = chance.choice((len(data), 3000))
+        for _ in range(chance.choice((1, 5, 50))):
+            data[chance.randrange(end)] = chance.randrange(256)
+        (tmp_path / "a.mp4").write_bytes(data)
+        try:
+            readable += len(read_video(tmp_path / "a.mp4")) > 0
+        except VideoError as error:
+            assert str(error).isprintable()
+    assert 0 < readable < 40
+
+
+def zero_bytes(path):
+    path.touch()
+
+
+def text(path):
+    path.write_text("not a video\n" * 100)
+
+
+def picture(path):
+    from PIL import Image
+
+    Image.fromarray(numbered(0)).save(path, format="png")
+
+
+def folder(path):
+    path.mkdir()
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def circle(path):
+    path.symlink_to(path)
+
+
+def play_list(path):
+    encode(path.with_name("other.mp4"), pictures(3))
+    path.write_text("ffconcat version 1.0\nfile other.mp4\n")
+
+
+def missing(path):
+    pass
+
+
+@pytest.mark.parametrize(
+    "make", [zero_bytes, text, picture, folder, pipe, circle, play_list, missing, add_sound]
+)
+def test_what_is_no_video(tmp_path, make):
+    path = tmp_path / "no video.mp4"
+    make(path)
+    for use in (probe, read_video):
+        with pytest.raises(VideoError, match=r"no video\.mp4: ") as caught:
+            use(path)
+        assert str(caught.value).isprintable()
+
+
+def test_errors_cross_to_other_processes():
+    error = pickle.loads(pickle.dumps(VideoError("a.mp4", "zero bytes")))
+    assert (str(error), error.why) == ("a.mp4: zero bytes", "zero bytes")
+
+
+@pytest.mark.skipif(not TENNIS.exists(), reason=f"no {TENNIS}")
+def test_a_real_video():
+    info = probe(TENNIS)
+    assert (info.width, info.height, info.num_frames) == (812, 720, 312)
+    assert float(info.fps) == pytest.approx(29.83, abs=0.01)
+    first, later = read_video(TENNIS, [0, 30])
+    assert first.shape == (720, 812, 3)
+    assert np.abs(first.astype(int) - later).mean() > 1

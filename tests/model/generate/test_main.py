@@ -1,0 +1,335 @@
+"""The command line that makes videos and motions: what it writes, and what it says of bad input."""
+
+import gc
+import json
+import shutil
+import signal
+import weakref
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.adapters import amass
+from datasets.adapters.embedded_shots import LENS, EmbeddedShots
+from datasets.bodies.smplx import load_body
+from datasets.motion import Motion
+from datasets.video.files import read_video, write_video
+from datasets.video.probe import probe
+from model import assets
+from model.generate.__main__ import main
+from model.generate.pictures import PictureError, camera, overlay, read_image
+from model.generate.pipeline import Pipeline
+from model.tokenizer import MotionTokenizer
+from model.training.checkpoint import CheckpointError
+from model.video_tokens.fitted.linear import LinearCodec
+from tests.model.mini_unimo import make_tokenizer, make_unimo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("unimo")
+    make_unimo(path, make_tokenizer(path))
+    (shot, *_) = EmbeddedShots(1, 0, image_size=64).sequences()
+    frames = list(shot.source.frames(range(17)))
+    Image.fromarray(frames[0]).save(path / "person.png")
+    write_video(path / "walk.mp4", frames, fps=30)
+    return path
+
+
+@pytest.fixture
+def run(folder, tmp_path):
+    own = [
+        *("--codec", "linear"),
+        *("--tokenizer", str(folder / "tokenizer.safetensors")),
+        *("--checkpoint", str(folder / "unimo.safetensors")),
+    ]
+    return lambda *words: main([*map(str, words), "--out", str(tmp_path / "out"), *own, "--quiet"])
+
+
+def pipeline(folder):
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    return Pipeline.load(folder / "unimo.safetensors", LinearCodec(), tokenizer)
+
+
+def test_an_image_becomes_a_video_a_motion_and_an_overlay(folder, run, tmp_path, capsys):
+    assert run("i2vm", folder / "person.png", "--samples", 2, "--seed", 5) == 0
+    captured = capsys.readouterr()
+    out = tmp_path / "out"
+    names = [f"person-seed{seed}{end}" for seed in (5, 6) for end in (".mp4", ".npz")]
+    for name in names:
+        assert (out / name).is_file() and str(out / name) in captured.out
+    assert "pixels: " in captured.err
+    assert read_video(out / "person-seed5.mp4").shape == (17, 64, 64, 3)
+    assert probe(out / "person-seed5-overlay.mp4").num_frames == 17
+    records = [json.loads((out / f"person-seed{seed}.json").read_text()) for seed in (5, 6)]
+    assert [record["seed"] for record in records] == [5, 6]
+    assert LinearCodec().decoder in records[0]["pixels"]
+    first, second = (amass.read(out / f"person-seed{seed}.npz") for seed in (5, 6))
+    assert len(first) == 17 and first.fps == 30
+    assert np.abs(first.body_pose - second.body_pose).max() > 1e-3
+
+
+def test_the_same_seed_gives_the_same_files_whatever_is_beside_it(folder, run, tmp_path):
+    assert run("i2vm", folder / "person.png", "--seed", 6) == 0
+    alone = {file.name: file.read_bytes() for file in (tmp_path / "out").glob("person.*")}
+    assert run("i2vm", folder / "person.png", "--samples", 2, "--seed", 5) == 0
+    for name, content in alone.items():
+        if name.endswith(".mp4"):
+            other = name.replace("person", "person-seed6")
+            assert (tmp_path / "out" / other).read_bytes() == content
+    found = pipeline(folder)
+    images = np.stack([read_image(folder / "person.png")] * 3)
+    first, _ = found.i2vm(images, [5, 6, 7])
+    second, _ = found.i2vm(images[:2], [7, 5])
+    np.testing.assert_array_equal(first[[2, 0]], second)
+
+
+@pytest.mark.parametrize(("frames", "fps", "expected"), [(40, 30, 40), (5, 25, 5), (41, 60, 21)])
+def test_videos_of_any_length_size_and_rate_get_their_motion(run, tmp_path, frames, fps, expected):
+    pictures = np.random.default_rng(0).integers(0, 255, (frames, 48, 90, 3), np.uint8)
+    write_video(tmp_path / "clip.mp4", pictures, fps=fps)
+    assert run("v2m", tmp_path / "clip.mp4") == 0
+    motion = amass.read(tmp_path / "out" / "clip.npz")
+    assert len(motion) == expected and motion.fps == pytest.approx(fps * expected / frames, 0.03)
+    info = probe(tmp_path / "out" / "clip-overlay.mp4")
+    assert info.num_frames == expected and info.width > 3 * info.height
+
+
+def test_what_was_stopped_has_no_json_and_what_is_complete_is_listed(
+    folder, run, tmp_path, capsys, monkeypatch
+):
+    words = ("v2m", folder / "walk.mp4", "--samples", 2)
+    assert run(*words) == 0
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    capsys.readouterr()
+    drawn = []
+
+    def overlay_and_stop(*args):
+        drawn.append(args)
+        if len(drawn) == 2:
+            signal.raise_signal(signal.SIGINT)
+        yield from overlay(*args)
+
+    monkeypatch.setattr("model.generate.pictures.overlay", overlay_and_stop)
+    assert run(*words) == 130
+    captured = capsys.readouterr()
+    endings = (".npz", "-overlay.mp4", ".json")
+    assert captured.out.split() == [str(out / f"walk-seed0{ending}") for ending in endings]
+    assert captured.err == "stopped; files without their .json are incomplete\n"
+    assert {path for path in before if not path.exists()} == {out / "walk-seed1.json"}
+    assert {path.name for path in out.iterdir()} <= {path.name for path in before}
+
+
+@pytest.mark.parametrize(("task", "name"), [("v2m", "walk.mp4"), ("i2vm", "person.png")])
+def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys, task, name):
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
+    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+    training = sidecar["extra"]["training"]
+    for extra, told in (
+        ({"training": {**training, "dataset": "embedded_shots"}}, True),
+        ({"training": training, "made_by": assets.MADE_BY}, True),
+        ({"training": {**training, "dataset": "bedlam"}}, False),
+        ({"training": {**training, "dataset": ["nonsense"]}}, False),
+        ({"training": training}, False),
+    ):
+        (tmp_path / "unimo.json").write_text(json.dumps({**sidecar, "extra": extra}))
+        words = [
+            *(task, folder / name, "--samples", 2, "--out", tmp_path / "out", "--quiet"),
+            *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
+            *("--checkpoint", tmp_path / "unimo.safetensors"),
+        ]
+        assert main([*map(str, words)]) == 0
+        notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+        records = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+        assert len(records) == 2 and len(notes) == told
+        if told:
+            assert "built-in data, in pictures of 64 pixels" in notes[0]
+        assert all(
+            f"note: {record['note']}" in notes if told else "note" not in record
+            for record in records
+        )
+
+
+def test_drawing_has_a_progress_bar(folder, tmp_path, capsys):
+    words = [
+        *("v2m", folder / "walk.mp4", "--out", tmp_path / "out"),
+        *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
+        *("--checkpoint", folder / "unimo.safetensors"),
+    ]
+    assert main([*map(str, words)]) == 0
+    assert "overlay:   0%" in capsys.readouterr().err
+    assert main([*map(str, words), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_that_cannot_be_written_is_named(folder, run, tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    assert run("v2m", folder / "walk.mp4") == 1
+    line = f"error: {tmp_path / 'out'} cannot be written (File exists): name another folder with"
+    assert capsys.readouterr().err == f"{line} --out\n"
+
+
+def test_a_camera_space_motion_survives_the_way_through_amass(tmp_path):
+    (shot, *_) = EmbeddedShots(1, 0).sequences()
+    motion = shot.camera_motion
+    amass.write(tmp_path / "motion.npz", motion)
+    body = load_body()
+    again = amass.read(tmp_path / "motion.npz")
+    joints = body.joints(motion.to_channels()) * [1, -1, -1]  # y up, z towards the viewer
+    np.testing.assert_allclose(body.joints(again.to_channels()), joints, atol=1e-4)
+    with np.load(tmp_path / "motion.npz") as file:
+        assert file["poses"].shape == (17, 165) and file["betas"].shape == (16,)
+        assert str(file["surface_model_type"]) == "smplx" and str(file["gender"]) == "neutral"
+    smpl = Motion(
+        body_pose=np.zeros((2, 69)),
+        global_orient=np.zeros((2, 3)),
+        betas=np.zeros(10),
+        transl=np.zeros((2, 3)),
+        fps=30,
+        body="smpl",
+    )
+    with pytest.raises(ValueError, match="not smpl"):
+        amass.write(tmp_path / "smpl.npz", smpl)
+    assert not (tmp_path / "smpl.npz").exists()
+
+
+def test_the_overlay_lies_on_the_person():
+    """SystemOutput through the lens of the shots, a shot's own labels cover its person."""
+    (shot, *_) = EmbeddedShots(1, 0, image_size=128).sequences()
+    assert camera(128, 128, 1).K[0, 0, 0] == pytest.approx(LENS * 128)
+    frames = np.stack(list(shot.source.frames(range(0, 17, 8))))
+    motion = shot.camera_motion[::8]
+    for picture, frame in zip(overlay(frames, motion), frames, strict=True):
+        before, after = np.split(picture.astype(float), 2, axis=1)
+        drawn = np.abs(after - before).max(axis=-1) > 8
+        background = np.asarray(Image.fromarray(frame[:, :1]).resize((256, 256)), float)
+        person = np.abs(before - background).max(axis=-1) > 40
+        assert (drawn & person).sum() > 0.9 * person.sum()
+        assert 0.02 < drawn.mean() < 0.5
+
+
+def test_pictures_of_any_kind_are_read_upright_in_colour(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 255, (6, 4, 3), np.uint8)
+    grey = np.asarray(Image.fromarray(colours).convert("L"))
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, 2)
+    )
+    Image.fromarray(np.dstack([colours, np.zeros((6, 4), np.uint8)])).save(tmp_path / "clear.png")
+    assert read_image(tmp_path / "clear.png").max() == 0
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by the camera
+    Image.fromarray(colours).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), np.rot90(colours, -1))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_not_a_picture_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(PictureError, match=r"x\.png is not a picture"):
+        read_image(tmp_path / "x.png")
+
+
+def test_one_bad_input_does_not_stop_the_others(folder, run, tmp_path, capsys):
+    (tmp_path / "broken.png").write_bytes(b"no")
+    words = [tmp_path / "broken.png", tmp_path / "none.png", folder / "person.png"]
+    assert run("i2vm", *words) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("error: ") == 2 and "person.mp4" in captured.out
+    (tmp_path / "broken.mp4").write_bytes(b"no")
+    assert run("v2m", tmp_path / "broken.mp4", folder / "walk.mp4") == 1
+    assert (tmp_path / "out" / "walk.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--top-p", "0"], "top-p must be above 0"),
+        (["--temperature", "-1"], "temperature must be 0 or above"),
+        (["--decoder", "diffusion"], "reads Cosmos's tokens"),
+        (["--checkpoint", "nowhere.safetensors"], "there is no nowhere.json beside it"),
+        (["--codec", "nowhere.safetensors"], "there is no nowhere.json beside it"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(folder, run, capsys, words, says):
+    own = dict(zip(words[::2], words[1::2], strict=True))
+    code = main(
+        [
+            *("i2vm", str(folder / "person.png"), "--out", str(folder / "out"), "--quiet"),
+            *("--codec", own.get("--codec", "linear")),
+            *("--tokenizer", str(folder / "tokenizer.safetensors")),
+            *("--checkpoint", own.get("--checkpoint", str(folder / "unimo.safetensors"))),
+            *(word for word in words if words[0] not in ("--codec", "--checkpoint")),
+        ]
+    )
+    captured = capsys.readouterr()
+    assert code == 1 and captured.err.startswith("error: ") and says in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_no_file_is_written_twice_and_no_input_is_written_over(folder, run, tmp_path, capsys):
+    content = (folder / "person.png").read_bytes()
+    pictures = [tmp_path / f"{name}.png" for name in ("a", "a-overlay", "b-overlay", "b")]
+    for picture in pictures:
+        picture.write_bytes(content)
+    assert run("i2vm", *pictures) == 0
+    written = capsys.readouterr().out.split()
+    assert len(written) == len(set(written)) == 16
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in (out / "a.mp4", out / "a-overlay.mp4")}
+    assert run("v2m", *before) == 1
+    assert "a-overlay.mp4 is an input: name another folder" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_each_clip_wants_a_seed_of_its_own(folder):
+    found = pipeline(folder)
+    frames = np.zeros((3, 17, 64, 64, 3), np.uint8)
+    for seeds in ([], [0], [0, 1, 2, 3]):
+        with pytest.raises(ValueError, match=f"{len(seeds)} seeds for 3 clips"):
+            found.v2m(frames, seeds)
+
+
+def test_compiled_decoders_go_with_their_pipeline(folder):
+    """Each holds the model on its GPU, where there may be no room for two."""
+    found = pipeline(folder)
+    model, schedule = weakref.ref(found.model), found.schedules["v2m"]
+    assert found._decoder(schedule, 2) is found._decoder(schedule, 2)
+    del found
+    gc.collect()
+    assert model() is None
+
+
+def test_parts_that_were_not_trained_together_are_refused(folder, tmp_path):
+    other = make_tokenizer(tmp_path)
+    tokenizer = MotionTokenizer.load(other)
+    tokenizer.quantizer.codebook.add_(1)
+    with pytest.raises(CheckpointError, match="trained on other tokens"):
+        Pipeline.load(folder / "unimo.safetensors", LinearCodec(), tokenizer)
+
+
+@pytest.mark.parametrize("extra", [None, [], {"training": [1]}, {}])
+def test_a_sidecar_that_says_nothing_of_tokens_is_refused(folder, tmp_path, extra):
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
+    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+    sidecar.pop("extra")
+    if extra is not None:
+        sidecar["extra"] = extra
+    (tmp_path / "unimo.json").write_text(json.dumps(sidecar))
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    with pytest.raises(CheckpointError, match="trained on other tokens"):
+        Pipeline.load(tmp_path / "unimo.safetensors", LinearCodec(), tokenizer)
+
+
+def test_pictures_of_another_size_are_refused(folder):
+    found = pipeline(folder)
+    with pytest.raises(ValueError, match=r"this model wants \(1, 64, 64\)"):
+        found.i2vm(np.zeros((1, 32, 32, 3), np.uint8), [0])
+    with pytest.raises(ValueError, match=r"must be \(T, H, W, 3\)"):
+        found.i2vm(np.zeros((1, 64, 64, 4), np.uint8), [0])
+    with pytest.raises(ValueError, match=r"this model wants \(17, 64, 64\)"):
+        found.v2m(np.zeros((1, 9, 64, 64, 3), np.uint8), [0])

@@ -1,0 +1,231 @@
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from model.tokenizer import MotionTokenizer, TokenizerConfig
+from model.tokenizer.train import TrainingError, train
+from model.training.checkpoint import read_sidecar
+from model.training.config import TrainingConfig
+
+CONFIG = TokenizerConfig(
+    tokens_per_frame=4, strides=(1, 4), width=16, code_dim=8, depth=1, codebook_size=32
+)
+TRAINING = TrainingConfig(
+    steps=20, batch_size=3, learning_rate=1e-3, schedule="cosine", warmup_steps=3, window=8
+)
+
+
+class Killed(BaseException):
+    """Stands in for the process being killed."""
+
+
+class Fragile(MotionTokenizer):
+    """A tokenizer whose training dies, or meets a NaN, at the steps named."""
+
+    dies_at: int | None = None
+    nan_at: int | None = None
+    calls = 0
+
+    def loss(self, windows, step):
+        at = round(step.progress * TRAINING.steps)
+        self.calls += 1
+        if at == self.dies_at:
+            raise Killed
+        loss, stats = super().loss(windows, step)
+        return loss * (float("nan") if at == self.nan_at else 1.0), stats
+
+
+def make_clips(clips=6, frames=12):
+    """Sinusoids that a small network can learn."""
+    rng = np.random.default_rng(0)
+    t = np.arange(frames)[:, None] / 6
+    phase, mix = rng.uniform(0, 6, (clips, 1, 4)), rng.normal(0, 0.15, (4, 79))
+    channels = np.sin(t[None] + phase) @ mix
+    channels[..., 66:76] = rng.normal(size=(clips, 1, 10))
+    return channels.astype(np.float32)
+
+
+def fresh(config=CONFIG, seed=0):
+    torch.manual_seed(seed)
+    return Fragile(config)
+
+
+def run(out, *, training=TRAINING, model=None, clips=None, **options):
+    model = model or fresh()
+    clips = make_clips() if clips is None else clips
+    path = train(model, training, clips, out, progress=False, **options)
+    return model, path
+
+
+@pytest.mark.parametrize("quantizer", ["ema", "gradient"])
+def test_stopped_and_resumed_anywhere_is_bit_identical(tmp_path, quantizer):
+    config = TokenizerConfig.from_dict({**CONFIG.to_dict(), "quantizer": quantizer})
+    whole, path = run(tmp_path / "whole", model=fresh(config))
+    out = tmp_path / "pieces"
+    for stop in (1, 2, 9, 17, 19):
+        model = fresh(config)
+        model.dies_at = stop
+        with pytest.raises(Killed):
+            run(out, model=model, checkpoint_seconds=0)
+        assert not (out / "model.safetensors").exists()
+        torch.manual_seed(stop)  # no state of the process may matter
+    pieces, resumed = run(out, model=fresh(config, seed=7))
+    assert pieces.calls == 1
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, pieces.state_dict()[name]), name
+    assert resumed.read_bytes() == path.read_bytes()
+    assert (out / "losses.csv").read_text() == (tmp_path / "whole/losses.csv").read_text()
+
+
+def test_optimiser_state_is_resumed(tmp_path):
+    states = []
+    for name, stops in (("straight", [19]), ("pieces", [4, 11, 19])):
+        for stop in stops:
+            model = fresh()
+            model.dies_at = stop
+            with pytest.raises(Killed):
+                run(tmp_path / name, model=model, checkpoint_seconds=0)
+        states.append(torch.load(tmp_path / name / "resume.pt", weights_only=True))
+    straight, pieces = (state["optimizer"] for state in states)
+    assert straight["param_groups"] == pieces["param_groups"]
+    for index, entry in straight["state"].items():
+        for key, value in entry.items():
+            assert torch.equal(value, pieces["state"][index][key])
+
+
+def test_a_stop_between_checkpoints_loses_nothing_but_time(tmp_path):
+    _, path = run(tmp_path / "whole")
+    model = fresh()
+    model.dies_at = 13
+    with pytest.raises(Killed):
+        run(tmp_path / "again", model=model, checkpoint_seconds=1000)
+    assert not (tmp_path / "again/resume.pt").exists()
+    _, again = run(tmp_path / "again")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_training_learns_and_fills_the_codebook(tmp_path):
+    training = TrainingConfig(
+        steps=150, batch_size=6, learning_rate=5e-3, schedule="cosine", window=12
+    )
+    _, path = run(tmp_path, training=training, model=fresh())
+    rows = list(csv.DictReader((tmp_path / "losses.csv").read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == list(range(1, 151))
+    experts = ("theta", "beta", "phi", "tau")
+    first, last = (sum(float(row[name]) for name in experts) for row in (rows[0], rows[-1]))
+    assert last < 0.3 * first
+    assert float(rows[-1]["codes_used"]) > 0.6
+    facts = read_sidecar(path)["extra"]["training"]
+    assert (facts["steps"], facts["steps_done"], facts["clips"]) == (150, 150, 6)
+
+
+def test_a_finished_run_is_loaded_not_repeated(tmp_path):
+    done, path = run(tmp_path)
+    before = path.stat().st_mtime_ns
+    again, _ = run(tmp_path, model=fresh(seed=3))
+    assert again.calls == 0
+    assert path.stat().st_mtime_ns == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "losses.csv",
+        "model.json",
+        "model.safetensors",
+    ]
+    for name, value in done.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_run_in_the_folder_is_refused(tmp_path, finished):
+    model = fresh()
+    model.dies_at = None if finished else 10
+    try:
+        run(tmp_path, model=model, checkpoint_seconds=0)
+    except Killed:
+        assert not finished
+    longer = TrainingConfig.from_dict({**TRAINING.to_dict(), "steps": 30})
+    with pytest.raises(TrainingError, match="steps is 20 there, 30 here"):
+        run(tmp_path, training=longer)
+    narrower = TokenizerConfig.from_dict({**CONFIG.to_dict(), "width": 8})
+    with pytest.raises(TrainingError, match="width is 16 there, 8 here"):
+        run(tmp_path, model=fresh(narrower))
+    with pytest.raises(TrainingError, match="data_sha256 is "):
+        run(tmp_path, clips=make_clips() + 1)
+
+
+def test_a_damaged_resume_file_is_named(tmp_path):
+    (tmp_path / "resume.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match=r"resume\.pt cannot be read .*delete .*resume\.pt"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"model\.json is not a readable sidecar .*: delete it"),
+        (
+            '{"format_version": 1, "class": "Fragile", "config": 5}',
+            "is not a sidecar .*: delete it",
+        ),
+    ],
+)
+def test_a_damaged_sidecar_is_named(tmp_path, text, message):
+    _, path = run(tmp_path)
+    path.with_suffix(".json").write_text(text)
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path)
+
+
+def test_a_sidecar_without_the_facts_of_a_training_is_of_another_run(tmp_path):
+    model, path = run(tmp_path)
+    model.save(path, extra={"training": []})
+    with pytest.raises(TrainingError, match="another run"):
+        run(tmp_path)
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_state(tmp_path):
+    model = fresh()
+    model.nan_at = 12
+    with pytest.raises(TrainingError, match="not finite after 13 of 20 steps"):
+        run(tmp_path, model=model, checkpoint_seconds=0)
+    assert not (tmp_path / "model.safetensors").exists()
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    assert state["step"] == 12
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [
+        (make_clips(frames=7), "T of at least 8 frames"),
+        (make_clips()[0], "expected \\(N, T, 79\\)"),
+        (make_clips()[:0], "expected \\(N, T, 79\\)"),
+        (np.where(make_clips() > 0.3, np.nan, 0), "not finite"),
+    ],
+)
+def test_unusable_clips_are_refused(tmp_path, clips, message):
+    with pytest.raises(TrainingError, match=message):
+        run(tmp_path, clips=clips)
+
+
+def test_command_line(tmp_path):
+    command = [sys.executable, "-m", "model.tokenizer.train"]
+    shown = subprocess.run([*command, "--help"], capture_output=True, text=True)
+    assert shown.returncode == 0
+    assert "--tokens-per-frame" in shown.stdout
+    options = ["--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    failed = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: no clip store at")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_sidecar_is_plain_json(tmp_path):
+    _, path = run(tmp_path, description="k=4")
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["config"]["tokens_per_frame"] == 4
+    assert sidecar["extra"]["training"]["description"] == "k=4"

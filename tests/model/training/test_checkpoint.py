@@ -1,0 +1,114 @@
+import json
+import os
+
+import pytest
+import torch
+
+from model.training.checkpoint import (
+    CheckpointError,
+    load_weights,
+    read_sidecar,
+    save_model,
+    sidecar_path,
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    torch.manual_seed(0)
+    return save_model(
+        tmp_path / "m.safetensors", torch.nn.Linear(3, 2), config={"a": 1}, extra={"by": "test"}
+    )
+
+
+def test_round_trip(path):
+    torch.manual_seed(0)
+    original, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    load_weights(path, other)
+    assert torch.equal(original.weight, other.weight)
+    sidecar = read_sidecar(path, expected_class="Linear")
+    assert sidecar["config"] == {"a": 1}
+    assert sidecar["extra"] == {"by": "test"}
+    assert sorted(p.name for p in path.parent.iterdir()) == ["m.json", "m.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (torch.nn.Linear(4, 2), r"weight is \(2, 3\) float32, Linear wants \(2, 4\)"),
+        (torch.nn.Linear(3, 2).half(), "bias is .* float32, Linear wants .* float16"),
+        (torch.nn.Linear(3, 2, bias=False), "has a tensor bias, unknown to Linear"),
+        (torch.nn.Bilinear(3, 2, 2), r"tensor weight is \(2, 3\)"),
+        (torch.nn.PReLU(), "has a tensor bias, unknown to PReLU"),
+        (torch.nn.BatchNorm1d(2), "has no tensor num_batches_tracked"),
+    ],
+)
+def test_first_mismatch_is_named(path, model, message):
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(path, model)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, number):
+    broken = torch.nn.Linear(3, 2)
+    broken.weight.data[1, 2] = number
+    path = save_model(tmp_path / "m.safetensors", broken, config={})
+    with pytest.raises(CheckpointError, match="tensor weight holds numbers that are not finite"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
+def test_another_class_is_refused(path):
+    with pytest.raises(CheckpointError, match="holds a Linear, not a Conv1d"):
+        read_sidecar(path, expected_class="Conv1d")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a readable sidecar"),
+        ("[]", "not a sidecar"),
+        ('{"format_version": 1, "class": "Linear", "config": 5}', "not a sidecar"),
+        (json.dumps({"format_version": 99, "class": "Linear", "config": {}}), "version 99"),
+    ],
+)
+def test_foreign_sidecars_are_refused(path, text, message):
+    sidecar_path(path).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        read_sidecar(path)
+
+
+def test_an_older_sidecar_is_never_left_beside_newer_weights(path, monkeypatch):
+    """Killed between the two files: there is no checkpoint, not one that says wrong things."""
+    replace = os.replace
+
+    def killed(source, target):
+        if target == sidecar_path(path):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(path, torch.nn.Linear(3, 2), config={"a": 2})
+    with pytest.raises(CheckpointError, match=r"no m\.json beside it"):
+        read_sidecar(path)
+
+
+def test_missing_files(path):
+    sidecar_path(path).unlink()
+    with pytest.raises(CheckpointError, match=r"no m\.json beside it"):
+        read_sidecar(path)
+    path.unlink()
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
+def test_a_pickle_is_not_opened(path):
+    torch.save({"weight": torch.zeros(2, 3)}, path)
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
+def test_a_truncated_file_is_refused(path):
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))

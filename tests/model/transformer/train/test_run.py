@@ -1,0 +1,225 @@
+"""Training of the transformer: what a run leaves, how it resumes, and what it refuses."""
+
+import csv
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from datasets.adapters.embedded_shots import EmbeddedShots
+from datasets.prepare.prepare_store import prepare
+from datasets.store.reader import ClipStore
+from model.tokenizer import MotionTokenizer
+from model.training.checkpoint import read_sidecar
+from model.training.config import TrainingError
+from model.training.optimizer import make_optimizer
+from model.transformer import UniMo
+from model.transformer.train import __main__
+from model.transformer.train import token_set as tokens_module
+from model.transformer.train.__main__ import main
+from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.held_out import examine
+from model.transformer.train.run import train
+from model.transformer.train.token_set import Tokens
+from model.video_tokens.fitted.linear import LinearCodec
+from tests.model.mini_unimo import CONFIG, fresh_model, make_store, make_tokenizer
+from tests.model.training.stopping import stopped
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("unimo")
+    make_store(path / "shots")
+    make_tokenizer(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tokens(folder):
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    store = ClipStore.open(folder / "shots")
+    return Tokens.of(store, LinearCodec(), tokenizer, cache=folder / "cache", progress=False)
+
+
+def settings(steps=6, **changes):
+    return ARTrainingConfig.embedded(steps, **{"batch_size": 4, **changes})
+
+
+def rows(folder):
+    with open(folder / "losses.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_recordings_are_held_out_whole(tokens):
+    def recordings(clips):
+        return {name.split("/")[2] for name in clips.ids}
+
+    assert len(tokens.train.ids) == 7 and len(tokens.held_out.ids) == 7
+    assert not recordings(tokens.train) & recordings(tokens.held_out)
+
+
+def test_a_run_leaves_a_checkpoint_and_curves_by_task_and_modality(tokens, tmp_path):
+    model = fresh_model()
+    path = train(model, settings(40), tokens, tmp_path, progress=False)
+    again = UniMo.load(path)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+    curve = rows(tmp_path)
+    assert int(curve[-1]["step"]) == 40
+    for name in ("v2m_motion", "i2vm_visual", "i2vm_motion"):
+        assert float(curve[-1][name]) < float(curve[0][name])
+    assert {"held_out_v2m_motion", "shuffled_gap"} <= curve[-1].keys()
+    facts = read_sidecar(path)["extra"]["training"]
+    assert facts["tokens_sha256"] and facts["tasks"] == ["v2m", "i2vm"]
+    assert facts["skipped_clips"] == 0 and facts["dataset"] == "embedded_shots"
+    assert not (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.parametrize("changes", [{"optimizer": "adamw", "ema_decay": 0.9}, {}])
+def test_a_run_that_is_stopped_and_resumed_ends_bit_for_bit_the_same(tokens, tmp_path, changes):
+    whole = train(fresh_model(), settings(**changes), tokens, tmp_path / "whole", progress=False)
+    with stopped(after=3):
+        train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
+    assert torch.load(tmp_path / "parts" / "resume.pt", weights_only=True)["step"] == 3
+    parts = train(fresh_model(), settings(**changes), tokens, tmp_path / "parts", progress=False)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert rows(tmp_path / "parts")[-1] == rows(tmp_path / "whole")[-1]
+
+
+def test_the_average_of_the_weights_is_what_is_kept(tokens, tmp_path):
+    plain = train(fresh_model(), settings(), tokens, tmp_path / "a", progress=False)
+    averaged = train(fresh_model(), settings(ema_decay=0.9), tokens, tmp_path / "b", progress=False)
+    first, second = UniMo.load(plain).state_dict(), UniMo.load(averaged).state_dict()
+    start = fresh_model().state_dict()
+    name = "layers.0.feed_forward.w2.weight"
+    moved = [(weights[name] - start[name]).norm() for weights in (first, second)]
+    assert 0 < moved[1] < moved[0]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "unified", "columns"),
+    [
+        (("v2m",), False, {"v2m_motion"}),
+        (("i2vm",), False, {"i2vm_visual", "i2vm_motion"}),
+        (("v2m", "i2vm"), True, {"v2m_motion", "i2vm_visual", "i2vm_motion"}),
+    ],
+)
+def test_the_papers_ablations_train(tokens, tmp_path, tasks, unified, columns):
+    model = fresh_model(unified=unified)
+    train(model, settings(4, tasks=tasks), tokens, tmp_path, progress=False)
+    found = {name for name in rows(tmp_path)[0] if name.startswith(("v2m", "i2vm"))}
+    assert found == columns
+
+
+def test_the_gap_shows_whether_the_video_is_used(tokens):
+    """A blind model has none, and guesses."""
+    model = fresh_model()
+    model.motion_output.weight.data.zero_()
+    blind = examine(model, settings(tasks=("v2m",)), tokens.held_out)
+    assert blind["shuffled_gap"] == 0.0
+    assert blind["held_out_v2m_motion"] == pytest.approx(np.log(512), abs=1e-4)
+
+
+def test_a_folder_with_another_run_is_refused(tokens, tmp_path):
+    train(fresh_model(), settings(1), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="another run"):
+        train(fresh_model(), settings(1, seed=1), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="another run"):
+        train(fresh_model(unified=True), settings(1), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match="start is random there, cosmos 1 here"):
+        train(fresh_model(), settings(1), tokens, tmp_path, start="cosmos 1", progress=False)
+
+
+def test_tokens_that_do_not_fit_the_model_are_refused(tokens, tmp_path):
+    with pytest.raises(TrainingError, match=r"wants \(2, 4, 4\)"):
+        train(fresh_model(latent_shape=[2, 4, 4]), settings(), tokens, tmp_path, progress=False)
+    with pytest.raises(TrainingError, match=r"motion tokens run from .* rows for 0 to 15"):
+        train(fresh_model(motion_vocab=16), settings(), tokens, tmp_path, progress=False)
+    wrong = dataclasses.replace(tokens.train, visual=tokens.train.visual + 64000)
+    with pytest.raises(TrainingError, match="visual tokens run from"):
+        train(
+            fresh_model(),
+            settings(),
+            dataclasses.replace(tokens, train=wrong),
+            tmp_path,
+            progress=False,
+        )
+    wrong = dataclasses.replace(tokens.held_out, motion=tokens.held_out.motion + 512)
+    with pytest.raises(TrainingError, match="motion tokens run from"):
+        dataclasses.replace(tokens, held_out=wrong).require_fitting(CONFIG)
+
+
+def test_clips_of_one_recording_cannot_be_parted(folder, tmp_path):
+    one = EmbeddedShots(1, 0)
+    prepare(one, None, tmp_path / "one", num_frames=17, video_size=64, progress=False)
+    store = ClipStore.open(tmp_path / "one")
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    with pytest.raises(TrainingError, match=r"7 usable training clips .* at least two are needed"):
+        Tokens.of(store, LinearCodec(), tokenizer, cache=tmp_path / "cache", progress=False)
+
+
+def test_skipped_clips_are_said_and_kept_in_the_record(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tokens_module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        __main__.UniMoConfig, "embedded", classmethod(lambda cls, **changes: CONFIG)
+    )
+    shutil.copytree(folder / "shots", tmp_path / "shots")
+    store = ClipStore.open(tmp_path / "shots")
+    damaged = store.ids("train")[3]
+    store[damaged].video.write_bytes(b"no video")
+    words = f"--out {tmp_path / 'run'} --data {store.path} --codec linear --quiet --steps 1"
+    words += f" --batch-size 2 --tokenizer {folder / 'tokenizer.safetensors'}"
+    assert main(words.split()) == 0
+    assert f"1 training clips cannot be used and are left out; {damaged}" in capsys.readouterr().err
+    facts = read_sidecar(tmp_path / "run" / "model.safetensors")["extra"]["training"]
+    assert facts["skipped_clips"] == 1
+    assert main(words.split()) == 0  # found again: it is not part of what a run is known by
+
+
+def test_missing_weights_of_cosmos_are_named_before_the_tokens_are_made(tmp_path, capsys):
+    words = f"--out {tmp_path / 'run'} --cosmos {tmp_path / 'none.pt'} --data {tmp_path / 'none'}"
+    assert main(words.split()) == 1
+    assert "none.pt is not there: request Cosmos" in capsys.readouterr().err
+
+
+def test_the_command_line_trains_on_a_store(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tokens_module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        __main__.UniMoConfig, "embedded", classmethod(lambda cls, **changes: CONFIG)
+    )
+    command = f"--out {tmp_path / 'run'} --data {folder / 'shots'} --codec linear --quiet"
+    words = [*command.split(), "--tokenizer", str(folder / "tokenizer.safetensors")]
+    assert main([*words, "--steps", "2", "--batch-size", "2"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "model.safetensors")
+    assert main([*words, "--steps", "3", "--batch-size", "2"]) == 1
+    assert "another run" in capsys.readouterr().err
+    assert main([*words[:2], "--data", str(tmp_path / "nothing"), "--quiet"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_head_that_starts_from_the_codes_gives_near_codes_like_logits():
+    model = fresh_model()
+    codes = torch.randn(512, 8, generator=torch.Generator().manual_seed(1))
+    codes[1] = codes[0] + 1e-3
+    embeddings = model.motion_embeddings.weight.clone()
+    model.start_from_codes(codes)
+    head = model.motion_output.weight.detach()
+    near, far = (head[0] - head[1]).norm(), (head[0] - head[2:]).norm(dim=1)
+    assert near < 0.7 * far.median()
+    assert torch.equal(model.motion_embeddings.weight, embeddings)
+
+
+def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw():
+    model, training = fresh_model(), settings(1, warmup_steps=0, weight_decay=0.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = make_optimizer(model, training)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    moved = {name: value - before[name] for name, value in model.state_dict().items()}
+    singular = torch.linalg.svdvals(moved["layers.0.attention.wo.weight"])
+    assert singular.max() < 2.5 * singular.min()  # of a random matrix it would be far more
+    # AdamW's first step has the size of the learning rate, whatever the gradient's.
+    np.testing.assert_allclose(moved["motion_output.weight"].abs(), training.learning_rate, 1e-3)
