@@ -8,7 +8,7 @@ import pytest
 
 from benchmark import discover
 from benchmark.api.figure import FigureSpec
-from benchmark.api.metric import Setting
+from benchmark.api.metric import MetricContext
 from benchmark.api.table import TASKS, TableSpec
 from datasets.bodies.smplx_file import find_body
 
@@ -166,9 +166,9 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
         assert not lacking, f"METRIC lacks {', '.join(lacking)}: see benchmark.api.metric"
         assert isinstance(found.version, int) and found.columns
         for task in TASKS:
-            setting = Setting(task, find_body(), seed=0, dataset="", cache=tmp_path)
-            assert "\n" not in found.protocol(setting)
-            assert found.missing(setting).keys() <= set(found.columns)
+            context = MetricContext(task, find_body(), seed=0, dataset="", cache=tmp_path)
+            assert "\n" not in found.protocol(context)
+            assert found.missing(context).keys() <= set(found.columns)
         assert found.notes([]) == []
     elif kind == "figures":
         assert isinstance(found, FigureSpec) and found.id == name

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Setting:
+class MetricContext:
     """What a metric may need to know before there is anything to score.
 
     Attributes:
@@ -47,7 +47,7 @@ class Evaluation:
     """What a metric is given: N clips and what a system made of them.
 
     Attributes:
-        setting: see `Setting`.
+        context: see `MetricContext`.
         clips: the clips with their true motion.
         motion: the system's motion, as `Prediction.channels`; where it makes videos alone, what the
             estimator sees in them. None where there is neither.
@@ -58,7 +58,7 @@ class Evaluation:
         codebook_size: number of codes, or None for a method without tokens.
     """
 
-    setting: Setting
+    context: MetricContext
     clips: Clips
     motion: "np.ndarray | None"
     truth: "np.ndarray | None"
@@ -92,11 +92,11 @@ class Metric(Protocol):
     version: int
     columns: tuple[str, ...]
 
-    def protocol(self, setting: Setting) -> str:
+    def protocol(self, context: MetricContext) -> str:
         """How the numbers are made, in one line; numbers of different protocols never mix."""
         ...
 
-    def missing(self, setting: Setting) -> dict[str, str]:
+    def missing(self, context: MetricContext) -> dict[str, str]:
         """Column -> why it cannot be had here: a file or a tool is not there. Quick."""
         ...
 

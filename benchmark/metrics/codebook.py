@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.api.metric import Evaluation, MetricContext, Score
 from benchmark.metrics.arrays import to_numpy
 
 SAMPLE = 100  # clips whose tokens are pooled, as in the caption of the paper's table 5
@@ -64,11 +64,11 @@ class CodebookMetric:
     version = 1
     columns = ("codebook_util_pct",)
 
-    def protocol(self, setting: Setting) -> str:
+    def protocol(self, context: MetricContext) -> str:
         """See `benchmark.api.metric.Metric`."""
         return f"n/B, n distinct tokens of {SAMPLE} clips drawn with the run's seed (all, if fewer)"
 
-    def missing(self, setting: Setting) -> dict[str, str]:
+    def missing(self, context: MetricContext) -> dict[str, str]:
         """Nothing ever is."""
         return {}
 
@@ -77,7 +77,7 @@ class CodebookMetric:
         tokens = evaluation.tokens
         if tokens is None:
             return []
-        rng = np.random.default_rng(evaluation.setting.seed)
+        rng = np.random.default_rng(evaluation.context.seed)
         sample = rng.permutation(len(tokens))[:SAMPLE]
         used, _ = utilisation(tokens[sample], evaluation.codebook_size)
         return [Score("pooled", *self.columns, 100.0 * used, evaluation.codebook_size, len(sample))]

@@ -23,7 +23,7 @@ import numpy as np
 from benchmark.api.clips import Clips
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.api.metric import Evaluation, MetricContext, Score
 from benchmark.metrics.arrays import finite
 from benchmark.metrics.features.motion import (
     geometric_features,
@@ -158,17 +158,17 @@ class DiversityMetric:
     version = 1
     columns = ("fid", "div", "fid_g", "div_g")
 
-    def protocol(self, setting: Setting) -> str:
+    def protocol(self, context: MetricContext) -> str:
         """See `benchmark.api.metric.Metric`."""
         return (
             "AIST++ features as in Duolando: FID and DIV of the 72 kinetic ones (with upstream's "
             "acceleration), FID_g and DIV_g of the 32 geometric ones; dt 1/60 s and 1/120 s at any "
-            f"fps; 24 joints of body {setting.body_id}, hands flat; root of frame 0 at the origin; "
+            f"fps; 24 joints of body {context.body_id}, hands flat; root of frame 0 at the origin; "
             "camera (x, y, z) taken as level, y up as (x, -y, -z); reference: the true motion of "
             "the same test clips; z-scored by it, columns constant in it dropped"
         )
 
-    def missing(self, setting: Setting) -> dict[str, str]:
+    def missing(self, context: MetricContext) -> dict[str, str]:
         """Nothing; see `benchmark.api.metric.Metric`."""
         return {}
 
@@ -179,7 +179,7 @@ class DiversityMetric:
             Unavailable: clips of different frame rates, in world space or too short, motion of
                 another shape than the truth's, true bodies that do not stand upright.
         """
-        if evaluation.setting.task != "i2vm" or evaluation.motion is None:
+        if evaluation.context.task != "i2vm" or evaluation.motion is None:
             return []
         if len(evaluation.clips.ids) < 2:
             raise Unavailable("FID and DIV need at least two clips")
@@ -196,7 +196,7 @@ class DiversityMetric:
 
         # Sums depend on their order in the last digits: one order, however the clips come.
         order = sorted(range(len(clips.ids)), key=lambda row: clips.ids[row])
-        body = load_body(evaluation.setting.body.path)
+        body = load_body(evaluation.context.body.path)
         true_joints = _joints24(body, clips.channels[order], "joints of true motions", progress)
         own_joints = _joints24(body, motion[order], "joints of generated motions", progress)
         scores = []

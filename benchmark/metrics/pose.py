@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.api.metric import Evaluation, MetricContext, Score
 from benchmark.metrics.arrays import numeric, to_numpy
 from benchmark.metrics.bodies import protocols
 from datasets.motion import require
@@ -199,13 +199,13 @@ class PoseMetric:
     version = 3
     columns = ("mpjpe", "pa_mpjpe", "pve", "accel")
 
-    def protocol(self, setting: Setting) -> str:
+    def protocol(self, context: MetricContext) -> str:
         """See `benchmark.api.metric.Metric`."""
-        return protocols.describe(protocols.choose(setting), setting)
+        return protocols.describe(protocols.choose(context), context)
 
-    def missing(self, setting: Setting) -> dict[str, str]:
+    def missing(self, context: MetricContext) -> dict[str, str]:
         """What official labels need; other data can always be measured on some body."""
-        wants = protocols.wants(protocols.choose(setting), setting)
+        wants = protocols.wants(protocols.choose(context), context)
         return dict.fromkeys(self.columns, "; ".join(wants)) if wants else {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
@@ -216,14 +216,14 @@ class PoseMetric:
         Raises:
             Unavailable: no clip can be measured.
         """
-        setting, clips = evaluation.setting, evaluation.clips
+        context, clips = evaluation.context, evaluation.clips
         nothing = evaluation.motion is None or evaluation.truth is None
-        if nothing or self.missing(setting):
+        if nothing or self.missing(context):
             return []
         from benchmark.metrics.bodies.points import Bodies
 
-        protocol = protocols.choose(setting)
-        bodies = Bodies(protocol, setting, clips.store)
+        protocol = protocols.choose(context)
+        bodies = Bodies(protocol, context, clips.store)
         scores = []
         # Clip by clip: a mesh takes 126 kB a frame, and a shape that is constant is blended once.
         for index, clip_id in enumerate(clips.ids):

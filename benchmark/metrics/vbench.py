@@ -10,7 +10,7 @@ The package's two readers differ: decord, for appearance, sees the colours that 
 from collections.abc import Sequence
 
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.api.metric import Evaluation, MetricContext, Score
 
 # Column -> the dimensions whose plain mean it is. Tables 2 and 8 name the overalls differently.
 _APPEARANCE = ("subject_consistency", "background_consistency", "aesthetic_quality")
@@ -38,9 +38,9 @@ class VBenchMetric:
     version = 1
     columns = tuple(_COLUMNS)
 
-    def protocol(self, setting: Setting) -> str:
+    def protocol(self, context: MetricContext) -> str:
         """See `benchmark.api.metric.Metric`; names versions, device, the sha256 of all weights."""
-        if setting.task != "i2vm":
+        if context.task != "i2vm":
             return "of generated videos only"
         from benchmark.metrics.vbench_tool import client, weights
         from datasets.tools.isolated import ToolMissing
@@ -60,9 +60,9 @@ class VBenchMetric:
             f"depends on it); sha256 of weights: {files}"
         )
 
-    def missing(self, setting: Setting) -> dict[str, str]:
+    def missing(self, context: MetricContext) -> dict[str, str]:
         """See `benchmark.api.metric.Metric`."""
-        if setting.task != "i2vm":
+        if context.task != "i2vm":
             return {}
         from benchmark.metrics.vbench_tool import client, weights
         from datasets.tools.isolated import ToolMissing
@@ -90,7 +90,7 @@ class VBenchMetric:
             return []
         from benchmark.metrics.vbench_tool import client
 
-        absent = {*self.missing(evaluation.setting)}
+        absent = {*self.missing(evaluation.context)}
         if absent == {*self.columns}:
             return []
         absent |= self.absent(evaluation).keys()
@@ -100,7 +100,7 @@ class VBenchMetric:
         values = client.measure(
             evaluation.videos,
             [name for name in (*_APPEARANCE, *_MOTION) if name in columns],
-            folder=evaluation.setting.cache / "vbench",
+            folder=evaluation.context.cache / "vbench",
             progress=progress,
         )
         return [

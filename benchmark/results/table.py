@@ -106,7 +106,7 @@ def protocols(table: TableSpec, tasks: Sequence[Task], setup: Setup) -> dict[str
     for name in metrics_of(table):
         metric = discover.load("metrics", name)
         for task in tasks:
-            line = metric.protocol(task.setting(setup))
+            line = metric.protocol(task.metric_context(setup))
             found.setdefault(name, {}).setdefault(line, task.data.dataset or task.data.name)
     return {
         name if len(lines) == 1 else f"{name}, {where}": line

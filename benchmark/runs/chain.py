@@ -89,7 +89,7 @@ def lookup(setup: Setup, task: Task) -> Outcome:
         if find("estimate", estimate) is None:
             return outcome
     for metric in task.metrics:
-        outcome.absent.update(discover.load("metrics", metric).missing(task.setting(setup)))
+        outcome.absent.update(discover.load("metrics", metric).missing(task.metric_context(setup)))
         run = score_run(setup, task, prediction, estimate, metric)
         stage = f"score {metric}"
         scored = find(stage, run)
@@ -163,7 +163,7 @@ def score_run(
         "estimate": estimate and estimate.key,
         "metric": metric,
         "metric_version": judge.version,
-        "protocol": judge.protocol(task.setting(setup)),
+        "protocol": judge.protocol(task.metric_context(setup)),
         "body": setup.body.sha256,
     }
     return store.Run(setup.cache, "score", inputs)

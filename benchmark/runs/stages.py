@@ -175,7 +175,7 @@ def _evaluation(
         # to compare with it.
         motion, truth = (seen, None) if made.channels is None else (made.channels, seen)
     return Evaluation(
-        setting=task.setting(setup),
+        context=task.metric_context(setup),
         clips=left,
         motion=motion,
         truth=truth,

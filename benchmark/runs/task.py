@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark import discover
 from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable
-from benchmark.api.metric import Setting
+from benchmark.api.metric import MetricContext
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
 from benchmark.runs import cache as store
@@ -85,9 +85,9 @@ class Task:
         """The method, see `benchmark.api.method.Method`."""
         return discover.method(self.method, self.kind)
 
-    def setting(self, setup: Setup) -> Setting:
+    def metric_context(self, setup: Setup) -> MetricContext:
         """What metrics are told."""
-        return Setting(self.kind, setup.body, self.seed, self.data.dataset, setup.cache)
+        return MetricContext(self.kind, setup.body, self.seed, self.data.dataset, setup.cache)
 
 
 def make_task(

@@ -86,7 +86,7 @@ def make_result(
         "task": table.task,
         "table": table.id,
         "data": f"{data.name}: {report.test_text(data)}",
-        "body": systems[0].task.setting(setup).body_id,
+        "body": systems[0].task.metric_context(setup).body_id,
         "estimator": notes.judge_text(judge, setup) if table.task == "i2vm" else None,
         "protocol": report.protocols(table, [systems[0].task], setup),
         "columns": [dataclasses.asdict(column) for column in columns],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import Unavailable, UserError, one_line
-from benchmark.api.metric import Setting
+from benchmark.api.metric import MetricContext
 from benchmark.api.paths import ROOT
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
@@ -109,11 +109,11 @@ class _Asked:
     def _of_columns(self, table: TableSpec, row: Row) -> Iterable[tuple[str, str]]:
         """Columns of the table that a metric lacks something for, each with the reasons."""
         cache = ROOT / "reports" / "runs"
-        setting = Setting(table.task, self._body, 0, row.dataset, cache)
+        context = MetricContext(table.task, self._body, 0, row.dataset, cache)
         for name in metrics_of(table):
             metric = discover.load("metrics", name)
             try:
-                missing = metric.missing(setting)
+                missing = metric.missing(context)
             except Exception as error:  # of a damaged file, as the damage will have it
                 missing = dict.fromkeys(metric.columns, _damaged(name, error))
             for column in (*table.columns, *table.more_columns):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmark.api.errors import Unavailable
-from benchmark.api.metric import Setting
+from benchmark.api.metric import MetricContext
 from benchmark.metrics.bodies.protocols import PoseProtocol
 from benchmark.metrics.bodies.regressors import SMPLX_TO_SMPL
 from datasets.bodies.smpl import load_smpl
@@ -38,15 +38,15 @@ class Bodies:
 
     Args:
         protocol: of the points.
-        setting: of the evaluation.
+        context: of the evaluation.
         store: folder of the clips' store, whose native labels may be the truth.
     """
 
-    def __init__(self, protocol: PoseProtocol, setting: Setting, store: Path):
+    def __init__(self, protocol: PoseProtocol, context: MetricContext, store: Path):
         self._protocol = protocol
-        self._task = setting.task
-        self._file = setting.body
-        self._body = load_body(setting.body.path)
+        self._task = context.task
+        self._file = context.body
+        self._body = load_body(context.body.path)
         self._store_path = store
         if protocol.regressor is not None:
             self._to_smpl = SMPLX_TO_SMPL.load().astype(np.float32)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmark.api.errors import Unavailable
-from benchmark.api.metric import Setting
+from benchmark.api.metric import MetricContext
 from benchmark.metrics.bodies.regressors import LSP14, SMPL24, SMPLX_TO_SMPL, Regressor
 from datasets.bodies.smpl_file import find_smpl
 from datasets.bodies.smplx_file import BodyFile, find_body
@@ -43,18 +43,18 @@ class PoseProtocol:
     why: str = ""
 
 
-def choose(setting: Setting) -> PoseProtocol:
-    """The protocol of a setting; depends on the files that are here for other data than 3DPW's.
+def choose(context: MetricContext) -> PoseProtocol:
+    """The protocol for a context; depends on the files found here, but for 3DPW.
 
     Official labels are of the person in the dataset's own video. A video that a system made has
     none, and a tokenizer is measured against the motion that it was given.
     """
-    official = setting.dataset if setting.task == "v2m" else ""
+    official = context.dataset if context.task == "v2m" else ""
     if official == "threedpw":
         return PoseProtocol("lsp14", (2, 3), LSP14, official)
     if official == "rich":
         return PoseProtocol("smpl24", HIPS, SMPL24, official)
-    if setting.body.name != SMPLX:
+    if context.body.name != SMPLX:
         return _smplx22("the body is not SMPL-X's neutral one")
     try:
         for regressor in (SMPLX_TO_SMPL, SMPL24):
@@ -68,20 +68,20 @@ def _smplx22(why: str) -> PoseProtocol:
     return PoseProtocol("smplx22", HIPS, None, why=why)
 
 
-def wants(protocol: PoseProtocol, setting: Setting) -> list[str]:
+def wants(protocol: PoseProtocol, context: MetricContext) -> list[str]:
     """What a protocol with official labels needs and has not, each with how to get it."""
     if not protocol.official:
         return []
     found = []
-    if setting.body.name != SMPLX:
+    if context.body.name != SMPLX:
         found.append(
-            f"{protocol.name} needs SMPL-X's neutral body, not {setting.body.name}: download it "
+            f"{protocol.name} needs SMPL-X's neutral body, not {context.body.name}: download it "
             "(v1.1, https://smpl-x.is.tue.mpg.de) and set $UNIMO_BODY_MODEL to its "
             "SMPLX_NEUTRAL.npz"
         )
     needed = [regressor.path for regressor in (SMPLX_TO_SMPL, protocol.regressor)]
     if protocol.official != "rich" or not found:  # SMPL-X's other bodies lie beside the neutral one
-        needed += [look for _, look in _label_bodies(protocol, setting)]
+        needed += [look for _, look in _label_bodies(protocol, context)]
     for look in needed:
         try:
             look()
@@ -90,15 +90,15 @@ def wants(protocol: PoseProtocol, setting: Setting) -> list[str]:
     return list(dict.fromkeys(found))  # one missing environment lacks several files
 
 
-def describe(protocol: PoseProtocol, setting: Setting) -> str:
+def describe(protocol: PoseProtocol, context: MetricContext) -> str:
     """The protocol in one line, with the hash of every file that it reads."""
     accel = "Accel in m/s² at the clip's own fps, all T-2 values"
     genders = ""
-    if not protocol.official and setting.body.name != "stand-in":
-        genders = f"; labels of female and male bodies on theirs ({_hashes(_smplx(setting))})"
+    if not protocol.official and context.body.name != "stand-in":
+        genders = f"; labels of female and male bodies on theirs ({_hashes(_smplx(context))})"
     if protocol.regressor is None:
         return (
-            f"smplx22: body {setting.body_id}{genders}; 22 body joints, all vertices; root = mean "
+            f"smplx22: body {context.body_id}{genders}; 22 body joints, all vertices; root = mean "
             f"of the hips (joints 1, 2); {accel}; no frame masked; not smpl24: {protocol.why}"
         )
     joints, (first, second) = protocol.regressor.shape[0], protocol.pelvis
@@ -108,28 +108,28 @@ def describe(protocol: PoseProtocol, setting: Setting) -> str:
     smpl = _hash(lambda: find_smpl().sha256)
     truth, masks = f"SMPL-X of the same body{genders}", "no frame masked"
     if protocol.official:
-        bodies = _hashes(_label_bodies(protocol, setting))
+        bodies = _hashes(_label_bodies(protocol, context))
         truth = f"official labels of {protocol.official} in the camera ({bodies})"
         masks = "frames without a valid label dropped before all else"
     return (
-        f"{protocol.name}: body {setting.body_id}, fingers flat; 6890 SMPL vertices by {mesh}; "
+        f"{protocol.name}: body {context.body_id}, fingers flat; 6890 SMPL vertices by {mesh}; "
         f"{joints} joints by {regressor}, rows scaled to sum 1; root = mean of the hips (joints "
         f"{first}, {second}); SMPL motion on smpl-neutral {smpl}; truth: {truth}; {accel}; {masks}"
     )
 
 
 def _label_bodies(
-    protocol: PoseProtocol, setting: Setting
+    protocol: PoseProtocol, context: MetricContext
 ) -> list[tuple[str, Callable[[], BodyFile]]]:
     """Name and finder of each body that the official labels are of."""
     if protocol.official == "threedpw":
         return [(f"smpl-{gender}", lambda g=gender: find_smpl(g)) for gender in _GENDERS]
-    return _smplx(setting) if protocol.official == "rich" else []
+    return _smplx(context) if protocol.official == "rich" else []
 
 
-def _smplx(setting: Setting) -> list[tuple[str, Callable[[], BodyFile]]]:
+def _smplx(context: MetricContext) -> list[tuple[str, Callable[[], BodyFile]]]:
     """Name and finder of SMPL-X's gendered bodies."""
-    body = setting.body.path
+    body = context.body.path
     return [(f"smplx-{gender}", lambda g=gender: find_body(body, gender=g)) for gender in _GENDERS]
 
 

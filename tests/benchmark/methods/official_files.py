@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmark.api.clips import Clips
-from benchmark.api.metric import Evaluation, Setting
+from benchmark.api.metric import Evaluation, MetricContext
 from benchmark.metrics.pose import METRIC
 from datasets.bodies.smpl_file import ENV_SMPL
 from datasets.bodies.smplx_file import ENV_BODY, find_body
@@ -73,8 +73,8 @@ def own(originals, tmp_path, monkeypatch):
     return own
 
 
-def setting(dataset="", *, task="v2m", tmp_path="."):
-    return Setting(task=task, body=find_body(), seed=0, dataset=dataset, cache=tmp_path)
+def context(dataset="", *, task="v2m", tmp_path="."):
+    return MetricContext(task=task, body=find_body(), seed=0, dataset=dataset, cache=tmp_path)
 
 
 def evaluation(motion, truth, where, *, store=None, ids=None, fps=30.0):

@@ -26,12 +26,12 @@ from tests.benchmark.methods.official_files import (
     FRAMES,
     JOINTS24,
     MESH,
+    context,
     evaluation,
     install,
     largest,
     random_channels,
     scored,
-    setting,
 )
 from tests.datasets.mini import rich as mini_rich
 from tests.datasets.mini import smpl
@@ -90,7 +90,7 @@ def direct_points(vertices, joints_file):
 
 def test_smpl24_equals_a_direct_computation(official):
     pred, true = random_channels(0), random_channels(1)
-    scores, notes = scored(evaluation(pred, true, setting(), fps=25.0))
+    scores, notes = scored(evaluation(pred, true, context(), fps=25.0))
     assert notes == [] and len(scores) == 8
     body = load_body()
     for clip in (0, 1):
@@ -105,7 +105,7 @@ def test_smpl24_equals_a_direct_computation(official):
 
 def test_an_smpl_motion_is_measured_on_its_own_mesh(official):
     pred, true = random_channels(0, 85), random_channels(1)
-    scores, notes = scored(evaluation(pred, true, setting()))
+    scores, notes = scored(evaluation(pred, true, context()))
     assert notes == []
     mesh = load_smpl().vertices(pred[0])
     where, weights = mini.sparse_rows(*mini.MATRICES[JOINTS24])
@@ -123,15 +123,15 @@ def test_the_truth_has_no_error_wherever_it_is_moved(official, monkeypatch, prot
     truth = random_channels()
     moved = truth.copy()
     moved[..., 76:] += np.random.default_rng(3).normal(size=(2, FRAMES, 3))
-    assert choose(setting()).name == protocol
-    scores, _ = scored(evaluation(truth, truth, setting()))
+    assert choose(context()).name == protocol
+    scores, _ = scored(evaluation(truth, truth, context()))
     assert len(scores) == 8 and largest(scores) < 1e-9
-    scores, _ = scored(evaluation(moved, truth, setting()))
+    scores, _ = scored(evaluation(moved, truth, context()))
     assert largest(scores) < 0.01
     other = random_channels(4)
     shifted = other.copy()
     shifted[..., 76:] += np.random.default_rng(5).normal(size=(2, FRAMES, 3))
-    first, second = (scored(evaluation(each, truth, setting()))[0] for each in (other, shifted))
+    first, second = (scored(evaluation(each, truth, context()))[0] for each in (other, shifted))
     for key, score in first.items():
         assert score.sum > 1
         np.testing.assert_allclose(second[key].sum, score.sum, rtol=1e-4)
@@ -157,7 +157,7 @@ def test_3dpw_is_measured_against_its_own_labels_in_the_camera(official, threedp
     ids = ClipStore.open(threedpw_store).clip_ids
     pred = np.stack([exact_threedpw(threedpw_store, name) for name in ids])
     unlike = random_channels()  # not what counts as true here
-    arguments = {"where": setting("threedpw"), "store": threedpw_store, "ids": ids}
+    arguments = {"where": context("threedpw"), "store": threedpw_store, "ids": ids}
     scores, notes = scored(evaluation(pred, unlike, **arguments))
     assert notes == [] and largest(scores) < 0.02
     counts = {key: score.count for key, score in scores.items()}
@@ -176,7 +176,7 @@ def test_3dpw_is_measured_against_its_own_labels_in_the_camera(official, threedp
 def test_frames_that_are_not_valid_change_nothing(official, threedpw_store):
     ids = ClipStore.open(threedpw_store).clip_ids[:1]
     motion = random_channels(2)[:1]
-    arguments = {"where": setting("threedpw"), "store": threedpw_store, "ids": ids}
+    arguments = {"where": context("threedpw"), "store": threedpw_store, "ids": ids}
     before, _ = scored(evaluation(motion, motion, **arguments))
     other = motion.copy()
     other[:, :2] = np.nan
@@ -191,7 +191,7 @@ def test_the_gender_of_a_label_decides_its_body(official, threedpw_sequences, tm
     store = write_store(tmp_path / "store", [cut(woman, 5)])
     (name,) = ClipStore.open(store).clip_ids
     pred = exact_threedpw(store, name)[None]  # right only for the male body
-    scores, _ = scored(evaluation(pred, pred, setting("threedpw"), store=store, ids=[name]))
+    scores, _ = scored(evaluation(pred, pred, context("threedpw"), store=store, ids=[name]))
     assert scores[name, "pve"].sum / scores[name, "pve"].count > 10
 
 
@@ -199,7 +199,7 @@ def test_rich_is_measured_against_its_own_labels_in_the_camera(official, rich_st
     opened = ClipStore.open(rich_store)
     ids = opened.clip_ids
     pred = opened.channels(ids)  # the labels, which are of the male body: here also the neutral one
-    arguments = {"where": setting("rich"), "store": rich_store, "ids": ids}
+    arguments = {"where": context("rich"), "store": rich_store, "ids": ids}
     scores, notes = scored(evaluation(pred, random_channels(), **arguments))
     assert notes == [] and largest(scores) < 0.02
     assert [scores[name, "pve"].count for name in ids] == [7, 10]
@@ -234,18 +234,18 @@ def test_labels_survive_a_store_of_estimated_motion(official, threedpw_store, ri
     ids = ClipStore.open(threedpw_store).clip_ids
     pred = np.stack([exact_threedpw(threedpw_store, name) for name in ids])
     store = estimated(threedpw_store)
-    scores, _ = scored(evaluation(pred, pred, setting("threedpw"), store=store, ids=ids))
+    scores, _ = scored(evaluation(pred, pred, context("threedpw"), store=store, ids=ids))
     assert largest(scores) < 0.02
 
     ids = ClipStore.open(rich_store).clip_ids
     pred = ClipStore.open(rich_store).channels(ids)
     store = estimated(rich_store)
-    scores, _ = scored(evaluation(pred, pred, setting("rich"), store=store, ids=ids))
+    scores, _ = scored(evaluation(pred, pred, context("rich"), store=store, ids=ids))
     assert largest(scores) < 0.02
     shutil.rmtree(store)
     store = estimated(rich_store, without=["gender"])
     with pytest.raises(Unavailable, match=r"no 'gender'.*prepare that dataset again"):
-        scored(evaluation(pred, pred, setting("rich"), store=store, ids=ids))
+        scored(evaluation(pred, pred, context("rich"), store=store, ids=ids))
 
 
 # --- clips that cannot be measured ----------------------------------------------------------------
@@ -254,14 +254,14 @@ def test_labels_survive_a_store_of_estimated_motion(official, threedpw_store, ri
 def test_smpl_motion_cannot_be_measured_on_another_body(official, monkeypatch):
     monkeypatch.setenv(ENV_BODY, str(STAND_IN))
     with pytest.raises(Unavailable, match=r"motion is SMPL.*the body is not SMPL-X's neutral one"):
-        scored(evaluation(random_channels(0, 85), random_channels(), setting()))
+        scored(evaluation(random_channels(0, 85), random_channels(), context()))
 
 
 def test_smpl_motion_needs_the_smpl_body(own):
     (own.smpl / "SMPL_NEUTRAL.npz").unlink()
     with pytest.raises(Unavailable, match=r"no SMPL_NEUTRAL.*https://smpl\.is\.tue\.mpg\.de"):
-        scored(evaluation(random_channels(0, 85), random_channels(), setting()))
-    assert len(scored(evaluation(random_channels(), random_channels(), setting()))[0]) == 8
+        scored(evaluation(random_channels(0, 85), random_channels(), context()))
+    assert len(scored(evaluation(random_channels(), random_channels(), context()))[0]) == 8
 
 
 def test_clips_without_labels_are_left_out_and_the_others_measured(
@@ -274,7 +274,7 @@ def test_clips_without_labels_are_left_out_and_the_others_measured(
     store = write_store(tmp_path / "store", [whole, bare, none])
     ids = ClipStore.open(store).clip_ids
     motion = random_channels(clips=3)
-    arguments = {"where": setting("threedpw"), "store": store, "ids": ids}
+    arguments = {"where": context("threedpw"), "store": store, "ids": ids}
     scores, notes = scored(evaluation(motion, motion, **arguments))
     assert {name for name, column in scores if column in METRIC.columns} == {whole.clip_id}
     assert [note.split(": ")[1] for note in notes] == ["1 clip left out"] * 2

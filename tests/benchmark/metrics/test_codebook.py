@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.api.metric import Evaluation, Setting
+from benchmark.api.metric import Evaluation, MetricContext
 from benchmark.metrics.codebook import METRIC, SAMPLE, perplexity, utilisation
 from datasets.bodies.smplx_file import find_body
 
@@ -47,9 +47,9 @@ def test_bad_tokens_are_refused(metric, tokens, message):
 
 
 def evaluation_of(tokens, seed=0):
-    setting = Setting("tokenizer", find_body(), seed=seed, dataset="", cache=Path("unused"))
+    context = MetricContext("tokenizer", find_body(), seed=seed, dataset="", cache=Path("unused"))
     return Evaluation(
-        setting, clips=None, motion=None, truth=None, tokens=tokens, codebook_size=512
+        context, clips=None, motion=None, truth=None, tokens=tokens, codebook_size=512
     )
 
 

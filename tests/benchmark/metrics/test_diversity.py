@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.api.clips import Clips
 from benchmark.api.errors import Unavailable
-from benchmark.api.metric import Evaluation, Score, Setting
+from benchmark.api.metric import Evaluation, MetricContext, Score
 from benchmark.metrics.diversity import (
     METRIC,
     frechet_distance,
@@ -156,8 +156,8 @@ def shots(tmp_path_factory):
 
 def scored(clips, motion, task="i2vm"):
     """The scores of some motions."""
-    setting = Setting(task, find_body(STAND_IN), 0, "", clips.store)
-    evaluation = Evaluation(setting, clips, motion, None)
+    context = MetricContext(task, find_body(STAND_IN), 0, "", clips.store)
+    evaluation = Evaluation(context, clips, motion, None)
     return METRIC.score(evaluation, progress=lambda *_: None)
 
 
@@ -275,9 +275,9 @@ def test_motions_that_cannot_be_compared_are_refused(shots):
 
 
 def test_the_protocol_names_what_numbers_depend_on(shots):
-    setting = Setting("i2vm", find_body(STAND_IN), 0, "", shots.store)
-    line = METRIC.protocol(setting)
-    assert setting.body_id in line and "\n" not in line
+    context = MetricContext("i2vm", find_body(STAND_IN), 0, "", shots.store)
+    line = METRIC.protocol(context)
+    assert context.body_id in line and "\n" not in line
     for fact in ("1/60", "1/120", "72 kinetic", "32 geometric", "(x, -y, -z)", "same test clips"):
         assert fact in line
-    assert METRIC.missing(setting) == {}
+    assert METRIC.missing(context) == {}

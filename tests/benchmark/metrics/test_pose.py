@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmark.api.clips import Clips
-from benchmark.api.metric import Evaluation, Setting
+from benchmark.api.metric import Evaluation, MetricContext
 from benchmark.metrics.pose import METRIC, pose_errors, procrustes
 from datasets.bodies.smplx import load_body
 from datasets.bodies.smplx_file import STAND_IN, find_body
@@ -248,15 +248,15 @@ def test_the_metric_scores_clips_on_a_body(tmp_path):
     pred[1, ..., 76:] += [1.0, 2.0, 3.0]  # a translation is no error
     pred[1, 2, 3:66] += 0.2
     body = load_body(STAND_IN)
-    setting = Setting(
+    context = MetricContext(
         task="tokenizer", body=find_body(STAND_IN), seed=0, dataset="", cache=tmp_path
     )
     clips = Clips(
         ["a", "b"], true, np.array([25.0, 50.0]), ["world", "world"], ["neutral"] * 2, tmp_path
     )
-    evaluation = Evaluation(setting, clips, motion=pred, truth=true)
-    assert METRIC.missing(setting) == {}
-    assert METRIC.protocol(setting).startswith(f"smplx22: body {setting.body_id}; ")
+    evaluation = Evaluation(context, clips, motion=pred, truth=true)
+    assert METRIC.missing(context) == {}
+    assert METRIC.protocol(context).startswith(f"smplx22: body {context.body_id}; ")
     done = []
     scores = METRIC.score(evaluation, progress=lambda what, now, total: done.append((now, total)))
     assert done == [(1, 2), (2, 2)] and METRIC.notes(scores) == []

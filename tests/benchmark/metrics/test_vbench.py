@@ -8,7 +8,7 @@ from benchmark.metrics.vbench import METRIC, mean_of_dimensions
 from benchmark.metrics.vbench_tool import client, weights
 from benchmark.metrics.vbench_tool.client import VBenchError, measure
 from benchmark.metrics.vbench_tool.values import ValueCache
-from tests.benchmark.metrics.vbench_clips import evaluation, quiet, setting, video
+from tests.benchmark.metrics.vbench_clips import context, evaluation, quiet, video
 
 # A process that speaks VBench's part: a value is made of the staged file's size.
 PLAYED = """
@@ -205,19 +205,19 @@ def test_networks_that_cannot_take_small_pictures_are_not_asked(tmp_path, played
 def test_without_the_tool_every_column_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.delenv("VBENCH_PYTHON", raising=False)
     monkeypatch.setenv("UNIMO_TOOLS", str(tmp_path / "tools"))
-    reasons = METRIC.missing(setting(tmp_path))
+    reasons = METRIC.missing(context(tmp_path))
     assert list(reasons) == list(METRIC.columns)
     for reason in reasons.values():
         assert reason.startswith(
             "vbench is not installed: run `python -m benchmark.run setup vbench`"
         )
-    assert METRIC.protocol(setting(tmp_path)) == "vbench is not installed"
+    assert METRIC.protocol(context(tmp_path)) == "vbench is not installed"
     assert METRIC.score(evaluation(tmp_path, [video(tmp_path, "a")]), progress=quiet) == []
 
 
 def test_an_interpreter_without_the_package_is_no_tool(tmp_path, monkeypatch):
     monkeypatch.setenv("VBENCH_PYTHON", sys.executable)
-    reasons = METRIC.missing(setting(tmp_path))
+    reasons = METRIC.missing(context(tmp_path))
     assert list(reasons) == list(METRIC.columns)
     assert all("no vbench that starts" in reason for reason in reasons.values())
     assert all("\n" not in reason for reason in reasons.values())
@@ -226,8 +226,8 @@ def test_an_interpreter_without_the_package_is_no_tool(tmp_path, monkeypatch):
 @pytest.mark.parametrize("task", ["tokenizer", "v2m"])
 def test_other_tasks_miss_nothing_and_have_no_scores(tmp_path, monkeypatch, task):
     monkeypatch.setenv("UNIMO_TOOLS", str(tmp_path / "tools"))
-    assert METRIC.missing(setting(tmp_path, task)) == {}
-    assert METRIC.protocol(setting(tmp_path, task)) == "of generated videos only"
+    assert METRIC.missing(context(tmp_path, task)) == {}
+    assert METRIC.protocol(context(tmp_path, task)) == "of generated videos only"
     assert METRIC.score(evaluation(tmp_path, []), progress=quiet) == []
 
 
@@ -237,7 +237,7 @@ def test_a_file_that_is_not_there_takes_its_columns_with_it(tmp_path, played, sm
         gone = small / weight.path
         text = gone.read_text()
         gone.unlink()
-        reasons = METRIC.missing(setting(tmp_path))
+        reasons = METRIC.missing(context(tmp_path))
         group = {"motion_overall", "mot"}
         if dimension in ("subject_consistency", "background_consistency", "aesthetic_quality"):
             group = {"appearance_overall", "app"}
@@ -246,12 +246,12 @@ def test_a_file_that_is_not_there_takes_its_columns_with_it(tmp_path, played, sm
             assert str(gone) in reason and weight.source in reason
             assert "$VBENCH_CACHE_DIR" in reason and "\n" not in reason
         gone.write_text(text)
-    assert METRIC.missing(setting(tmp_path)) == {}
+    assert METRIC.missing(context(tmp_path)) == {}
 
 
 def test_without_weights_one_dimension_is_left(tmp_path, played, monkeypatch):
     monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "nothing"))
-    reasons = METRIC.missing(setting(tmp_path))
+    reasons = METRIC.missing(context(tmp_path))
     assert {*METRIC.columns} - {*reasons} == {"temporal_flickering"}
     assert all(name in reasons["mot"] for name in ("amt-s.pth", "raft-things.pth"))
     scores = METRIC.score(evaluation(tmp_path, [video(tmp_path, "a")]), progress=quiet)
@@ -273,14 +273,14 @@ def test_files_that_torch_would_run_must_be_those_of_their_authors(tmp_path, mon
 
 
 def test_the_protocol_follows_the_weights(tmp_path, played, small):
-    told = METRIC.protocol(setting(tmp_path))
+    told = METRIC.protocol(context(tmp_path))
     assert told.startswith("vbench 0.1.5 (torch 1, decord 2) on cpu; raw scores")
     assert "\n" not in told and "unfiltered" in told
     hashes = weights.identity("aesthetic_quality").split("+")
     assert len(hashes) == 2 and f"aesthetic_quality {hashes[0][:12]}+{hashes[1][:12]}" in told
     raft = small / "raft_model" / "models" / "raft-things.pth"
     raft.write_text("trained further")
-    changed = METRIC.protocol(setting(tmp_path))
+    changed = METRIC.protocol(context(tmp_path))
     raft.unlink()
-    without = METRIC.protocol(setting(tmp_path))
+    without = METRIC.protocol(context(tmp_path))
     assert len({told, changed, without}) == 3 and "dynamic_degree not measured" in without

@@ -3,13 +3,13 @@
 import numpy as np
 
 from benchmark.api.clips import Clips
-from benchmark.api.metric import Evaluation, Setting
+from benchmark.api.metric import Evaluation, MetricContext
 from datasets.bodies.smplx_file import find_body
 from datasets.video.files import write_video
 
 
-def setting(tmp_path, task="i2vm"):
-    return Setting(task, find_body(), 0, "", tmp_path / "cache")
+def context(tmp_path, task="i2vm"):
+    return MetricContext(task, find_body(), 0, "", tmp_path / "cache")
 
 
 def pictures(shifts, *, side=128):
@@ -31,7 +31,7 @@ def evaluation(tmp_path, videos):
     number = len(videos)
     spaces, genders = ["camera"] * number, ["neutral"] * number
     clips = Clips(ids, channels, np.full(number, 24.0), spaces, genders, tmp_path)
-    return Evaluation(setting(tmp_path), clips, None, None, videos=videos)
+    return Evaluation(context(tmp_path), clips, None, None, videos=videos)
 
 
 def quiet(what, done, total):

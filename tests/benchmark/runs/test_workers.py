@@ -208,7 +208,7 @@ def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, 
         assert keys(setup, task, "score pose") != score
         assert keys(setup, task, "predict") == prediction
     with monkeypatch.context() as patch:
-        patch.setattr(type(METRIC), "protocol", lambda self, setting: "another protocol")
+        patch.setattr(type(METRIC), "protocol", lambda self, context: "another protocol")
         assert keys(setup, task, "score pose") != score
 
 
