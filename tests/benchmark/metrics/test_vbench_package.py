@@ -17,7 +17,7 @@ from tests.benchmark.metrics.vbench_clips import evaluation, quiet, video
 
 MAKE_WEIGHTS = Path(__file__).with_name("vbench_weights.py")
 OPERATORS = Path(isolated.__file__).with_name("torchvision_operators.py")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.tools]
 
 
 @pytest.fixture

@@ -331,6 +331,7 @@ def contract(tmp_path_factory):
         yield GvhmrEstimator(checkpoint=denoiser, preprocess=folder / "pre"), clips
 
 
+@pytest.mark.tools
 @pytest.mark.slow
 def test_contract_with_the_real_package(contract, tmp_path):
     estimator, clips = contract
@@ -378,6 +379,7 @@ def test_contract_with_the_real_package(contract, tmp_path):
     assert not np.array_equal(first[30].world_motion.transl, first["moving"].world_motion.transl)
 
 
+@pytest.mark.tools
 @pytest.mark.slow
 def test_contract_identity_and_other_checkpoints(contract, tmp_path):
     estimator, _ = contract
