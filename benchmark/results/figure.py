@@ -26,7 +26,15 @@ from benchmark.runs import artifacts, cache, chain, provenance
 from benchmark.runs.checkpoints import Given
 from benchmark.runs.data import Stores
 from benchmark.runs.task import Setup, Task, make_task
-from datasets.tools.files import hash_file, hash_lines, locked, read_json, write_json, write_text
+from datasets.tools.files import (
+    hash_lines,
+    locked,
+    read_json,
+    sha256_of,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,9 +101,7 @@ def _save(figure: "Figure", path: Path) -> None:
     svg = _bytes(figure, "svg", metadata={"Date": None})
     for suffix, content in ((".png", png), (".svg", svg)):
         if suffix == ".png" or len(content) <= _LARGEST:
-            temporary = path.with_suffix(f"{suffix}.tmp")
-            temporary.write_bytes(content)
-            temporary.replace(path.with_suffix(suffix))
+            write_bytes(path.with_suffix(suffix), content)
 
 
 def _bytes(figure: "Figure", kind: str, **options) -> bytes:
@@ -349,7 +355,7 @@ def _frame(
 def _code() -> str:
     """Identity of what draws: a figure whose code was changed is drawn again."""
     files = [Path(__file__), *sorted((ROOT / "benchmark" / "figures").rglob("*.py"))]
-    return hash_lines([hash_file(file) for file in files])
+    return hash_lines([sha256_of(file) for file in files])
 
 
 def _draw(spec: FigureSpec, drawn: Sequence[SystemOutput], result: dict, path: Path) -> None:

@@ -24,9 +24,8 @@ from benchmark.results.cells import RowOutcome, cell, make_cell
 from benchmark.results.findings import findings
 from benchmark.results.render import PICTURES, RENDERERS
 from benchmark.runs import chain, provenance
-from benchmark.runs.checkpoints import file_sha256
 from benchmark.runs.task import Setup, Task
-from datasets.tools.files import locked, read_json, write_json
+from datasets.tools.files import locked, read_json, sha256_of, write_json
 
 SCHEMA_VERSION = 3
 _PARTS = {"table", "title", "profile", "data", "body", "training", "protocol", "source", "figure"}
@@ -203,7 +202,7 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
     for row in rows:
         label = row.row.label
         if row.row.weights is not None:
-            digest = file_sha256(row.row.weights)[:12]
+            digest = sha256_of(row.row.weights)[:12]
             notes.append(f"{label}: weights given by the user (sha256 {digest}), not trained here.")
         elif row.tasks and (note := row.tasks[0].does.note):
             notes.append(f"{label}: {note}")

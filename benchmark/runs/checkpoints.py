@@ -1,6 +1,5 @@
 """The checkpoints that a user names: which system each is of, and what to call it."""
 
-import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from benchmark import discover
 from benchmark.api.errors import UserError
 from benchmark.api.table import PAPER, TASKS, Row
-from datasets.tools.files import hash_file, hash_lines, read_json
+from datasets.tools.files import hash_lines, read_json, sha256_of
 
 # Classes of this program, whose weights are safetensors; a user's own may keep them in any file.
 _OWN_CLASSES = ("MotionTokenizer", "SolamiTokenizer", "UniMo", "MotionRegressor")
@@ -119,7 +118,7 @@ def methods_of(checkpoint: Path, *, option: str = "--checkpoint") -> dict[str, s
         )
     if found in _OWN_CLASSES:
         _require_safetensors(checkpoint, named)
-    methods, trained = classes[found], training_of(checkpoint).get("tasks")
+    methods, trained = classes[found], _training_in(described).get("tasks")
     if isinstance(trained, list):
         methods = {task: name for task, name in methods.items() if task in trained}
         if not methods:
@@ -152,7 +151,11 @@ def what_it_does(methods: Iterable[str]) -> str:
 
 def training_of(checkpoint: Path) -> dict:
     """What a checkpoint's sidecar keeps of its training; empty where it keeps nothing."""
-    extra = (read_json(checkpoint.with_suffix(".json")) or {}).get("extra")
+    return _training_in(read_json(checkpoint.with_suffix(".json")) or {})
+
+
+def _training_in(sidecar: dict) -> dict:
+    extra = sidecar.get("extra")
     found = extra.get("training") if isinstance(extra, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -178,33 +181,8 @@ def weights_sha256(path: Path) -> str:
     That is the class, the configuration and, of a transformer, the tokens that it was trained on,
     which no other codec and tokenizer fit.
     """
-    sidecar = path.with_suffix(".json")
-    return _weights_sha256(path, sidecar, _version(path), _version(sidecar))
-
-
-def file_sha256(path: Path) -> str:
-    """Of a weights file's bytes alone, as `sha256sum` prints it."""
-    return _file_sha256(path, _version(path))
-
-
-@functools.lru_cache(maxsize=256)
-def _file_sha256(path: Path, version: tuple | None) -> str:
-    return hash_file(path)
-
-
-@functools.lru_cache(maxsize=256)
-def _weights_sha256(path: Path, sidecar: Path, *versions: tuple | None) -> str:
-    """Kept for as long as both files stay as they are: a training may write them again."""
-    known, trained = read_json(sidecar) or {}, training_of(path)
-    tokens = [trained.get(name) for name in ("codec", "tokenizer_sha256")]
-    architecture = json.dumps([known.get("class"), known.get("config"), tokens], sort_keys=True)
-    return hash_lines([file_sha256(path), architecture])
-
-
-def _version(file: Path) -> tuple | None:
-    """What differs once a file is written again; None where there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    sidecar = read_json(path.with_suffix(".json")) or {}
+    training = _training_in(sidecar)
+    tokens = [training.get(name) for name in ("codec", "tokenizer_sha256")]
+    architecture = json.dumps([sidecar.get("class"), sidecar.get("config"), tokens], sort_keys=True)
+    return hash_lines([sha256_of(path), architecture])

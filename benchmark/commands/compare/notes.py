@@ -7,7 +7,7 @@ from benchmark.api.table import TableSpec
 from benchmark.commands.compare.systems import Judge, System
 from benchmark.runs import chain
 from benchmark.runs.task import Setup
-from datasets.tools.files import hash_file, read_json
+from datasets.tools.files import read_json, sha256_of
 
 _ALPHA = 0.05
 
@@ -88,7 +88,7 @@ def judge_text(judge: Judge, setup: Setup) -> str:
         return judge.absent
     weights = judge.task.weights
     if weights is not None:
-        return f"{shown(weights)}, weights sha256 {hash_file(weights)}"
+        return f"{shown(weights)}, weights sha256 {sha256_of(weights)}"
     run = chain.train_run(setup, judge.task)
     clips = len(judge.task.data.train_ids)
     return f"{judge.task.method}, trained here on the store's {clips} training clips ({run.id})"

@@ -26,8 +26,9 @@ from benchmark.commands.compare.trainings import seed_statistics, training_facts
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome, cell
 from benchmark.runs import chain, provenance
-from benchmark.runs.checkpoints import file_sha256, weights_sha256
+from benchmark.runs.checkpoints import weights_sha256
 from benchmark.runs.task import Setup
+from datasets.tools.files import sha256_of
 
 SCHEMA_VERSION = 1
 _LEVEL = 0.95
@@ -246,7 +247,7 @@ def _system_facts(row: RowOutcome, cells: dict[str, dict]) -> dict:
         "path": shown(weights),
         "method": row.row.method,
         "weights_sha256": weights_sha256(weights),
-        "file_sha256": file_sha256(weights),
+        "file_sha256": sha256_of(weights),
         "facts": outcome.facts,
         "cells": cells,
         "runs": report.run_facts(outcome),

@@ -8,8 +8,8 @@ from benchmark.api.paths import shown
 from benchmark.api.table import Column
 from benchmark.commands.compare.systems import System
 from benchmark.runs import chain
-from benchmark.runs.checkpoints import file_sha256, training_of, weights_sha256
-from datasets.tools.files import read_json
+from benchmark.runs.checkpoints import training_of, weights_sha256
+from datasets.tools.files import read_json, sha256_of
 
 # What a training records of how it went, not of what it was asked to do.
 _CIRCUMSTANCES = ("seconds", "last_losses", "skipped_clips", "dataset")
@@ -73,7 +73,7 @@ def training_facts(system: System, outcome: chain.Outcome) -> dict:
         "seed": training_of(weights)["seed"],
         "path": shown(weights),
         "weights_sha256": weights_sha256(weights),
-        "file_sha256": file_sha256(weights),
+        "file_sha256": sha256_of(weights),
         "runs": {stage: run.id for stage, run in outcome.runs.items()},
     }
 

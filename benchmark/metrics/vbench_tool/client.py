@@ -15,7 +15,7 @@ from benchmark.api.method import Progress
 from benchmark.metrics.vbench_tool import weights
 from benchmark.metrics.vbench_tool.values import ValueCache, finite_number
 from datasets.tools import isolated
-from datasets.tools.files import hash_file
+from datasets.tools.files import sha256_of
 from datasets.tools.isolated.worker import Worker, WorkerError, WorkerGone
 from datasets.video.probe import VideoError, VideoInfo, probe
 
@@ -153,7 +153,7 @@ def _checked_hash(video: Path) -> str:
             f"vbench cannot measure {video}: it has {info.num_frames} frames, of {MIN_FRAMES} or "
             "more that are needed"
         )
-    return hash_file(video)
+    return sha256_of(video)
 
 
 def _probe(video: Path) -> VideoInfo:

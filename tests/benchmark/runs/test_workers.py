@@ -1,5 +1,4 @@
 import dataclasses
-import hashlib
 import shutil
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from benchmark.api.errors import UserError
 from benchmark.api.table import Row
 from benchmark.runs import chain
-from benchmark.runs.checkpoints import file_sha256
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
 from benchmark.runs.task import Setup, distinct, make_task
@@ -210,13 +208,6 @@ def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, 
     with monkeypatch.context() as patch:
         patch.setattr(type(METRIC), "protocol", lambda self, context: "another protocol")
         assert keys(setup, task, "score pose") != score
-
-
-def test_the_sum_of_a_weights_file_is_that_of_its_bytes_also_when_written_again(tmp_path):
-    path = tmp_path / "mine.safetensors"
-    for content in (b"first", b"second"):
-        path.write_bytes(content)
-        assert file_sha256(path) == hashlib.sha256(content).hexdigest()
 
 
 def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):

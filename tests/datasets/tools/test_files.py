@@ -32,9 +32,7 @@ from datasets.tools.files import (
 
 def in_another_process(body, *arguments):
     """A process that runs `body`, which prints a line once it has what it wants."""
-    code = (
-        "import sys, time\nfrom pathlib import Path\nfrom datasets.tools.files import *\n" + body
-    )
+    code = "import sys, time\nfrom pathlib import Path\nfrom datasets.tools.files import *\n" + body
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdin=subprocess.PIPE,
@@ -85,7 +83,7 @@ def test_a_file_that_cannot_be_written_says_why_itself(tmp_path):
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
 def test_permissions_are_those_of_any_new_file(tmp_path, mask):
-    """safetensors alone would leave weights to their owner."""
+    """Safetensors alone would leave weights to their owner."""
     before = os.umask(mask)
     try:
         with replacing(tmp_path / "weights") as temporary:
