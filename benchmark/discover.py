@@ -95,8 +95,8 @@ def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
     return tables, figures
 
 
-def method(name: str, task: str):
-    """What a method does of a task, see `benchmark.api.method.Method`.
+def method(name: str, task: str) -> Method:
+    """Return the method that does a task.
 
     Raises:
         UserError: no such method, or it does not do the task.
@@ -137,20 +137,13 @@ def _problem(kind: str, found: object) -> str:
         wanted = TableSpec if kind == "tables" else FigureSpec
         return "" if isinstance(found, wanted) else f"is no {wanted.__name__}"
     if kind == "metrics":
-        return _lacks(found, Metric)
+        return "" if isinstance(found, Metric) else "is no Metric: derive its class from Metric"
     if kind != "methods":
         return ""
     if not isinstance(found, dict) or not found or not found.keys() <= TASKS.keys():
         return f"is no dictionary from {', '.join(TASKS)} to what does the task"
-    problems = {task: _lacks(does, Method) for task, does in found.items()}
-    return next((f"of {task} {problem}" for task, problem in problems.items() if problem), "")
-
-
-def _lacks(found: object, protocol: type) -> str:
-    """What of a protocol an object has not."""
-    names = [*protocol.__annotations__, *(n for n in vars(protocol) if n[0] != "_")]
-    missing = [name for name in names if not hasattr(found, name)]
-    return f"lacks {', '.join(missing)}" if missing else ""
+    foreign = [task for task, does in found.items() if not isinstance(does, Method)]
+    return f"of {foreign[0]} is no Method: derive its class from Method" if foreign else ""
 
 
 def _require_python(folder: Path) -> None:

@@ -1,64 +1,76 @@
-"""Methods: the systems that do a task."""
+"""The base class of methods: the systems that do a task."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
+from benchmark.api.clips import Clips, Data, Prediction
+from benchmark.api.errors import Unavailable
 from benchmark.api.profile import Profile
-
-if TYPE_CHECKING:
-    from benchmark.api.clips import Data
-from benchmark.api.clips import Clips, Prediction
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``; an implementation may ignore calls."""
 
+_UNTRAINED = "it is not trained here: give its weights with --checkpoint"
 
-class Method(Protocol):
-    """A system that does one task.
 
-    The module attribute ``METHOD`` of a file in ``methods/`` has one for each of the `TASKS` that
-    the system does, by name.
+class Method(ABC):
+    """A system that does one task. Only `predict` has no default.
+
+    The module attribute ``METHOD`` of a file in ``methods/`` is a dictionary: task, one of
+    `benchmark.api.table.TASKS` -> the method that does it.
 
     Attributes:
-        version: to be raised when training or prediction changes its results.
+        version: raise it when training or prediction gives other results than before.
         note: what a reader of its row must know, or an empty string.
-        checkpoint_class: the class that the sidecars of its weights name; None where a user has
-            no checkpoints of it.
-        uses_body: whether training and prediction depend on the body model.
+        checkpoint_class: the class that the sidecars of its weights name; None if users have no
+            checkpoints of it.
+        uses_body: True if training or prediction depends on the body model.
     """
 
-    version: int
-    note: str
-    checkpoint_class: str | None
-    uses_body: bool
+    version: int = 1
+    note: str = ""
+    checkpoint_class: str | None = None
+    uses_body: bool = False
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """All that training depends on besides the clips, as JSON values; no heavy import.
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        """Return all that training depends on besides the clips, as JSON values.
+
+        It is part of the cache key of a training. It imports nothing heavy.
+
+        Args:
+            params: of the row, see `benchmark.api.table.Row`.
+            profile: the sizes and the budget.
+            seed: of the training.
 
         Raises:
-            Unavailable: it needs a file or a tool that is not here.
+            Unavailable: a file or a tool is missing, or, by default, there is no training.
         """
-        ...
+        raise Unavailable(_UNTRAINED)
 
-    def train(
-        self, settings: dict, data: "Data", out: Path, *, device: str, progress: Progress
-    ) -> Path:
-        """Train in the folder `out`, going on from what a killed run left there.
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
+        """Train in the folder `out` and resume what a killed run left there.
+
+        Args:
+            spec: what `training_spec` returned.
+            data: with the training clips.
+            out: folder of the training.
+            device: ``cpu`` or ``cuda``.
+            progress: see `Progress`.
 
         Returns:
-            The weights file; of a system with nothing to train, a file that says what it is.
+            The weights file. If there is nothing to train, a file that says what the system is.
         """
-        ...
+        raise Unavailable(_UNTRAINED)
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """Numbers of the trained model: ``codebook_size``, and columns such as ``params_m``."""
-        ...
+        """Return numbers of the trained model: ``codebook_size``, columns such as ``params_m``."""
+        return {}
 
+    @abstractmethod
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         """Do the task on some clips.
 
-        What becomes of a clip depends neither on the clips beside it nor on how many there are. Of
-        the true motion a method may use only what its task gives it.
+        The result for a clip must not depend on the other clips or on their number. A method may
+        use only that part of the true motion that its task gives it.
         """
-        ...

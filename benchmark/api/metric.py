@@ -1,13 +1,13 @@
-"""What systems and metrics have to offer, and what they are given.
+"""The base class of metrics, what they are given, and the scores they make.
 
-A method makes a prediction of clips; a metric makes scores of an evaluation. Nothing here imports
-more than the standard library.
+Nothing here imports more than the standard library.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.api.clips import Clips
 from benchmark.api.method import Progress
@@ -81,39 +81,44 @@ class Score(NamedTuple):
     clips: int = 1
 
 
-class Metric(Protocol):
+class Metric(ABC):
     """A family of metrics: the module attribute ``METRIC`` of a file in ``metrics/``.
 
+    Only `columns`, `protocol` and `score` have no default.
+
     Attributes:
-        version: to be raised when stored scores are no longer what `score` would compute.
-        columns: the column keys it fills.
+        version: raise it when stored scores are no longer what `score` would compute.
     """
 
-    version: int
-    columns: tuple[str, ...]
+    version: int = 1
 
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """The keys of the columns it fills; a subclass sets a class attribute."""
+
+    @abstractmethod
     def protocol(self, context: MetricContext) -> str:
-        """How the numbers are made, in one line; numbers of different protocols never mix."""
-        ...
+        """Say in one line how the numbers are made; numbers of different protocols never mix."""
 
     def missing(self, context: MetricContext) -> dict[str, str]:
-        """Column -> why it cannot be had here: a file or a tool is not there. Quick."""
-        ...
+        """Return column -> which file or tool is missing here. It must be quick."""
+        return {}
 
+    @abstractmethod
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Scores of every clip, or pooled ones; no rows for a column that does not apply.
+        """Score every clip, or all together; no scores for a column that does not apply.
 
         Columns that are `missing` are left out.
 
         Raises:
-            Unavailable: it is not defined on these clips.
+            Unavailable: the metric is not defined on these clips.
         """
-        ...
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Column -> why these clips have no value of it, though nothing is missing here."""
-        ...
+        """Return column -> why these clips have no value of it, though nothing is missing."""
+        return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
-        """What the reader of a row with these scores must know, such as what was left out."""
-        ...
+        """Say what the reader of a row with these scores must know, such as what was left out."""
+        return []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.errors import Unavailable, one_line
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from datasets.tools.files import write_json
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class External:
+class External(Method):
     """An estimator with weights of its own, which there is nothing to train of.
 
     Attributes:
@@ -27,12 +27,8 @@ class External:
 
     name: str
     note: str
-    version = 1
-    checkpoint_class = None
-    uses_body = False
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         from datasets import estimators
 
         try:
@@ -40,20 +36,13 @@ class External:
         except estimators.EstimatorUnavailable as error:
             raise Unavailable(str(error)) from error
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         """Keeps what the estimator is made of, and trains nothing."""
         path = out / "estimator.json"
-        write_json(path, json.loads(json.dumps(settings["estimator"])))
+        write_json(path, json.loads(json.dumps(spec["estimator"])))
         return path
 
-    def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
-        return {}
-
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         from datasets import estimators
 
         return estimate(estimators.get(self.name), clips, device)

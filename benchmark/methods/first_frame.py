@@ -4,32 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.api.clips import Clips, Data, Prediction
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.methods import transformers
 from datasets.tools.files import write_text
 
 
-class _Untrained:
-    version = 1
-    checkpoint_class = None
-    uses_body = False
-
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
+class _Untrained(Method):
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         return {}
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         """There is nothing to train."""
         path = out / "first_frame.txt"
         write_text(path, "the first frame held\n")
         return path
-
-    def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
-        return {}
 
 
 class StillMotion(_Untrained):
@@ -38,7 +27,6 @@ class StillMotion(_Untrained):
     note = "It is told the true pose of the first frame, which no system is."
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         import numpy as np
 
         return Prediction(np.broadcast_to(clips.channels[:, :1], clips.channels.shape))
@@ -53,7 +41,6 @@ class StillVideo(_Untrained):
     )
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         import numpy as np
 
         frames = clips.channels.shape[1]

@@ -6,31 +6,24 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.api.clips import Clips, Data, Prediction
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 
 _PIECE = 256  # clips
 
 
-class MeanPose:
+class MeanPose(Method):
     """Mean shape and place, and the mean rotation of every joint, root included.
 
     The mean of rotations is the rotation nearest to the mean of their matrices.
     """
 
     version = 2
-    note = ""
-    checkpoint_class = None
-    uses_body = False
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         return {}
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
-        """See `benchmark.api.method.Method`."""
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         from datasets.rotation import (
             axis_angle_to_matrix,
             matrix_to_axis_angle,
@@ -50,12 +43,7 @@ class MeanPose:
         np.save(temporary, mean.astype(np.float32))
         return temporary.replace(out / "mean_pose.npy")
 
-    def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
-        return {}
-
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         mean = np.load(weights, allow_pickle=False)
         return Prediction(np.broadcast_to(mean, clips.channels.shape))
 

@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.api.clips import Clips, Data, Prediction
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.methods.estimators import estimate
 from model.regressor.config import RegressorConfig
 from model.training.config import TrainingConfig
 
 
-class Regressor:
+class Regressor(Method):
     """It sees whole clips of small pictures and answers with one motion, without any sampling."""
 
-    version = 1
     note = (
         "A small convolutional network of our own, trained by regression, with the camera's "
         "intrinsics given. It is no baseline of the paper; it stands in for GVHMR where motion "
@@ -24,15 +23,11 @@ class Regressor:
     checkpoint_class = "MotionRegressor"
     uses_body = True
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         training = dataclasses.replace(profile.regressor_training, seed=seed)
         return {"regressor": profile.regressor.to_dict(), "training": training.to_dict()}
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
-        """See `benchmark.api.method.Method`."""
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         import torch
 
         from datasets.store.reader import ClipStore
@@ -40,8 +35,8 @@ class Regressor:
         from model.regressor.network import MotionRegressor
         from model.regressor.train import train
 
-        training = TrainingConfig.from_dict(settings["training"])
-        config = RegressorConfig.from_dict(settings["regressor"])
+        training = TrainingConfig.from_dict(spec["training"])
+        config = RegressorConfig.from_dict(spec["regressor"])
         progress("read the videos", 0, 1)
         examples = examples_of(ClipStore.open(data.path), data.train_ids, config.size)
         torch.manual_seed(training.seed)
@@ -56,14 +51,12 @@ class Regressor:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
         from model.regressor.network import MotionRegressor
 
         model = MotionRegressor.load(weights)
         return {"params_m": sum(p.numel() for p in model.parameters()) / 1e6}
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         from model.regressor.estimator import RegressorEstimator
 
         return estimate(RegressorEstimator(checkpoint=weights), clips, device)

@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.api.clips import Clips, Data, Prediction
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.methods.tokenizers import train_tokenizer
 from model.tokenizer.solami.config import SolamiConfig
 from model.training.config import TrainingConfig
 
 
-class Solami:
+class Solami(Method):
     """The baseline of table 1; its rows have no parameters."""
 
-    version = 1
     note = (
         "It tokenises neither shape nor the floor, place and direction of the first frame: its "
         "reconstruction gets these from the ground truth."
@@ -23,19 +22,15 @@ class Solami:
     checkpoint_class = "SolamiTokenizer"
     uses_body = True
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         training = dataclasses.replace(profile.training, seed=seed)
         return {"tokenizer": profile.solami.to_dict(), "training": training.to_dict()}
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
-        """See `benchmark.api.method.Method`."""
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         from model.tokenizer.solami.network import SolamiTokenizer
 
-        config = SolamiConfig.from_dict(settings["tokenizer"])
-        training = TrainingConfig.from_dict(settings["training"])
+        config = SolamiConfig.from_dict(spec["tokenizer"])
+        training = TrainingConfig.from_dict(spec["training"])
         return train_tokenizer(
             lambda: SolamiTokenizer(config),
             training,
@@ -46,7 +41,6 @@ class Solami:
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
         tokenizer = self._load(weights)
         return {
             "params_m": tokenizer.num_parameters / 1e6,
@@ -54,7 +48,6 @@ class Solami:
         }
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         tokens, channels = self._load(weights).to(device).reconstruct(clips.channels)
         return Prediction(channels, tokens)
 

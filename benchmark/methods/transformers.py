@@ -1,4 +1,4 @@
-"""The transformers that fill rows: their settings, training, and loading with their tokens.
+"""The transformers that fill rows: what they train, their training, and loading them.
 
 What a transformer reads and writes are tokens of a video codec and a motion tokenizer. Both are
 kept in the folder of its training, beside its weights, unless the codec is Cosmos's, which stays
@@ -8,6 +8,7 @@ where the user put it.
 import dataclasses
 import functools
 import hashlib
+import json
 import math
 import os
 import shutil
@@ -31,7 +32,9 @@ ENV_COSMOS_TOKENIZER = "UNIMO_COSMOS_TOKENIZER"  # folder of encoder.jit and dec
 _CODEC, _TOKENIZER = "codec.safetensors", "tokenizer.safetensors"
 
 
-def settings(profile: Profile, *, tasks: Sequence[str], unified: bool = False, seed: int) -> dict:
+def training_spec(
+    profile: Profile, *, tasks: Sequence[str], unified: bool = False, seed: int
+) -> dict:
     """All that a training depends on besides the clips, as JSON values.
 
     Raises:
@@ -59,8 +62,8 @@ def settings(profile: Profile, *, tasks: Sequence[str], unified: bool = False, s
     }
 
 
-def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
-    """Train what `settings` says; see `benchmark.api.method.Method.train`."""
+def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
+    """Train what `training_spec` says; see `benchmark.api.method.Method.train`."""
     import torch
 
     from datasets.store.reader import ClipStore
@@ -70,15 +73,15 @@ def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Pr
     from model.transformer.train.token_set import Tokens
 
     _loaded.cache_clear()  # a GPU may not hold two of them
-    training = ARTrainingConfig.from_dict(settings["training"])
-    codec, tokenizer = _tokens(settings, data, out, device=device, progress=progress)
+    training = ARTrainingConfig.from_dict(spec["training"])
+    codec, tokenizer = _tokens(spec, data, out, device=device, progress=progress)
     progress("tokens", 0, 1)
     tokens = Tokens.of(
         ClipStore.open(data.path), codec, tokenizer, mirror=training.mirror, progress=False
     )
     torch.manual_seed(training.seed)
-    model = UniMo(UniMoConfig.from_dict(settings["model"]))
-    if settings["start"] != "random":
+    model = UniMo(UniMoConfig.from_dict(spec["model"]))
+    if spec["start"] != "random":
         cosmos_weights.load(model, cosmos_weights.read(cosmos_file()))
     return train_transformer(
         model,
@@ -86,7 +89,7 @@ def train(settings: Mapping, data: Data, out: Path, *, device: str, progress: Pr
         tokens,
         out,
         device=device,
-        start=settings["start"],
+        start=spec["start"],
         progress=False,
         on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
     )
@@ -124,11 +127,24 @@ def _loaded(weights: Path, version: tuple[str, ...], device: str) -> "Pipeline":
 
     trained = read_sidecar(weights, expected_class="UniMo")["extra"].get("training", {})
     word = str(beside(_CODEC, assets.CODEC))
-    if '"name": "cosmos' in str(trained.get("codec")):
+    if is_cosmos(trained.get("codec")):
         word = str(cosmos_tokenizer())
     codec = open_codec(word, device=device)
     tokenizer = MotionTokenizer.load(beside(_TOKENIZER, assets.TOKENIZER)).to(device)
     return Pipeline.load(weights, codec, tokenizer, device=device)
+
+
+def is_cosmos(codec: object) -> bool:
+    """True if a training read tokens of Cosmos's codec, by its sidecar's ``codec``.
+
+    Args:
+        codec: `VideoCodec.identity`, an object or, in sidecars so far, its JSON text.
+    """
+    try:
+        identity = json.loads(codec) if isinstance(codec, str) else codec
+    except ValueError:  # no identity of ours: `Pipeline.load` refuses it
+        return False
+    return isinstance(identity, Mapping) and str(identity.get("name")).startswith("cosmos")
 
 
 def num_parameters(weights: Path) -> float:
@@ -176,14 +192,14 @@ def first_pictures(clips: Clips) -> "tuple[np.ndarray, dict[str, str]]":
     return np.concatenate([black if isinstance(one, str) else one for one in found]), failed
 
 
-def _tokens(settings: Mapping, data: Data, out: Path, *, device: str, progress: Progress):
-    """The codec and the tokenizer, put beside the weights to be."""
+def _tokens(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress):
+    """Return codec and tokenizer, copied into the training's output folder."""
     from model import assets
     from model.tokenizer import MotionTokenizer, TokenizerConfig
     from model.training.config import TrainingConfig
     from model.video_tokens.choose import open_codec
 
-    if "tokenizer_training" not in settings:
+    if "tokenizer_training" not in spec:
         for source, name in ((assets.CODEC, _CODEC), (assets.TOKENIZER, _TOKENIZER)):
             for suffix in (".json", ".safetensors"):
                 shutil.copyfile(source.with_suffix(suffix), (out / name).with_suffix(suffix))
@@ -192,8 +208,8 @@ def _tokens(settings: Mapping, data: Data, out: Path, *, device: str, progress: 
         ).to(device)
     from benchmark.methods.tokenizers import train_tokenizer
 
-    config = TokenizerConfig.from_dict(settings["tokenizer"])
-    training = TrainingConfig.from_dict(settings["tokenizer_training"])
+    config = TokenizerConfig.from_dict(spec["tokenizer"])
+    training = TrainingConfig.from_dict(spec["tokenizer_training"])
     folder = out / "tokenizer"
     folder.mkdir(exist_ok=True)
     path = train_tokenizer(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.api.clips import Clips, Data, Prediction
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.methods import transformers
 from benchmark.methods.tokenizers import train_tokenizer
@@ -14,36 +14,28 @@ from model.tokenizer import TokenizerConfig
 from model.training.config import TrainingConfig
 
 
-class Tokenizer:
+class Tokenizer(Method):
     """Rows are configurations: `params` are tokens_per_frame, codebook_size and rotation."""
 
-    version = 1
-    note = ""
     checkpoint_class = "MotionTokenizer"
-    uses_body = False
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         training = dataclasses.replace(profile.training, seed=seed)
         return {
             "tokenizer": profile.tokenizer(**params).to_dict(),
             "training": training.to_dict(),
         }
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
-        """See `benchmark.api.method.Method`."""
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         from model.tokenizer import MotionTokenizer
 
-        config = TokenizerConfig.from_dict(settings["tokenizer"])
-        training = TrainingConfig.from_dict(settings["training"])
+        config = TokenizerConfig.from_dict(spec["tokenizer"])
+        training = TrainingConfig.from_dict(spec["training"])
         return train_tokenizer(
             lambda: MotionTokenizer(config), training, data, out, device=device, progress=progress
         )
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
         tokenizer = self._load(weights)
         return {
             "params_m": tokenizer.num_parameters / 1e6,
@@ -51,7 +43,6 @@ class Tokenizer:
         }
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         tokenizer = self._load(weights).to(device)
         tokens = tokenizer.encode_channels(clips.channels)
         return Prediction(tokenizer.decode_channels(tokens), tokens)
@@ -62,29 +53,22 @@ class Tokenizer:
         return MotionTokenizer.load(weights)
 
 
-class _Transformer:
+class _Transformer(Method):
     """Rows are ablations: `params` are tasks, of one of them alone, and unified, of one embedding.
 
     One training does both tasks.
     """
 
-    version = 1
-    note = ""
     checkpoint_class = "UniMo"
     uses_body = True  # mirror images of motions turn about its pelvis
 
-    def settings(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        """See `benchmark.api.method.Method`."""
-        return transformers.settings(profile, **{"tasks": TASKS, **params}, seed=seed)
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        return transformers.training_spec(profile, **{"tasks": TASKS, **params}, seed=seed)
 
-    def train(
-        self, settings: dict, data: Data, out: Path, *, device: str, progress: Progress
-    ) -> Path:
-        """See `benchmark.api.method.Method`."""
-        return transformers.train(settings, data, out, device=device, progress=progress)
+    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
+        return transformers.train(spec, data, out, device=device, progress=progress)
 
     def facts(self, weights: Path) -> dict[str, float]:
-        """See `benchmark.api.method.Method`."""
         return {"params_m": transformers.num_parameters(weights) / 1e6}
 
 
@@ -92,7 +76,6 @@ class VideoToMotion(_Transformer):
     """The V2M task."""
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         import numpy as np
 
         pipeline = transformers.load(weights, device)
@@ -111,7 +94,6 @@ class ImageToVideoMotion(_Transformer):
     """The I2VM task."""
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
-        """See `benchmark.api.method.Method`."""
         pipeline = transformers.load(weights, device)
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)

@@ -23,7 +23,7 @@ import numpy as np
 from benchmark.api.clips import Clips
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, MetricContext, Score
+from benchmark.api.metric import Evaluation, Metric, MetricContext, Score
 from benchmark.metrics.arrays import finite
 from benchmark.metrics.features.motion import (
     geometric_features,
@@ -144,7 +144,7 @@ def _same_width(x: np.ndarray, y: np.ndarray) -> None:
     )
 
 
-class DiversityMetric:
+class DiversityMetric(Metric):
     """FID and DIV of the paper's tables 2 and 8, pooled over all clips.
 
     ``fid`` and ``div`` are of the kinetic features, ``fid_g`` and ``div_g`` of the geometric ones.
@@ -155,11 +155,9 @@ class DiversityMetric:
     features that `normalise` left out, and ``div_true_g`` and ``constant_g``.
     """
 
-    version = 1
     columns = ("fid", "div", "fid_g", "div_g")
 
     def protocol(self, context: MetricContext) -> str:
-        """See `benchmark.api.metric.Metric`."""
         return (
             "AIST++ features as in Duolando: FID and DIV of the 72 kinetic ones (with upstream's "
             "acceleration), FID_g and DIV_g of the 32 geometric ones; dt 1/60 s and 1/120 s at any "
@@ -167,10 +165,6 @@ class DiversityMetric:
             "camera (x, y, z) taken as level, y up as (x, -y, -z); reference: the true motion of "
             "the same test clips; z-scored by it, columns constant in it dropped"
         )
-
-    def missing(self, context: MetricContext) -> dict[str, str]:
-        """Nothing; see `benchmark.api.metric.Metric`."""
-        return {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
         """Pooled scores, none for another task.
@@ -218,10 +212,6 @@ class DiversityMetric:
                 for name, value in values.items()
             ]
         return scores
-
-    def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.api.metric.Metric`."""
-        return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """The number of clips, and what it means for FID; the truth's DIV; features left out."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, MetricContext, Score
+from benchmark.api.metric import Evaluation, Metric, MetricContext, Score
 from benchmark.metrics.arrays import numeric, to_numpy
 from benchmark.metrics.bodies import protocols
 from datasets.motion import require
@@ -193,14 +193,13 @@ def _points(name: str, value: Any) -> np.ndarray:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
-class PoseMetric:
+class PoseMetric(Metric):
     """The four pose columns of the paper's tables (`benchmark.metrics.bodies.protocols`)."""
 
     version = 3
     columns = ("mpjpe", "pa_mpjpe", "pve", "accel")
 
     def protocol(self, context: MetricContext) -> str:
-        """See `benchmark.api.metric.Metric`."""
         return protocols.describe(protocols.choose(context), context)
 
     def missing(self, context: MetricContext) -> dict[str, str]:
@@ -254,10 +253,6 @@ class PoseMetric:
         if scores and reasons.total() == len(scores):
             raise Unavailable("; ".join(reasons))
         return scores
-
-    def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """Nothing; see `benchmark.api.metric.Metric`."""
-        return {}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
         """How many clips were left out, for each reason."""

@@ -10,7 +10,7 @@ The package's two readers differ: decord, for appearance, sees the colours that 
 from collections.abc import Sequence
 
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, MetricContext, Score
+from benchmark.api.metric import Evaluation, Metric, MetricContext, Score
 
 # Column -> the dimensions whose plain mean it is. Tables 2 and 8 name the overalls differently.
 _APPEARANCE = ("subject_consistency", "background_consistency", "aesthetic_quality")
@@ -32,10 +32,9 @@ def mean_of_dimensions(column: str, values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-class VBenchMetric:
+class VBenchMetric(Metric):
     """The six dimensions of VBench that can be had of any video, and their overalls."""
 
-    version = 1
     columns = tuple(_COLUMNS)
 
     def protocol(self, context: MetricContext) -> str:
@@ -61,7 +60,6 @@ class VBenchMetric:
         )
 
     def missing(self, context: MetricContext) -> dict[str, str]:
-        """See `benchmark.api.metric.Metric`."""
         if context.task != "i2vm":
             return {}
         from benchmark.metrics.vbench_tool import client, weights
@@ -128,7 +126,6 @@ class VBenchMetric:
         return {column: reason for column, reason in found.items() if reason}
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
-        """See `benchmark.api.metric.Metric`."""
         columns = {score.column for score in scores}
         if "temporal_flickering" not in columns:
             return []

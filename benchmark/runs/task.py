@@ -100,7 +100,7 @@ def make_task(
     """
     settings = {}
     if row.weights is None:
-        settings = discover.method(row.method, kind).settings(row.params, profile, seed=seed)
+        settings = discover.method(row.method, kind).training_spec(row.params, profile, seed=seed)
     estimator, reason = None, ""
     if kind == "i2vm":
         try:

@@ -5,7 +5,7 @@ import pytest
 from benchmark import discover
 from benchmark.api.errors import UserError
 
-LACKS = "lacks note, checkpoint_class, uses_body, settings, train, facts, predict"
+BASE = "from benchmark.api.method import Method\n"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def forget(package):
         ("metrics", b"# \xff\nMETRIC = 1\n", "mine.py: UnicodeDecodeError: "),
         ("metrics", "import nowhere\nMETRIC = 1\n", "mine.py, line 1: ModuleNotFoundError: No mod"),
         ("metrics", "METRIC = 1\ndel METRIC\n", "mine.py: AttributeError: "),
-        ("metrics", "\nMETRIC = 1\n", "mine.py, line 2: METRIC lacks version, columns, protocol"),
+        ("metrics", "\nMETRIC = 1\n", "mine.py, line 2: METRIC is no Metric"),
         ("metrics", "metric = 1\n", "mine.py has no line `METRIC = …`"),
         ("tables", "TABLE = 1\n", "mine.py, line 1: TABLE is no TableSpec"),
         ("figures", "FIGURE = 1\n", "mine.py, line 1: FIGURE is no FigureSpec"),
@@ -52,8 +52,18 @@ def forget(package):
         ("methods", "METHOD = {'video': 1}\n", "line 1: METHOD is no dictionary from"),
         (
             "methods",
-            "class A: version = 1\nMETHOD = {'tokenizer': A}\n",
-            f"line 2: METHOD of tokenizer {LACKS}",
+            "class A: version = 1\nMETHOD = {'tokenizer': A()}\n",
+            "line 2: METHOD of tokenizer is no Method",
+        ),
+        (
+            "methods",
+            f"{BASE}class A(Method): version = 2\nMETHOD = {{'v2m': A()}}\n",
+            "line 3: TypeError: Can't instantiate abstract class A with",
+        ),
+        (
+            "methods",
+            f"{BASE}class A(Method):\n    def predict(self): 1\nMETHOD = {{'v2m': A}}\n",
+            "line 4: METHOD of v2m is no Method",
         ),
     ],
     ids=lambda value: repr(value)[:40],

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.api.metric import Evaluation, MetricContext
-from benchmark.metrics.codebook import METRIC, SAMPLE, perplexity, utilisation
+from benchmark.metrics.codebook import METRIC, SAMPLE, utilisation
 from datasets.bodies.smplx_file import find_body
 
 
@@ -16,19 +16,6 @@ def test_distinct_codes_are_counted_over_all_tokens():
     assert utilisation(tokens, 8) == (3, 3 / 8)
     assert utilisation(torch.from_numpy(tokens), 8) == (3, 3 / 8)
     assert utilisation(np.arange(8, dtype=np.uint8), 8) == (8, 1.0)
-
-
-def test_perplexity_is_the_number_of_codes_of_an_even_distribution():
-    assert perplexity(np.zeros(10, int), 512) == pytest.approx(1.0)
-    assert perplexity(np.repeat(np.arange(5), 4), 512) == pytest.approx(5.0)
-    # p = 1/2, 1/4, 1/4: entropy 1.5 bits
-    assert perplexity([0, 0, 1, 2], 4) == pytest.approx(2**1.5)
-
-
-def test_perplexity_never_exceeds_the_codes_used():
-    tokens = np.random.default_rng(0).geometric(0.1, size=1000) - 1
-    used, _ = utilisation(tokens, 512)
-    assert 1 <= perplexity(tokens, 512) <= used
 
 
 @pytest.mark.parametrize(
@@ -40,10 +27,9 @@ def test_perplexity_never_exceeds_the_codes_used():
         ([0.0, 1.0], "must be integers"),
     ],
 )
-@pytest.mark.parametrize("metric", [utilisation, perplexity])
-def test_bad_tokens_are_refused(metric, tokens, message):
+def test_bad_tokens_are_refused(tokens, message):
     with pytest.raises(ValueError, match=message):
-        metric(tokens, 8)
+        utilisation(tokens, 8)
 
 
 def evaluation_of(tokens, seed=0):
