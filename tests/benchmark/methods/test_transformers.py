@@ -6,7 +6,7 @@ import pytest
 
 from benchmark.methods import transformers
 
-COSMOS = {"name": "cosmos DV8x16x16", "weights": "0" * 64}
+COSMOS = {"name": "cosmos-dv8x16x16", "weights": "0" * 64}
 BUILT_IN = {"name": "linear", "trained_on": '"name": "cosmos'}
 
 
