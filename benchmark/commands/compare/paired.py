@@ -12,7 +12,14 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from benchmark.api.metric import Score
-from benchmark.results.statistics import by_group, draw, expanded_interval, pooled_mean
+from benchmark.results.statistics import (
+    FEW_GROUPS,
+    by_group,
+    draw,
+    expanded_interval,
+    pooled_mean,
+    t_interval,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +94,10 @@ def _by_clip(scores: Sequence[Score]) -> dict[str, Score]:
 def difference_interval(
     pairs: Pairs, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Bootstrap interval of `Pairs.difference`: both systems on the same resampled groups.
+    """Interval of `Pairs.difference` over groups; `statistics.interval_method` says which kind.
+
+    A bootstrap has both systems on the same resampled groups; of few groups, Student's t is over
+    their differences, weighted by frames.
 
     Args:
         pairs: of one column.
@@ -101,6 +111,9 @@ def difference_interval(
     groups = len(pairs.ids)
     if groups < 2:
         return None
+    if groups < FEW_GROUPS:
+        frames = pairs.counts.sum(axis=0)
+        return t_interval(pairs.difference, pairs.differences, frames, level=level)
     draws = draw(groups, resamples=resamples, seed=seed)
     means = (draws @ pairs.sums.T) / (draws @ pairs.counts.T)
     differences = means[:, 0] - means[:, 1]

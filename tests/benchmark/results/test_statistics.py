@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from benchmark.results import statistics
 from benchmark.results.statistics import pooled_mean
@@ -109,6 +110,32 @@ def test_the_interval_of_grouped_clips_covers_the_truth_about_as_often_as_it_say
             covered[name] += low <= 5.0 <= high
     assert 0.91 < covered["groups"] / 400 < 0.98
     assert covered["clips"] / 400 < 0.8  # what it would be without
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4, 5, 6, 8, 12, 30])
+@pytest.mark.parametrize("sizes", ["equal", "uneven"])
+def test_coverage_from_two_groups_on(groups, sizes):
+    """400 draws of clips in groups with a level of their own, and noise within."""
+    rng = np.random.default_rng(groups)
+    covered = 0
+    for trial in range(400):
+        clips = rng.integers(1, 9, groups) if sizes == "uneven" else np.full(groups, 5)
+        member = np.repeat(np.arange(groups), clips)
+        values = rng.normal(5.0, 1.0, groups)[member] + rng.normal(0, 0.5, len(member))
+        low, high = statistics.bootstrap_interval(
+            values, np.ones(len(values)), member, resamples=500, seed=trial
+        )
+        covered += low <= 5.0 <= high
+    assert 0.92 <= covered / 400 <= 0.98  # plain bootstrap: 0.50, 0.74, 0.87, 0.90 for 2 to 5
+
+
+def test_of_few_groups_it_is_students_t_over_their_means():
+    values = [4.0, 5.0, 9.0]
+    low, high = bootstrap_interval(values, np.ones(3))
+    expected = scipy_stats.t.interval(0.95, 2, np.mean(values), scipy_stats.sem(values))
+    assert (low, high) == pytest.approx(expected)
+    kinds = [statistics.interval_method(groups) for groups in (0, 1, 2, 15, 16)]
+    assert kinds == ["", "", "t", "t", "bootstrap"]
 
 
 def test_a_group_whose_clips_are_too_short_does_not_count():
