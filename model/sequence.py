@@ -26,7 +26,7 @@ MODALITIES = {"special": SPECIAL, "visual": VISUAL, "motion": MOTION}
 SPECIAL_TOKENS = ("T1", "T2", "STG")  # ids 0, 1, 2 of the special embedding rows
 TASKS = ("v2m", "i2vm")
 VIDEO_ALONE = "i2v"  # the task of the baseline, Cosmos
-Layout = Literal["video-first", "pose-first", "motion-first", "equal-groups", "alternating"]
+Layout = Literal["video-first", "pose-first"]
 LAYOUTS: tuple[str, ...] = Layout.__args__
 _T1, _T2, _STG = range(3)
 
@@ -173,10 +173,6 @@ def i2vm(
 
     * ``video-first`` (default, the paper's order): V_1 M_0 M_1, V_2 M_2, V_3 M_3, ...
     * ``pose-first``: M_0, V_1 M_1, V_2 M_2, ...
-    * ``motion-first``: M_0 M_1 V_1, M_2 V_2, ...
-    * ``equal-groups``: the motion cut into one group of equal length for each latent frame, in the
-      order of ``pose-first``; groups then cut through frames.
-    * ``alternating``: one visual and one motion token in turn, until one of them runs out.
 
     Args:
         num_frames: 1 + 8 n, n at least 1.
@@ -186,8 +182,8 @@ def i2vm(
         layout: as above.
 
     Raises:
-        ValueError: sizes that the video tokenizer has no tokens for, a single frame, an unknown
-            layout, or motion that does not fall into equal groups.
+        ValueError: sizes that the video tokenizer has no tokens for, a single frame, or an unknown
+            layout.
     """
     parts = _with_motion(num_frames, height, width, tokens_per_frame)
     if layout not in LAYOUTS:
@@ -250,38 +246,14 @@ class _Parts:
         return _run(MOTION, first * self.tokens_per_frame, end * self.tokens_per_frame)
 
     def interleaved(self, layout: str) -> Iterator[np.ndarray]:
-        if layout == "alternating":
-            yield self._alternating()
-            return
-        if layout == "equal-groups":
-            yield from self._equal_groups()
-            return
+        first = 0
         if layout == "pose-first":
             yield self.motion(0, 1)
-        for latent in range(1, self.latents):
-            visual = self.visual(latent, latent + 1)
-            first = 0 if latent == 1 and layout != "pose-first" else 8 * latent - 7
-            pair = [visual, self.motion(first, 8 * latent + 1)]
-            yield from reversed(pair) if layout == "motion-first" else pair
-
-    def _equal_groups(self) -> Iterator[np.ndarray]:
-        total = self.num_frames * self.tokens_per_frame
-        if total % self.latents:
-            raise ValueError(
-                f"{total} motion tokens do not fall into {self.latents} equal groups: "
-                "choose another layout"
-            )
-        size = total // self.latents
-        yield _run(MOTION, 0, size)
+            first = 1
         for latent in range(1, self.latents):
             yield self.visual(latent, latent + 1)
-            yield _run(MOTION, latent * size, (latent + 1) * size)
-
-    def _alternating(self) -> np.ndarray:
-        visual, motion = self.visual(1, self.latents), self.motion(0, self.num_frames)
-        both = min(visual.shape[1], motion.shape[1])
-        turns = np.stack([visual[:, :both], motion[:, :both]], axis=2).reshape(2, -1)
-        return np.concatenate([turns, visual[:, both:], motion[:, both:]], axis=1)
+            yield self.motion(first, 8 * latent + 1)
+            first = 8 * latent + 1
 
     def schedule(self, task: str, condition: list, target: list) -> Schedule:
         modality, index = np.concatenate([*condition, *target], axis=1)

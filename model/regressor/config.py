@@ -3,8 +3,9 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from model.training.settings import from_dict, require, require_count, require_number
+from model.training.config_checks import from_dict, require, require_count, require_number
 
 # Where training leaves the weights, and where they are looked for.
 WEIGHTS = Path(__file__).parents[2] / "data" / "regressor" / "model.safetensors"
@@ -54,7 +55,7 @@ class RegressorConfig:
         return {**values, "widths": list(self.widths), "dilations": list(self.dilations)}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "RegressorConfig":
+    def from_dict(cls, values: dict) -> Self:
         """Inverse of `to_dict`.
 
         Raises:

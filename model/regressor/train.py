@@ -58,7 +58,7 @@ def train(
 
     from model.training.checkpoint import load_weights
     from model.training.config import TrainingError
-    from model.training.loop import Run, identity_of, is_finished
+    from model.training.loop import TrainingRun, identity_of, is_finished
 
     frames = examples.focal.shape[1]
     if frames < training.window:
@@ -74,7 +74,7 @@ def train(
         load_weights(path, model)
         model.eval()
         return path
-    run = Run(model, training, identity, out)
+    run = TrainingRun(model, training, identity, out)
     run.resume()
     if run.step == 0:
         model.fit_statistics(examples.features)

@@ -3,9 +3,9 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
-from model.training.settings import (
+from model.training.config_checks import (
     from_dict,
     require,
     require_choice,
@@ -103,41 +103,49 @@ class TokenizerConfig:
             require_number(name, getattr(self, name), 0.0, 1.0)
 
     @classmethod
-    def paper(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes):
+    def paper(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any) -> Self:
         """The paper's sizes, with one block that expands: strides (1, 1, 1, k)."""
-        settings = {"strides": (1, 1, 1, tokens_per_frame), **changes}
-        return cls(tokens_per_frame=tokens_per_frame, codebook_size=codebook_size, **settings)
+        base = cls(
+            tokens_per_frame=tokens_per_frame,
+            codebook_size=codebook_size,
+            strides=(1, 1, 1, tokens_per_frame),
+        )
+        return dataclasses.replace(base, **changes)
 
     @classmethod
-    def paper_primes(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes):
+    def paper_primes(
+        cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any
+    ) -> Self:
         """The paper's sizes, "each block expands": the prime factors of k over four blocks."""
-        settings = {
-            "strides": _prime_strides(tokens_per_frame),
-            "kernel": "overlap",
-            "depth": 4,
-            **changes,
-        }
-        return cls(tokens_per_frame=tokens_per_frame, codebook_size=codebook_size, **settings)
+        base = cls(
+            tokens_per_frame=tokens_per_frame,
+            codebook_size=codebook_size,
+            strides=_prime_strides(tokens_per_frame),
+            kernel="overlap",
+            depth=4,
+        )
+        return dataclasses.replace(base, **changes)
 
     @classmethod
-    def small(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes):
+    def small(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any) -> Self:
         """A size that a CPU trains in minutes: one narrow block, codes of two numbers.
 
         Chosen for k of 24 and more, on training sequences held out for that: in minutes, one
         block learns more than four, and short codes more than long ones. At k = 1 and k = 8 codes
         of 4 to 8 numbers would be better.
         """
-        settings = {
-            "strides": (tokens_per_frame,),
-            "width": 96,
-            "code_dim": 2,
-            "depth": 1,
-            **changes,
-        }
-        return cls(tokens_per_frame=tokens_per_frame, codebook_size=codebook_size, **settings)
+        base = cls(
+            tokens_per_frame=tokens_per_frame,
+            codebook_size=codebook_size,
+            strides=(tokens_per_frame,),
+            width=96,
+            code_dim=2,
+            depth=1,
+        )
+        return dataclasses.replace(base, **changes)
 
     @classmethod
-    def short(cls, tokens_per_frame: int = 4, codebook_size: int = 512, **changes):
+    def short(cls, tokens_per_frame: int = 4, codebook_size: int = 512, **changes: Any) -> Self:
         """For short clips of a small video model, seen from all around.
 
         Chosen on training clips held out for that. A few tokens that must also say where a person
@@ -145,15 +153,16 @@ class TokenizerConfig:
         velocities of the joints and a longer training tokens become more exact still, but then say
         less of their own frame alone, and a transformer reads them worse from a video.
         """
-        settings = {
-            "strides": (tokens_per_frame,),
-            "width": 96,
-            "code_dim": 8,
-            "depth": 1,
-            "joint_weight": 100.0,
-            **changes,
-        }
-        return cls(tokens_per_frame=tokens_per_frame, codebook_size=codebook_size, **settings)
+        base = cls(
+            tokens_per_frame=tokens_per_frame,
+            codebook_size=codebook_size,
+            strides=(tokens_per_frame,),
+            width=96,
+            code_dim=8,
+            depth=1,
+            joint_weight=100.0,
+        )
+        return dataclasses.replace(base, **changes)
 
     @property
     def num_parameters(self) -> int:
@@ -183,7 +192,7 @@ class TokenizerConfig:
         return values
 
     @classmethod
-    def from_dict(cls, values: dict) -> "TokenizerConfig":
+    def from_dict(cls, values: dict) -> Self:
         """Inverse of `to_dict`.
 
         Raises:

@@ -64,7 +64,7 @@ def train(
     import torch
 
     from model.training.checkpoint import load_weights
-    from model.training.loop import Run, identity_of, is_finished
+    from model.training.loop import TrainingRun, identity_of, is_finished
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def train(
         model.eval()
         return path
 
-    run = Run(model, training, identity, out)
+    run = TrainingRun(model, training, identity, out)
     run.resume()
     prepared = model.prepare(channels)
     if run.step == 0:

@@ -32,7 +32,7 @@ class Savable(Protocol):
         """Write the checkpoint through `model.training.checkpoint`, with `extra` in its sidecar."""
 
 
-class Run:
+class TrainingRun:
     """The state of a run: model, optimiser, step, loss curve; everything that is resumed.
 
     Args:

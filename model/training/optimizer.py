@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from model.training.config import TrainingConfig
+from model.training.config import TrainingConfig, TrainingError
 
 
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
@@ -12,10 +12,15 @@ def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Op
     Args:
         model: on its device; with Muon, its blocks are `model.layers`.
         training: the settings.
+
+    Raises:
+        TrainingError: Muon for a model without blocks.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     if training.optimizer == "adamw":
         return _adamw(parameters, training)
+    if not hasattr(model, "layers"):
+        raise TrainingError("muon is for transformers: choose the optimizer adamw")
     matrices = [p for p in model.layers.parameters() if p.ndim == 2]
     inside = {id(p) for p in matrices}
     return MuonAdamW(matrices, [p for p in parameters if id(p) not in inside], training)

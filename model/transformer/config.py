@@ -3,10 +3,10 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
-from model.sequence import LAYOUTS
-from model.training.settings import (
+from model.sequence import LAYOUTS, Layout
+from model.training.config_checks import (
     from_dict,
     require,
     require_choice,
@@ -62,7 +62,7 @@ class UniMoConfig:
     motion_vocab: int = 512
     latent_shape: tuple[int, int, int] = (9, 32, 32)
     tokens_per_frame: int = 36
-    layout: str = "video-first"
+    layout: Layout = "video-first"
     rope_theta: float = 500_000.0
     norm_eps: float = 1e-5
     ape: Literal["off", "hidden", "qk"] = "qk"
@@ -105,47 +105,47 @@ class UniMoConfig:
         )
 
     @classmethod
-    def paper(cls, **changes) -> "UniMoConfig":
+    def paper(cls, **changes: Any) -> Self:
         """Cosmos 4B with the paper's additions: 65 frames of 512x512 pixels, 11558 tokens."""
         return cls(**changes)
 
     @classmethod
-    def embedded(cls, **changes) -> "UniMoConfig":
+    def embedded(cls, **changes: Any) -> Self:
         """A size that a CPU trains in minutes, on 17 frames of 64x64 pixels: 118 tokens.
 
         What differs from the paper beside sizes: factorised visual embedding (of 64000 rows most
         would hardly be trained), motion positions factorised, absolute positions from the start.
         """
-        settings = {
-            "n_layers": 4,
-            "dim": 128,
-            "n_heads": 4,
-            "n_kv_heads": 4,
-            "ffn_hidden_size": 352,
-            "latent_shape": (3, 4, 4),
-            "tokens_per_frame": 4,
-            "ape": "hidden",
-            "ape_gate": 0.05,
-            "motion_rope": "factorised",
-            "visual_embedding": "factorised",
-        }
-        return cls(**{**settings, **changes})
+        base = cls(
+            n_layers=4,
+            dim=128,
+            n_heads=4,
+            n_kv_heads=4,
+            ffn_hidden_size=352,
+            latent_shape=(3, 4, 4),
+            tokens_per_frame=4,
+            ape="hidden",
+            ape_gate=0.05,
+            motion_rope="factorised",
+            visual_embedding="factorised",
+        )
+        return dataclasses.replace(base, **changes)
 
     @classmethod
-    def tiny(cls, **changes) -> "UniMoConfig":
+    def tiny(cls, **changes: Any) -> Self:
         """For tests: two layers and 9 frames of 64x64 pixels, otherwise as the paper's."""
-        settings = {
-            "n_layers": 2,
-            "dim": 128,
-            "n_heads": 4,
-            "n_kv_heads": 2,
-            "ffn_hidden_size": 256,
-            "visual_vocab": 97,
-            "motion_vocab": 32,
-            "latent_shape": (2, 4, 4),
-            "tokens_per_frame": 4,
-        }
-        return cls(**{**settings, **changes})
+        base = cls(
+            n_layers=2,
+            dim=128,
+            n_heads=4,
+            n_kv_heads=2,
+            ffn_hidden_size=256,
+            visual_vocab=97,
+            motion_vocab=32,
+            latent_shape=(2, 4, 4),
+            tokens_per_frame=4,
+        )
+        return dataclasses.replace(base, **changes)
 
     @property
     def head_dim(self) -> int:
@@ -177,7 +177,7 @@ class UniMoConfig:
         return {**dataclasses.asdict(self), "latent_shape": list(self.latent_shape)}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "UniMoConfig":
+    def from_dict(cls, values: dict) -> Self:
         """Inverse of `to_dict`.
 
         Raises:

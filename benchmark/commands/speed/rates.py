@@ -19,7 +19,7 @@ from datasets.store.writer import ClipStoreWriter
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.tokenizer.trainable import Step
 from model.training.config import TrainingConfig
-from model.training.loop import Run
+from model.training.loop import TrainingRun
 from model.transformer.train import distributed
 
 _FRAMES = 65
@@ -76,7 +76,7 @@ def _training(bench: Bench, config: TokenizerConfig, windows: int) -> dict:
     prepared = model.prepare(_channels(windows))
     model.fit_statistics(prepared, training.window)
     batch = prepared[:, : training.window].to(bench.device)
-    run = Run(model, training, {}, Path())
+    run = TrainingRun(model, training, {}, Path())
     precise = distributed.precision(bench.device, 1)
     model.train()
 

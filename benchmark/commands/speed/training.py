@@ -11,7 +11,7 @@ from benchmark.commands.speed import formulas
 from benchmark.commands.speed.bench import Bench, Case, Part
 from benchmark.commands.speed.generation import empty, fill
 from benchmark.commands.speed.machine import datasheet_flops, require_memory, typical
-from model.training.loop import Run
+from model.training.loop import TrainingRun
 from model.transformer import UniMo
 from model.transformer.train import distributed
 from model.transformer.train.config import ARTrainingConfig
@@ -33,7 +33,7 @@ def measure(bench: Bench, task: str) -> dict:
     model = _build(bench)
     model.activation_checkpointing = training.activation_checkpointing
     model.train()
-    run = Run(model, training, {}, Path())
+    run = TrainingRun(model, training, {}, Path())
     precise = distributed.precision(device, 1)
     tokens = torch.zeros(clips, len(schedule), dtype=torch.int64, device=device)
     targets = clips * (len(schedule) - schedule.prefix)

@@ -2,9 +2,10 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Self
 
 from model.tokenizer.config import MAX_DEPTH
-from model.training.settings import from_dict, require_count, require_number
+from model.training.config_checks import from_dict, require_count, require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class SolamiConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "SolamiConfig":
+    def from_dict(cls, values: dict) -> Self:
         """Inverse of `to_dict`.
 
         Raises:

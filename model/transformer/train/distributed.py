@@ -2,18 +2,13 @@
 
 import contextlib
 import datetime
-import json
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 
 from model.training.config import TrainingError
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 
@@ -84,44 +79,6 @@ def together() -> Iterator[None]:
     for problem in problems:
         if problem is not None:
             raise TrainingError(problem)
-
-
-def read_marker(out: Path) -> tuple[int, int] | None:
-    """Step and processes of the sharded resume state in a run's folder; None without one.
-
-    Raises:
-        TrainingError: it is unreadable.
-    """
-    path = marker_path(out)
-    try:
-        found = json.loads(path.read_text())
-        return int(found["step"]), int(found["processes"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{path} cannot be read ({type(error).__name__}): delete {path.parent} to start again"
-        ) from error
-
-
-def marker_path(out: Path) -> Path:
-    """The file that makes a sharded resume state valid."""
-    return out / "resume" / "state.json"
-
-
-def _require_processes(out: Path, count: int) -> None:
-    marker = read_marker(out)
-    if marker is not None:
-        found = marker[1]
-    elif (out / "resume.pt").is_file():
-        found = 1
-    else:
-        return
-    if found != count:
-        raise TrainingError(
-            f"{out} holds a run of {found} process{'es' * (found > 1)} that was stopped, and this "
-            f"is one of {count}: start as many, or name another folder"
-        )
 
 
 def precision(device: str, count: int) -> Callable[[], contextlib.AbstractContextManager]:

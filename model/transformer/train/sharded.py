@@ -11,23 +11,14 @@ Never `torch.distributed.checkpoint`, whose metadata is a pickle.
 
 import contextlib
 import json
+import math
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-
-from model.training.config import TrainingError
-from model.training.loop import Run
-
-if TYPE_CHECKING:
-    from model.training.config import TrainingConfig
-    from model.transformer import UniMo
-import math
-import shutil
-from contextlib import AbstractContextManager
-
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
@@ -37,16 +28,10 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 
-from model.training.config import TrainingConfig
+from model.training.config import TrainingConfig, TrainingError
+from model.training.loop import TrainingRun
 from model.transformer import UniMo
-from model.transformer.train.distributed import (
-    _require_processes,
-    gathered,
-    marker_path,
-    rank_and_processes,
-    read_marker,
-    together,
-)
+from model.transformer.train.distributed import gathered, rank_and_processes, together
 
 
 def shard(model: UniMo, device: str) -> UniMo:
@@ -74,8 +59,11 @@ def shard(model: UniMo, device: str) -> UniMo:
     return model
 
 
-class ShardedRun(Run):
-    """As `Run`, of a model from `shard`; all processes call the same methods in the same order."""
+class ShardedRun(TrainingRun):
+    """A `TrainingRun` of a model from `shard`.
+
+    All processes call the same methods in the same order.
+    """
 
     def __init__(
         self,
@@ -244,14 +232,52 @@ def _map_state(state: dict, change: Callable[[int, Tensor], Tensor]) -> dict:
     }
 
 
+def read_marker(out: Path) -> tuple[int, int] | None:
+    """Step and processes of the sharded resume state in a run's folder; None without one.
+
+    Raises:
+        TrainingError: it is unreadable.
+    """
+    path = marker_path(out)
+    try:
+        found = json.loads(path.read_text())
+        return int(found["step"]), int(found["processes"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path} cannot be read ({type(error).__name__}): delete {path.parent} to start again"
+        ) from error
+
+
+def marker_path(out: Path) -> Path:
+    """The file that makes a sharded resume state valid."""
+    return out / "resume" / "state.json"
+
+
+def _require_processes(out: Path, count: int) -> None:
+    marker = read_marker(out)
+    if marker is not None:
+        found = marker[1]
+    elif (out / "resume.pt").is_file():
+        found = 1
+    else:
+        return
+    if found != count:
+        raise TrainingError(
+            f"{out} holds a run of {found} process{'es' * (found > 1)} that was stopped, and this "
+            f"is one of {count}: start as many, or name another folder"
+        )
+
+
 def start(
-    model: "UniMo",
-    training: "TrainingConfig",
+    model: UniMo,
+    training: TrainingConfig,
     identity: dict,
     out: Path,
     device: str,
     ema_decay: float,
-) -> Run:
+) -> TrainingRun:
     """The run of a training: of the whole model, or under torchrun of a shard of it.
 
     Raises:
@@ -260,7 +286,5 @@ def start(
     _, count = rank_and_processes()
     _require_processes(out, count)
     if count == 1:
-        return Run(model.to(device), training, identity, out, ema_decay=ema_decay)
-    from model.transformer.train.sharded import ShardedRun, shard
-
+        return TrainingRun(model.to(device), training, identity, out, ema_decay=ema_decay)
     return ShardedRun(shard(model, device), training, identity, out, ema_decay=ema_decay)

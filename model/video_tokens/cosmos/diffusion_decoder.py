@@ -23,7 +23,7 @@ import numpy as np
 from datasets.estimators.external import checked_sha256, see_only
 from datasets.tools.isolated import ToolMissing, tool_environment
 from datasets.tools.isolated.worker import Worker, WorkerError
-from model.training.settings import require_choice, require_count, require_number
+from model.training.config_checks import require_choice, require_count, require_number
 from model.video_tokens.codec import checked_ids, like_input
 from model.video_tokens.cosmos.networks import CV, DV, Release
 from model.video_tokens.cosmos.tokenizer import CosmosCV

@@ -13,13 +13,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from model.training.checkpoint import load_model, save_model, weights_sha256
-from model.training.settings import from_dict, require, require_count
+from model.training.config_checks import from_dict, require, require_count
 from model.video_tokens import fsq
 from model.video_tokens.codec import (
     SPATIAL,
@@ -70,7 +71,7 @@ class FittedCodecConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "FittedCodecConfig":
+    def from_dict(cls, values: dict) -> Self:
         """Inverse of `to_dict`.
 
         Raises:

@@ -71,8 +71,8 @@ def train_codec(
     from tqdm import tqdm
 
     from model.training.checkpoint import load_weights
-    from model.training.loop import Run, identity_of, is_finished
-    from model.training.settings import require
+    from model.training.config_checks import require
+    from model.training.loop import TrainingRun, identity_of, is_finished
     from model.video_tokens.codec import checked_frames
 
     require(np.ndim(frames) == 5 and len(frames) > 0, "no videos (N, T, H, W, 3) to train on")
@@ -90,7 +90,7 @@ def train_codec(
         model.to(device).eval()
         return path
     model.to(device)
-    run = Run(model, training, identity, out)
+    run = TrainingRun(model, training, identity, out)
     run.resume()
     if run.step == 0:
         model.fit_statistics(frames)

@@ -15,7 +15,7 @@ from model.transformer.train.steps import schedules
 
 CONFIGS = {
     "tiny": UniMoConfig.tiny(ape_gate=0.1),
-    "alternating": UniMoConfig.tiny(layout="alternating"),
+    "pose-first": UniMoConfig.tiny(layout="pose-first"),
     "embedded": UniMoConfig.embedded(n_layers=2, latent_shape=(2, 4, 4)),
 }
 COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ here")

@@ -60,7 +60,7 @@ def test_the_condition_alone_is_read():
 # --- who sees whom ---
 
 
-@pytest.mark.parametrize("layout", ["video-first", "alternating"])
+@pytest.mark.parametrize("layout", ["video-first", "pose-first"])
 @pytest.mark.parametrize("task", TASKS)
 def test_what_follows_from_each_token(task, layout):
     """A target changes exactly what is predicted after it, a condition token everything."""

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from model.token_store import TokenClips
 from model.training.checkpoint import read_sidecar
 from model.training.config import TrainingError
-from model.training.loop import Run, identity_of
+from model.training.loop import TrainingRun, identity_of
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train import distributed, sharded
 from model.transformer.train.config import ARTrainingConfig
@@ -179,7 +179,7 @@ def scenarios(rank: int, folder: Path) -> dict:
         try:
             Trainee(folder / "pieces").go(dies_at=stop)
         except Killed:
-            facts[f"valid after {stop}"] = distributed.read_marker(folder / "pieces")
+            facts[f"valid after {stop}"] = sharded.read_marker(folder / "pieces")
     last = Trainee(folder / "pieces").go()
     facts["steps of the last piece"] = len(last.run.rows)
     last.finish()
@@ -208,7 +208,7 @@ def scenarios(rank: int, folder: Path) -> dict:
     poison = float("nan") if rank == 1 else 1.0
     ill = Trainee(folder / "nan", poison=lambda step: poison if step == 2 else 1.0)
     facts["nan"] = message(ill.go)
-    facts["after nan"] = distributed.read_marker(folder / "nan")
+    facts["after nan"] = sharded.read_marker(folder / "nan")
 
     with contextlib.suppress(Killed):
         Trainee(folder / "lost").go(dies_at=3)
@@ -364,7 +364,7 @@ def test_a_damaged_state_is_named(folder, tmp_path):
 
 def test_one_process_alone_has_no_group(tmp_path):
     with distributed.processes("cpu"), distributed.first_process_first():
-        assert type(Trainee(tmp_path).run) is Run
+        assert type(Trainee(tmp_path).run) is TrainingRun
         assert distributed.rank_and_processes() == (0, 1)
 
 
@@ -406,13 +406,13 @@ def test_torchrun_trains_as_one_process_and_may_be_ended(tmp_path):
         np.testing.assert_allclose(two[column], values, rtol=0, atol=1e-4, err_msg=column)
 
     running = start(*launcher, steps=10**6, out="ended")
-    marker = distributed.marker_path(tmp_path / "ended")
+    marker = sharded.marker_path(tmp_path / "ended")
     while not marker.exists():
         assert running.poll() is None, running.communicate()
         time.sleep(0.2)
     running.send_signal(signal.SIGTERM)
     running.communicate()
-    step, processes = distributed.read_marker(tmp_path / "ended")
+    step, processes = sharded.read_marker(tmp_path / "ended")
     for rank in range(processes):
         part = torch.load(marker.parent / f"{step:08d}" / f"rank-{rank}-of-2.pt", weights_only=True)
         assert part["step"] == step

@@ -2,16 +2,19 @@
 
 import dataclasses
 import sys
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def from_dict(cls, values: dict):
+def from_dict(cls: type[T], values: dict) -> T:
     """A dataclass from its dictionary.
 
     Raises:
         ValueError: unknown or missing settings, or values out of range.
     """
     require(isinstance(values, dict), f"not a {cls.__name__}: {values!r}")
-    known = {field.name for field in dataclasses.fields(cls)}
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     require(not unknown, f"unknown {cls.__name__} settings: {', '.join(unknown)}")
     try:
@@ -26,24 +29,22 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def require_choice(name: str, value, choices: tuple[str, ...]) -> None:
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise a ValueError unless `value` is one of `choices`."""
     require(value in choices, f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
-def require_count(name: str, value, *, minimum: int, maximum: int = 2**63 - 1) -> None:
+def require_count(name: str, value: object, *, minimum: int, maximum: int = 2**63 - 1) -> None:
     """Raise a ValueError unless `value` is an integer from `minimum` to `maximum`.
 
     By default the latter is the largest that torch takes for a size or a seed.
     """
-    require(
-        isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
-        f"{name} must be a whole number of at least {minimum}, got {value!r}",
-    )
+    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
     require(value <= maximum, f"{name} must be at most {maximum}, got {value}")
 
 
-def require_number(name: str, value, low: float, high: float) -> None:
+def require_number(name: str, value: object, low: float, high: float) -> None:
     """Raise a ValueError unless `value` is a finite number from `low` to `high`."""
     require(
         isinstance(value, (int, float))
