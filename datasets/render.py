@@ -201,7 +201,7 @@ def _motion(path: Path) -> "Motion":
     from datasets.adapters.formats.motion_files import has_amass_layout
 
     try:
-        return (amass if has_amass_layout(path) else smplx_npz).read(path)
+        return (amass if has_amass_layout(path) else smplx_npz).read(path).motion
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

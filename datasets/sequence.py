@@ -62,6 +62,7 @@ class PersonSequence:
         native_frames: names of the native arrays with one row a frame (M, ...).
         pelvis_rest: (3,) metres, J0(betas) of the labels' own body, or None.
         source: the pictures that show the person, or None.
+        assumed: what the adapter assumed because the files do not say it, each in a few words.
 
     Raises:
         ValueError: parts that differ in length, a motion in the wrong space or of another frame
@@ -85,6 +86,7 @@ class PersonSequence:
     native_frames: frozenset[str] = frozenset()
     pelvis_rest: np.ndarray | None = None
     source: FrameSource | None = None
+    assumed: tuple[str, ...] = ()
 
     def __post_init__(self):
         frames = len(self.frame_ids)

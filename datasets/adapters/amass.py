@@ -1,8 +1,9 @@
 """AMASS: ``<set>/<subject>/<take>.npz`` in its SMPL-X and SMPL-H releases.
 
-Poses start with root 3 and body 63 in both releases; z up is turned to y up. Frame rates differ
-(60 to 250): an integer stride brings each near 30, and the true rate is kept. A subject is a group,
-unless a file names another one in a scalar text array ``group``.
+Poses start with root 3 and body 63 in both releases; z is up, unless an array ``up`` or the user
+names another axis. Frame rates differ (60 to 250): an integer stride brings each near 30, and the
+true rate is kept. A subject is a group, unless a file names another one in a scalar text array
+``group``; a file in no subject's folder is a group of its own.
 
 The betas belong to the file's own body. SMPL-X's are those of our bodies for gender ``neutral``;
 SMPL-H has another shape space, so that bodies of that release only approximate the subject.
@@ -15,58 +16,55 @@ from pathlib import Path
 import numpy as np
 
 from datasets.adapters.formats.motion_files import (
-    Z_UP_TO_Y_UP,
+    UP_TO_Y,
     MotionFolder,
+    ReadOptions,
+    Recording,
     npz_group,
-    npz_keys,
-    read_npz,
-    scalar,
     subject_group,
-    ten_betas,
-    to_y_up,
-    word,
 )
+from datasets.adapters.formats.npz_file import npz_keys, read_npz
+from datasets.adapters.formats.npz_motion import FACTS, frame_rows, recording
 from datasets.bodies.smplx import load_body
-from datasets.motion import Motion
+from datasets.motion import Motion, require
 
 TARGET_FPS = 30.0
+_SMPLH_POSES = 156  # numbers a frame
 # OpenCV's camera (x right, y down, z forward) as a world with z up: (x, z, -y).
-CAMERA_TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-
-_NEEDED = {
-    "poses": ("poses",),
-    "trans": ("trans",),
-    "betas": ("betas",),
-    "fps": ("mocap_framerate", "mocap_frame_rate"),
-    "gender": ("gender",),
-}
+CAMERA_TO_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
-def read(path: Path) -> Motion:
-    """The y-up world motion of one file, near 30 frames per second.
+def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008 (frozen)
+    """The y-up world motion of one file, near 30 frames per second unless `options` ask for a rate.
 
     Raises:
-        ValueError: unreadable, a missing key, a wrong shape, a number that is not finite, or a
-            plain SMPL-X file.
+        ValueError: unreadable, a missing key, a wrong shape, no finite frame, or a plain SMPL-X
+            file.
     """
     keys = npz_keys(path)
     if "poses" not in keys and keys & {"root_orient", "pose_body"}:
         raise ValueError("no array poses but root_orient or pose_body: use the dataset smplx_npz")
-    arrays = read_npz(path, _NEEDED, {})
-    poses = arrays["poses"]
-    if poses.ndim != 2 or poses.shape[1] < 66:
-        raise ValueError(f"poses have shape {poses.shape}, expected (T, 66 or more)")
-    fps = scalar(arrays["fps"], "frame rate")
-    motion = Motion(
+    arrays = read_npz(path, {"poses": ("poses",), "transl": ("trans", "transl")}, FACTS)
+    poses = frame_rows(arrays["poses"], "poses")
+    require(
+        poses.shape[1] >= 66,
+        f"poses have shape {arrays['poses'].shape}, expected 66 numbers a frame or more",
+    )
+    found = recording(
+        arrays,
         body_pose=poses[:, 3:66],
         global_orient=poses[:, :3],
-        betas=ten_betas(arrays["betas"]),
-        transl=arrays["trans"],
-        fps=fps,
-        gender=word(arrays["gender"]),
+        transl=frame_rows(arrays["transl"], "trans"),
+        up="z",
+        options=options,
     )
-    stride = max(1, round(fps / TARGET_FPS))
-    return to_y_up(dataclasses.replace(motion[::stride], fps=fps / stride))
+    if poses.shape[1] == _SMPLH_POSES and "betas" in arrays:
+        assumed = "SMPL-H's betas as those of SMPL-X, which only approximate the subject"
+        found = dataclasses.replace(found, assumed=(*found.assumed, assumed))
+    fps = found.motion.fps
+    stride = 1 if options.fps else max(1, round(fps / TARGET_FPS))
+    thinned = dataclasses.replace(found.motion[::stride], fps=fps / stride)
+    return dataclasses.replace(found, motion=thinned, valid=found.valid[::stride])
 
 
 def write(path: Path, motion: Motion) -> None:
@@ -82,7 +80,8 @@ def write(path: Path, motion: Motion) -> None:
     """
     if motion.body != "smplx":
         raise ValueError(f"AMASS's SMPL-X layout is of smplx motions, not {motion.body}")
-    turn = CAMERA_TO_Z_UP if motion.space == "camera" else np.linalg.inv(Z_UP_TO_Y_UP)
+    turn = np.eye(4)
+    turn[:3, :3] = CAMERA_TO_Z_UP if motion.space == "camera" else UP_TO_Y["z"].T
     rest = load_body(gender=motion.gender).rest_joints(motion.betas)[..., 0, :]
     upright = motion.transformed(turn, rest, space="world")
     frames = len(motion)
@@ -110,16 +109,17 @@ def write(path: Path, motion: Motion) -> None:
 
 
 def is_motion(file_name: str) -> bool:
-    """Whether the file is a motion, not the shape of a subject, which lies beside them."""
+    """True for a motion, False for the shape of a subject, which lies beside the motions."""
     return file_name != "shape.npz" and not file_name.endswith("_stagei.npz")
 
 
 DATASET = MotionFolder(
     name="amass",
-    version=1,
+    version=2,
     suffix=".npz",
     read=read,
     group=subject_group,
     is_motion=is_motion,
     own_group=npz_group,
+    takes=("up", "source_fps", "gender"),
 )

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from datasets import rotation
 from datasets.adapters.formats.bvh_file import BvhFile, Skeleton, read_bvh
-from datasets.adapters.formats.motion_files import MotionFolder, take_group
+from datasets.adapters.formats.motion_files import MotionFolder, Recording, take_group
 from datasets.bodies.smplx import BODY_JOINTS, load_body
 from datasets.motion import JOINTS, Motion
 
@@ -214,4 +214,10 @@ def _on_ground(motion: Motion) -> Motion:
     return dataclasses.replace(motion, transl=motion.transl + shift)
 
 
-DATASET = MotionFolder(name="bvh", version=1, suffix=".bvh", read=read, group=take_group)
+DATASET = MotionFolder(
+    name="bvh",
+    version=1,
+    suffix=".bvh",
+    read=lambda path, options: Recording(motion=read(path)),
+    group=take_group,
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.adapters.formats import unreal
-from datasets.adapters.formats.motion_files import read_npz, scalar, ten_betas, word
+from datasets.adapters.formats.npz_file import read_npz, scalar, ten_betas, word
 from datasets.bodies.smplx import load_body
 from datasets.motion import Camera, Motion, require
 from datasets.sequence import PersonSequence, finite_rows, hold, rows_at

@@ -9,46 +9,94 @@ recording, all go to train or all to test.
 """
 
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from datasets.adapters.formats.motion_checks import require_plausible
+from datasets.adapters.formats.npz_file import npz_keys, read_npz, text
+from datasets.adapters.formats.root_folder import files_below
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion
 from datasets.sequence import PersonSequence, SkipLog
 
-# (x, y, z) -> (x, z, -y): z up becomes y up.
-Z_UP_TO_Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+# The axis that is up in a file -> (3, 3), turns its axes to y up.
+UP_TO_Y = {
+    "x": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+    "y": np.eye(3),
+    "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+    "-y": np.diag([1.0, -1, -1]),
+}
 
 # Subjects of the CMU database (mocap.cs.cmu.edu) that were recorded together, two by two.
 _CMU_PARTNERS = {19: 18, 21: 20, 23: 22, 34: 33, 61: 60}
-_FASTEST = 20.0  # m/s; no sprinter reaches 13, and who walks by centimetres seems to do 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What the user says about all files of a folder; None where nothing.
+
+    Attributes:
+        up: axis that is up in files that do not say it, a key of `UP_TO_Y`.
+        fps: frames per second that are wanted, and those of files that do not say theirs.
+        source_fps: frames per second of the files, whatever they say.
+        gender: of files that do not say theirs.
+        skeleton: a file that names the joints of the files' skeleton.
+    """
+
+    up: str | None = None
+    fps: float | None = None
+    source_fps: float | None = None
+    gender: str | None = None
+    skeleton: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recording:
+    """What a file holds.
+
+    Attributes:
+        motion: in a world with y up, in metres.
+        valid: (T,) bool, frames with usable numbers; None where all are.
+        up: the axis that was up in the file.
+        is_up_stated: the file says so itself.
+        assumed: what was assumed because the file does not say it, each in a few words.
+    """
+
+    motion: Motion
+    valid: np.ndarray | None = None
+    up: str = "y"
+    is_up_stated: bool = False
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class MotionFolder:
-    """A dataset adapter over a folder of motion files, searched recursively in sorted order.
+    """A dataset adapter over a folder of motion files, searched with `files_below`.
 
     Attributes:
         name: the adapter's name.
         version: raised whenever the same files give other motions.
         suffix: of the files, lower case with the dot; upper case in a file name is accepted.
-        read: file -> y-up world motion.
+        read: file and options -> its recording.
         group: sequence name -> group (see `PersonSequence.group`), where the file names none.
         own_group: file -> the group that it names, empty where it names none.
         is_motion: file name -> whether it is a motion at all; others are passed over silently.
+        takes: the fields of `ReadOptions` that `read` knows, beside ``fps``.
+        options: those of the user.
     """
 
     name: str
     version: int
     suffix: str
-    read: Callable[[Path], Motion]
+    read: Callable[[Path, ReadOptions], Recording]
     group: Callable[[str], str]
     is_motion: Callable[[str], bool] = lambda file_name: True
     own_group: Callable[[Path], str] = lambda path: ""
+    takes: tuple[str, ...] = ()
+    options: ReadOptions = ReadOptions()
     needs_root: bool = True
 
     def sequences(
@@ -64,11 +112,7 @@ class MotionFolder:
             raise ValueError(
                 f"{self.name} has no official splits (datasets.store.splits derives them)"
             )
-        if root is None or not Path(root).is_dir():
-            raise FileNotFoundError(f"no folder {root}: name the one with the {self.suffix} files")
-        files = self._files(Path(root))
-        if not files:
-            raise FileNotFoundError(f"no {self.suffix} motion file in {root} or below it")
+        files = self.files(root)
         skipped = SkipLog() if skipped is None else skipped
         seen = set()
         for path in files:
@@ -79,8 +123,17 @@ class MotionFolder:
                 seen.add(sequence)
                 if not path.is_file():
                     raise ValueError("not a readable file")
-                motion = self.read(path)
-                _require_possible_speed(motion)
+                recording = self.read(path, self.options)
+                motion = recording.motion
+                valid = recording.valid
+                if valid is None:
+                    valid = np.ones(len(motion), dtype=bool)
+                require_plausible(
+                    motion,
+                    valid,
+                    up_to_y=UP_TO_Y[recording.up],
+                    is_up_stated=recording.is_up_stated,
+                )
                 group = self.own_group(path) or self.group(sequence)
             except (OSError, ValueError) as error:
                 skipped.add(sequence, printable(str(error)).replace("\n", " "))
@@ -89,78 +142,39 @@ class MotionFolder:
                 dataset=self.name,
                 sequence=sequence,
                 frame_ids=np.arange(len(motion)),
-                valid=np.ones(len(motion), dtype=bool),
+                valid=valid,
                 fps=motion.fps,
                 group=group,
                 world_motion=motion,
+                assumed=recording.assumed,
             )
 
-    def _files(self, root: Path) -> list[Path]:
-        return sorted(
+    def files(self, root: str | Path | None) -> list[Path]:
+        """The motion files in `root` and below it, sorted.
+
+        Raises:
+            FileNotFoundError: `root` is no folder, or holds no file of this kind.
+        """
+        if root is None or not Path(root).is_dir():
+            raise FileNotFoundError(f"no folder {root}: name the one with the {self.suffix} files")
+        files = [
             path
-            for path in root.rglob("*")
-            if path.suffix.lower() == self.suffix
-            and not path.is_dir()
-            and self.is_motion(path.name)
-        )
-
-
-def npz_keys(path: Path) -> set[str]:
-    """Names of the arrays of an ``.npz`` file; none of them is read.
-
-    Raises:
-        ValueError: not an ``.npz``, or a damaged one.
-    """
-    if not zipfile.is_zipfile(path):
-        raise ValueError("not an .npz file, or one cut short")
-    try:
-        with zipfile.ZipFile(path) as file:
-            return {name.removesuffix(".npy") for name in file.namelist()}
-    except Exception as error:  # of zipfile, as the damage will have it
-        raise ValueError(f"not a readable .npz file: {error}") from error
+            for path in files_below(Path(root))
+            if path.suffix.lower() == self.suffix and self.is_motion(path.name)
+        ]
+        if not files:
+            raise FileNotFoundError(f"no {self.suffix} motion file in {root} or below it")
+        return files
 
 
 def has_amass_layout(path: Path) -> bool:
-    """Whether an ``.npz`` is AMASS's: all joints in one array, and z up without saying so.
+    """True if an ``.npz`` is AMASS's: all joints in one array, and z up without saying so.
 
     Raises:
         ValueError: not an ``.npz``, or a damaged one.
     """
     keys = npz_keys(path)
     return "poses" in keys and "up" not in keys
-
-
-def read_npz(
-    path: Path, needed: Mapping[str, tuple[str, ...]], optional: Mapping[str, tuple[str, ...]]
-) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` under our names.
-
-    Only the entries asked for are read, and pickled ones (dtype object) are never opened.
-
-    Args:
-        path: the file.
-        needed: our name -> the keys it goes by in files; the first one there is taken.
-        optional: as `needed`, left out of the result where the file has none.
-
-    Raises:
-        ValueError: not an ``.npz``, a damaged one, no key of a needed array, or it is pickled.
-    """
-    there = npz_keys(path)
-    found = {}
-    entry = ""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for name, keys in {**needed, **optional}.items():
-                key = next((key for key in keys if key in there), None)
-                if key is not None:
-                    entry = f" (array {key})"
-                    found[name] = file[key]
-    except Exception as error:  # zip, zlib, header parser: each has its own exceptions
-        raise ValueError(f"not a readable .npz file{entry}: {error}") from error
-    for name, keys in needed.items():
-        if name not in found:
-            raise ValueError(f"no array {' or '.join(keys)}")
-    return found
 
 
 def npz_group(path: Path) -> str:
@@ -172,67 +186,19 @@ def npz_group(path: Path) -> str:
     value = read_npz(path, {}, {"group": ("group",)}).get("group")
     if value is None:
         return ""
-    if not (name := _text(value)):
+    if not (name := text(value)):
         raise ValueError("group is not one text: it names what must not be separated from the file")
     return printable(name)
 
 
-def _require_possible_speed(motion: Motion) -> None:
-    """Refuse a person who is too fast for metres.
-
-    Here and not in `Motion`: what a model makes may jump as it likes.
-
-    Raises:
-        ValueError: the root's median speed is above `_FASTEST`.
-    """
-    if len(motion) < 2:
-        return
-    steps = np.linalg.norm(np.diff(motion.transl.astype(np.float64), axis=0), axis=1)
-    speed = np.median(steps) * motion.fps
-    if speed > _FASTEST:
-        raise ValueError(f"the root moves at {speed:.0f} m/s: are these centimetres?")
-
-
-def scalar(value: np.ndarray, name: str) -> float:
-    """A number stored as an array of one element.
-
-    Raises:
-        ValueError: it is not one number.
-    """
-    if value.size != 1 or value.dtype.kind not in "fiu":
-        raise ValueError(f"{name} is not one number (shape {value.shape}, dtype {value.dtype})")
-    return float(value.reshape(()))
-
-
-def word(value: np.ndarray) -> str:
-    """A word stored as an array of one (byte) string, lower case; '' where it is none."""
-    return _text(value).lower()
-
-
-def _text(value: np.ndarray) -> str:
-    if value.size != 1 or value.dtype.kind not in "US":
-        return ""
-    found = value.reshape(()).item()
-    return (found.decode("utf-8", "replace") if isinstance(found, bytes) else found).strip()
-
-
-def ten_betas(betas: np.ndarray) -> np.ndarray:
-    """The first ten shape components, (10,) or (T, 10), of (n,), (1, n) or (T, n), n >= 10.
-
-    Raises:
-        ValueError: there are fewer.
-    """
-    if betas.ndim == 2 and len(betas) == 1:
-        betas = betas[0]
-    if betas.ndim not in (1, 2) or betas.shape[-1] < 10:
-        raise ValueError(f"betas have shape {betas.shape}, expected at least 10 columns")
-    return betas[..., :10]
-
-
-def to_y_up(motion: Motion) -> Motion:
-    """A z-up motion turned to y up about the world's origin."""
-    pelvis_rest = load_body().rest_joints(motion.betas)[..., 0, :]
-    return motion.transformed(Z_UP_TO_Y_UP, pelvis_rest, space="world")
+def to_y_up(motion: Motion, up: str) -> Motion:
+    """A motion with another axis up (a key of `UP_TO_Y`), turned about the world's origin."""
+    if up == "y":
+        return motion
+    pelvis_rest = load_body(gender=motion.gender).rest_joints(motion.betas)[..., 0, :]
+    turn = np.eye(4)
+    turn[:3, :3] = UP_TO_Y[up]
+    return motion.transformed(turn, pelvis_rest, space="world")
 
 
 def take_group(sequence: str) -> str:
@@ -249,8 +215,13 @@ def take_group(sequence: str) -> str:
 
 
 def subject_group(sequence: str) -> str:
-    """The subject: the folder of the file, but one group for two CMU partners (60 and 61)."""
+    """The subject: the folder of the file, but one group for two CMU partners (60 and 61).
+
+    A file in no folder has no subject and is a group of its own (`take_group`).
+    """
     folder = PurePosixPath(sequence).parent
+    if folder == PurePosixPath():
+        return take_group(sequence)
     match = re.match(r"(\d+)(?!\d)", folder.name)
     if match and (pair := _cmu_pair(int(match[1]))):
         return (folder.parent / pair).as_posix()

@@ -1,4 +1,4 @@
-"""Checks that ``--root`` names a dataset's own folder, not one above or below it."""
+"""A dataset's own folder: the files below it, and whether ``--root`` names the right one."""
 
 import contextlib
 import os
@@ -37,3 +37,30 @@ def _around(root: Path) -> Iterator[Path]:
     for pattern in ("*", "*/*"):
         # `Path.is_dir` would raise in a closed folder.
         yield from sorted(path for path in root.glob(pattern) if os.path.isdir(path))
+
+
+def files_below(
+    root: Path, *, is_left_out: Callable[[Path], bool] = lambda folder: False
+) -> list[Path]:
+    """The files in a folder and below it, sorted; linked files and folders count.
+
+    Each folder is read once, under its own name before that of a link, so that links in a circle
+    come to an end. Every adapter that searches a folder does so by this rule.
+
+    Args:
+        root: the folder.
+        is_left_out: folder -> whether it and what is below it are passed over.
+    """
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    starts = [root]
+    for start in starts:  # grows by the links that are met
+        for folder, below, names in os.walk(start):
+            place = os.stat(folder)
+            if (place.st_dev, place.st_ino) in seen or is_left_out(Path(folder)):
+                below.clear()
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            starts += sorted(path for name in below if (path := Path(folder, name)).is_symlink())
+            found += [Path(folder, name) for name in names]
+    return sorted(found)

@@ -1,54 +1,23 @@
 """The adapters for SMPL-X and AMASS `.npz` files, on good files and on hostile ones."""
 
+import dataclasses
 import os
 import pathlib
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
 
 from datasets.adapters import amass, smplx_npz
-from datasets.adapters.formats.motion_files import subject_group, take_group
+from datasets.adapters.formats.motion_files import ReadOptions, subject_group, take_group
 from datasets.bodies.smplx import load_body
 from datasets.sequence import SkipLog
+from tests.datasets.mini.motions import captured, plain, save
 
 T = 12
 # (x, y, z) -> (x, z, -y)
 Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-
-
-def plain(seed=0, frames=T, **changes):
-    """The arrays of a plain file; None removes one."""
-    rng = np.random.default_rng(seed)
-    arrays = {
-        "theta": rng.normal(0, 0.3, (frames, 63)),
-        "phi": rng.normal(0, 1, (frames, 3)),
-        "tau": rng.normal(0, 0.1, (frames, 3)),
-        "beta": rng.normal(0, 1, 10),
-        "fps": np.float32(30),
-        "up": np.array("y"),
-        "note": np.array("not read"),
-    }
-    return {name: a for name, a in {**arrays, **changes}.items() if a is not None}
-
-
-def captured(seed=0, frames=T, width=165, **changes):
-    """The arrays of an AMASS file."""
-    rng = np.random.default_rng(seed)
-    arrays = {
-        "poses": rng.normal(0, 0.3, (frames, width)),
-        "trans": rng.normal(0, 0.1, (frames, 3)),
-        "betas": rng.normal(0, 1, 16),
-        "mocap_framerate": np.array(30.0),
-        "gender": np.array("neutral"),
-    }
-    return {name: a for name, a in {**arrays, **changes}.items() if a is not None}
-
-
-def save(path, arrays):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        np.savez(file, **arrays)
-    return path
 
 
 def read_all(dataset, root):
@@ -56,6 +25,10 @@ def read_all(dataset, root):
     skipped = SkipLog()
     found = {s.sequence: s for s in dataset.sequences(root, skipped=skipped)}
     return found, {entry.name: entry.reason for entry in skipped.entries}
+
+
+def with_options(dataset, **options):
+    return dataclasses.replace(dataset, options=ReadOptions(**options))
 
 
 class Payload:
@@ -107,7 +80,7 @@ def test_key_synonyms(tmp_path, pose, root, shift):
         "mocap_frame_rate": np.array([120]),
         "gender": np.array(b"female"),
     }
-    motion = smplx_npz.read(save(tmp_path / "a.npz", renamed))
+    motion = smplx_npz.read(save(tmp_path / "a.npz", renamed)).motion
     np.testing.assert_array_equal(motion.transl, arrays["tau"].astype(np.float32))
     np.testing.assert_array_equal(motion.betas, np.arange(10))
     assert (motion.fps, motion.gender) == (120, "female")
@@ -116,15 +89,15 @@ def test_key_synonyms(tmp_path, pose, root, shift):
 @pytest.mark.parametrize("shape", [(10,), (16,), (300,), (1, 10), (T, 10), (T, 16)])
 def test_betas_are_cut_to_ten(tmp_path, shape):
     betas = np.random.default_rng(0).normal(size=shape)
-    motion = smplx_npz.read(save(tmp_path / "a.npz", plain(beta=betas)))
+    motion = smplx_npz.read(save(tmp_path / "a.npz", plain(beta=betas))).motion
     expected = betas[0, :10] if shape[0] == 1 else betas[..., :10]
     np.testing.assert_array_equal(motion.betas, expected.astype(np.float32))
 
 
 def test_z_up_is_turned_joint_by_joint(tmp_path):
     body = load_body()
-    upright = smplx_npz.read(save(tmp_path / "y.npz", plain()))
-    turned = smplx_npz.read(save(tmp_path / "z.npz", plain(up=np.array("Z"))))
+    upright = smplx_npz.read(save(tmp_path / "y.npz", plain())).motion
+    turned = smplx_npz.read(save(tmp_path / "z.npz", plain(up=np.array("Z")))).motion
     expected = body.joints(upright.to_channels()) @ Y_UP.T
     np.testing.assert_allclose(body.joints(turned.to_channels()), expected, atol=2e-6)
 
@@ -133,7 +106,7 @@ def test_z_up_is_turned_joint_by_joint(tmp_path):
 def test_amass_poses_start_with_root_and_body(tmp_path, width):
     body = load_body()
     arrays = captured(width=width)
-    motion = amass.read(save(tmp_path / "a.npz", arrays))
+    motion = amass.read(save(tmp_path / "a.npz", arrays)).motion
     np.testing.assert_array_equal(motion.body_pose, arrays["poses"][:, 3:66].astype(np.float32))
     np.testing.assert_array_equal(motion.betas, arrays["betas"][:10].astype(np.float32))
     channels = np.concatenate(
@@ -148,7 +121,7 @@ def test_amass_poses_start_with_root_and_body(tmp_path, width):
 )
 def test_amass_is_thinned_to_about_30_and_keeps_the_true_rate(tmp_path, fps, stride):
     arrays = captured(frames=50, mocap_framerate=None, mocap_frame_rate=np.array(fps))
-    motion = amass.read(save(tmp_path / "a.npz", arrays))
+    motion = amass.read(save(tmp_path / "a.npz", arrays)).motion
     assert motion.fps == pytest.approx(fps / stride)
     expected = arrays["poses"][::stride, 3:66].astype(np.float32)
     np.testing.assert_array_equal(motion.body_pose, expected)
@@ -157,7 +130,7 @@ def test_amass_is_thinned_to_about_30_and_keeps_the_true_rate(tmp_path, fps, str
 def test_amass_genders(tmp_path):
     for gender in ("female", "male", "neutral"):
         for stored in (np.array(gender), np.array(gender.encode()), np.array([gender])):
-            motion = amass.read(save(tmp_path / "a.npz", captured(gender=stored)))
+            motion = amass.read(save(tmp_path / "a.npz", captured(gender=stored))).motion
             assert motion.gender == gender
     with pytest.raises(ValueError, match="gender"):
         amass.read(save(tmp_path / "a.npz", captured(gender=np.array("unknown"))))
@@ -187,7 +160,6 @@ def test_groups_keep_partners_together():
 HOSTILE = {
     "no pose": plain(theta=None),
     "no rate": plain(fps=None),
-    "no shape": plain(beta=None),
     "nan": plain(tau=np.full((T, 3), np.nan)),
     "infinite": plain(phi=np.full((T, 3), np.inf)),
     "overflow": plain(tau=np.full((T, 3), 1e200)),
@@ -195,7 +167,6 @@ HOSTILE = {
     "ragged": plain(phi=np.zeros((T + 1, 3))),
     "wrong width": plain(theta=np.zeros((T, 69))),
     "flat": plain(theta=np.zeros(63)),
-    "deep": plain(theta=np.zeros((T, 21, 3))),
     "scalar": plain(theta=np.float64(0)),
     "text": plain(theta=np.full((T, 63), "0.1")),
     "complex": plain(tau=np.zeros((T, 3), complex)),
@@ -205,7 +176,7 @@ HOSTILE = {
     "nan rate": plain(fps=np.float32(np.nan)),
     "two rates": plain(fps=np.array([30, 60])),
     "text rate": plain(fps=np.array("30")),
-    "sideways": plain(up=np.array("x")),
+    "sideways": plain(up=np.array("-x")),
     "no up": plain(up=np.array([])),
     "odd gender": plain(gender=np.array("?")),
     "nothing": {},
@@ -228,8 +199,6 @@ def test_a_bad_file_is_skipped_with_a_reason_and_the_next_one_is_read(tmp_path, 
     [
         {"poses": None},
         {"trans": None},
-        {"betas": None},
-        {"gender": None},
         {"mocap_framerate": None},
         {"poses": np.zeros((T, 63))},
         {"poses": np.zeros(T)},
@@ -273,7 +242,7 @@ def test_a_walk_in_centimetres_is_asked_about(tmp_path):
     # One jump, as where a recording lost its markers, is no wrong unit.
     save(
         tmp_path / "a" / "jump.npz",
-        plain(frames=90, tau=walk(30) + 50 * (np.arange(90) > 40)[:, None]),
+        plain(frames=90, tau=walk(30) + 50 * np.outer(np.arange(90) > 40, [1, 0, 0])),
     )
     save(tmp_path / "a" / "one frame.npz", plain(frames=1))
     found, skipped = read_all(smplx_npz.DATASET, tmp_path / "a")
@@ -397,3 +366,198 @@ def test_a_file_for_the_other_adapter_is_skipped_with_its_name(tmp_path):
     found, skipped = read_all(amass.DATASET, tmp_path)
     assert sorted(found) == ["z/amass", "z/amass-x"]
     assert "use the dataset smplx_npz" in skipped["z/plain"]
+
+
+def lying(axis):
+    """(T, 3) root rotations that turn an upright person's trunk from y to another axis."""
+    turn = {"x": [0, 0, -np.pi / 2], "z": [np.pi / 2, 0, 0], "-y": [np.pi, 0, 0]}[axis]
+    return np.tile(turn, (T, 1)).astype(float)
+
+
+@pytest.mark.parametrize("axis", ["x", "z", "-y"])
+def test_a_trunk_along_another_axis_than_up_is_asked_about(tmp_path, axis):
+    upright = smplx_npz.read(save(tmp_path / "ok" / "a.npz", plain())).motion
+    height = load_body().joints(upright.to_channels())[:, 15, 1]
+    save(tmp_path / "root" / "a.npz", plain(phi=lying(axis), up=None))
+    found, skipped = read_all(smplx_npz.DATASET, tmp_path / "root")
+    assert not found
+    assert f"{axis} up? write up = '{axis}' or give --up {axis}" in skipped["a"]
+    for answer in ("option", "file"):
+        folder = with_options(smplx_npz.DATASET, up=axis)
+        if answer == "file":
+            save(tmp_path / "root" / "a.npz", plain(phi=lying(axis), up=np.array(axis)))
+            folder = smplx_npz.DATASET
+        found, skipped = read_all(folder, tmp_path / "root")
+        assert not skipped
+        joints = load_body().joints(found["a"].world_motion.to_channels())
+        np.testing.assert_allclose(joints[:, 15, 1] - joints[:, 0, 1], height, atol=0.6)
+        assert (joints[:, 15, 1] - joints[:, 0, 1] > 0.4).all()
+        assert (f"{axis} is up, by --up" in found["a"].assumed) == (answer == "option")
+
+
+def test_who_lies_all_the_time_says_so_in_the_file_and_nobody_stands_on_the_head_for_ever(tmp_path):
+    save(tmp_path / "asleep.npz", plain(phi=lying("x"), up=np.array("y")))
+    save(tmp_path / "turned over.npz", plain(phi=lying("-y"), up=np.array("y")))
+    save(tmp_path / "unsaid.npz", plain(phi=lying("x"), up=None))
+    some = np.where((np.arange(T) < T // 2)[:, None], lying("x"), 0)
+    save(tmp_path / "gets up.npz", plain(phi=some, up=None))
+    found, skipped = read_all(smplx_npz.DATASET, tmp_path)
+    assert set(found) == {"asleep", "gets up"}
+    assert set(skipped) == {"turned over", "unsaid"}
+    assert "write up = 'y' in the file" in skipped["unsaid"]
+
+
+def test_a_file_and_a_command_that_contradict_each_other_are_not_reconciled(tmp_path):
+    save(tmp_path / "a.npz", plain(up=np.array("y")))
+    _, skipped = read_all(with_options(smplx_npz.DATASET, up="z"), tmp_path)
+    assert skipped == {"a": "the file says up = 'y', the command --up z"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "question"),
+    [
+        ({"tau": np.tile([0, 92.0, 0], (T, 1))}, "centimetres"),  # hardly moves
+        ({"tau": np.outer(np.arange(T) % 3 > 0, [0, 5.0, 0]), "fps": 0.5}, "centimetres"),
+        ({"theta": np.random.default_rng(0).normal(0, 0.5, (T, 63)), "fps": 300}, "300 frames"),
+    ],
+)
+def test_a_wrong_unit_or_rate_is_asked_about(tmp_path, changes, question):
+    save(tmp_path / "a.npz", plain(**changes))
+    found, skipped = read_all(smplx_npz.DATASET, tmp_path)
+    assert not found and question in skipped["a"]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "arrays", "key", "shape"),
+    [
+        (smplx_npz, plain, "theta", (T, 21, 3)),
+        (smplx_npz, plain, "theta", (1, T, 63)),
+        (smplx_npz, plain, "phi", (T, 1, 3)),
+        (smplx_npz, plain, "tau", (T, 1, 3)),
+        (smplx_npz, plain, "beta", (10, 1)),
+        (amass, captured, "poses", (T, 55, 3)),
+        (amass, captured, "trans", (T, 1, 3)),
+        (amass, captured, "betas", (1, 16)),
+    ],
+)
+def test_another_shape_of_the_same_numbers_is_the_same_motion(
+    tmp_path, adapter, arrays, key, shape
+):
+    one = adapter.read(save(tmp_path / "a.npz", arrays())).motion
+    changed = {key: arrays()[key].reshape(shape)}
+    other = adapter.read(save(tmp_path / "b.npz", arrays(**changed))).motion
+    np.testing.assert_array_equal(one.to_channels(), other.to_channels())
+
+
+def test_a_shape_for_every_frame_may_have_an_axis_of_one(tmp_path):
+    betas = np.random.default_rng(0).normal(size=(T, 1, 10))
+    motion = amass.read(save(tmp_path / "a.npz", captured(betas=betas))).motion
+    np.testing.assert_array_equal(motion.betas, betas[:, 0].astype(np.float32))
+
+
+@pytest.mark.parametrize("key", ["fps", "mocap_framerate", "mocap_frame_rate", "frame_rate"])
+@pytest.mark.parametrize("adapter", [amass, smplx_npz])
+def test_the_rate_goes_by_four_names(tmp_path, adapter, key):
+    arrays = captured(mocap_framerate=None) if adapter is amass else plain(fps=None)
+    recording = adapter.read(save(tmp_path / "a.npz", {**arrays, key: np.array(25)}))
+    assert recording.motion.fps == 25
+
+
+def test_rates_that_differ_or_are_missing_are_asked_for(tmp_path):
+    two = save(tmp_path / "two.npz", captured(fps=np.array(60)))
+    with pytest.raises(ValueError, match=r"fps 60, mocap_framerate 30.*--source-fps"):
+        amass.read(two)
+    assert amass.read(two, ReadOptions(source_fps=60)).motion.fps == 30
+    none = save(tmp_path / "none.npz", plain(fps=None))
+    with pytest.raises(ValueError, match=r"no frame rate.*--source-fps"):
+        smplx_npz.read(none)
+    for options in (ReadOptions(fps=20), ReadOptions(source_fps=20), ReadOptions(fps=20)):
+        recording = smplx_npz.read(none, options)
+        assert recording.motion.fps == 20
+        assert any(text.startswith("20 frames per second, by --") for text in recording.assumed)
+    # A rate that is wanted is no reason to doubt the file's, nor to thin it first.
+    fast = save(tmp_path / "fast.npz", captured(mocap_framerate=np.array(120.0)))
+    assert amass.read(fast, ReadOptions(fps=60)).motion.fps == 120
+    assert amass.read(fast, ReadOptions(source_fps=60)).motion.fps == 30
+    assert len(amass.read(fast, ReadOptions(source_fps=60)).motion) == T // 2
+
+
+@pytest.mark.parametrize("adapter", [amass, smplx_npz])
+def test_what_a_file_does_not_say_is_assumed_and_told(tmp_path, adapter):
+    arrays = captured(betas=None, gender=None) if adapter is amass else plain(beta=None)
+    path = save(tmp_path / "a.npz", arrays)
+    recording = adapter.read(path)
+    assert recording.motion.gender == "neutral" and not recording.motion.betas.any()
+    assert "neutral bodies, as the file has no gender" in recording.assumed
+    assert "the mean shape, as the file has no betas" in recording.assumed
+    told = adapter.read(path, ReadOptions(gender="female"))
+    assert told.motion.gender == "female"
+    assert "female bodies, by --gender, where the file does not say it" in told.assumed
+
+
+def test_words_for_a_gender(tmp_path):
+    for stored, meant in {
+        "b'female'": "female",
+        "F": "female",
+        'b"M"': "male",
+        "n": "neutral",
+    }.items():
+        path = save(tmp_path / "a.npz", captured(gender=np.array(stored)))
+        assert amass.read(path).motion.gender == meant
+        assert amass.read(path, ReadOptions(gender="male")).motion.gender == meant
+    odd = save(tmp_path / "a.npz", captured(gender=np.array("?")))
+    assert amass.read(odd, ReadOptions(gender="male")).motion.gender == "male"
+
+
+def test_a_frame_that_is_not_finite_is_masked_and_held(tmp_path):
+    arrays = plain()
+    arrays["theta"][4, 7], arrays["tau"][9] = np.nan, np.inf
+    save(tmp_path / "a.npz", arrays)
+    found, skipped = read_all(smplx_npz.DATASET, tmp_path)
+    assert not skipped
+    assert np.flatnonzero(~found["a"].valid).tolist() == [4, 9]
+    motion = found["a"].world_motion
+    np.testing.assert_array_equal(motion.body_pose[4], motion.body_pose[3])
+    np.testing.assert_array_equal(motion.body_pose[5], arrays["theta"][5].astype(np.float32))
+
+
+def test_a_file_of_a_size_that_no_take_has_is_not_read_into_memory(tmp_path):
+    shape = (600_000, 66)
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    with (
+        zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("theta.npy", "w") as entry,
+    ):
+        np.lib.format.write_array_header_1_0(entry, header)
+        for _ in range(66):
+            entry.write(bytes(600_000 * 8))
+    tracemalloc.start()
+    _, skipped = read_all(smplx_npz.DATASET, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "would take 317 MB" in skipped["a"]
+    assert peak < 50e6
+
+
+def test_links_are_followed_and_a_circle_of_them_ends(tmp_path):
+    root = tmp_path / "root"
+    save(root / "a" / "one.npz", plain())
+    save(tmp_path / "elsewhere" / "two.npz", plain(1))
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "three.npz").symlink_to(tmp_path / "elsewhere" / "two.npz")
+    (root / "a" / "up").symlink_to(root)
+    (root / "0 again").symlink_to(root / "a")
+    found, skipped = read_all(smplx_npz.DATASET, root)
+    assert not skipped
+    assert list(found) == ["a/one", "linked/two", "three"]
+
+
+def test_files_in_no_subjects_folder_are_groups_of_their_own(tmp_path):
+    for seed in range(3):
+        save(tmp_path / f"take{seed}.npz", captured(seed))
+    save(tmp_path / "anna" / "x.npz", captured(7))
+    found, _ = read_all(amass.DATASET, tmp_path)
+    assert {name: found[name].group for name in found} == {
+        "anna/x": "anna",
+        **{f"take{seed}": f"take{seed}" for seed in range(3)},
+    }

@@ -65,7 +65,7 @@ def test_an_image_becomes_a_video_a_motion_and_an_overlay(folder, run, tmp_path,
     records = [json.loads((out / f"person-seed{seed}.json").read_text()) for seed in (5, 6)]
     assert [record["seed"] for record in records] == [5, 6]
     assert LinearCodec().decoder in records[0]["pixels"]
-    first, second = (amass.read(out / f"person-seed{seed}.npz") for seed in (5, 6))
+    first, second = (amass.read(out / f"person-seed{seed}.npz").motion for seed in (5, 6))
     assert len(first) == 17 and first.fps == 30
     assert np.abs(first.body_pose - second.body_pose).max() > 1e-3
 
@@ -90,7 +90,7 @@ def test_videos_of_any_length_size_and_rate_get_their_motion(run, tmp_path, fram
     pictures = np.random.default_rng(0).integers(0, 255, (frames, 48, 90, 3), np.uint8)
     write_video(tmp_path / "clip.mp4", pictures, fps=fps)
     assert run("v2m", tmp_path / "clip.mp4") == 0
-    motion = amass.read(tmp_path / "out" / "clip.npz")
+    motion = amass.read(tmp_path / "out" / "clip.npz").motion
     assert len(motion) == expected and motion.fps == pytest.approx(fps * expected / frames, 0.03)
     info = probe(tmp_path / "out" / "clip-overlay.mp4")
     assert info.num_frames == expected and info.width > 3 * info.height
@@ -177,7 +177,7 @@ def test_a_camera_space_motion_survives_the_way_through_amass(tmp_path):
     motion = shot.camera_motion
     amass.write(tmp_path / "motion.npz", motion)
     body = load_body()
-    again = amass.read(tmp_path / "motion.npz")
+    again = amass.read(tmp_path / "motion.npz").motion
     joints = body.joints(motion.to_channels()) * [1, -1, -1]  # y up, z towards the viewer
     np.testing.assert_allclose(body.joints(again.to_channels()), joints, atol=1e-4)
     with np.load(tmp_path / "motion.npz") as file:
