@@ -8,13 +8,13 @@ About a quarter of an hour on two cores; a run that was stopped goes on where it
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.tools.command_line import run_job
+from datasets.tools.files import write_json
 from model import assets
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
@@ -62,7 +62,7 @@ def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dic
         "seed": seed,
         **measure(pipeline, store, progress=progress),
     }
-    _write_json(out / "measured.json", measured)
+    write_json(out / "measured.json", measured)
     return measured
 
 
@@ -155,12 +155,6 @@ def measure(pipeline: "Pipeline", store: "ClipStore", *, progress: bool = True) 
         "test_clips": len(test.ids),
         "millimetres": {name: round(value, 1) for name, value in distances.items()},
     }
-
-
-def _write_json(path: Path, value: dict) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def main(argv: list[str] | None = None) -> int:

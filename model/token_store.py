@@ -14,10 +14,8 @@ Shapes: N clips of T frames; t x h x w visual tokens (`model.video_tokens.codec`
 frame.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from datasets.bodies.smplx import load_body
 from datasets.motion import mirrored_channels, split_channels
 from datasets.store.reader import ClipStore
 from datasets.store.schema import StoreError, inside
+from datasets.tools.files import hash_lines, locked, read_json, replacing, sha256_of, write_json
 from datasets.video.files import read_frames
 from datasets.video.probe import VideoError, probe
 from model.tokenizer import MotionTokenizer
@@ -102,9 +101,7 @@ def tokenise(
     """
     job = _Job(store, tuple(ids), codec, tokenizer, mirrored)
     folder = Path(cache) / job.key
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of however the process ends
+    with locked(folder / "lock"):
         table = _current(job, folder, progress=progress)
     usable = pc.equal(table.column("reason"), "")
     clips, others = table.filter(usable), table.filter(pc.invert(usable))
@@ -163,7 +160,7 @@ class _Job:
         self.inputs = {
             "schema_version": SCHEMA_VERSION,
             "store_sha256": store.sha256,
-            "ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+            "ids_sha256": hash_lines(ids),
             "codec": codec.identity(),
             "tokenizer": tokenizer.config.to_dict(),
             "tokenizer_sha256": weights_sha256(tokenizer),
@@ -200,7 +197,7 @@ class _Job:
                 return f"its video has frames x height x width {found}, not {wanted}"
             frames = np.stack(list(read_frames(path, range(info.num_frames), info=info)))
             # Last, so that what ails a damaged file is said where it can be.
-            if _sha256(path) != facts["video_sha256"]:
+            if sha256_of(path) != facts["video_sha256"]:
                 return "its video is not the one that the store was made with"
         except StoreError:
             return "its video is outside the store"
@@ -254,12 +251,9 @@ def _current(job: _Job, folder: Path, *, progress: bool) -> pa.Table:
             else:
                 bar.update(len(ids))
             tables.append(table)
-            digests[path.name] = _sha256(path)
+            digests[path.name] = sha256_of(path)
     if digests != hashes:
-        text = json.dumps({**job.inputs, "parts": digests}, indent=1) + "\n"
-        temporary = folder / "tokens.json.tmp"
-        temporary.write_text(text)
-        os.replace(temporary, folder / "tokens.json")
+        write_json(folder / "tokens.json", {**job.inputs, "parts": digests})
     return pa.concat_tables(tables)
 
 
@@ -271,10 +265,8 @@ def _parts(folder: Path, ids: Sequence[str]) -> Iterator[tuple[Path, Sequence[st
 
 def _read_hashes(path: Path) -> dict[str, str]:
     """The sha256 of each part of a job that came to its end; empty where none has."""
-    try:
-        return dict(json.loads(path.read_text())["parts"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    parts = (read_json(path) or {}).get("parts")
+    return parts if isinstance(parts, dict) else {}
 
 
 def _read_part(path: Path, job: _Job, ids: Sequence[str], sha256: str | None) -> pa.Table | None:
@@ -283,7 +275,7 @@ def _read_part(path: Path, job: _Job, ids: Sequence[str], sha256: str | None) ->
     Without a `sha256` of a job that came to its end, damage shows in the checksums of the pages.
     """
     try:
-        if sha256 is not None and _sha256(path) != sha256:
+        if sha256 is not None and sha256_of(path) != sha256:
             return None
         table = pq.read_table(path, page_checksum_verification=True)
         if (table.schema.metadata or {}).get(_KEY) != job.key.encode():
@@ -299,14 +291,8 @@ def _read_part(path: Path, job: _Job, ids: Sequence[str], sha256: str | None) ->
 
 
 def _write_part(path: Path, table: pa.Table) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    os.replace(temporary, path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:

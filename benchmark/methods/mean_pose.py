@@ -8,6 +8,7 @@ import numpy as np
 from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
+from datasets.tools.files import replacing
 
 _PIECE = 256  # clips
 
@@ -39,9 +40,10 @@ class MeanPose(Method):
             total += axis_angle_to_matrix(vectors).sum(axis=0, dtype=np.float64)
         rotations = project_to_rotation(total / (len(channels) * channels.shape[1]))
         mean[:66] = matrix_to_axis_angle(rotations).ravel()
-        temporary = out / "mean_pose.tmp.npy"
-        np.save(temporary, mean.astype(np.float32))
-        return temporary.replace(out / "mean_pose.npy")
+        path = out / "mean_pose.npy"
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, mean.astype(np.float32))
+        return path
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         mean = np.load(weights, allow_pickle=False)

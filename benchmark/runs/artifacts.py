@@ -1,7 +1,6 @@
 """Predictions, videos and scores: what a run of the cache keeps besides JSON."""
 
 import functools
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from benchmark.api.clips import Data, Prediction
 from benchmark.api.figure import SystemOutput
 from benchmark.api.metric import Score
 from datasets.motion import NUM_CHANNELS, NUM_SMPL_CHANNELS
+from datasets.tools.files import replacing
 
 # Clips per file. A part is also the batch a model sees: a resumed run forms the same batches and so
 # ends in the same floats.
@@ -177,6 +177,5 @@ def _lists(array: np.ndarray) -> pa.Array:
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")

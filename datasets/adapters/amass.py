@@ -10,7 +10,6 @@ SMPL-H has another shape space, so that bodies of that release only approximate 
 """
 
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from datasets.adapters.formats.npz_file import npz_keys, read_npz
 from datasets.adapters.formats.npz_motion import FACTS, frame_rows, recording
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion, require
+from datasets.tools.files import replacing
 
 TARGET_FPS = 30.0
 _SMPLH_POSES = 156  # numbers a frame
@@ -92,8 +92,7 @@ def write(path: Path, motion: Motion) -> None:
         "pose_body": upright.body_pose,
         **{name: np.zeros((frames, size), np.float32) for name, size in rest_of_body.items()},
     }
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             poses=np.concatenate(list(parts.values()), axis=1),
@@ -105,7 +104,6 @@ def write(path: Path, motion: Motion) -> None:
             surface_model_type="smplx",
             **parts,
         )
-    os.replace(temporary, path)
 
 
 def is_motion(file_name: str) -> bool:

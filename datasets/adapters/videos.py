@@ -1,7 +1,6 @@
 """A user's own video clips, without labels: a folder of mp4, mov, mkv, avi or webm files."""
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from datasets.adapters.formats.motion_files import printable
 from datasets.sequence import PersonSequence, SkipLog
 from datasets.store.work_folder import is_store
+from datasets.tools.files import sha256_of
 from datasets.video.files import VideoError
 from datasets.video.frames import VideoFile
 
@@ -107,8 +107,8 @@ def _first_of_same_bytes(files: list[Path]) -> dict[Path, Path]:
         owners: dict[str, Path] = {}
         for path in same if len(same) > 1 else ():
             # One that cannot be read stays alone, and is told when it is opened.
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                first[path] = owners.setdefault(hashlib.file_digest(file, "sha256").digest(), path)
+            with contextlib.suppress(OSError):
+                first[path] = owners.setdefault(sha256_of(path), path)
     return first
 
 

@@ -22,6 +22,7 @@ from datasets.estimators import EstimatorUnavailable
 from datasets.estimators.external import checked_sha256
 from datasets.estimators.gvhmr_session import GvhmrSession
 from datasets.tools import isolated
+from datasets.tools.files import sha256_of
 
 ENV_WEIGHTS = "GVHMR_CHECKPOINTS"
 ENV_BODIES = "GVHMR_BODY_MODELS"  # where the body models are not below the weights
@@ -188,7 +189,7 @@ def _folder_sha256(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*.pt") if path.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()} ".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
 
 

@@ -4,11 +4,12 @@ A store is made again where the generator, the body or the layout of stores has 
 """
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from datasets.tools.files import locked
 
 if TYPE_CHECKING:
     from datasets.sequence import Dataset
@@ -60,9 +61,7 @@ def make_store(
     from datasets.prepare.prepare_store import prepare
 
     path = store_path(dataset, num_frames=num_frames, video_size=video_size, folder=folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel however the process ends
+    with locked(folder / ".lock"):
         if not (path / "manifest.json").exists():
             prepare(
                 dataset,

@@ -82,6 +82,7 @@ def bring(video: Path, target: Path) -> Path:
     Raises:
         StoreError: it cannot be read or written.
     """
+    # Not `replacing`: the permissions of a link are those of the other video, and stay.
     temporary = target.with_name(f"{target.name}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

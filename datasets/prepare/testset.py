@@ -4,7 +4,6 @@ The paper takes 300 clips of single people from five datasets and does not say w
 (`RULE`) depends on clip ids alone: not on the order of the stores, nor on where they are.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from datasets.store.schema import FolderError, StoreError, inside
 from datasets.store.splits import TEST_SEED, rank
 from datasets.store.work_folder import claimed, is_finished, remove_other_videos
 from datasets.store.writer import ClipStoreWriter
+from datasets.tools.files import hash_lines, sha256_of
 
 RULE_NAME = "unimo-test"
 RULE_VERSION = 2
@@ -167,7 +167,7 @@ def make_testset(
                 "deficits": choice.deficits,
                 "people_unknown": people_unknown,
                 "chosen": list(choice.ids),
-                "chosen_sha256": hashlib.sha256("\n".join(choice.ids).encode()).hexdigest(),
+                "chosen_sha256": hash_lines(choice.ids),
             }
         )
     return ClipStore.open(out).manifest
@@ -263,7 +263,7 @@ def _bring_video(store: ClipStore, row: Mapping, out: Path) -> Path:
     """
     source = inside(store.path, row["video_path"])
     try:
-        damaged = hashlib.sha256(source.read_bytes()).hexdigest() != row["video_sha256"]
+        damaged = sha256_of(source) != row["video_sha256"]
     except OSError as error:
         raise StoreError(f"{source} cannot be read: {error}") from error
     if damaged:

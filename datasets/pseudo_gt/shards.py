@@ -8,13 +8,14 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from datasets.tools.files import replacing
 
 SIZE = 32  # clips of a shard
 _VERSION = 1  # of the rows
@@ -100,7 +101,9 @@ def write_rows(path: Path, table: pa.Table, key: str) -> None:
     else:
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-    write_file(path, sink.getvalue())
+    # A worker whose computer was cut off may still write the same file.
+    with replacing(path, unique=True) as temporary:
+        temporary.write_bytes(sink.getvalue())
 
 
 def read_rows(path: Path, key: str) -> pa.Table | None:
@@ -144,19 +147,6 @@ def is_full_disk(error: BaseException | None) -> bool:
     """Whether an exception says that there is no room for a file."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(error, OSError) and error.errno in full
-
-
-def write_file(path: Path, data) -> None:
-    """Write bytes under a temporary name and rename: the file is there whole or not at all."""
-    # A name of its own: a worker whose computer was cut off may still write the same file.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def scratch_files(folder: Path) -> Iterator[Path]:

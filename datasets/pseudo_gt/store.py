@@ -12,12 +12,13 @@ import pyarrow.parquet as pq
 
 from datasets.prepare.clip_video import bring
 from datasets.pseudo_gt.input import K_RULE
-from datasets.pseudo_gt.shards import SCHEMA, write_file
+from datasets.pseudo_gt.shards import SCHEMA
 from datasets.sequence import camera_of
 from datasets.store.native import native_of_rows
 from datasets.store.reader import ClipStore
 from datasets.store.schema import WORK, clip_of_rows
 from datasets.store.writer import ClipStoreWriter
+from datasets.tools.files import write_bytes
 
 STATUS_FILE = "pseudo_gt.parquet"
 STATUS_SCHEMA = pa.schema([field for field in SCHEMA if not pa.types.is_list(field.type)][:6])
@@ -67,7 +68,7 @@ def write_store(
                 )
                 writer.add(clip)
         data = _parquet(statuses)
-        write_file(out / WORK / STATUS_FILE, data)  # there nobody minds what a kill leaves
+        write_bytes(out / WORK / STATUS_FILE, data)  # there nobody minds what a kill leaves
         os.replace(out / WORK / STATUS_FILE, out / STATUS_FILE)
         counts = Counter(row["status"] for row in statuses)
         if counts["ok"]:

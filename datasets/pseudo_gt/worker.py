@@ -9,7 +9,6 @@ worker twice, or hangs, is found out by whoever comes next, on any machine.
 import contextlib
 import faulthandler
 import functools
-import hashlib
 import json
 import math
 import shutil
@@ -42,6 +41,7 @@ from datasets.pseudo_gt.shards import (
     scratch_files,
     write_rows,
 )
+from datasets.tools.files import sha256_of
 
 _DEATHS = 2  # of its workers that a clip may cause
 RETRIES = _DEATHS * SIZE  # of a shard: enough for one in which every clip is deadly
@@ -237,8 +237,7 @@ def _facts(request: Request) -> dict:
 
 def _check_video(request: Request) -> None:
     try:
-        with open(request.clip.video, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(request.clip.video)
     except OSError as error:
         raise EstimateError(
             "decode_error", f"its video cannot be read: {error.strerror}"

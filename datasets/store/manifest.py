@@ -1,8 +1,6 @@
 """Reading a clip store's ``manifest.json``, and checking the store's files against it."""
 
-import hashlib
 import json
-import os
 from pathlib import Path
 
 from datasets.store.schema import (
@@ -14,6 +12,7 @@ from datasets.store.schema import (
     StoreError,
     content_digest,
 )
+from datasets.tools.files import sha256_of
 
 REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
 
@@ -53,10 +52,9 @@ def read_manifest(path: Path) -> dict:
 def check_file(path: Path, expected: dict, *, hashed: bool) -> None:
     """Raise `StoreError` where a file is not the one of the manifest, by size or by sha256."""
     try:
-        with path.open("rb") as file:
-            differs = "size" if os.fstat(file.fileno()).st_size != expected["bytes"] else None
-            if hashed and hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
-                differs = "sha256"
+        differs = "size" if path.stat().st_size != expected["bytes"] else None
+        if hashed and sha256_of(path) != expected["sha256"]:
+            differs = "sha256"
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error}): {REBUILD}") from error
     if differs:

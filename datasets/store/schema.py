@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from datasets.motion import Camera, Motion
 from datasets.sequence import Clip
+from datasets.tools.files import sha256_of
 from datasets.video.pad_resize import PadResize
 
 SCHEMA_VERSION = 2
@@ -135,7 +136,7 @@ def index_row(clip: Clip, root: Path) -> dict:
         "src_height": resize.height if resize else 0,
         "video_size": resize.size if resize else 0,
         "video_path": clip.video.relative_to(root).as_posix() if clip.video else "",
-        "video_sha256": hashlib.sha256(clip.video.read_bytes()).hexdigest() if clip.video else "",
+        "video_sha256": sha256_of(clip.video) if clip.video else "",
     }
 
 

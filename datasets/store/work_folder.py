@@ -1,20 +1,18 @@
 """The folder of a store in the making: one process and one command at a time, and it can go on."""
 
 import contextlib
-import fcntl
-import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.store.schema import FILES, UNFINISHED, VIDEOS, WORK, FolderError, StoreError
 from datasets.tools.command_line import cannot_write
+from datasets.tools.files import BusyError, NoLocksError, locked, read_json, write_json
 
 
 def is_finished(path: Path, job: dict) -> bool:
     """Whether the folder holds the finished store of a job."""
-    manifest = _read_object(path / "manifest.json")
+    manifest = read_json(path / "manifest.json") or {}
     return bool(manifest) and all(manifest.get(name) == value for name, value in job.items())
 
 
@@ -47,8 +45,7 @@ def claimed(
             owned = ("manifest.json", *FILES, *files) if keep else (*FILES, *files)
             _refuse_others_files(path, owned)
             work.mkdir(exist_ok=True)
-            lock = held.enter_context((work / "lock").open("a"))
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
+            held.enter_context(locked(work / "lock", wait=False))
             if keep is None and (path / "manifest.json").exists():
                 # Another process finished the store since this one looked.
                 _remove(path, WORK)
@@ -60,8 +57,10 @@ def claimed(
                 (path / name).unlink(missing_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise FolderError(f"{path} is a file or below one: name a new folder") from None
-        except BlockingIOError:
+        except BusyError:
             raise FolderError(f"{path}: another process is making this store") from None
+        except NoLocksError as error:
+            raise StoreError(str(error)) from error
         except OSError as error:
             line = cannot_write(error, path) or f"cannot write {path}: {error}"
             raise StoreError(line) from error
@@ -80,7 +79,7 @@ def claimed(
 
 def is_store(path: Path) -> bool:
     """Whether a folder is a clip store, finished or in the making."""
-    return (path / WORK).is_dir() or "content_sha256" in _read_object(path / "manifest.json")
+    return (path / WORK).is_dir() or "content_sha256" in (read_json(path / "manifest.json") or {})
 
 
 def _anything_made(path: Path) -> bool:
@@ -94,7 +93,7 @@ def _refuse_others_files(path: Path, owned: tuple[str, ...]) -> None:
     ours = (*UNFINISHED, WORK, *((VIDEOS, *owned) if begun else ()))
     others = sorted(p.name for p in path.iterdir() if p.name not in ours)
     if not begun:  # a process that was killed at once leaves no more than these
-        ours = ("lock", "job.tmp", "job.json")
+        ours = ("lock", "job.json.tmp", "job.json")
         work = (p for p in (path / WORK).rglob("*") if p.is_file() and p.name not in ours)
         others += sorted(f"{WORK}/{p.name}" for p in work)
     if others:
@@ -104,7 +103,7 @@ def _refuse_others_files(path: Path, owned: tuple[str, ...]) -> None:
 
 
 def _refuse_finished(path: Path, job: dict) -> None:
-    manifest = _read_object(path / "manifest.json")
+    manifest = read_json(path / "manifest.json") or {}
     difference = _difference(manifest, job)
     if "content_sha256" in manifest and difference:
         raise FolderError(
@@ -116,11 +115,9 @@ def _refuse_finished(path: Path, job: dict) -> None:
 def _refuse_other_job(path: Path, job: dict) -> None:
     file = path / WORK / "job.json"
     if not file.exists():
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(job, indent=1) + "\n")
-        os.replace(temporary, file)
+        write_json(file, job)
         return
-    difference = _difference(_read_object(file), job)
+    difference = _difference(read_json(file) or {}, job)
     if difference:
         raise FolderError(
             f"{path} holds the unfinished work of another command ({difference}): repeat that "
@@ -146,15 +143,6 @@ def remove_other_videos(path: Path, keep: set[Path]) -> None:
                 file.rmdir()
         elif file not in keep:
             file.unlink()
-
-
-def _read_object(file: Path) -> dict:
-    """The JSON object in a file; empty where there is none."""
-    try:
-        value = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _remove(path: Path, *names: str) -> None:

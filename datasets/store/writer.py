@@ -1,8 +1,6 @@
 """Writing a clip store (see `datasets.store.reader`)."""
 
 import contextlib
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +29,7 @@ from datasets.store.schema import (
     motion_schema,
 )
 from datasets.tools.command_line import cannot_write
+from datasets.tools.files import sha256_of, write_json
 
 
 def check(clip: Clip) -> None:
@@ -177,9 +176,8 @@ class ClipStoreWriter:
         pq.write_table(index, self._temporary("index.parquet"), compression="zstd")
         files = {}
         for name in FILES:
-            with self._temporary(name).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            files[name] = {"bytes": self._temporary(name).stat().st_size, "sha256": digest}
+            file = self._temporary(name)
+            files[name] = {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
         splits: dict[str, int] = {}
         for row in self._index:
             splits[row["split"]] = splits.get(row["split"], 0) + 1
@@ -194,8 +192,7 @@ class ClipStoreWriter:
         }
         for name in FILES:
             os.replace(self._temporary(name), self.path / name)
-        self._temporary("manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        os.replace(self._temporary("manifest.json"), self.path / "manifest.json")
+        write_json(self.path / "manifest.json", manifest)
 
     def abort(self) -> None:
         """Remove what was written, and the folder if that leaves it empty.

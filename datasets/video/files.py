@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
+from datasets.tools.files import replacing
 from datasets.video.probe import VideoError, VideoInfo, decoded, opened, packets, probe
 
 try:
@@ -106,25 +107,29 @@ def write_video(
     rate = Fraction(float(fps)).limit_denominator(1001) if math.isfinite(fps) else Fraction(0)
     if not 0 < rate <= _FASTEST:
         raise VideoError(path, f"cannot be written at {fps} frames per second")
-    temporary = Path(f"{path}.tmp")
     try:
-        with av.open(str(temporary.absolute()), "w", format="mp4", options=_MP4) as container:
-            stream = None
-            for position, frame in enumerate(frames):
-                if stream is None:
-                    stream = _x264_stream(path, container, rate, frame, crf)
-                container.mux(stream.encode(_yuv(path, stream, frame, position)))
+        with replacing(Path(path)) as temporary:
+            _encode(path, temporary, frames, rate, crf)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # else a power cut may leave the name and not the content
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise VideoError(path, f"cannot be encoded ({error.strerror})") from error
+
+
+def _encode(
+    path: str | Path, out: Path, frames: Iterable[np.ndarray], rate: Fraction, crf: int
+) -> None:
+    with av.open(str(out.absolute()), "w", format="mp4", options=_MP4) as container:
+        stream = None
+        for position, frame in enumerate(frames):
             if stream is None:
-                raise VideoError(path, "no frames to write")
-            container.mux(stream.encode(None))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # else a power cut may leave the name and not the content
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, av.FFmpegError) and not isinstance(error, OSError):
-            raise VideoError(path, f"cannot be encoded ({error.strerror})") from error
-        raise
+                stream = _x264_stream(path, container, rate, frame, crf)
+            container.mux(stream.encode(_yuv(path, stream, frame, position)))
+        if stream is None:
+            raise VideoError(path, "no frames to write")
+        container.mux(stream.encode(None))
 
 
 def _decord_frames(path: str | Path, info: VideoInfo, indices: list[int]) -> Iterator[np.ndarray]:

@@ -13,8 +13,6 @@ people of the built-in data alone, which is also said on stderr and in the ``not
 
 import argparse
 import itertools
-import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.tools.command_line import cannot_write, natural, positive
+from datasets.tools.files import write_json
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
@@ -64,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         for source in sources:
             try:
                 for files, facts in make(pipeline, source, args):
-                    _write_json(files["json"], {**facts, **circumstances})
+                    write_json(files["json"], {**facts, **circumstances})
                     print(*files.values(), sep="\n", flush=True)
                     pixels = facts["pixels"]
             except ValueError as error:
@@ -342,12 +341,6 @@ def _circumstances(args: argparse.Namespace, pipeline: "Pipeline") -> dict:
         **token_identity(pipeline.codec, pipeline.tokenizer),
         "focal_length_in_longer_sides": LENS,
     }
-
-
-def _write_json(path: Path, value: dict) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

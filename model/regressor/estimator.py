@@ -1,6 +1,5 @@
 """The built-in regressor as a motion estimator, for `datasets.pseudo_gt`."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import torch
 from datasets.bodies import load_body
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.motion import Camera
+from datasets.tools.files import sha256_of
 from datasets.video.files import VideoError, read_video
 from model.regressor.config import WEIGHTS
 from model.regressor.network import MotionRegressor
@@ -55,7 +55,7 @@ class RegressorEstimator:
             raise EstimatorUnavailable(
                 f"{path} was trained on another body than {body.name}: train it again on this one"
             )
-        weights = hashlib.sha256(path.read_bytes()).hexdigest()
+        weights = sha256_of(path)
         config = json.dumps(sidecar["config"], sort_keys=True)
         return {"weights_sha256": weights, "config": config, "body_sha256": body.sha256}
 

@@ -1,7 +1,6 @@
 """What the built-in estimator learns from: the clips of a store, or rendered built-in sequences."""
 
 import contextlib
-import hashlib
 import os
 import sys
 import zipfile
@@ -9,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from datasets.tools.files import hash_lines, replacing
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
@@ -103,7 +104,7 @@ def examples_of(store: "ClipStore", ids: Sequence[str], size: int) -> Examples:
     identity = {
         "examples": f"{kept.sum()} of {len(chosen)} clips, {size} px{how}",
         "store_sha256": store.sha256,
-        "clips_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+        "clips_sha256": hash_lines(ids),
         "body_sha256": body.sha256,
     }
     return Examples(*arrays, identity=identity)
@@ -169,10 +170,8 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
             for name, array in rendered.items():
                 arrays[name][index] = array
             bar.update()
-    temporary = file.with_name(file.name + ".tmp")
-    with open(temporary, "wb") as out:
+    with replacing(file) as temporary, temporary.open("wb") as out:
         np.savez(out, label=repr(identity), **arrays)
-    os.replace(temporary, file)
     return Examples(**arrays, identity=identity)
 
 

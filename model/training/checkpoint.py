@@ -8,12 +8,13 @@ are no checkpoint, and an older sidecar is never left beside newer weights.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
+from datasets.tools.files import read_json, replacing, write_text
 
 FORMAT_VERSION = 1
 
@@ -60,13 +61,10 @@ def save_model(
         "extra": extra or {},
     }
     text = json.dumps(sidecar, indent=1) + "\n"
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(state, temporary)
-    sidecar_path(path).unlink(missing_ok=True)
-    os.replace(temporary, path)
-    temporary = sidecar_path(path).with_name(sidecar_path(path).name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, sidecar_path(path))
+    with replacing(path) as temporary:
+        save_file(state, temporary)
+        sidecar_path(path).unlink(missing_ok=True)
+    write_text(sidecar_path(path), text)
     return path
 
 
@@ -77,18 +75,15 @@ def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict
         CheckpointError: no such file, not one of ours, another version, or another class.
     """
     file = sidecar_path(path)
-    try:
-        sidecar = json.loads(file.read_text())
-    except FileNotFoundError as error:
+    if not file.exists():
         raise CheckpointError(
             f"{path} is not a checkpoint of this program: there is no {file.name} beside it"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} is not a readable sidecar ({error})") from error
-    if (
-        not isinstance(sidecar, dict)
-        or not {"format_version", "class", "config"} <= set(sidecar)
-        or not isinstance(sidecar["config"], dict)
+        )
+    sidecar = read_json(file)
+    if sidecar is None:
+        raise CheckpointError(f"{file} is not a readable sidecar (no JSON object)")
+    if not {"format_version", "class", "config"} <= set(sidecar) or not isinstance(
+        sidecar["config"], dict
     ):
         raise CheckpointError(f"{file} is not a sidecar of this program")
     if sidecar["format_version"] != FORMAT_VERSION:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from datasets.tools.files import replacing
 from model.training.checkpoint import CheckpointError, read_sidecar, sidecar_path
 from model.training.config import TrainingConfig, TrainingError
 from model.training.interrupt import interrupt_held
@@ -154,9 +154,8 @@ class TrainingRun:
             "average": self.average,
             **self._progress(),
         }
-        temporary = self.out / "resume.pt.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / "resume.pt")
+        with replacing(self.out / "resume.pt") as temporary:
+            torch.save(state, temporary)
 
     def resume(self) -> None:
         """Continue from ``resume.pt`` if there is one.
@@ -275,12 +274,13 @@ class TrainingRun:
     def _write_losses(self) -> None:
         # The whole curve, a hundred rows: after a resume it never shows steps that were lost.
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        temporary = self.out / "losses.csv.tmp"
-        with open(temporary, "w", newline="") as file:
+        with (
+            replacing(self.out / "losses.csv") as temporary,
+            temporary.open("w", newline="") as file,
+        ):
             writer = csv.DictWriter(file, fieldnames=names or ["step"])
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.out / "losses.csv")
 
 
 def identity_of(model: Savable, training: TrainingConfig, data: dict) -> dict:

@@ -7,13 +7,13 @@ nothing from the network. Takes 20 s, and 90 s more when anny first fills its ca
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from datasets.bodies.smplx_file import STAND_IN
+from datasets.tools.files import replacing
 from scripts.stand_in_body.decimate import decimate
 from scripts.stand_in_body.landmarks import face_landmarks, named_vertices, smplx_order
 from scripts.stand_in_body.makehuman import (
@@ -135,13 +135,8 @@ def model_arrays(
 
 def write_model(arrays: dict[str, np.ndarray], path: Path) -> None:
     """Write a compressed .npz under a temporary name, then rename: never half a file."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def comparison(built: dict[str, np.ndarray], packaged: dict[str, np.ndarray]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark.api.table import Column
 from benchmark.figures.drawing.style import COLORS, GRID, STYLE, plain
 from benchmark.results.render import layout
+from datasets.tools.files import replacing
 
 _MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 _PANELS = 6  # columns drawn, from the left of the table
@@ -61,9 +62,8 @@ def save(figure, path: Path) -> None:
     """Write a figure of matplotlib atomically, as what its suffix says; without a date."""
     kind = path.suffix[1:]
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, dpi=130, format=kind, metadata=metadata)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130, format=kind, metadata=metadata)
 
 
 def _draw_trend(axis, result: dict, column: Column, source: str) -> None:

@@ -1,6 +1,5 @@
 """RICH's files: bodies, calibrations, the scans' worlds and the toolkit's metadata."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from datasets.motion import require
 from datasets.rotation import is_rotation, up_to_y
+from datasets.tools.files import read_json
 from datasets.tools.safe_pickle import load
 
 # What every body file must have: arrays (1, k) of SMPL-X parameters.
@@ -59,7 +59,7 @@ class Metadata:
         genders = {int(row[2]): row[4] for row in self.rows if row[2].isdecimal()}
         file = self.folder / "gender.json"
         if file.is_file():
-            stored = _read_json(file)
+            stored = _table(file)
             genders |= {int(number): stored[number] for number in stored if number.isdecimal()}
         gender = genders.get(int(person), "")
         require(
@@ -173,7 +173,7 @@ def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
     if not file.is_file():
         world[:3, :3] = up_to_y(-down)
         return world, {}
-    stored = _read_json(file)
+    stored = _table(file)
     wrong = f"{file.name} does not hold a rotation R, a shift t and a scale c"
     try:
         native = {key: np.array(stored.get(key), np.float64) for key in ("R", "t", "c")}
@@ -194,10 +194,7 @@ def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
     return world, {f"multicam2world_{key}": array for key, array in native.items()}
 
 
-def _read_json(file: Path) -> dict:
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name} is not readable JSON: {error}") from error
-    require(isinstance(stored, dict), f"{file.name} holds no table")
+def _table(file: Path) -> dict:
+    stored = read_json(file)
+    require(stored is not None, f"{file.name} cannot be read as a JSON object")
     return stored

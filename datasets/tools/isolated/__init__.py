@@ -8,7 +8,6 @@ step after the other. A tool is added by writing such a file.
 `datasets.tools.isolated.worker` talks to the tools.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -16,9 +15,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from datasets.tools.files import locked, write_text
 
 ENV_TOOLS = "UNIMO_TOOLS"  # a folder for the environments instead of .tools
 _ROOT = Path(__file__).parents[3]
@@ -85,7 +84,8 @@ def build(tool: str) -> Path:
     place = folder(tool)
     interpreter, stamp = _interpreter(place), place / _STAMP
     fingerprint = _fingerprint(tool)
-    with _locked(place):
+    # One process at a time builds; the others wait and find it built.
+    with locked(place.parent / f".{place.name}.lock"):
         if stamp.is_file() and stamp.read_text() == fingerprint and interpreter.exists():
             return interpreter
         shutil.rmtree(place, ignore_errors=True)
@@ -96,9 +96,7 @@ def build(tool: str) -> Path:
             shown = " ".join([what, *options, packages[0], "…" if len(packages) > 1 else ""])
             pip = [str(interpreter), "-m", "pip", "install", "--disable-pip-version-check"]
             _run([*pip, *options, *packages], shown.rstrip())
-        temporary = stamp.with_suffix(".tmp")
-        temporary.write_text(fingerprint)
-        os.replace(temporary, stamp)
+        write_text(stamp, fingerprint)
     return interpreter
 
 
@@ -132,15 +130,6 @@ def _run(command: list[str], failed: str) -> None:
     code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, env=environment).returncode
     if code:
         raise BuildError(f"{failed} (exit code {code}; its output above says why)")
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Let one process at a time build; the others wait and find it built."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with open(place.parent / f".{place.name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 # No account, token or proxy is among it.

@@ -10,9 +10,7 @@ Never `torch.distributed.checkpoint`, whose metadata is a pickle.
 """
 
 import contextlib
-import json
 import math
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -28,6 +26,7 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 
+from datasets.tools.files import read_json, replacing, write_json
 from model.training.config import TrainingConfig, TrainingError
 from model.training.loop import TrainingRun
 from model.transformer import UniMo
@@ -91,18 +90,11 @@ class ShardedRun(TrainingRun):
             "average": self.average,
             **self._progress(),
         }
-        with together():
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / self._file
-            temporary = path.with_name(path.name + ".tmp")
+        with together(), replacing(folder / self._file) as temporary:
             torch.save(state, temporary)
-            os.replace(temporary, path)
         with together():
             if self.rank == 0:
-                temporary = marker.with_name(marker.name + ".tmp")
-                text = json.dumps({"step": self.step, "processes": self.processes}) + "\n"
-                temporary.write_text(text)
-                os.replace(temporary, marker)
+                write_json(marker, {"step": self.step, "processes": self.processes})
                 for other in marker.parent.iterdir():
                     if other.is_dir() and other != folder:
                         shutil.rmtree(other, ignore_errors=True)
@@ -239,12 +231,12 @@ def read_marker(out: Path) -> tuple[int, int] | None:
         TrainingError: it is unreadable.
     """
     path = marker_path(out)
-    try:
-        found = json.loads(path.read_text())
-        return int(found["step"]), int(found["processes"])
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    found = read_json(path) or {}
+    try:
+        return int(found["step"]), int(found["processes"])
+    except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path} cannot be read ({type(error).__name__}): delete {path.parent} to start again"
         ) from error

@@ -53,7 +53,7 @@ def test_files_of_others_are_left_alone(tmp_path, name):
 
 def test_a_process_that_was_killed_at_once_is_no_obstacle(tmp_path):
     (tmp_path / "s" / ".work").mkdir(parents=True)
-    for name in ("lock", "job.tmp"):
+    for name in ("lock", "job.json.tmp"):
         (tmp_path / "s" / ".work" / name).write_text("")
     with claimed(tmp_path / "s", JOB):
         finish(tmp_path / "s")

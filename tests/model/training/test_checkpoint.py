@@ -66,7 +66,8 @@ def test_another_class_is_refused(path):
     ("text", "message"),
     [
         ("{", "not a readable sidecar"),
-        ("[]", "not a sidecar"),
+        ("[]", "not a readable sidecar"),
+        ("[" * 200_000, "not a readable sidecar"),
         ('{"format_version": 1, "class": "Linear", "config": 5}', "not a sidecar"),
         (json.dumps({"format_version": 99, "class": "Linear", "config": {}}), "version 99"),
     ],
