@@ -1,7 +1,5 @@
 """The sizes at which the benchmark runs. One function a profile; its first line is its summary."""
 
-from functools import partial
-
 from benchmark.api.profile import Profile
 from model.regressor.config import RegressorConfig
 from model.tokenizer import TokenizerConfig
@@ -37,11 +35,11 @@ def smoke() -> Profile:
         test_sequences=2,
         train_shots=6,
         test_shots=1,
-        tokenizer=partial(TokenizerConfig.small, width=16, code_dim=16),
+        tokenizer=TokenizerConfig.small(width=16, code_dim=16),
         solami=SolamiConfig(width=16, code_dim=16, depth=1),
         training=TrainingConfig.small(steps=20, batch_size=2),
-        unimo=partial(UniMoConfig.embedded, n_layers=2, dim=64),
-        unimo_training=partial(ARTrainingConfig.embedded, 10),
+        unimo=UniMoConfig.embedded(n_layers=2, dim=64),
+        unimo_training=ARTrainingConfig.embedded(steps=10),
         regressor=RegressorConfig(widths=(8, 8, 16, 16), width=32),
         regressor_training=_ESTIMATOR.with_steps(10),
         codec="built-in",
@@ -58,11 +56,11 @@ def embedded() -> Profile:
         test_sequences=60,
         train_shots=800,
         test_shots=30,
-        tokenizer=TokenizerConfig.small,
+        tokenizer=TokenizerConfig.small(),
         solami=SolamiConfig(width=96, code_dim=64, depth=1),
         training=TrainingConfig.small(steps=2000),
-        unimo=UniMoConfig.embedded,
-        unimo_training=ARTrainingConfig.embedded,
+        unimo=UniMoConfig.embedded(),
+        unimo_training=ARTrainingConfig.embedded(),
         regressor=RegressorConfig(),
         regressor_training=_ESTIMATOR,
         codec="built-in",
@@ -97,11 +95,11 @@ def paper() -> Profile:
         test_sequences=150,
         train_shots=4000,
         test_shots=150,
-        tokenizer=TokenizerConfig.paper,
+        tokenizer=TokenizerConfig.paper(),
         solami=SolamiConfig(),
         training=TrainingConfig.paper(),
-        unimo=UniMoConfig.paper,
-        unimo_training=ARTrainingConfig.paper,
+        unimo=UniMoConfig.paper(),
+        unimo_training=ARTrainingConfig.paper(),
         regressor=RegressorConfig(),
         regressor_training=_ESTIMATOR.with_steps(20_000),
         codec="cosmos",

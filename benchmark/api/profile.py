@@ -1,6 +1,7 @@
 """Profiles: sizes of the whole benchmark."""
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from model.transformer.train.config import ARTrainingConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """A size of the whole benchmark: the built-in data, the models, the budget.
 
@@ -23,13 +24,13 @@ class Profile:
         test_sequences: sequences of the built-in test split.
         train_shots: sequences that the built-in shots for video tasks are cut from, for training.
         test_shots: the same for the test.
-        tokenizer: ``tokenizer(tokens_per_frame=…, codebook_size=…, rotation=…)`` makes a config of
-            this profile's size.
-        solami: the baseline at this profile's size.
+        tokenizer: the motion tokenizer. Like every configuration here it is complete; rows change
+            single values of it, see `benchmark.methods.tokenizers.variant`.
+        solami: the baseline of the tokenizer.
         training: of every tokenizer.
-        unimo: ``unimo(unified=…)`` makes a transformer of this profile's size.
-        unimo_training: ``unimo_training(tasks=…, seed=…)``: of every transformer.
-        regressor: the built-in estimator at this profile's size.
+        unimo: the transformer.
+        unimo_training: of every transformer.
+        regressor: the built-in estimator.
         regressor_training: its training.
         codec: ``built-in``, the codec and motion tokenizer that ship with the package, or
             ``cosmos``: Cosmos's video tokenizer, and a motion tokenizer trained here.
@@ -42,13 +43,19 @@ class Profile:
     test_sequences: int
     train_shots: int
     test_shots: int
-    tokenizer: "Callable[..., TokenizerConfig]"
+    tokenizer: "TokenizerConfig"
     solami: "SolamiConfig"
     training: "TrainingConfig"
-    unimo: "Callable[..., UniMoConfig]"
-    unimo_training: "Callable[..., ARTrainingConfig]"
+    unimo: "UniMoConfig"
+    unimo_training: "ARTrainingConfig"
     regressor: "RegressorConfig"
     regressor_training: "TrainingConfig"
     codec: Literal["built-in", "cosmos"]
     estimator: str
     notes: Mapping[str, tuple[str, ...]]
+
+    def with_steps(self, steps: int) -> "Profile":
+        """Return the profile with all its trainings stretched or cut to `steps`."""
+        trainings = ("training", "unimo_training", "regressor_training")
+        changed = {name: getattr(self, name).with_steps(steps) for name in trainings}
+        return dataclasses.replace(self, **changed)

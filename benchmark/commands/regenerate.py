@@ -1,6 +1,5 @@
 """The verb ``run``: from tables and options to reports."""
 
-import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def _regenerate(
     if not options.dry_run:
         require_writable(options.out)
     if options.steps is not None:
-        profile = _with_steps(profile, options.steps)
+        profile = profile.with_steps(options.steps)
     setup = Setup(
         cache=options.out / "runs",
         body=body_file(options.body),
@@ -141,20 +140,6 @@ def _regenerate(
 def _told(text: str, paths: Sequence[Path]) -> str:
     """What is printed of a table or a figure."""
     return "\n".join([text, *(f"wrote {shown(path)}" for path in paths), ""])
-
-
-def _with_steps(profile: Profile, steps: int) -> Profile:
-    """The profile with all its trainings stretched or cut."""
-
-    def unimo_training(**changes):
-        return profile.unimo_training(**changes).with_steps(steps)
-
-    return dataclasses.replace(
-        profile,
-        training=profile.training.with_steps(steps),
-        unimo_training=unimo_training,
-        regressor_training=profile.regressor_training.with_steps(steps),
-    )
 
 
 def _tell_left_out(refused: Mapping[str, UserError], *, alone: bool) -> None:

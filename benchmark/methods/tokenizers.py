@@ -1,11 +1,33 @@
-"""Training of the motion tokenizers that fill rows."""
+"""Configuration and training of the motion tokenizers that fill rows."""
 
-from collections.abc import Callable
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmark.api.clips import Data
 from benchmark.api.method import Progress
+from model.tokenizer import TokenizerConfig
 from model.training.config import TrainingConfig
+
+
+def variant(config: TokenizerConfig, params: Mapping[str, Any]) -> TokenizerConfig:
+    """Return a profile's tokenizer with the parameters of a row.
+
+    Args:
+        config: of the profile.
+        params: fields of it. With other tokens a frame, the last block of the network expands
+            time as much as that needs.
+
+    Raises:
+        ValueError: values out of range.
+    """
+    if "tokens_per_frame" in params:
+        *before, _ = config.strides
+        last = params["tokens_per_frame"] // math.prod(before)
+        params = {"strides": (*before, last), **params}
+    return dataclasses.replace(config, **params)
 
 
 def train_tokenizer(

@@ -20,6 +20,7 @@ from benchmark.api.clips import Clips, Data
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
 from benchmark.api.profile import Profile
+from benchmark.methods.tokenizers import train_tokenizer, variant
 from datasets.tools.files import sha256_of
 
 if TYPE_CHECKING:  # torch is not needed to plan
@@ -42,16 +43,17 @@ def training_spec(
     """
     from model import assets
 
-    training = profile.unimo_training(tasks=tuple(tasks), seed=seed)
-    found = {"model": profile.unimo(unified=unified).to_dict(), "training": training.to_dict()}
+    model = dataclasses.replace(profile.unimo, unified=unified)
+    training = dataclasses.replace(profile.unimo_training, tasks=tuple(tasks), seed=seed)
+    found = {"model": model.to_dict(), "training": training.to_dict()}
     if profile.codec == "built-in":
         tokens = {"codec": sha256_of(assets.CODEC), "tokenizer": sha256_of(assets.TOKENIZER)}
         return {**found, **tokens, "start": "random"}
     folder = cosmos_tokenizer()
     codec = [sha256_of(folder / name) for name in ("encoder.jit", "decoder.jit")]
-    model = profile.unimo(unified=unified)
-    tokenizer = profile.tokenizer(
-        tokens_per_frame=model.tokens_per_frame, codebook_size=model.motion_vocab, rotation="sixd"
+    tokenizer = variant(
+        profile.tokenizer,
+        {"tokens_per_frame": model.tokens_per_frame, "codebook_size": model.motion_vocab},
     )
     return {
         **found,
@@ -206,8 +208,6 @@ def _tokens(spec: Mapping, data: Data, out: Path, *, device: str, progress: Prog
         return open_codec(str(out / _CODEC), device=device), MotionTokenizer.load(
             out / _TOKENIZER
         ).to(device)
-    from benchmark.methods.tokenizers import train_tokenizer
-
     config = TokenizerConfig.from_dict(spec["tokenizer"])
     training = TrainingConfig.from_dict(spec["tokenizer_training"])
     folder = out / "tokenizer"

@@ -8,7 +8,7 @@ from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.methods import transformers
-from benchmark.methods.tokenizers import train_tokenizer
+from benchmark.methods.tokenizers import train_tokenizer, variant
 from model.sequence import TASKS
 from model.tokenizer import TokenizerConfig
 from model.training.config import TrainingConfig
@@ -22,7 +22,7 @@ class Tokenizer(Method):
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         training = dataclasses.replace(profile.training, seed=seed)
         return {
-            "tokenizer": profile.tokenizer(**params).to_dict(),
+            "tokenizer": variant(profile.tokenizer, params).to_dict(),
             "training": training.to_dict(),
         }
 

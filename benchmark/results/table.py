@@ -245,7 +245,7 @@ def _training(task: str, profile: Profile) -> str:
         training = profile.training
         what = f"windows of {training.window} frames"
     else:
-        training = profile.unimo_training()
+        training = profile.unimo_training
         what = "clips"
     return (
         f"{training.steps} steps of {training.batch_size} {what}, "

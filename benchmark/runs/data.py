@@ -45,7 +45,7 @@ def _built_in(profile: Profile, task: str) -> dict:
     if task == "tokenizer":
         dataset = EmbeddedDataset(profile.train_sequences, profile.test_sequences)
         return {"dataset": dataset, "num_frames": NUM_FRAMES, "video_size": None}
-    model = profile.unimo()
+    model = profile.unimo
     shots = EmbeddedShots(
         profile.train_shots,
         profile.test_shots,
@@ -243,7 +243,7 @@ class Stores:
 
     def _require_size(self, found: Data) -> None:
         """Refuse clips of another length or size than the profile's transformer."""
-        model = self._profile.unimo()
+        model = self._profile.unimo
         try:
             size = probe(found.clips(found.test_ids[:1]).videos[0])
         except (VideoError, StoreError) as error:

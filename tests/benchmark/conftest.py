@@ -1,13 +1,9 @@
-import dataclasses
-import functools
-
 import pytest
 
 from benchmark.profiles import smoke
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.prepare.prepare_store import prepare
-from model.transformer.train.config import ARTrainingConfig
 from tests.benchmark.methods.official_files import official, originals, own  # noqa: F401 - fixtures
 
 
@@ -31,10 +27,4 @@ def shots_folder(tmp_path_factory):
 @pytest.fixture
 def tiny():
     """The smoke profile, trained for three steps."""
-    profile = smoke()
-    return dataclasses.replace(
-        profile,
-        training=dataclasses.replace(profile.training, steps=3),
-        unimo_training=functools.partial(ARTrainingConfig.embedded, 3),
-        regressor_training=profile.regressor_training.with_steps(3),
-    )
+    return smoke().with_steps(3)

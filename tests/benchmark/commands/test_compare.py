@@ -92,6 +92,7 @@ def trained(clips_folder, tmp_path_factory):
     """Folder with the tokenizers a and b, and c to replace one of them."""
     import torch
 
+    from benchmark.methods.tokenizers import variant
     from benchmark.profiles import smoke
     from datasets.store.reader import ClipStore
     from model.tokenizer import MotionTokenizer
@@ -103,7 +104,8 @@ def trained(clips_folder, tmp_path_factory):
     channels = store.channels(store.ids("train"))
     for seed, name in enumerate("abc"):
         torch.manual_seed(seed)
-        tokenizer = MotionTokenizer(smoke().tokenizer(tokens_per_frame=8, codebook_size=64))
+        config = variant(smoke().tokenizer, {"tokens_per_frame": 8, "codebook_size": 64})
+        tokenizer = MotionTokenizer(config)
         training = TrainingConfig.small(steps=1, batch_size=2, seed=seed)
         train(tokenizer, training, channels, folder / name, progress=False)
     return folder

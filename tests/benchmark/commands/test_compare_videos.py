@@ -1,6 +1,5 @@
 """The verb ``compare`` on tasks with videos: what is measured, and what does not fit together."""
 
-import dataclasses
 import functools
 import json
 import shutil
@@ -20,7 +19,6 @@ from benchmark.runs.workers import execute
 from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.bodies.smplx_file import STAND_IN, find_body
 from datasets.prepare.prepare_store import prepare
-from model.transformer.train.config import ARTrainingConfig
 from tests.benchmark.commands.comparing import command, put, without_workers
 from tests.model.mini_unimo import make_tokenizer
 
@@ -30,12 +28,7 @@ A, B, REGRESSOR = (f"{name}/model.safetensors" for name in ("a", "b", "regressor
 
 def hardly_trained():
     """The smoke profile with a few steps: `embedded` where these tests train an estimator."""
-    profile = smoke()
-    return dataclasses.replace(
-        profile,
-        unimo_training=functools.partial(ARTrainingConfig.embedded, 2),
-        regressor_training=profile.regressor_training.with_steps(3),
-    )
+    return smoke().with_steps(2)
 
 
 def ignore(what, done, total):

@@ -92,12 +92,7 @@ def test_list_show_and_all(capsys):
 def made(shots_folder, tmp_path_factory):
     """Figures 6, 7 and 10 planned on two test clips, and their work done with tiny models."""
     folder = tmp_path_factory.mktemp("figures")
-    profile = smoke()
-    profile = dataclasses.replace(
-        profile,
-        unimo_training=lambda **changes: smoke().unimo_training(**changes).with_steps(2),
-        regressor_training=profile.regressor_training.with_steps(1),
-    )
+    profile = smoke().with_steps(2)
     options = SimpleNamespace(
         data=shots_folder, rows=None, limit=2, seeds=[0], checkpoint=[], quiet=True
     )

@@ -1,7 +1,5 @@
 """What is drawn beside the page from the cache of runs: charts and galleries, kept and redrawn."""
 
-import dataclasses
-import functools
 import json
 import shutil
 
@@ -12,18 +10,12 @@ from benchmark.commands.regenerate import Options, regenerate
 from benchmark.profiles import smoke
 from datasets.tools.files import read_json, write_json
 from datasets.video.files import read_video
-from model.transformer.train.config import ARTrainingConfig
 from tests.benchmark.results.pages import HOSTILE, Page, page_of, squeezed
 
 
 def measure(name, store, out):
     """The reports folder of a table, measured with models trained for three steps."""
-    profile = smoke()
-    profile = dataclasses.replace(
-        profile,
-        unimo_training=functools.partial(ARTrainingConfig.embedded, 3),
-        regressor_training=profile.regressor_training.with_steps(3),
-    )
+    profile = smoke().with_steps(3)
     options = Options(
         data=store, rows=None, limit=None, steps=None, seeds=[0], device="cpu", workers=1,
         body=None, checkpoint=[], out=out, dry_run=False, always=False, strict=False, quiet=True,
