@@ -6,14 +6,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def told(text: str) -> str:
-    """A reason or a note without the paths of this machine: the root is ``.``, the home ``~``."""
+def redact_paths(text: str) -> str:
+    """Remove this machine's paths from a message: the repository's goes, the home becomes ``~``."""
     text = text.replace(f"{ROOT}/", "")
     return text.replace(f"{Path.home()}/", "~/") if Path.home() != Path("/") else text
 
 
-def shown(path: Path) -> str:
-    """The path from where the user stands, if that is above it."""
+def display_path(path: Path) -> str:
+    """The path, relative to the working folder if it lies below."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

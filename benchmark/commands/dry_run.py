@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from benchmark.api.table import TableSpec
 from benchmark.results import figure
 from benchmark.runs import chain, plan
-from benchmark.runs.task import Setup, Task, distinct
+from benchmark.runs.work_item import RunContext, WorkItem, distinct
 
 
 @dataclass
@@ -29,7 +29,7 @@ class _Shown:
 
 
 def lines(
-    setup: Setup,
+    context: RunContext,
     computed: Sequence[TableSpec],
     plans: Mapping[str, Sequence[plan.Planned]],
     drawings: Sequence[figure.Planned],
@@ -40,7 +40,7 @@ def lines(
     """What would be done, a line for each piece of work; then what cannot be done, and why.
 
     Args:
-        setup: of the run.
+        context: of the run.
         computed: tables whose numbers are computed.
         plans: table id -> rows.
         drawings: the figures.
@@ -54,33 +54,33 @@ def lines(
         )
     if computed:
         yield f"{', '.join(table.id for table in computed)}: computed at once"
-    tasks, work, absent = [], {}, {}
-    several = len({task.seed for _, _, own, _ in _rows(plans, drawings) for task in own}) > 1
+    items, work, absent = [], {}, {}
+    several = len({item.seed for _, _, own, _ in _rows(plans, drawings) for item in own}) > 1
     for exhibit, label, own, reason in _rows(plans, drawings):
         if reason:
             absent.setdefault(reason, _Shown()).add(label, exhibit)
-        for task in own:
-            seeded = f"{label}, seed {task.seed}" if several else label
-            work.setdefault(task.identity, _Shown()).add(seeded, exhibit)
-        tasks += own
-    for task in distinct(tasks):
-        yield f"{work[task.identity]}: {_state(chain.lookup(setup, task), always=always)}"
+        for item in own:
+            seeded = f"{label}, seed {item.seed}" if several else label
+            work.setdefault(item.identity, _Shown()).add(seeded, exhibit)
+        items += own
+    for item in distinct(items):
+        yield f"{work[item.identity]}: {_state(chain.lookup(context, item), always=always)}"
     for reason, shown in absent.items():
         yield f"{shown}: cannot be done here: {reason}"
 
 
 def _rows(
     plans: Mapping[str, Sequence[plan.Planned]], drawings: Sequence[figure.Planned]
-) -> Iterable[tuple[str, str, Sequence[Task], str]]:
+) -> Iterable[tuple[str, str, Sequence[WorkItem], str]]:
     """Table or figure, label, work, and why there is none, of every row that was asked for."""
     for name, rows in plans.items():
         for row in rows:
             if row.selected:
-                yield name, row.row.label, row.tasks, row.absent
+                yield name, row.row.label, row.items, row.absent
     for drawing in drawings:
         for row in drawing.rows:
             if row.absent != figure.LEFT_OUT:
-                own = [row.task] if row.task is not None else []
+                own = [row.item] if row.item is not None else []
                 yield drawing.spec.id, row.row.label, own, row.absent
 
 

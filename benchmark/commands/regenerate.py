@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.api.errors import UserError
 from benchmark.api.figure import FigureSpec
-from benchmark.api.paths import file_name, shown
+from benchmark.api.paths import display_path, file_name
 from benchmark.api.profile import Profile
 from benchmark.api.table import TableSpec
 from benchmark.commands import dry_run
@@ -19,10 +19,10 @@ from benchmark.results.figure import to_markdown
 from benchmark.results.page.document import write_page
 from benchmark.results.render import markdown
 from benchmark.runs import chain
-from benchmark.runs.checkpoints import Given, given_checkpoints
+from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
 from benchmark.runs.data import Stores
 from benchmark.runs.plan import Planned, plan_tables, require_shown
-from benchmark.runs.task import Setup, Task, distinct
+from benchmark.runs.work_item import RunContext, WorkItem, distinct
 from benchmark.runs.workers import default_workers, execute
 from datasets.tools.files import hash_lines
 
@@ -70,13 +70,13 @@ def _regenerate(
     profile: Profile,
     options: Options,
 ) -> int:
-    checkpoints = given_checkpoints(options.checkpoint)
+    checkpoints = user_checkpoints(options.checkpoint)
     require_shown(checkpoints, [*tables, *figures])
     if not options.dry_run:
         require_writable(options.out)
     if options.steps is not None:
         profile = profile.with_steps(options.steps)
-    setup = Setup(
+    context = RunContext(
         cache=options.out / "runs",
         body=body_file(options.body),
         device=device_named(options.device),
@@ -89,13 +89,13 @@ def _regenerate(
     _tell_left_out(refused | undrawn, alone=not (plans or drawings or computed))
     if options.dry_run:
         said = dry_run.lines(
-            setup, computed, plans, drawings, unmade=stores.unmade, always=options.always
+            context, computed, plans, drawings, unmade=stores.unmade, always=options.always
         )
         print("\n".join(said))
         return 0
     rows = [row for plan in plans.values() for row in plan if row.selected]
-    selected = distinct(task for one in (*rows, *drawings) for task in one.tasks)
-    failures = _measure(setup, selected, options)
+    selected = distinct(item for one in (*rows, *drawings) for item in one.items)
+    failures = _measure(context, selected, options)
     folder = options.out / folder_name(profile, options, checkpoints)
     complete, texts = len(drawings) == len(figures), []
     for table in tables:
@@ -105,7 +105,7 @@ def _regenerate(
         if table.compute is not None:
             result = report.computed_result(table)
         else:
-            result = _result(table, plans[table.id], failures, setup, profile, options)
+            result = _result(table, plans[table.id], failures, context, profile, options)
         texts.append(_told(markdown.to_markdown(result), report.write(result, folder)))
         asked = {planned.row.label for planned in plans.get(table.id, ()) if planned.selected}
         complete &= not any(
@@ -118,9 +118,9 @@ def _regenerate(
             drawing,
             failures,
             folder,
-            setup=setup,
+            context=context,
             profile=profile,
-            options=_resolved(setup, profile, options),
+            options=_resolved(context, profile, options),
             always=options.always,
         )
         texts.append(_told(to_markdown(result, picture=result["status"] == "drawn"), paths))
@@ -128,10 +128,10 @@ def _regenerate(
         if result["status"] == "failed":
             print(f"{result['figure']}: FAILED: {result['reason']}", file=sys.stderr)
             failures[result["figure"]] = result["reason"]
-    texts.append(_told("", write_page(folder, setup.cache)))
+    texts.append(_told("", write_page(folder, context.cache)))
     # Whatever reads this may close early, as `head` does: by now all is written.
     print("\n".join(texts))
-    failed_clips = any(chain.lookup(setup, task).failed for task in selected)
+    failed_clips = any(chain.lookup(context, item).failed for item in selected)
     if failures or failed_clips:
         return 1
     return 3 if options.strict and not complete else 0
@@ -139,7 +139,7 @@ def _regenerate(
 
 def _told(text: str, paths: Sequence[Path]) -> str:
     """What is printed of a table or a figure."""
-    return "\n".join([text, *(f"wrote {shown(path)}" for path in paths), ""])
+    return "\n".join([text, *(f"wrote {display_path(path)}" for path in paths), ""])
 
 
 def _tell_left_out(refused: Mapping[str, UserError], *, alone: bool) -> None:
@@ -158,51 +158,51 @@ def _tell_left_out(refused: Mapping[str, UserError], *, alone: bool) -> None:
         print(f"{', '.join(own)} {are} left out: {reason}", file=sys.stderr)
 
 
-def _measure(setup: Setup, tasks: list[Task], options: Options) -> dict[str, str]:
-    """Do what the cache lacks; returns ``Task.identity`` -> reason of the failures."""
+def _measure(context: RunContext, items: list[WorkItem], options: Options) -> dict[str, str]:
+    """Do what the cache lacks; returns ``WorkItem.identity`` -> reason of the failures."""
     if options.always:
         # All are looked up first: without a training that they share, none finds what follows it.
-        for run in [run for task in tasks for run in chain.lookup(setup, task).runs.values()]:
+        for run in [run for item in items for run in chain.lookup(context, item).stages.values()]:
             run.discard()
-    todo = [task for task in tasks if chain.lookup(setup, task).missing]
-    workers = options.workers or default_workers(setup.device)
-    return execute(todo, setup, workers=workers, quiet=options.quiet)
+    todo = [item for item in items if chain.lookup(context, item).missing]
+    workers = options.workers or default_workers(context.device)
+    return execute(todo, context, workers=workers, quiet=options.quiet)
 
 
 def _result(
     table: TableSpec,
     plan: list[Planned],
     failures: dict[str, str],
-    setup: Setup,
+    context: RunContext,
     profile: Profile,
     options: Options,
 ) -> dict:
     rows = []
     for planned in plan:
-        outcomes = [chain.lookup(setup, task) for task in planned.tasks]
-        failed = (failures.get(task.identity, "") for task in planned.tasks)
+        outcomes = [chain.lookup(context, item) for item in planned.items]
+        failed = (failures.get(item.identity, "") for item in planned.items)
         absent = planned.absent or next(filter(None, failed), "")
         if not planned.selected:
             absent = figure.LEFT_OUT
-        rows.append(RowOutcome(planned.row, planned.tasks, outcomes, absent, planned.beside))
-    resolved = _resolved(setup, profile, options)
-    return report.measured_result(table, rows, setup=setup, profile=profile, options=resolved)
+        rows.append(RowOutcome(planned.row, planned.items, outcomes, absent, planned.is_extra))
+    resolved = _resolved(context, profile, options)
+    return report.measured_result(table, rows, context=context, profile=profile, options=resolved)
 
 
-def _resolved(setup: Setup, profile: Profile, options: Options) -> dict:
+def _resolved(context: RunContext, profile: Profile, options: Options) -> dict:
     """The options as reports quote them, with what they were resolved to."""
     resolved = vars(options) | {
         "profile": profile.name,
-        "checkpoint": [shown(path) for path in options.checkpoint],
-        "device": setup.device,
-        "workers": options.workers or default_workers(setup.device),
+        "checkpoint": [display_path(path) for path in options.checkpoint],
+        "device": context.device,
+        "workers": options.workers or default_workers(context.device),
     }
     return resolved | {
-        name: shown(path) for name, path in resolved.items() if isinstance(path, Path)
+        name: display_path(path) for name, path in resolved.items() if isinstance(path, Path)
     }
 
 
-def folder_name(profile: Profile, options: Options, checkpoints: Sequence[Given]) -> str:
+def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCheckpoint]) -> str:
     """The profile's name and, where given, whatever makes the numbers others than its own.
 
     As ``embedded-cmu-steps20000-limit4-seeds0,1,2-rows-s-1-36-with-mine-model``: a quick try never

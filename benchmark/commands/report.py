@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.api.errors import UserError
-from benchmark.api.paths import shown
+from benchmark.api.paths import display_path
 from benchmark.results import table
 from benchmark.results.page.document import write_page
 from benchmark.results.render import RENDERERS
@@ -28,8 +28,8 @@ def render_again(out: Path, tables: Sequence[str]) -> int:
         for suffix, render in RENDERERS.items():
             render(result, path.with_suffix(suffix))
             if path.with_suffix(suffix).exists():
-                print(f"wrote {shown(path.with_suffix(suffix))}")
+                print(f"wrote {display_path(path.with_suffix(suffix))}")
     for folder in dict.fromkeys(path.parent for path in results):
         for path in write_page(folder, out / "runs"):
-            print(f"wrote {shown(path)}")
+            print(f"wrote {display_path(path)}")
     return 0

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.api.paths import told
+from benchmark.api.paths import redact_paths
 from benchmark.api.table import Column, Quoted, Row
 from benchmark.results import statistics as stats
 from benchmark.runs import chain
-from benchmark.runs.task import Task
+from benchmark.runs.work_item import WorkItem
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,17 @@ class RowOutcome:
 
     Attributes:
         row: of the table, or a user's checkpoint.
-        tasks: its work, one a seed; none where it cannot be done here at all.
+        items: its work, one a seed; none where it cannot be done here at all.
         outcomes: what the cache knows of them.
         absent: why there is nothing, in case there is nothing.
-        beside: it is not one of the paper's rows.
+        is_extra: it is not one of the paper's rows.
     """
 
     row: Row
-    tasks: Sequence[Task]
+    items: Sequence[WorkItem]
     outcomes: Sequence[chain.Outcome]
     absent: str = ""
-    beside: bool = False
+    is_extra: bool = False
 
 
 def cell(
@@ -45,8 +45,8 @@ def cell(
         published: the one of the system's authors.
     """
     found = [
-        _one(row, column, task, outcome)
-        for task, outcome in zip(row.tasks, row.outcomes, strict=True)
+        _one(row, column, item, outcome)
+        for item, outcome in zip(row.items, row.outcomes, strict=True)
     ]
     values = [one["value"] for one in found if one["status"] == "measured"]
     if not found:
@@ -56,7 +56,7 @@ def cell(
     else:
         facts = found[0]
     trained = {
-        outcome.runs["train"].key if "train" in outcome.runs else "" for outcome in row.outcomes
+        outcome.stages["train"].key if "train" in outcome.stages else "" for outcome in row.outcomes
     }
     if len(values) == len(found) > 1 and len(trained) > 1:
         facts = facts | {
@@ -69,17 +69,17 @@ def cell(
     return make_cell(row.row, column, quoted, published, **facts)
 
 
-def _one(row: RowOutcome, column: Column, task: Task, outcome: chain.Outcome) -> dict:
+def _one(row: RowOutcome, column: Column, item: WorkItem, outcome: chain.Outcome) -> dict:
     """Status and value of one training."""
     if column.key in outcome.facts:
-        run = outcome.runs["predict"]
+        run = outcome.stages["predict"]
         return {"status": "measured", "value": outcome.facts[column.key], "run_id": run.id}
     for metric, scores in outcome.scores.items():
         own = [score for score in scores if score.column == column.key]
         if not any(score.count for score in own):  # clips too short for it, or not its business
             continue
         sums, counts = [score.sum for score in own], [score.count for score in own]
-        groups = [task.data.group_of(score.clip_id) for score in own]
+        groups = [item.data.group_of(score.clip_id) for score in own]
         interval = stats.bootstrap_interval(sums, counts, groups) or (None, None)
         return {
             "status": "measured",
@@ -87,16 +87,16 @@ def _one(row: RowOutcome, column: Column, task: Task, outcome: chain.Outcome) ->
             "n": sum(score.clips for score in own),
             "low": interval[0],
             "high": interval[1],
-            "run_id": outcome.runs[f"score {metric}"].id,
+            "run_id": outcome.stages[f"score {metric}"].id,
         }
     if reason := outcome.absent.get(column.key):
         return {"status": "unavailable", "reason": reason}
     if outcome.missing:
         reason = row.absent or outcome.failure or "not measured yet"
         return {"status": "unavailable", "reason": reason}
-    if task.no_estimator:
-        return {"status": "unavailable", "reason": task.no_estimator}
-    reason = f"the method {task.method} makes nothing that this could be measured on"
+    if item.no_estimator:
+        return {"status": "unavailable", "reason": item.no_estimator}
+    reason = f"the method {item.method} makes nothing that this could be measured on"
     return {"status": "not_applicable", "reason": reason}
 
 
@@ -134,4 +134,7 @@ def make_cell(
         "literature": published and published.value,
         "literature_printed": published and published.printed,
         "run_id": None,
-    } | {name: told(fact) if name == "reason" and fact else fact for name, fact in facts.items()}
+    } | {
+        name: redact_paths(fact) if name == "reason" and fact else fact
+        for name, fact in facts.items()
+    }

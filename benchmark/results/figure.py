@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from benchmark.api.errors import Unavailable, UserError, one_line
 from benchmark.api.figure import FigureSpec, Picture, SystemOutput
-from benchmark.api.paths import ROOT, told
+from benchmark.api.paths import ROOT, redact_paths
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
 from benchmark.figures.drawing.style import STYLE, plain
@@ -23,9 +23,9 @@ from benchmark.results import table
 from benchmark.results.cells import RowOutcome
 from benchmark.results.render.markdown import escape
 from benchmark.runs import artifacts, cache, chain, provenance
-from benchmark.runs.checkpoints import Given
+from benchmark.runs.checkpoints import UserCheckpoint
 from benchmark.runs.data import Stores
-from benchmark.runs.task import Setup, Task, make_task
+from benchmark.runs.work_item import RunContext, WorkItem, make_item
 from datasets.tools.files import (
     hash_lines,
     locked,
@@ -126,8 +126,8 @@ class PlannedRow:
     """A system of a figure: its work with the first seed, or why there is none."""
 
     row: Row
-    kind: str
-    task: Task | None
+    task: str
+    item: WorkItem | None
     absent: str
 
 
@@ -139,16 +139,16 @@ class Planned:
     rows: Sequence[PlannedRow]
 
     @property
-    def tasks(self) -> list[Task]:
+    def items(self) -> list[WorkItem]:
         """What is to be done before it can be drawn."""
-        return [row.task for row in self.rows if row.task is not None]
+        return [row.item for row in self.rows if row.item is not None]
 
 
 def plan(
     figures: Sequence[FigureSpec],
     profile: Profile,
     options: Choice,
-    checkpoints: Sequence[Given],
+    checkpoints: Sequence[UserCheckpoint],
     stores: Stores,
 ) -> tuple[list[Planned], dict[str, UserError]]:
     """The figures with their rows, and why some are left out.
@@ -168,9 +168,9 @@ def plan(
         own = checkpoints if spec.takes_checkpoint else ()
         try:
             rows = [
-                _plan(row, kind, profile, options, stores)
-                for kind, rows in spec.rows.items()
-                for row in (*rows, *(row for one in own for row in one.rows(kind, rows)))
+                _plan(row, task, profile, options, stores)
+                for task, rows in spec.rows.items()
+                for row in (*rows, *(row for one in own for row in one.rows(task, rows)))
             ]
         except UserError as error:
             refused[spec.id] = error
@@ -179,17 +179,17 @@ def plan(
     return plans, refused
 
 
-def _plan(row: Row, kind: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:
+def _plan(row: Row, task: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:
     given = row.weights is not None or options.rows is None
     if not given and not fnmatch.fnmatch(row.label, options.rows):
-        return PlannedRow(row, kind, None, LEFT_OUT)
+        return PlannedRow(row, task, None, LEFT_OUT)
     try:
-        data = stores.find(kind, row.dataset)
+        data = stores.find(task, row.dataset)
         seed = options.seeds[0]
-        task = make_task(row, kind, profile, data, seed=seed, metrics=())
+        item = make_item(row, task, profile, data, seed=seed, metrics=())
     except Unavailable as error:
-        return PlannedRow(row, kind, None, str(error))
-    return PlannedRow(row, kind, task, "")
+        return PlannedRow(row, task, None, str(error))
+    return PlannedRow(row, task, item, "")
 
 
 def illustrate(
@@ -197,7 +197,7 @@ def illustrate(
     failures: Mapping[str, str],
     folder: Path,
     *,
-    setup: Setup,
+    context: RunContext,
     profile: Profile,
     options: Mapping[str, object],
     always: bool,
@@ -206,9 +206,9 @@ def illustrate(
 
     Args:
         planned: the figure.
-        failures: ``Task.identity`` -> why it failed.
+        failures: ``WorkItem.identity`` -> why it failed.
         folder: of the files.
-        setup: of the run.
+        context: of the run.
         profile: the size of everything.
         options: as given, for the record.
         always: draw it also where the same is drawn already.
@@ -217,18 +217,18 @@ def illustrate(
         What its JSON holds, and the paths written, or found to be up to date.
     """
     spec = planned.spec
-    outcomes = [chain.lookup(setup, row.task) if row.task else None for row in planned.rows]
+    outcomes = [chain.lookup(context, row.item) if row.item else None for row in planned.rows]
     rows, drawn = [], []
     for row, outcome in zip(planned.rows, outcomes, strict=True):
         found = _row(row, outcome, failures)
         rows.append(found)
         if found["status"] == "measured":
-            one = _drawn(row, outcome, setup)
+            one = _drawn(row, outcome, context)
             if reason := _why_not(one):
                 found |= {"status": "unavailable", "reason": reason}
             else:
                 drawn.append(one)
-    result = _frame(planned, outcomes, rows, setup=setup, profile=profile, options=options)
+    result = _frame(planned, outcomes, rows, context=context, profile=profile, options=options)
     path = folder / f"{spec.id}.json"
     files = [path.with_suffix(suffix) for suffix in (".md", ".png", ".svg")]
     with locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
@@ -244,7 +244,7 @@ def illustrate(
             _draw(spec, drawn, result, path)
         except (Unavailable, OSError, ValueError) as error:  # a damaged video, say
             known = isinstance(error, Unavailable)
-            reason = told(str(error) if known else one_line(error))
+            reason = redact_paths(str(error) if known else one_line(error))
             result |= {"status": "unavailable" if known else "failed", "reason": reason}
         write_text(files[0], to_markdown(result, picture=files[1].exists()))
         write_json(path, result)
@@ -262,14 +262,14 @@ def _row(row: PlannedRow, outcome: chain.Outcome | None, failures: Mapping[str, 
     """A row as the JSON has it."""
     done = outcome is not None and "predict" in outcome.records
     reason = row.absent
-    if row.task is not None and not done:
-        reason = failures.get(row.task.identity) or outcome.failure or "not done yet"
+    if row.item is not None and not done:
+        reason = failures.get(row.item.identity) or outcome.failure or "not done yet"
     return {
         "label": row.row.label,
-        "task": row.kind,
+        "task": row.task,
         "status": "measured" if done else "unavailable",
-        "reason": None if done else told(reason),
-        "run_id": outcome.runs["predict"].id if done else None,
+        "reason": None if done else redact_paths(reason),
+        "run_id": outcome.stages["predict"].id if done else None,
     }
 
 
@@ -281,18 +281,18 @@ def _why_not(one: SystemOutput) -> str:
         return str(error)
 
 
-def _drawn(row: PlannedRow, outcome: chain.Outcome, setup: Setup) -> SystemOutput:
-    training = outcome.runs["train"].folder if "train" in outcome.runs else None
-    weights = row.task.weights
+def _drawn(row: PlannedRow, outcome: chain.Outcome, context: RunContext) -> SystemOutput:
+    training = outcome.stages["train"].folder if "train" in outcome.stages else None
+    weights = row.item.weights
     return artifacts.system_output(
-        outcome.runs["predict"].folder,
-        row.task.data,
+        outcome.stages["predict"].folder,
+        row.item.data,
         label=row.row.label,
-        task=row.kind,
+        task=row.task,
         training=training,
         weights=weights or training / outcome.records["train"]["weights"],
-        device=setup.device,
-        seed=row.task.seed,
+        device=context.device,
+        seed=row.item.seed,
     )
 
 
@@ -301,25 +301,25 @@ def _frame(
     outcomes: Sequence[chain.Outcome | None],
     rows: list[dict],
     *,
-    setup: Setup,
+    context: RunContext,
     profile: Profile,
     options: Mapping[str, object],
 ) -> dict:
     """What is known before drawing."""
     spec = planned.spec
     done = [
-        RowOutcome(row.row, [row.task], [outcome])
+        RowOutcome(row.row, [row.item], [outcome])
         for row, outcome in zip(planned.rows, outcomes, strict=True)
-        if row.task is not None
+        if row.item is not None
     ]
-    used = list({row.tasks[0].data.path: row.tasks[0].data for row in done}.values())
+    used = list({row.items[0].data.path: row.items[0].data for row in done}.values())
     notes = [
-        *(note for kind in spec.rows for note in profile.notes[kind]),
+        *(note for task in spec.rows for note in profile.notes[task]),
         *(note for data in used for note in data.notes),
         *spec.notes,
         *table.row_notes(done),
     ]
-    seeds = {task.seed for task in planned.tasks}
+    seeds = {item.seed for item in planned.items}
     if len(options["seeds"]) > 1 and seeds:
         notes.append(f"Of the trainings, that with seed {min(seeds)} is shown.")
     shown = {
@@ -328,7 +328,7 @@ def _frame(
         "title": spec.title,
         "profile": profile.name,
         "data": "; ".join(map(table.data_text, used)) or "none",
-        "body": f"{setup.body.name} {setup.body.sha256[:12]}",
+        "body": f"{context.body.name} {context.body.sha256[:12]}",
         "status": "unavailable",
         "reason": "; ".join(dict.fromkeys(row["reason"] for row in rows if row["reason"])),
         "caption": "",
@@ -346,7 +346,7 @@ def _frame(
             "data": {
                 data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in used
             },
-            "body": {"name": setup.body.name, "sha256": setup.body.sha256},
+            "body": {"name": context.body.name, "sha256": context.body.sha256},
             "runs": {row.row.label: table.run_facts(row.outcomes[0]) for row in done},
         },
     }

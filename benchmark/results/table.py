@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmark import discover
 from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable
-from benchmark.api.paths import told
+from benchmark.api.paths import redact_paths
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
 from benchmark.discover import metrics_of
@@ -24,7 +24,7 @@ from benchmark.results.cells import RowOutcome, cell, make_cell
 from benchmark.results.findings import findings
 from benchmark.results.render import PICTURES, RENDERERS
 from benchmark.runs import chain, provenance
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.tools.files import locked, read_json, sha256_of, write_json
 
 SCHEMA_VERSION = 3
@@ -36,7 +36,7 @@ def measured_result(
     table: TableSpec,
     rows: Sequence[RowOutcome],
     *,
-    setup: Setup,
+    context: RunContext,
     profile: Profile,
     options: Mapping[str, object],
 ) -> dict:
@@ -48,10 +48,10 @@ def measured_result(
             label, key = row.row.label, column.key
             numbers = [block.get(label, {}).get(key) for block in (quoted, published)]
             cells.append(cell(row, column, *numbers))
-    result = _frame(table, [(row.row, row.beside) for row in rows], cells)
-    tasks = [task for row in rows for task in row.tasks]
-    used = list({task.data.path: task.data for task in tasks}.values())
-    bodies = f"{setup.body.name} {setup.body.sha256[:12]}"
+    result = _frame(table, [(row.row, row.is_extra) for row in rows], cells)
+    items = [item for row in rows for item in row.items]
+    used = list({item.data.path: item.data for item in items}.values())
+    bodies = f"{context.body.name} {context.body.sha256[:12]}"
     notes = [
         *profile.notes[table.task],
         *(note for data in used for note in data.notes),
@@ -64,23 +64,23 @@ def measured_result(
         "data": "; ".join(map(data_text, used)) or "none",
         "body": bodies,
         "training": _training(table.task, profile),
-        "protocol": protocols(table, tasks, setup),
+        "protocol": protocols(table, items, context),
         "notes": list(dict.fromkeys(notes)),
         "source": table.source,
         "provenance": provenance.collect()
         | {
             "options": dict(options),
-            "seeds": sorted({task.seed for task in tasks}),
+            "seeds": sorted({item.seed for item in items}),
             "data": {
                 data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in used
             },
-            "body": {"name": setup.body.name, "sha256": setup.body.sha256},
+            "body": {"name": context.body.name, "sha256": context.body.sha256},
             "runs": {
-                f"{row.row.label}{f', seed {task.seed}' if len(row.tasks) > 1 else ''}": run_facts(
+                f"{row.row.label}{f', seed {item.seed}' if len(row.items) > 1 else ''}": run_facts(
                     outcome
                 )
                 for row in rows
-                for task, outcome in zip(row.tasks, row.outcomes, strict=True)
+                for item, outcome in zip(row.items, row.outcomes, strict=True)
             },
         },
     }
@@ -99,14 +99,14 @@ def _findings(result: dict) -> list[str]:
     return notes
 
 
-def protocols(table: TableSpec, tasks: Sequence[Task], setup: Setup) -> dict[str, str]:
+def protocols(table: TableSpec, items: Sequence[WorkItem], context: RunContext) -> dict[str, str]:
     """Metric -> how its numbers are made; by dataset, where they are made in several ways."""
     found: dict[str, dict[str, str]] = {}
     for name in metrics_of(table):
         metric = discover.load("metrics", name)
-        for task in tasks:
-            line = metric.protocol(task.metric_context(setup))
-            found.setdefault(name, {}).setdefault(line, task.data.dataset or task.data.name)
+        for item in items:
+            line = metric.protocol(item.metric_context(context))
+            found.setdefault(name, {}).setdefault(line, item.data.dataset or item.data.name)
     return {
         name if len(lines) == 1 else f"{name}, {where}": line
         for name, lines in found.items()
@@ -204,18 +204,18 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
         if row.row.weights is not None:
             digest = sha256_of(row.row.weights)[:12]
             notes.append(f"{label}: weights given by the user (sha256 {digest}), not trained here.")
-        elif row.tasks and (note := row.tasks[0].does.note):
+        elif row.items and (note := row.items[0].implementation.note):
             notes.append(f"{label}: {note}")
-        for task, outcome in zip(row.tasks, row.outcomes, strict=True):
+        for item, outcome in zip(row.items, row.outcomes, strict=True):
             if skipped := outcome.records.get("train", {}).get("skipped_clips"):
                 notes.append(
-                    f"{label}: {skipped} of {len(task.data.train_ids)} training clips could not be "
+                    f"{label}: {skipped} of {len(item.data.train_ids)} training clips could not be "
                     "used, such as those with a damaged video."
                 )
             if outcome.failed:
                 clip, reason = next(iter(outcome.failed.items()))
                 notes.append(
-                    f"{label}: {len(outcome.failed)} of {len(task.data.test_ids)} test clips "
+                    f"{label}: {len(outcome.failed)} of {len(item.data.test_ids)} test clips "
                     f"failed and are in none of its numbers, as {clip}: {reason}."
                 )
     found: dict[str, list[str]] = {}
@@ -225,7 +225,7 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
                 for note in discover.load("metrics", metric).notes(scores):
                     found.setdefault(note, []).append(row.row.label)
     notes += [f"{', '.join(dict.fromkeys(labels))}: {note}" for note, labels in found.items()]
-    return list(map(told, notes))
+    return list(map(redact_paths, notes))
 
 
 def data_text(data: Data) -> str:
@@ -257,6 +257,6 @@ def _training(task: str, profile: Profile) -> str:
 def run_facts(outcome: chain.Outcome) -> dict:
     """Stage -> run id and ``run.json``, of what is done."""
     return {
-        stage: {"run_id": outcome.runs[stage].id, **record}
+        stage: {"run_id": outcome.stages[stage].id, **record}
         for stage, record in outcome.records.items()
     }

@@ -45,7 +45,7 @@ def make_key(inputs: dict) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
+class CachedStage:
     """One stage with fixed inputs, and its folder in the cache."""
 
     root: Path

@@ -1,4 +1,4 @@
-"""A row's chain of runs: train, predict, (estimate,) score; each cached under its inputs' hash.
+"""A row's chain of stages: train, predict, (estimate,) score; each cached under its inputs' hash.
 
 `lookup` answers from the cache and loads no model; `benchmark.runs.stages` does what is missing. A
 key names the contents that a result depends on: settings, seed, clips, weights, arithmetic,
@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from benchmark import discover
 from benchmark.api.metric import Score
 from benchmark.runs import artifacts
-from benchmark.runs import cache as store
+from benchmark.runs.cache import CachedStage
 from benchmark.runs.checkpoints import weights_sha256
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the cache knows of a task.
+    """What the cache knows of a work item.
 
     Attributes:
-        runs: stage (``train``, ``predict``, ``score pose`` …) -> run, as far as the chain is known.
+        stages: name (``train``, ``predict``, ``score pose`` …) -> stage, as far as they are known.
         records: the same -> ``run.json`` of the finished ones.
         scores: metric -> scores, of the metrics that are scored.
         facts: numbers of the trained model.
         absent: column -> why it cannot be had here.
     """
 
-    runs: dict[str, store.Run]
+    stages: dict[str, CachedStage]
     records: dict[str, dict]
     scores: dict[str, list[Score]]
     facts: dict[str, float]
@@ -40,12 +40,12 @@ class Outcome:
     @property
     def missing(self) -> list[str]:
         """Stages still to be done, as far as they are known."""
-        return [stage for stage in self.runs if stage not in self.records]
+        return [stage for stage in self.stages if stage not in self.records]
 
     @property
     def failure(self) -> str | None:
         """Why the last attempt failed, or None."""
-        return next(filter(None, (self.runs[stage].failure() for stage in self.missing)), None)
+        return next(filter(None, (self.stages[stage].failure() for stage in self.missing)), None)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -55,42 +55,44 @@ class Outcome:
         return {clip: reason for failed in found for clip, reason in failed.items()}
 
 
-def lookup(setup: Setup, task: Task) -> Outcome:
-    """Follow a task's chain through the cache as far as it goes."""
+def lookup(context: RunContext, item: WorkItem) -> Outcome:
+    """Follow a work item's chain through the cache as far as it goes."""
     outcome = Outcome({}, {}, {}, {}, {})
 
-    def find(stage: str, run: store.Run) -> dict | None:
-        outcome.runs[stage] = run
+    def find(stage: str, run: CachedStage) -> dict | None:
+        outcome.stages[stage] = run
         record = run.record()
         if record is not None:
             outcome.records[stage] = record
         return record
 
-    if task.weights is None:
-        trained = find("train", train_run(setup, task))
+    if item.weights is None:
+        trained = find("train", train_stage(context, item))
         if trained is None:
             return outcome
         weights = trained["weights_sha256"]
     else:
-        weights = weights_sha256(task.weights)
-    predicted = find("predict", prediction := predict_run(setup, task, weights))
+        weights = weights_sha256(item.weights)
+    predicted = find("predict", prediction := predict_stage(context, item, weights))
     if predicted is None:
         return outcome
     outcome.facts.update(predicted["facts"])
     estimate = None
-    if task.estimator is not None:
-        learned = task.estimator.weights and weights_sha256(task.estimator.weights)
+    if item.estimator is not None:
+        learned = item.estimator.weights and weights_sha256(item.estimator.weights)
         if learned is None:
-            trained = find("train estimator", train_run(setup, task.estimator))
+            trained = find("train estimator", train_stage(context, item.estimator))
             if trained is None:
                 return outcome
             learned = trained["weights_sha256"]
-        estimate = estimate_run(setup, task, prediction, learned)
+        estimate = estimate_stage(context, item, prediction, learned)
         if find("estimate", estimate) is None:
             return outcome
-    for metric in task.metrics:
-        outcome.absent.update(discover.load("metrics", metric).missing(task.metric_context(setup)))
-        run = score_run(setup, task, prediction, estimate, metric)
+    for metric in item.metrics:
+        outcome.absent.update(
+            discover.load("metrics", metric).missing(item.metric_context(context))
+        )
+        run = score_stage(context, item, prediction, estimate, metric)
         stage = f"score {metric}"
         scored = find(stage, run)
         if scored is not None:
@@ -110,52 +112,58 @@ def lookup(setup: Setup, task: Task) -> Outcome:
     return outcome
 
 
-def train_run(setup: Setup, task: Task) -> store.Run:
-    """The run of a task's training."""
+def train_stage(context: RunContext, item: WorkItem) -> CachedStage:
+    """The run of a work item's training."""
     inputs = {
-        "settings": task.settings,
-        "precision": setup.precision,
-        **_method_inputs(setup, task),
-        **task.data.inputs,
+        "settings": item.settings,
+        "precision": context.precision,
+        **_method_inputs(context, item),
+        **item.data.inputs,
     }
-    return store.Run(setup.cache, "train", inputs)
+    return CachedStage(context.cache, "train", inputs)
 
 
-def predict_run(setup: Setup, task: Task, weights: str) -> store.Run:
-    """The run of a task's prediction with weights of this sha256."""
+def predict_stage(context: RunContext, item: WorkItem, weights: str) -> CachedStage:
+    """The run of a work item's prediction with weights of this sha256."""
     inputs = {
-        "task": task.kind,
+        "task": item.task,
         "weights": weights,
-        "seed": task.seed,
-        "precision": setup.precision,
+        "seed": item.seed,
+        "precision": context.precision,
         "part_size": artifacts.PART_SIZE,
-        **_method_inputs(setup, task),
-        **task.data.test_inputs,
+        **_method_inputs(context, item),
+        **item.data.test_inputs,
     }
-    return store.Run(setup.cache, "predict", inputs)
+    return CachedStage(context.cache, "predict", inputs)
 
 
-def estimate_run(setup: Setup, task: Task, prediction: store.Run, weights: str) -> store.Run:
+def estimate_stage(
+    context: RunContext, item: WorkItem, prediction: CachedStage, weights: str
+) -> CachedStage:
     """The run of what an estimator with weights of this sha256 sees in a prediction."""
     inputs = {
         "prediction": prediction.key,
         "weights": weights,
-        "seed": task.seed,
-        "precision": setup.precision,
+        "seed": item.seed,
+        "precision": context.precision,
         "part_size": artifacts.PART_SIZE,
-        **_method_inputs(setup, task.estimator),
+        **_method_inputs(context, item.estimator),
     }
-    return store.Run(setup.cache, "estimate", inputs)
+    return CachedStage(context.cache, "estimate", inputs)
 
 
-def _method_inputs(setup: Setup, task: Task) -> dict:
-    body = {"body": setup.body.sha256} if task.does.uses_body else {}
-    return {"method": task.method, "method_version": task.does.version, **body}
+def _method_inputs(context: RunContext, item: WorkItem) -> dict:
+    body = {"body": context.body.sha256} if item.implementation.uses_body else {}
+    return {"method": item.method, "method_version": item.implementation.version, **body}
 
 
-def score_run(
-    setup: Setup, task: Task, prediction: store.Run, estimate: store.Run | None, metric: str
-) -> store.Run:
+def score_stage(
+    context: RunContext,
+    item: WorkItem,
+    prediction: CachedStage,
+    estimate: CachedStage | None,
+    metric: str,
+) -> CachedStage:
     """The run of one metric on a prediction."""
     judge = discover.load("metrics", metric)
     inputs = {
@@ -163,7 +171,7 @@ def score_run(
         "estimate": estimate and estimate.key,
         "metric": metric,
         "metric_version": judge.version,
-        "protocol": judge.protocol(task.metric_context(setup)),
-        "body": setup.body.sha256,
+        "protocol": judge.protocol(item.metric_context(context)),
+        "body": context.body.sha256,
     }
-    return store.Run(setup.cache, "score", inputs)
+    return CachedStage(context.cache, "score", inputs)

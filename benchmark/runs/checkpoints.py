@@ -17,7 +17,7 @@ _VAGUE = ("model", PAPER)
 
 
 @dataclass(frozen=True)
-class Given:
+class UserCheckpoint:
     """A checkpoint of ``--checkpoint``.
 
     Attributes:
@@ -45,7 +45,7 @@ class Given:
         ]
 
 
-def given_checkpoints(checkpoints: Sequence[Path]) -> list[Given]:
+def user_checkpoints(checkpoints: Sequence[Path]) -> list[UserCheckpoint]:
     """The checkpoints named, each file once.
 
     Raises:
@@ -55,7 +55,7 @@ def given_checkpoints(checkpoints: Sequence[Path]) -> list[Given]:
     for path in checkpoints:
         distinct.setdefault(path.resolve(), path)
     labels = labels_of(list(distinct.values()))
-    return [Given(path, label, methods_of(path)) for path, label in labels.items()]
+    return [UserCheckpoint(path, label, methods_of(path)) for path, label in labels.items()]
 
 
 def labels_of(paths: Sequence[Path]) -> dict[Path, str]:

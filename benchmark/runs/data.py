@@ -8,7 +8,7 @@ from typing import Protocol
 
 from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable, UserError
-from benchmark.api.paths import shown
+from benchmark.api.paths import display_path
 from benchmark.api.profile import Profile
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.embedded_shots import EmbeddedShots
@@ -203,9 +203,10 @@ class Stores:
                 return given
         path = prepared_path(dataset)
         if not (path / "manifest.json").is_file():
+            where = display_path(path)
             raise Unavailable(
-                f"{shown(path)}: no store of {dataset} is there; `python -m datasets.prepare "
-                f"{dataset} --root FOLDER --out {shown(path)}` makes it from the licensed data"
+                f"{where}: no store of {dataset} is there; `python -m datasets.prepare {dataset} "
+                f"--root FOLDER --out {where}` makes it from the licensed data"
             )
         try:
             return self._open(task, path)

@@ -12,9 +12,9 @@ from benchmark.api.figure import FigureSpec
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
 from benchmark.discover import metrics_of
-from benchmark.runs.checkpoints import Given, what_it_does
+from benchmark.runs.checkpoints import UserCheckpoint, what_it_does
 from benchmark.runs.data import Stores
-from benchmark.runs.task import Task, make_task
+from benchmark.runs.work_item import WorkItem, make_item
 
 
 class Choice(Protocol):
@@ -30,20 +30,22 @@ class Planned:
 
     Attributes:
         row: what it is.
-        tasks: its work, one a seed; empty where it cannot be done here.
+        items: its work, one a seed; empty where it cannot be done here.
         absent: why not.
         selected: whether it was asked for.
-        beside: it is not one of the paper's rows.
+        is_extra: it is not one of the paper's rows.
     """
 
     row: Row
-    tasks: list[Task]
+    items: list[WorkItem]
     absent: str
     selected: bool
-    beside: bool
+    is_extra: bool
 
 
-def require_shown(checkpoints: Iterable[Given], exhibits: Sequence[TableSpec | FigureSpec]) -> None:
+def require_shown(
+    checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[TableSpec | FigureSpec]
+) -> None:
     """See that each checkpoint has a row somewhere, and tell where it has none.
 
     Raises:
@@ -63,7 +65,7 @@ def require_shown(checkpoints: Iterable[Given], exhibits: Sequence[TableSpec | F
             print(f"{does}: it has no row in {', '.join(without)}", file=sys.stderr)
 
 
-def _shows(spec: TableSpec | FigureSpec, checkpoint: Given) -> bool:
+def _shows(spec: TableSpec | FigureSpec, checkpoint: UserCheckpoint) -> bool:
     """Whether a checkpoint may stand beside the rows."""
     if isinstance(spec, TableSpec):
         return spec.compute is None and spec.task in checkpoint.methods
@@ -74,7 +76,7 @@ def plan_tables(
     tables: Sequence[TableSpec],
     profile: Profile,
     options: Choice,
-    checkpoints: Sequence[Given],
+    checkpoints: Sequence[UserCheckpoint],
     stores: Stores,
 ) -> tuple[dict[str, list[Planned]], dict[str, UserError]]:
     """The rows of the tables, and why some are left out.
@@ -102,7 +104,7 @@ def _plan(
     table: TableSpec,
     profile: Profile,
     options: Choice,
-    checkpoints: Sequence[Given],
+    checkpoints: Sequence[UserCheckpoint],
     stores: Stores,
 ) -> list[Planned]:
     """The table's rows, the user's checkpoints among them, and those beside the paper's."""
@@ -111,19 +113,19 @@ def _plan(
     rows += [(row, True) for row in table.more_rows]
     metrics = metrics_of(table)
     planned = []
-    for row, beside in rows:
-        tasks, absent = [], ""
+    for row, is_extra in rows:
+        items, absent = [], ""
         try:
             data = stores.find(table.task, row.dataset)
-            tasks = [
-                make_task(row, table.task, profile, data, seed=seed, metrics=metrics)
+            items = [
+                make_item(row, table.task, profile, data, seed=seed, metrics=metrics)
                 for seed in options.seeds
             ]
         except Unavailable as error:
             absent = str(error)
         # Floors and stand-ins come with any of the paper's rows.
-        asked = [one.label for one in (table.rows if beside else [row])]
+        asked = [one.label for one in (table.rows if is_extra else [row])]
         chosen = options.rows is None or row.weights is not None
         chosen = chosen or bool(fnmatch.filter(asked, options.rows))
-        planned.append(Planned(row, tasks, absent, chosen, beside))
+        planned.append(Planned(row, items, absent, chosen, is_extra))
     return planned

@@ -1,4 +1,4 @@
-"""Does what the cache lacks of a task's chain of runs, whose keys are `benchmark.runs.chain`'."""
+"""Does the stages of a work item that the cache lacks; `benchmark.runs.chain` has the keys."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,49 +9,50 @@ from benchmark.api.clips import Clips, Prediction
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
 from benchmark.api.metric import Evaluation
-from benchmark.runs import artifacts, cache, chain
+from benchmark.runs import artifacts, chain
+from benchmark.runs.cache import CachedStage
 from benchmark.runs.checkpoints import training_of, weights_sha256
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.tools.files import locked
 
 
-def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
-    """Do what is missing of a task's chain. A killed call goes on where it was.
+def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
+    """Do what is missing of a work item's chain. A killed call goes on where it was.
 
     Raises:
         Exception: whatever a stage raised; the reason is kept in the stage's ``error.json``.
     """
-    weights = task.weights or trained_weights(setup, task, progress=progress)
-    prediction = chain.predict_run(setup, task, weights_sha256(weights))
+    weights = item.weights or trained_weights(context, item, progress=progress)
+    prediction = chain.predict_stage(context, item, weights_sha256(weights))
 
     def predict(facts: dict) -> None:
-        facts["facts"] = task.does.facts(weights)
-        clips = task.data.clips(task.data.test_ids)
-        facts["failed"] = _predict(setup, task, weights, clips, prediction.folder, progress)
+        facts["facts"] = item.implementation.facts(weights)
+        clips = item.data.clips(item.data.test_ids)
+        facts["failed"] = _predict(context, item, weights, clips, prediction.folder, progress)
 
-    _once(prediction, setup.device, predict)
+    _once(prediction, context.device, predict)
     estimate = None
-    if task.estimator is not None:
-        learned = task.estimator.weights or trained_weights(
-            setup, task.estimator, progress=progress
+    if item.estimator is not None:
+        learned = item.estimator.weights or trained_weights(
+            context, item.estimator, progress=progress
         )
-        estimate = chain.estimate_run(setup, task, prediction, weights_sha256(learned))
+        estimate = chain.estimate_stage(context, item, prediction, weights_sha256(learned))
         _once(
             estimate,
-            setup.device,
+            context.device,
             lambda facts: facts.update(
-                failed=_estimate(setup, task, learned, prediction, estimate, progress)
+                failed=_estimate(context, item, learned, prediction, estimate, progress)
             ),
         )
     errors = []
-    for metric in task.metrics:
-        run = chain.score_run(setup, task, prediction, estimate, metric)
+    for metric in item.metrics:
+        run = chain.score_stage(context, item, prediction, estimate, metric)
         try:
             _once(
                 run,
                 "cpu",
                 lambda facts, run=run: facts.update(
-                    absent=_score(setup, task, prediction, estimate, run, progress)
+                    absent=_score(context, item, prediction, estimate, run, progress)
                 ),
             )
         except Exception as error:  # the others are scored all the same
@@ -60,7 +61,7 @@ def perform(setup: Setup, task: Task, *, progress: Progress) -> None:
         raise errors[0]
 
 
-def _once(run: cache.Run, device: str, work: Callable[[dict], None]) -> None:
+def _once(run: CachedStage, device: str, work: Callable[[dict], None]) -> None:
     """Do the work of a run unless it is done; of several processes, one does it."""
     with locked(run.lock):
         if run.record() is None:
@@ -68,14 +69,14 @@ def _once(run: cache.Run, device: str, work: Callable[[dict], None]) -> None:
                 work(facts)
 
 
-def trained_weights(setup: Setup, task: Task, *, progress: Progress) -> Path:
-    """The weights of a task's training, which is done if it is not.
+def trained_weights(context: RunContext, item: WorkItem, *, progress: Progress) -> Path:
+    """The weights of a work item's training, which is done if it is not.
 
     Raises:
         ValueError: they are not what was trained any more.
     """
-    run = chain.train_run(setup, task)
-    _once(run, setup.device, lambda facts: _train(setup, task, run, facts, progress))
+    run = chain.train_stage(context, item)
+    _once(run, context.device, lambda facts: _train(context, item, run, facts, progress))
     record = run.record()
     weights = run.folder / record["weights"]
     if not weights.is_file() or weights_sha256(weights) != record["weights_sha256"]:
@@ -84,19 +85,26 @@ def trained_weights(setup: Setup, task: Task, *, progress: Progress) -> Path:
     return weights
 
 
-def _train(setup: Setup, task: Task, run: cache.Run, facts: dict, progress: Progress) -> None:
-    weights = task.does.train(
-        dict(task.settings), task.data, run.folder, device=setup.device, progress=progress
+def _train(
+    context: RunContext, item: WorkItem, run: CachedStage, facts: dict, progress: Progress
+) -> None:
+    weights = item.implementation.train(
+        dict(item.settings), item.data, run.folder, device=context.device, progress=progress
     )
     facts["weights"] = weights.name
     facts["weights_sha256"] = weights_sha256(weights)
     facts["skipped_clips"] = training_of(weights).get("skipped_clips")
-    if setup.device == "cuda":
+    if context.device == "cuda":
         facts["gpu"], facts["gpu_memory_mb"] = _gpu()
 
 
 def _predict(
-    setup: Setup, task: Task, weights: Path, clips: Clips, folder: Path, progress: Progress
+    context: RunContext,
+    item: WorkItem,
+    weights: Path,
+    clips: Clips,
+    folder: Path,
+    progress: Progress,
 ) -> dict[str, str]:
     """Write the parts that are not there yet; returns clip id -> reason of those that failed."""
     for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
@@ -104,7 +112,9 @@ def _predict(
         piece = slice(start, start + artifacts.PART_SIZE)
         if not path.exists():
             batch = clips[piece]
-            made = task.does.predict(weights, batch, device=setup.device, seed=task.seed)
+            made = item.implementation.predict(
+                weights, batch, device=context.device, seed=item.seed
+            )
             artifacts.write_videos(folder, start, made.videos, batch.fps)
             artifacts.write_predictions(path, batch.ids, made)
         progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
@@ -112,32 +122,32 @@ def _predict(
 
 
 def _estimate(
-    setup: Setup,
-    task: Task,
+    context: RunContext,
+    item: WorkItem,
     weights: Path,
-    prediction: cache.Run,
-    estimate: cache.Run,
+    prediction: CachedStage,
+    estimate: CachedStage,
     progress: Progress,
 ) -> dict[str, str]:
     """Write what the estimator sees in the generated videos."""
-    clips = task.data.clips(task.data.test_ids)
+    clips = item.data.clips(item.data.test_ids)
     failed = prediction.record()["failed"]
     rows = [row for row, name in enumerate(clips.ids) if name not in failed]
     videos = artifacts.videos(prediction.folder, len(clips.ids))
     seen = dataclasses.replace(clips, videos=videos)[rows]
-    return _predict(setup, task.estimator, weights, seen, estimate.folder, progress)
+    return _predict(context, item.estimator, weights, seen, estimate.folder, progress)
 
 
 def _score(
-    setup: Setup,
-    task: Task,
-    prediction: cache.Run,
-    estimate: cache.Run | None,
-    run: cache.Run,
+    context: RunContext,
+    item: WorkItem,
+    prediction: CachedStage,
+    estimate: CachedStage | None,
+    run: CachedStage,
     progress: Progress,
 ) -> dict[str, str]:
     """Write the scores; returns column -> why these clips have none, which is a result, too."""
-    evaluation = _evaluation(setup, task, prediction, estimate)
+    evaluation = _evaluation(context, item, prediction, estimate)
     metric = discover.load("metrics", run.inputs["metric"])
     absent = metric.absent(evaluation)
     try:
@@ -149,14 +159,17 @@ def _score(
 
 
 def _evaluation(
-    setup: Setup, task: Task, prediction: cache.Run, estimate: cache.Run | None
+    context: RunContext,
+    item: WorkItem,
+    prediction: CachedStage,
+    estimate: CachedStage | None,
 ) -> Evaluation:
     """What metrics are given: the clips that neither the system nor the estimator failed on.
 
     Raises:
         ValueError: a damaged prediction, which is removed; or no clip is left.
     """
-    clips = task.data.clips(task.data.test_ids)
+    clips = item.data.clips(item.data.test_ids)
     failed = dict(prediction.record()["failed"])
     if estimate is not None:
         failed |= estimate.record()["failed"]
@@ -167,7 +180,7 @@ def _evaluation(
     left = clips[rows]
     made = _read(prediction, left.ids)
     motion, truth, videos = made.channels, left.channels, ()
-    if task.kind == "i2vm":
+    if item.task == "i2vm":
         every = artifacts.videos(prediction.folder, len(clips.ids))
         videos = [every[row] for row in rows]
         seen = _read(estimate, left.ids).channels if estimate is not None else None
@@ -175,7 +188,7 @@ def _evaluation(
         # to compare with it.
         motion, truth = (seen, None) if made.channels is None else (made.channels, seen)
     return Evaluation(
-        context=task.metric_context(setup),
+        context=item.metric_context(context),
         clips=left,
         motion=motion,
         truth=truth,
@@ -185,7 +198,7 @@ def _evaluation(
     )
 
 
-def _read(run: cache.Run, ids: list[str]) -> Prediction:
+def _read(run: CachedStage, ids: list[str]) -> Prediction:
     try:
         return artifacts.read_predictions(run.folder, ids)
     except ValueError as error:

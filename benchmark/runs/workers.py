@@ -1,8 +1,8 @@
-"""Runs tasks in worker processes, with progress on stderr.
+"""Runs items in worker processes, with progress on stderr.
 
 On the CPU every worker computes with exactly one thread, however many workers there are: sums are
 then formed in the same order, and the values do not depend on the number of workers. A worker that
-dies or a task that fails is reported and the other tasks go on. Workers end with their parent, even
+dies or an item that fails is reported and the others go on. Workers end with their parent, even
 if it is killed.
 """
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from benchmark.api.errors import one_line
-from benchmark.runs.chain import train_run
+from benchmark.runs.chain import train_stage
 from benchmark.runs.stages import perform
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 
 _PROGRESS_SECONDS = 0.2
 _WORKER_LINE = "  {desc} {bar:20} {n_fmt}/{total_fmt}"
@@ -33,27 +33,27 @@ def default_workers(device: str) -> int:
 
 
 def execute(
-    tasks: Sequence[Task], setup: Setup, *, workers: int, quiet: bool = False
+    items: Sequence[WorkItem], context: RunContext, *, workers: int, quiet: bool = False
 ) -> dict[str, str]:
-    """Do the tasks, `workers` at a time.
+    """Do the items, `workers` at a time.
 
     Returns:
-        ``Task.identity`` -> reason, of the tasks that failed.
+        ``WorkItem.identity`` -> reason, of the items that failed.
 
     Raises:
         KeyboardInterrupt: the user stopped it; no worker is left.
     """
     # Tables grow in cost downwards: the long rows first, so that none is left alone at the end.
-    queue = _Queue(tasks, setup)
+    queue = _Queue(items, context)
     failures: dict[str, str] = {}
-    pool = [_start(setup) for _ in range(min(workers, len(queue)))]
+    pool = [_start(context) for _ in range(min(workers, len(queue)))]
     try:
         with _Display(len(queue), len(pool), quiet=quiet) as display:
             for slot, worker in enumerate(pool):
                 worker.take(queue.pop(pool))
-                display.begin(slot, worker.task)
-            while any(worker.task for worker in pool):
-                ready = wait([worker.connection for worker in pool if worker.task])
+                display.begin(slot, worker.item)
+            while any(worker.item for worker in pool):
+                ready = wait([worker.connection for worker in pool if worker.item])
                 for slot, worker in enumerate(pool):
                     if worker.connection not in ready:
                         continue
@@ -61,15 +61,15 @@ def execute(
                     if kind == "progress":
                         display.progress(slot, *content)
                         continue
-                    display.end(slot, worker.task, content)
+                    display.end(slot, worker.item, content)
                     if content is not None:
-                        failures[worker.task.identity] = content
-                    worker.task = None
+                        failures[worker.item.identity] = content
+                    worker.item = None
                     if queue:
                         if kind == "died":
-                            pool[slot] = worker = _start(setup)
+                            pool[slot] = worker = _start(context)
                         worker.take(queue.pop(pool))
-                        display.begin(slot, worker.task)
+                        display.begin(slot, worker.item)
     finally:
         for worker in pool:
             worker.stop()
@@ -79,45 +79,45 @@ def execute(
 class _Queue:
     """Tasks to be done, the last first, but none that waits for what another worker trains."""
 
-    def __init__(self, tasks: Sequence[Task], setup: Setup):
-        self._tasks = list(tasks)
-        self._trainings = {task.identity: _open_trainings(setup, task) for task in tasks}
+    def __init__(self, items: Sequence[WorkItem], context: RunContext):
+        self._items = list(items)
+        self._trainings = {item.identity: _open_trainings(context, item) for item in items}
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._items)
 
-    def pop(self, pool: Sequence["_Worker"]) -> Task:
-        running = [self._trainings[worker.task.identity] for worker in pool if worker.task]
+    def pop(self, pool: Sequence["_Worker"]) -> WorkItem:
+        running = [self._trainings[worker.item.identity] for worker in pool if worker.item]
         busy = set().union(*running)
-        for task in reversed(self._tasks):
-            if not self._trainings[task.identity] & busy:
+        for item in reversed(self._items):
+            if not self._trainings[item.identity] & busy:
                 break
         else:
-            task = self._tasks[-1]
-        self._tasks.remove(task)
-        return task
+            item = self._items[-1]
+        self._items.remove(item)
+        return item
 
 
-def _open_trainings(setup: Setup, task: Task) -> set[str]:
-    """Keys of the trainings that a task waits for."""
-    trained = [part for part in (task, task.estimator) if part and part.weights is None]
-    runs = [train_run(setup, part) for part in trained]
+def _open_trainings(context: RunContext, item: WorkItem) -> set[str]:
+    """Keys of the trainings that a work item waits for."""
+    trained = [part for part in (item, item.estimator) if part and part.weights is None]
+    runs = [train_stage(context, part) for part in trained]
     return {run.key for run in runs if run.record() is None}
 
 
 @dataclass
 class _Worker:
-    """A process, the pipe to it, and the task it has."""
+    """A process, the pipe to it, and the item it has."""
 
     process: multiprocessing.Process
     connection: Connection
-    task: Task | None = None
+    item: WorkItem | None = None
 
-    def take(self, task: Task) -> None:
-        self.task = task
+    def take(self, item: WorkItem) -> None:
+        self.item = item
         # A worker that is already dead is found by `receive`.
         with contextlib.suppress(OSError):
-            self.connection.send(task)
+            self.connection.send(item)
 
     def receive(self) -> tuple[str, object]:
         """``progress`` with its arguments; ``done`` or ``died`` with a reason or None."""
@@ -133,16 +133,16 @@ class _Worker:
 
     def stop(self) -> None:
         self.connection.close()  # an idle worker takes that as the end
-        if self.task:
+        if self.item:
             self.process.terminate()
         self.process.join()
 
 
-def _start(setup: Setup) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, setup), daemon=True)
-    with _one_thread(setup.device):
+def _start(context: RunContext) -> _Worker:
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_work, args=(theirs, context), daemon=True)
+    with _one_thread(context.device):
         process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -164,21 +164,21 @@ def _one_thread(device: str):
                 os.environ[name] = value
 
 
-def _work(connection: Connection, setup: Setup) -> None:
+def _work(connection: Connection, context: RunContext) -> None:
     """Main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_tqdm_in_process()
-    if setup.device == "cpu":
+    if context.device == "cpu":
         import torch
 
         torch.set_num_threads(1)
     while True:
         try:
-            task = connection.recv()
+            item = connection.recv()
             reason = None
             try:
-                perform(setup, task, progress=_Reporter(connection))
+                perform(context, item, progress=_Reporter(connection))
             except Exception as error:
                 reason = one_line(error)
             connection.send(("done", reason))
@@ -213,15 +213,15 @@ class _Reporter:
 
 
 class _Display:
-    """A line for all tasks and one for each worker; plain lines where stderr is no terminal."""
+    """A line for all items and one for each worker; plain lines where stderr is no terminal."""
 
-    def __init__(self, tasks: int, workers: int, *, quiet: bool):
+    def __init__(self, items: int, workers: int, *, quiet: bool):
         from tqdm import tqdm
 
         _keep_tqdm_in_process()
         self._quiet = quiet
         hidden = quiet or not sys.stderr.isatty()
-        self._overall = tqdm(total=tasks, desc="rows", position=0, disable=hidden, unit="row")
+        self._overall = tqdm(total=items, desc="rows", position=0, disable=hidden, unit="row")
         self._lines = [
             tqdm(position=1 + slot, disable=hidden, leave=False, bar_format=_WORKER_LINE)
             for slot in range(workers)
@@ -236,8 +236,8 @@ class _Display:
         for line in [*self._lines, self._overall]:
             line.close()
 
-    def begin(self, slot: int, task: Task) -> None:
-        self._labels[slot] = task.label
+    def begin(self, slot: int, item: WorkItem) -> None:
+        self._labels[slot] = item.label
         self._started[slot] = time.monotonic()
         self.progress(slot, "start", 0, 1)
 
@@ -247,9 +247,9 @@ class _Display:
         line.total, line.n = total, done
         line.refresh()
 
-    def end(self, slot: int, task: Task, failure: str | None) -> None:
+    def end(self, slot: int, item: WorkItem, failure: str | None) -> None:
         self._overall.update()
         if not self._quiet:
             seconds = time.monotonic() - self._started[slot]
             outcome = f"FAILED: {failure}" if failure else "done"
-            self._overall.write(f"{task.label}: {outcome} ({seconds:.0f} s)", file=sys.stderr)
+            self._overall.write(f"{item.label}: {outcome} ({seconds:.0f} s)", file=sys.stderr)

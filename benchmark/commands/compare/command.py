@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import UserError
-from benchmark.api.paths import file_name, shown
+from benchmark.api.paths import display_path, file_name
 from benchmark.api.table import PAPER, TABLE_OF_TASK
 from benchmark.commands.compare import files, fitting, systems
 from benchmark.commands.compare.result import make_result
@@ -15,7 +15,7 @@ from benchmark.commands.compare.trainings import require_only_seed_differs
 from benchmark.commands.options import body_chosen, body_file, device_named, require_writable
 from benchmark.runs.checkpoints import labels_of
 from benchmark.runs.data import open_data, require_body
-from benchmark.runs.task import Setup
+from benchmark.runs.work_item import RunContext
 from benchmark.runs.workers import default_workers
 from datasets.tools.files import hash_lines
 
@@ -70,11 +70,11 @@ def _compare(options: Options) -> int:
         raise UserError(f"--against {PAPER}: {table.id} has no row of {found[0].row.method}")
     body = body_file(options.body)
     require_body(data, body)
-    fitting.require_fitting([system.task for system in (*found, *trainings)])
-    setup = Setup(cache=options.out / "runs", body=body, device=device_named(options.device))
+    fitting.require_fitting([system.item for system in (*found, *trainings)])
+    context = RunContext(cache=options.out / "runs", body=body, device=device_named(options.device))
     require_writable(options.out)
-    workers = options.workers or default_workers(setup.device)
-    failures = systems.measure(setup, [*found, *trainings], workers=workers, quiet=options.quiet)
+    workers = options.workers or default_workers(context.device)
+    failures = systems.measure(context, [*found, *trainings], workers=workers, quiet=options.quiet)
     for label, reason in failures.items():
         print(f"error: {label}: {reason}", file=sys.stderr)
     if failures:
@@ -84,22 +84,22 @@ def _compare(options: Options) -> int:
         found,
         trainings,
         judge,
-        setup,
+        context,
         with_paper=with_paper,
-        options=_resolved(options, setup, workers),
+        options=_resolved(options, context, workers),
     )
     paths = files.write(result, options.out / "compare" / _name(result))
     print(files.to_markdown(result))
-    print("\n".join(f"wrote {shown(path)}" for path in paths))
+    print("\n".join(f"wrote {display_path(path)}" for path in paths))
     return 0
 
 
-def _resolved(options: Options, setup: Setup, workers: int) -> dict:
+def _resolved(options: Options, context: RunContext, workers: int) -> dict:
     """The options as JSON values, with what was chosen for those left open."""
-    resolved = vars(options) | {"device": setup.device, "workers": workers}
-    resolved["seeds"] = [shown(path) for path in options.seeds]
+    resolved = vars(options) | {"device": context.device, "workers": workers}
+    resolved["seeds"] = [display_path(path) for path in options.seeds]
     return resolved | {
-        name: shown(path) for name, path in resolved.items() if isinstance(path, Path)
+        name: display_path(path) for name, path in resolved.items() if isinstance(path, Path)
     }
 
 

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from benchmark.api.errors import Unavailable, UserError, one_line
 from benchmark.runs.checkpoints import training_of
-from benchmark.runs.task import Task
+from benchmark.runs.work_item import WorkItem
 from datasets.estimators import EstimatorUnavailable
 from datasets.tools.files import read_json
 from datasets.video.probe import VideoError, probe
 
 
-def require_fitting(tasks: Sequence[Task]) -> None:
+def require_fitting(items: Sequence[WorkItem]) -> None:
     """Refuse transformers for clips of another size than each other's or the store's.
 
     Raises:
         UserError: a length or a size that differs; the message names both.
     """
     sizes: dict[Path, tuple[int, int, int]] = {}
-    for task in tasks:
-        if task.does.checkpoint_class == "UniMo":
-            sizes[task.weights] = _clip_size(task.weights)
+    for item in items:
+        if item.implementation.checkpoint_class == "UniMo":
+            sizes[item.weights] = _clip_size(item.weights)
     if not sizes:
         return
     (first, wanted), *others = sizes.items()
@@ -33,7 +33,7 @@ def require_fitting(tasks: Sequence[Task]) -> None:
                 f"{first} is of clips of {_text(wanted)}, {path} of {_text(size)}: compare "
                 "checkpoints that take the same clips"
             )
-    data = tasks[0].data
+    data = items[0].data
     video = data.clips(data.test_ids[:1]).videos[0]
     try:
         seen = probe(video)
@@ -47,20 +47,20 @@ def require_fitting(tasks: Sequence[Task]) -> None:
         )
 
 
-def require_loads(task: Task) -> None:
+def require_loads(item: WorkItem) -> None:
     """A damaged or foreign file is the user's to mend, unlike what may fail later in a worker.
 
     Raises:
         UserError: the weights cannot be loaded, or what they need is not here.
     """
-    load = _LOADERS.get(task.does.checkpoint_class, task.does.facts)
+    load = _LOADERS.get(item.implementation.checkpoint_class, item.implementation.facts)
     try:
-        load(task.weights)
+        load(item.weights)
     except (OSError, ValueError, EstimatorUnavailable, Unavailable) as error:
         told = isinstance(error, (EstimatorUnavailable, Unavailable))
         reason = str(error) if told else one_line(error)
-        named = str(task.weights) in reason
-        raise UserError(reason if named else f"{task.weights}: {reason}") from error
+        named = str(item.weights) in reason
+        raise UserError(reason if named else f"{item.weights}: {reason}") from error
 
 
 def _clip_size(weights: Path) -> tuple[int, int, int]:

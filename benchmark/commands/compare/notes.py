@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from benchmark.api.paths import shown
+from benchmark.api.paths import display_path
 from benchmark.api.table import TableSpec
 from benchmark.commands.compare.systems import Judge, System
 from benchmark.runs import chain
-from benchmark.runs.task import Setup
+from benchmark.runs.work_item import RunContext
 from datasets.tools.files import read_json, sha256_of
 
 _ALPHA = 0.05
@@ -75,23 +75,23 @@ def of_paper(table: TableSpec, own: System) -> list[str]:
 def of_methods(systems: Sequence[System]) -> list[str]:
     """The methods' own notes."""
     notes = []
-    for method in dict.fromkeys(system.task.method for system in systems):
-        own = [system for system in systems if system.task.method == method]
-        if note := own[0].task.does.note:
+    for method in dict.fromkeys(system.item.method for system in systems):
+        own = [system for system in systems if system.item.method == method]
+        if note := own[0].item.implementation.note:
             notes.append(f"{', '.join(system.row.label for system in own)}: {note}")
     return notes
 
 
-def judge_text(judge: Judge, setup: Setup) -> str:
+def judge_text(judge: Judge, context: RunContext) -> str:
     """What says which motion is in a generated video, or why nothing does."""
-    if judge.task is None:
+    if judge.item is None:
         return judge.absent
-    weights = judge.task.weights
+    weights = judge.item.weights
     if weights is not None:
-        return f"{shown(weights)}, weights sha256 {sha256_of(weights)}"
-    run = chain.train_run(setup, judge.task)
-    clips = len(judge.task.data.train_ids)
-    return f"{judge.task.method}, trained here on the store's {clips} training clips ({run.id})"
+        return f"{display_path(weights)}, weights sha256 {sha256_of(weights)}"
+    run = chain.train_stage(context, judge.item)
+    clips = len(judge.item.data.train_ids)
+    return f"{judge.item.method}, trained here on the store's {clips} training clips ({run.id})"
 
 
 def _other_settings(system: System) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.api.errors import UserError
 from benchmark.api.metric import Score
-from benchmark.api.paths import shown
+from benchmark.api.paths import display_path
 from benchmark.api.table import PAPER, Column, TableSpec
 from benchmark.commands.compare import notes, paired
 from benchmark.commands.compare.systems import Judge, System
@@ -27,7 +27,7 @@ from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome, cell
 from benchmark.runs import chain, provenance
 from benchmark.runs.checkpoints import weights_sha256
-from benchmark.runs.task import Setup
+from benchmark.runs.work_item import RunContext
 from datasets.tools.files import sha256_of
 
 SCHEMA_VERSION = 1
@@ -40,7 +40,7 @@ def make_result(
     systems: Sequence[System],
     trainings: Sequence[System],
     judge: Judge,
-    setup: Setup,
+    context: RunContext,
     *,
     with_paper: bool,
     options: Mapping[str, object],
@@ -52,15 +52,15 @@ def make_result(
         systems: the checkpoint and its opponents, measured.
         trainings: the checkpoint and its further trainings, measured; or none.
         judge: see `benchmark.commands.compare.systems.find_judge`.
-        setup: they were measured in.
+        context: they were measured in.
         with_paper: compare with the paper's numbers, too.
         options: of the command, for the record.
 
     Raises:
         UserError: a system is not measured, or not on the same clips as another.
     """
-    columns, data = (*table.columns, *table.more_columns), systems[0].task.data
-    rows = [_row(setup, system) for system in systems]
+    columns, data = (*table.columns, *table.more_columns), systems[0].item.data
+    rows = [_row(context, system) for system in systems]
     cells = [_cells(table, system, row) for system, row in zip(systems, rows, strict=True)]
     comparisons = []
     for other, theirs in zip(rows[1:], cells[1:], strict=True):
@@ -71,7 +71,7 @@ def make_result(
     decide(comparisons, columns)
     if with_paper:
         comparisons += [against_paper(cells[0][column.key]) for column in columns]
-    again = [_row(setup, system) for system in trainings]
+    again = [_row(context, system) for system in trainings]
     spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
     told = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
@@ -87,9 +87,9 @@ def make_result(
         "task": table.task,
         "table": table.id,
         "data": f"{data.name}: {report.test_text(data)}",
-        "body": systems[0].task.metric_context(setup).body_id,
-        "estimator": notes.judge_text(judge, setup) if table.task == "i2vm" else None,
-        "protocol": report.protocols(table, [systems[0].task], setup),
+        "body": systems[0].item.metric_context(context).body_id,
+        "estimator": notes.judge_text(judge, context) if table.task == "i2vm" else None,
+        "protocol": report.protocols(table, [systems[0].item], context),
         "columns": [dataclasses.asdict(column) for column in columns],
         "systems": {
             row.row.label: _system_facts(row, own) for row, own in zip(rows, cells, strict=True)
@@ -105,7 +105,7 @@ def make_result(
         | {
             "options": dict(options),
             "data": {"sha256": data.sha256, "split_rule": data.split_rule},
-            "body": {"name": setup.body.name, "sha256": setup.body.sha256},
+            "body": {"name": context.body.name, "sha256": context.body.sha256},
         },
     }
 
@@ -214,14 +214,14 @@ def _line(cell: dict, opponent: str, value: float | None) -> dict:
     }
 
 
-def _row(setup: Setup, system: System) -> RowOutcome:
-    outcome = chain.lookup(setup, system.task)
+def _row(context: RunContext, system: System) -> RowOutcome:
+    outcome = chain.lookup(context, system.item)
     if outcome.missing:
         raise UserError(
             f"{system.row.weights} was written again while it was measured: run the same command "
             "once more"
         )
-    return RowOutcome(system.row, [system.task], [outcome])
+    return RowOutcome(system.row, [system.item], [outcome])
 
 
 def _cells(table: TableSpec, system: System, row: RowOutcome) -> dict[str, dict]:
@@ -244,7 +244,7 @@ def _scores(row: RowOutcome, column: Column) -> list[Score]:
 def _system_facts(row: RowOutcome, cells: dict[str, dict]) -> dict:
     weights, outcome = row.row.weights, row.outcomes[0]
     return {
-        "path": shown(weights),
+        "path": display_path(weights),
         "method": row.row.method,
         "weights_sha256": weights_sha256(weights),
         "file_sha256": sha256_of(weights),

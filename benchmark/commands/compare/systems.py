@@ -13,7 +13,7 @@ from benchmark.discover import metrics_of
 from benchmark.runs import chain
 from benchmark.runs.checkpoints import labels_of, method_of
 from benchmark.runs.data import open_data
-from benchmark.runs.task import Setup, Task, distinct, estimator_task
+from benchmark.runs.work_item import RunContext, WorkItem, distinct, estimator_item
 from benchmark.runs.workers import execute
 
 _ESTIMATOR = "regressor"  # the method whose checkpoints --estimator takes
@@ -26,12 +26,12 @@ class System:
 
     Attributes:
         row: its label, method and weights.
-        task: the work that measures it.
+        item: the work that measures it.
         paper: the table's row of its method, or None.
     """
 
     row: Row
-    task: Task
+    item: WorkItem
     paper: Row | None
 
 
@@ -40,34 +40,34 @@ class Judge:
     """What says which motion is in a generated video.
 
     Attributes:
-        task: a trained estimator, or the training of one; None where there is none.
+        item: a trained estimator, or the training of one; None where there is none.
         absent: why there is none, where there should be.
     """
 
-    task: Task | None = None
+    item: WorkItem | None = None
     absent: str = ""
 
 
-def find_judge(kind: str, data: Data, given: Path | None) -> Judge:
+def find_judge(task: str, data: Data, given: Path | None) -> Judge:
     """The estimator of a task's videos: the one given, or one to be trained on the store's clips.
 
     Raises:
         UserError: one is given that is no estimator, or to a task that needs none.
     """
-    if kind != "i2vm":
+    if task != "i2vm":
         if given is not None:
-            raise UserError(f"--estimator is for --task i2vm: leave it out for {kind}")
+            raise UserError(f"--estimator is for --task i2vm: leave it out for {task}")
         return Judge()
     if given is not None:
         method = method_of(given, "v2m", option="--estimator")
         if method != _ESTIMATOR:
             raise UserError(f"--estimator {given} is of the method {method}: give a {_ESTIMATOR}")
         label = f"estimator {labels_of([given])[given]}"
-        return Judge(Task("v2m", method, data, 0, {}, given, (), label=label))
+        return Judge(WorkItem("v2m", method, data, 0, {}, given, (), label=label))
     try:
-        open_data(data.path, task=kind, splits=("train",))
+        open_data(data.path, task=task, splits=("train",))
         profile = discover.load("profiles", _PROFILE)
-        return Judge(estimator_task(profile, data, seed=0))
+        return Judge(estimator_item(profile, data, seed=0))
     except (UserError, Unavailable) as error:
         cure = f"name a {_ESTIMATOR}'s checkpoint with --estimator"
         return Judge(absent=f"no estimator can be trained: {error}; or {cure}")
@@ -96,7 +96,7 @@ def find_systems(
     systems, known = [], {}
     for option, path in named:
         method = method_of(path, table.task, option=option)
-        work = Task(
+        work = WorkItem(
             table.task,
             method,
             data,
@@ -104,7 +104,7 @@ def find_systems(
             {},
             path,
             metrics,
-            judge.task,
+            judge.item,
             judge.absent,
             label=labels[path],
         )
@@ -123,7 +123,7 @@ def find_systems(
 
 
 def measure(
-    setup: Setup, systems: Sequence[System], *, workers: int, quiet: bool
+    context: RunContext, systems: Sequence[System], *, workers: int, quiet: bool
 ) -> dict[str, str]:
     """Do what the cache lacks; returns label -> reason of those that failed.
 
@@ -131,14 +131,14 @@ def measure(
         UserError: a checkpoint that cannot be loaded.
     """
     todo = []
-    for task in distinct(system.task for system in systems):
-        missing = chain.lookup(setup, task).missing
+    for item in distinct(system.item for system in systems):
+        missing = chain.lookup(context, item).missing
         if "predict" in missing:
-            require_loads(task)
+            require_loads(item)
         if missing:
-            todo.append(task)
-    judge = systems[0].task.estimator
+            todo.append(item)
+    judge = systems[0].item.estimator
     if todo and judge is not None and judge.weights is not None:
         require_loads(judge)
-    failures = execute(todo, setup, workers=workers, quiet=quiet)
-    return {task.label: failures[task.identity] for task in todo if task.identity in failures}
+    failures = execute(todo, context, workers=workers, quiet=quiet)
+    return {item.label: failures[item.identity] for item in todo if item.identity in failures}

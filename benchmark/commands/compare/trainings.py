@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from benchmark.api.errors import UserError
-from benchmark.api.paths import shown
+from benchmark.api.paths import display_path
 from benchmark.api.table import Column
 from benchmark.commands.compare.systems import System
 from benchmark.runs import chain
@@ -71,10 +71,10 @@ def training_facts(system: System, outcome: chain.Outcome) -> dict:
     weights = system.row.weights
     return {
         "seed": training_of(weights)["seed"],
-        "path": shown(weights),
+        "path": display_path(weights),
         "weights_sha256": weights_sha256(weights),
         "file_sha256": sha256_of(weights),
-        "runs": {stage: run.id for stage, run in outcome.runs.items()},
+        "runs": {stage: run.id for stage, run in outcome.stages.items()},
     }
 
 

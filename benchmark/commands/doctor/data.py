@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import one_line
-from benchmark.api.paths import ROOT, shown
+from benchmark.api.paths import ROOT, display_path
 from benchmark.commands.doctor.page import Group
 from benchmark.runs.data import built_in_path, prepared_path
 from datasets.store.manifest import check_file, read_manifest
@@ -43,7 +43,7 @@ def groups() -> list[Group]:
 
 def _prepared(name: str) -> tuple[str, str]:
     path = prepared_path(name)
-    cure = f"python -m datasets.prepare {name} --root FOLDER --out {shown(path)}"
+    cure = f"python -m datasets.prepare {name} --root FOLDER --out {display_path(path)}"
     if not path.exists():
         return "missing", f"{PAGES[name]}\n{cure}"
     return _store(path, cure)
@@ -68,7 +68,7 @@ def _store(path: Path, cure: str) -> tuple[str, str]:
         splits = ", ".join(f"{number} {split}" for split, number in manifest["splits"].items())
     except Exception as error:  # of whatever is damaged in it
         return "wrong", f"{one_line(error)} ({cure})"
-    return "found", f"{shown(path)}: {manifest['num_clips']} clips ({splits})"
+    return "found", f"{display_path(path)}: {manifest['num_clips']} clips ({splits})"
 
 
 def _cache() -> tuple[str, str, str]:
@@ -78,4 +78,4 @@ def _cache() -> tuple[str, str, str]:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     except OSError as error:  # another process tidies up
         return "wrong", "cache", one_line(error)
-    return "found", "cache", f"{shown(folder)}: {runs} runs, {size / 2**20:.0f} MB"
+    return "found", "cache", f"{display_path(folder)}: {runs} runs, {size / 2**20:.0f} MB"

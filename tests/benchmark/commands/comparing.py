@@ -27,10 +27,10 @@ def put(source: Path, target: Path) -> Path:
     return target
 
 
-def without_workers(tasks, setup, **options):
+def without_workers(items, context, **options):
     """Stands for `execute`: does the work here, since a worker process takes seconds to start."""
-    for task in tasks:
-        perform(setup, task, progress=lambda what, done, total: None)
+    for item in items:
+        perform(context, item, progress=lambda what, done, total: None)
     return {}
 
 

@@ -17,7 +17,7 @@ from benchmark.commands.compare.paired import holm, join
 from benchmark.results.statistics import pooled_mean
 from benchmark.runs import chain, data
 from benchmark.runs.checkpoints import labels_of
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.bodies.smplx_file import find_body
 from datasets.prepare.prepare_store import prepare
@@ -116,9 +116,9 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
 ):
     done = []
 
-    def counted(tasks, setup, **options):
-        done.append([task.label for task in tasks])
-        return (execute if len(done) == 1 else without_workers)(tasks, setup, **options)
+    def counted(items, context, **options):
+        done.append([item.label for item in items])
+        return (execute if len(done) == 1 else without_workers)(items, context, **options)
 
     execute = systems.execute
     monkeypatch.setattr(systems, "execute", counted)
@@ -145,16 +145,16 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
 
     # What it says is what the stages of `run --checkpoint` have in the cache.
     clips = data.open_data(clips_folder)
-    setup = Setup(tmp_path / "out" / "runs", find_body(), device="cpu")
+    context = RunContext(tmp_path / "out" / "runs", find_body(), device="cpu")
     weights = tmp_path / "a/model.safetensors"
-    task = Task("tokenizer", "unimo", clips, 0, {}, weights, ("pose",))
-    outcome = chain.lookup(setup, task)
+    item = WorkItem("tokenizer", "unimo", clips, 0, {}, weights, ("pose",))
+    outcome = chain.lookup(context, item)
     assert outcome.missing == []
     lines = {(line["against"], line["column"]): line for line in first["comparisons"]}
     line = lines["b/model", "mpjpe"]
     own = [score for score in outcome.scores["pose"] if score.column == "mpjpe"]
     assert line["value"] == pooled_mean([s.sum for s in own], [s.count for s in own])
-    assert line["run_id"] == outcome.runs["score pose"].id
+    assert line["run_id"] == outcome.stages["score pose"].id
     assert line["n"] == len(clips.test_ids) == 4
     assert line["groups"] == 2  # two clips of each of two takes
     assert line["low"] < line["difference"] < line["high"]
@@ -175,10 +175,10 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     assert len(rows) == 8
     assert float(rows[0]["difference"]) == line["difference"]
 
-    parts = {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+    parts = {path: path.stat().st_mtime_ns for path in context.cache.rglob("*.parquet")}
     assert compared() == first
     assert done[1:] == [[]]
-    assert parts == {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+    assert parts == {path: path.stat().st_mtime_ns for path in context.cache.rglob("*.parquet")}
 
     put(trained / "c/model.safetensors", tmp_path / "b/model.safetensors")
     again = {(line["against"], line["column"]): line for line in compared()["comparisons"]}

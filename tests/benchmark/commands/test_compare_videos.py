@@ -14,7 +14,7 @@ from benchmark.profiles import smoke
 from benchmark.results.statistics import pooled_mean
 from benchmark.runs import chain
 from benchmark.runs.data import open_data
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 from benchmark.runs.workers import execute
 from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.bodies.smplx_file import STAND_IN, find_body
@@ -106,14 +106,14 @@ def test_v2m_of_transformers_and_a_regressor(trained, shots_folder, tmp_path, he
     data = open_data(shots_folder, task="v2m", limit=LIMIT, splits=("test",))
     assert made["provenance"]["data"]["sha256"] == data.sha256
 
-    setup = Setup(tmp_path / "runs", find_body(), device="cpu")
-    task = Task("v2m", "unimo", data, 0, {}, trained / A, ("pose",))
-    outcome = chain.lookup(setup, task)
+    context = RunContext(tmp_path / "runs", find_body(), device="cpu")
+    item = WorkItem("v2m", "unimo", data, 0, {}, trained / A, ("pose",))
+    outcome = chain.lookup(context, item)
     assert outcome.missing == []
     line = by_column(made, "b/model")["mpjpe"]
     own = [score for score in outcome.scores["pose"] if score.column == "mpjpe"]
     assert line["value"] == pooled_mean([s.sum for s in own], [s.count for s in own])
-    assert line["run_id"] == outcome.runs["score pose"].id
+    assert line["run_id"] == outcome.stages["score pose"].id
     for opponent in ("b/model", "regressor/model"):
         for line in by_column(made, opponent).values():
             assert (line["n"], line["groups"]) == (LIMIT, 1)
@@ -240,7 +240,7 @@ def test_seeds_of_a_transformer(trained, shots_folder, tmp_path, here, capsys):
 
 @pytest.mark.slow
 def test_in_worker_processes_the_same_numbers(trained, shots_folder, tmp_path, here, monkeypatch):
-    """And the whole of what is trained here travels with the task."""
+    """And the whole of what is trained here travels with the work item."""
 
     def comparisons(name):
         words = command(trained, shots_folder, tmp_path / name, B, task="i2vm")

@@ -9,7 +9,7 @@ from benchmark import run
 from benchmark.commands import arguments
 from benchmark.commands.regenerate import Options, folder_name
 from benchmark.profiles import smoke
-from benchmark.runs.checkpoints import given_checkpoints
+from benchmark.runs.checkpoints import user_checkpoints
 from model import assets
 from tests.benchmark.commands.comparing import put, without_workers
 
@@ -39,7 +39,7 @@ def named(words):
     """The reports' folder of a command."""
     args = arguments.parser().parse_args(["run", "table5", *words])
     options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
-    return folder_name(smoke(), options, given_checkpoints(options.checkpoint))
+    return folder_name(smoke(), options, user_checkpoints(options.checkpoint))
 
 
 def test_a_long_folder_name_is_cut_and_stays_its_own():

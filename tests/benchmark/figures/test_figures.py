@@ -18,7 +18,7 @@ from benchmark.results import figure as illustrate
 from benchmark.runs import chain
 from benchmark.runs.data import Stores
 from benchmark.runs.stages import perform
-from benchmark.runs.task import Setup, distinct
+from benchmark.runs.work_item import RunContext, distinct
 from datasets.bodies.smplx_file import find_body
 
 FIGURES = discover.summaries("figures")
@@ -37,9 +37,9 @@ def test_every_figure_that_shows_results_is_there():
 def test_every_row_names_who_fills_it(name):
     spec = figure(name)
     assert spec.id == name and spec.rows.keys() <= TASKS.keys()
-    rows = [(kind, row) for kind, own in spec.rows.items() for row in own]
-    for kind, row in rows:
-        discover.method(row.method, kind)  # raises where it does not do the task
+    rows = [(task, row) for task, own in spec.rows.items() for row in own]
+    for task, row in rows:
+        discover.method(row.method, task)  # raises where it does not do the task
     assert len({row.label for _, row in rows}) == len(rows)
     assert {row.dataset for _, row in rows} - {""} <= discover.summaries("datasets").keys()
     for note in spec.notes:
@@ -54,8 +54,8 @@ def test_figures_show_systems_that_tables_measure(name):
         for table in map(lambda name: discover.load("tables", name), discover.summaries("tables"))
         for row in (*table.rows, *table.more_rows)
     ]
-    for kind, rows in figure(name).rows.items():
-        assert all((kind, row.method, row.params) in measured for row in rows)
+    for task, rows in figure(name).rows.items():
+        assert all((task, row.method, row.params) in measured for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def made(shots_folder, tmp_path_factory):
     options = SimpleNamespace(
         data=shots_folder, rows=None, limit=2, seeds=[0], checkpoint=[], quiet=True
     )
-    setup = Setup(folder / "runs", find_body(), device="cpu")
+    context = RunContext(folder / "runs", find_body(), device="cpu")
     specs = [figure(name) for name in ("figure6", "figure7", "figure10")]
     plans, refused = illustrate.plan(specs, profile, options, [], Stores(profile, options))
     assert refused == {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.train.token_set.CACHE", folder / "tokens")
-        for task in distinct(task for plan in plans for task in plan.tasks):
-            perform(setup, task, progress=lambda *_: None)
+        for item in distinct(item for plan in plans for item in plan.items):
+            perform(context, item, progress=lambda *_: None)
 
     def draw(name, out, *, always=True):
         (planned,) = (plan for plan in plans if plan.spec.id == name)
@@ -111,14 +111,14 @@ def made(shots_folder, tmp_path_factory):
             planned,
             {},
             out,
-            setup=setup,
+            context=context,
             profile=profile,
             options=vars(options) | {"data": "shots"},
             always=always,
         )
         return result, {path.suffix: path for path in paths}
 
-    return SimpleNamespace(draw=draw, plans=plans, setup=setup)
+    return SimpleNamespace(draw=draw, plans=plans, context=context)
 
 
 def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
@@ -135,7 +135,7 @@ def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
     assert curves.keys() == columns.keys()
     (planned,) = (plan for plan in made.plans if plan.spec.id == "figure7")
     for row in planned.rows:
-        file = chain.train_run(made.setup, row.task).folder / "losses.csv"
+        file = chain.train_stage(made.context, row.item).folder / "losses.csv"
         with file.open(newline="") as text:
             lines = list(csv.DictReader(text))
         found = curves[row.row.label]
@@ -181,9 +181,9 @@ def test_a_strip_shows_clips_by_rank_and_their_errors(made, tmp_path):
 def _scored(made, planned):
     """MPJPE of each clip by the metric, of our row."""
     (row,) = (row for row in planned.rows if row.row.label == "Our")
-    task = dataclasses.replace(row.task, metrics=("pose",))
-    perform(made.setup, task, progress=lambda *_: None)
-    scores = chain.lookup(made.setup, task).scores["pose"]
+    item = dataclasses.replace(row.item, metrics=("pose",))
+    perform(made.context, item, progress=lambda *_: None)
+    scores = chain.lookup(made.context, item).scores["pose"]
     return {score.clip_id: score.sum / score.count for score in scores if score.column == "mpjpe"}
 
 

@@ -19,7 +19,7 @@ from benchmark.runs.checkpoints import weights_sha256
 from benchmark.runs.data import Stores, open_data
 from benchmark.runs.stages import _evaluation as evaluation_of
 from benchmark.runs.stages import perform, trained_weights
-from benchmark.runs.task import Setup, make_task
+from benchmark.runs.work_item import RunContext, make_item
 from benchmark.runs.workers import _Queue
 from datasets.bodies.smplx_file import find_body
 from datasets.estimators import Estimate, EstimateError
@@ -32,8 +32,8 @@ OURS = Row("Ours", "unimo")
 
 
 @pytest.fixture
-def setup(tmp_path):
-    return Setup(tmp_path / "runs", find_body(), device="cpu")
+def context(tmp_path):
+    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def data(shots_folder, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def task_of(data, tiny):
-    def make(kind, row=OURS, seed=0, metrics=("pose",)):
-        return make_task(row, kind, tiny, data, seed=seed, metrics=metrics)
+def item_of(data, tiny):
+    def make(task, row=OURS, seed=0, metrics=("pose",)):
+        return make_item(row, task, tiny, data, seed=seed, metrics=metrics)
 
     return make
 
@@ -54,8 +54,8 @@ def ignore(what, done, total):
     pass
 
 
-def keys(setup, task):
-    return {stage: run.key for stage, run in chain.lookup(setup, task).runs.items()}
+def keys(context, item):
+    return {stage: run.key for stage, run in chain.lookup(context, item).stages.items()}
 
 
 class Killed(BaseException):
@@ -72,18 +72,20 @@ def killer(at):
     return progress
 
 
-def test_both_tasks_share_one_training(setup, task_of):
-    v2m, i2vm = task_of("v2m"), task_of("i2vm", metrics=("pose", "diversity"))
-    perform(setup, v2m, progress=ignore)
-    before = {path: path.stat().st_mtime_ns for path in setup.cache.glob("train/*/run.json")}
-    perform(setup, i2vm, progress=ignore)
-    assert keys(setup, v2m)["train"] == keys(setup, i2vm)["train"]
+def test_both_tasks_share_one_training(context, item_of):
+    v2m, i2vm = item_of("v2m"), item_of("i2vm", metrics=("pose", "diversity"))
+    perform(context, v2m, progress=ignore)
+    before = {path: path.stat().st_mtime_ns for path in context.cache.glob("train/*/run.json")}
+    perform(context, i2vm, progress=ignore)
+    assert keys(context, v2m)["train"] == keys(context, i2vm)["train"]
     assert (
         before.items()
-        <= {path: path.stat().st_mtime_ns for path in setup.cache.glob("train/*/run.json")}.items()
+        <= {
+            path: path.stat().st_mtime_ns for path in context.cache.glob("train/*/run.json")
+        }.items()
     )
-    outcome = chain.lookup(setup, i2vm)
-    assert list(outcome.runs) == [
+    outcome = chain.lookup(context, i2vm)
+    assert list(outcome.stages) == [
         "train",
         "predict",
         "train estimator",
@@ -95,19 +97,19 @@ def test_both_tasks_share_one_training(setup, task_of):
     assert {"fid", "div_g"} <= {score.column for score in outcome.scores["diversity"]}
 
 
-def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(setup, task_of):
-    task = task_of("i2vm")
-    perform(setup, task, progress=ignore)
-    runs = chain.lookup(setup, task).runs
-    ids = task.data.test_ids
+def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(context, item_of):
+    item = item_of("i2vm")
+    perform(context, item, progress=ignore)
+    runs = chain.lookup(context, item).stages
+    ids = item.data.test_ids
     made = artifacts.read_predictions(runs["predict"].folder, ids)
     seen = artifacts.read_predictions(runs["estimate"].folder, ids)
-    evaluation = evaluation_of(setup, task, runs["predict"], runs["estimate"])
+    evaluation = evaluation_of(context, item, runs["predict"], runs["estimate"])
     np.testing.assert_array_equal(evaluation.motion, made.channels)
     np.testing.assert_array_equal(evaluation.truth, seen.channels)
     # The first picture is the clip's own, through the codec; the video is of its length and rate.
     frames = [read_video(path) for path in evaluation.videos]
-    clips = task.data.clips(ids)
+    clips = item.data.clips(ids)
     assert {video.shape for video in frames} == {(17, 64, 64, 3)}
     pictures = transformers.first_pictures(clips)[0].astype(int)
     own = [
@@ -120,35 +122,37 @@ def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(s
     assert np.mean(own) < 0.5 * np.mean(other)
 
 
-def test_a_system_that_makes_videos_alone_has_the_motion_seen_in_them(setup, task_of):
+def test_a_system_that_makes_videos_alone_has_the_motion_seen_in_them(context, item_of):
     for row in (Row("Baseline", "cosmos"), Row("still", "first_frame")):
-        task = task_of("i2vm", row, metrics=("diversity", "pose"))
-        perform(setup, task, progress=ignore)
-        outcome = chain.lookup(setup, task)
-        evaluation = evaluation_of(setup, task, outcome.runs["predict"], outcome.runs["estimate"])
+        item = item_of("i2vm", row, metrics=("diversity", "pose"))
+        perform(context, item, progress=ignore)
+        outcome = chain.lookup(context, item)
+        evaluation = evaluation_of(
+            context, item, outcome.stages["predict"], outcome.stages["estimate"]
+        )
         assert evaluation.truth is None and evaluation.motion.shape == (3, 17, 79)
         assert outcome.scores["pose"] == []
         assert {score.column for score in outcome.scores["diversity"]} >= {"fid", "div"}
 
 
-def test_a_chain_killed_anywhere_ends_in_the_same_scores(setup, task_of):
-    task, found = task_of("i2vm", metrics=("pose", "diversity")), []
+def test_a_chain_killed_anywhere_ends_in_the_same_scores(context, item_of):
+    item, found = item_of("i2vm", metrics=("pose", "diversity")), []
     # Calls: tokens, 3 training steps, prediction, pictures, 3 steps, estimate, clips while scoring.
     for at in (999, 3, 5, 8, 10, 12):
-        own = dataclasses.replace(setup, cache=setup.cache / str(at))
+        own = dataclasses.replace(context, cache=context.cache / str(at))
         if at != 999:
             with pytest.raises(Killed):
-                perform(own, task, progress=killer(at))
-            assert chain.lookup(own, task).missing
-        perform(own, task, progress=ignore)
-        found.append((chain.lookup(own, task).scores, keys(own, task)))
+                perform(own, item, progress=killer(at))
+            assert chain.lookup(own, item).missing
+        perform(own, item, progress=ignore)
+        found.append((chain.lookup(own, item).scores, keys(own, item)))
     assert all(one == found[0] for one in found[1:])
 
 
-def test_a_clip_alone_gives_what_it_gives_among_others(setup, task_of, data):
-    task = task_of("v2m")
-    perform(setup, task, progress=ignore)
-    weights = trained_weights(setup, task, progress=ignore)
+def test_a_clip_alone_gives_what_it_gives_among_others(context, item_of, data):
+    item = item_of("v2m")
+    perform(context, item, progress=ignore)
+    weights = trained_weights(context, item, progress=ignore)
     clips = data.clips(data.test_ids)
     method = VideoToMotion()
     together = method.predict(weights, clips, device="cpu", seed=0).channels
@@ -159,37 +163,37 @@ def test_a_clip_alone_gives_what_it_gives_among_others(setup, task_of, data):
     assert np.abs(reseeded - together).max() > 1e-2
 
 
-def test_what_is_estimated_depends_on_the_estimators_training(setup, task_of, tiny, data):
-    task = task_of("i2vm")
-    perform(setup, task, progress=ignore)
+def test_what_is_estimated_depends_on_the_estimators_training(context, item_of, tiny, data):
+    item = item_of("i2vm")
+    perform(context, item, progress=ignore)
     longer = dataclasses.replace(tiny, regressor_training=tiny.regressor_training.with_steps(4))
-    other = make_task(OURS, "i2vm", longer, data, seed=0, metrics=("pose",))
-    before = keys(setup, task)
-    perform(setup, other, progress=ignore)
-    after = keys(setup, other)
+    other = make_item(OURS, "i2vm", longer, data, seed=0, metrics=("pose",))
+    before = keys(context, item)
+    perform(context, other, progress=ignore)
+    after = keys(context, other)
     changed = {stage for stage in after if after[stage] != before[stage]}
     assert changed == {"train estimator", "estimate", "score pose"}
 
 
-def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(setup, task_of, tmp_path):
-    task = task_of("v2m")
-    perform(setup, task, progress=ignore)
-    folder = chain.lookup(setup, task).runs["train"].folder
+def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(context, item_of, tmp_path):
+    item = item_of("v2m")
+    perform(context, item, progress=ignore)
+    folder = chain.lookup(context, item).stages["train"].folder
     mine = tmp_path / "mine"
     shutil.copytree(folder, mine)
-    given = task_of("v2m", Row("mine", "unimo", weights=mine / "model.safetensors"))
-    first = keys(setup, given)
-    assert first["predict"] == keys(setup, task)["predict"]
-    again = task_of("v2m", seed=1)
-    perform(setup, again, progress=ignore)
-    shutil.copytree(chain.lookup(setup, again).runs["train"].folder, mine, dirs_exist_ok=True)
-    assert keys(setup, given)["predict"] != first["predict"]
+    given = item_of("v2m", Row("mine", "unimo", weights=mine / "model.safetensors"))
+    first = keys(context, given)
+    assert first["predict"] == keys(context, item)["predict"]
+    again = item_of("v2m", seed=1)
+    perform(context, again, progress=ignore)
+    shutil.copytree(chain.lookup(context, again).stages["train"].folder, mine, dirs_exist_ok=True)
+    assert keys(context, given)["predict"] != first["predict"]
 
 
-def test_the_sequence_of_a_transformer_is_part_of_its_weights_identity(setup, task_of, tmp_path):
-    task = task_of("v2m")
-    perform(setup, task, progress=ignore)
-    weights = trained_weights(setup, task, progress=ignore)
+def test_the_sequence_of_a_transformer_is_part_of_its_weights_identity(context, item_of, tmp_path):
+    item = item_of("v2m")
+    perform(context, item, progress=ignore)
+    weights = trained_weights(context, item, progress=ignore)
     copy = tmp_path / "copy.safetensors"
     shutil.copyfile(weights, copy)
     text = weights.with_suffix(".json").read_text()
@@ -233,19 +237,19 @@ def test_one_bad_clip_never_stops_the_others(data):
     assert made.channels.shape == (3, 17, 79)
 
 
-def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_path):
+def test_a_damaged_video_fails_alone(context, item_of, data, shots_folder, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(shots_folder, broken)
     worst = data.test_ids[1]
     (path,) = [clip.video for clip in ClipStore.open(broken).some([worst])]
     path.write_bytes(path.read_bytes()[:300])
     damaged = dataclasses.replace(data, path=broken)
-    for kind, row in (("v2m", OURS), ("i2vm", OURS), ("i2vm", Row("still", "first_frame"))):
-        task = dataclasses.replace(task_of(kind, row), data=damaged)
-        if kind == "i2vm":
-            task = dataclasses.replace(task, estimator=task_of("v2m", Row("e", "regressor")))
-        perform(setup, task, progress=ignore)
-        outcome = chain.lookup(setup, task)
+    for task, row in (("v2m", OURS), ("i2vm", OURS), ("i2vm", Row("still", "first_frame"))):
+        item = dataclasses.replace(item_of(task, row), data=damaged)
+        if task == "i2vm":
+            item = dataclasses.replace(item, estimator=item_of("v2m", Row("e", "regressor")))
+        perform(context, item, progress=ignore)
+        outcome = chain.lookup(context, item)
         assert list(outcome.failed) == [worst]
         measured = {score.clip_id for score in outcome.scores["pose"]}
         assert measured == (set(data.test_ids) - {worst} if row is OURS else set())
@@ -257,15 +261,15 @@ def test_a_damaged_video_fails_alone(setup, task_of, data, shots_folder, tmp_pat
 
 
 def test_training_clips_that_cannot_be_used_are_counted(
-    setup, task_of, data, shots_folder, tmp_path
+    context, item_of, data, shots_folder, tmp_path
 ):
     broken = tmp_path / "broken"
     shutil.copytree(shots_folder, broken)
     (path,) = [clip.video for clip in ClipStore.open(broken).some(data.train_ids[4:5])]
     path.write_bytes(b"")
-    task = dataclasses.replace(task_of("v2m"), data=dataclasses.replace(data, path=broken))
-    perform(setup, task, progress=ignore)
-    row = RowOutcome(OURS, [task], [chain.lookup(setup, task)])
+    item = dataclasses.replace(item_of("v2m"), data=dataclasses.replace(data, path=broken))
+    perform(context, item, progress=ignore)
+    row = RowOutcome(OURS, [item], [chain.lookup(context, item)])
     assert [note for note in row_notes([row]) if "training clips" in note] == [
         "Ours: 1 of 21 training clips could not be used, such as those with a damaged video."
     ]
@@ -286,16 +290,16 @@ def test_a_part_of_which_all_clips_failed_does_not_hide_the_others(tmp_path):
         assert found.channels.shape == (3, 4, 85)
 
 
-def test_clips_that_fail_are_left_out_of_every_number(setup, task_of, monkeypatch):
-    task = task_of("v2m", Row("picky", "regressor"))
+def test_clips_that_fail_are_left_out_of_every_number(context, item_of, monkeypatch):
+    item = item_of("v2m", Row("picky", "regressor"))
     monkeypatch.setattr(
         "benchmark.methods.regressor.estimate",
         lambda estimator, clips, device: estimators.estimate(Picky(), clips, device),
     )
-    perform(setup, task, progress=ignore)
-    outcome = chain.lookup(setup, task)
-    assert list(outcome.failed) == list(task.data.test_ids[1:])
-    assert {score.clip_id for score in outcome.scores["pose"]} == {task.data.test_ids[0]}
+    perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
+    assert list(outcome.failed) == list(item.data.test_ids[1:])
+    assert {score.clip_id for score in outcome.scores["pose"]} == {item.data.test_ids[0]}
 
 
 def test_the_floor_knows_the_first_frame_and_nothing_else(data):
@@ -320,14 +324,14 @@ def test_the_regressor_learns_from_the_clips_of_the_store(data):
     assert other.identity != examples.identity
 
 
-def test_workers_do_not_wait_for_each_others_training(setup, task_of):
+def test_workers_do_not_wait_for_each_others_training(context, item_of):
     @dataclasses.dataclass
     class Busy:
-        task: object
+        item: object
 
-    ours, twin = task_of("v2m"), task_of("i2vm")
-    other = task_of("v2m", Row("alone", "unimo", {"tasks": ("v2m",)}))
-    queue = _Queue([other, ours, twin], setup)
+    ours, twin = item_of("v2m"), item_of("i2vm")
+    other = item_of("v2m", Row("alone", "unimo", {"tasks": ("v2m",)}))
+    queue = _Queue([other, ours, twin], context)
     first = queue.pop([])
     assert first is twin
     assert queue.pop([Busy(first)]) is other  # `ours` waits for the training of its twin
@@ -335,7 +339,7 @@ def test_workers_do_not_wait_for_each_others_training(setup, task_of):
 
 
 @pytest.mark.parametrize(
-    ("method", "kind", "variable"),
+    ("method", "task", "variable"),
     [
         ("unimo", "v2m", "UNIMO_COSMOS"),
         ("cosmos", "i2vm", "UNIMO_COSMOS"),
@@ -343,19 +347,19 @@ def test_workers_do_not_wait_for_each_others_training(setup, task_of):
         ("phalp", "v2m", "PHALP"),
     ],
 )
-def test_what_needs_foreign_weights_says_which(method, kind, variable, data, monkeypatch):
+def test_what_needs_foreign_weights_says_which(method, task, variable, data, monkeypatch):
     for name in ("UNIMO_COSMOS", "UNIMO_COSMOS_TOKENIZER", "GVHMR_PYTHON", "PHALP_PYTHON"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(Unavailable, match=variable) as refusal:
-        make_task(Row("x", method), kind, paper(), data, seed=0, metrics=())
+        make_item(Row("x", method), task, paper(), data, seed=0, metrics=())
     assert len(str(refusal.value).splitlines()) == 1
 
 
-def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(setup, task_of):
-    task = task_of("i2vm", metrics=("diversity", "pose"))
-    task = dataclasses.replace(task, estimator=None, no_estimator="weights.pt is not there")
-    perform(setup, task, progress=ignore)
-    row = RowOutcome(OURS, [task], [chain.lookup(setup, task)])
+def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(context, item_of):
+    item = item_of("i2vm", metrics=("diversity", "pose"))
+    item = dataclasses.replace(item, estimator=None, no_estimator="weights.pt is not there")
+    perform(context, item, progress=ignore)
+    row = RowOutcome(OURS, [item], [chain.lookup(context, item)])
     consistency = cell(row, Column("mpjpe", "MPJPE"), None)
     assert (consistency["status"], consistency["reason"]) == (
         "unavailable",

@@ -14,9 +14,9 @@ from benchmark.profiles import smoke
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
 from benchmark.results.page.document import write_page
-from benchmark.runs.cache import Run
+from benchmark.runs.cache import CachedStage
 from benchmark.runs.chain import Outcome
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json, write_json
 from tests.benchmark.results.pages import HOSTILE, page_of, squeezed
@@ -41,10 +41,10 @@ three    7.5     -
 )
 
 
-def outcome(setup, mpjpe, use=256):
+def outcome(context, mpjpe, use=256):
     """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
     stages = ("train", "predict", "score codebook", "score pose")
-    runs = {stage: Run(setup.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
+    runs = {stage: CachedStage(context.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
     pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
     codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
     return Outcome(
@@ -52,34 +52,34 @@ def outcome(setup, mpjpe, use=256):
     )
 
 
-def row_of(row, *outcomes, kind="tokenizer", absent="", beside=False):
+def row_of(row, *outcomes, task="tokenizer", absent="", is_extra=False):
     data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), HOSTILE)
-    metrics = ("codebook", "pose") if kind == "tokenizer" else ("pose",)
-    tasks = [Task(kind, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
-    return RowOutcome(row, tasks, outcomes, absent, beside)
+    metrics = ("codebook", "pose") if task == "tokenizer" else ("pose",)
+    items = [WorkItem(task, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
+    return RowOutcome(row, items, outcomes, absent, is_extra)
 
 
-def result_of(rows, setup, table=TABLE):
-    return report.measured_result(table, rows, setup=setup, profile=smoke(), options={})
-
-
-@pytest.fixture
-def setup(tmp_path):
-    return Setup(tmp_path / "runs", find_body(), device="cpu")
+def result_of(rows, context, table=TABLE):
+    return report.measured_result(table, rows, context=context, profile=smoke(), options={})
 
 
 @pytest.fixture
-def folder(tmp_path, setup):
+def context(tmp_path):
+    return RunContext(tmp_path / "runs", find_body(), device="cpu")
+
+
+@pytest.fixture
+def folder(tmp_path, context):
     """A folder with one hostile result."""
     rows = [
-        row_of(TABLE.rows[0], outcome(setup, 20.0)),
-        row_of(TABLE.rows[1], outcome(setup, 10.0, 512)),
+        row_of(TABLE.rows[0], outcome(context, 20.0)),
+        row_of(TABLE.rows[1], outcome(context, 10.0, 512)),
         row_of(TABLE.rows[2], absent=f"failed: {HOSTILE}"),
-        row_of(Row(HOSTILE, "unimo"), outcome(setup, 30.0, 128)),
-        row_of(Row(LONG, "unimo"), outcome(setup, 40.0, 64)),
-        row_of(TABLE.more_rows[0], outcome(setup, 1.0, 512), beside=True),
+        row_of(Row(HOSTILE, "unimo"), outcome(context, 30.0, 128)),
+        row_of(Row(LONG, "unimo"), outcome(context, 40.0, 64)),
+        row_of(TABLE.more_rows[0], outcome(context, 1.0, 512), is_extra=True),
     ]
-    write_json(tmp_path / "smoke" / "tablex.json", result_of(rows, setup))
+    write_json(tmp_path / "smoke" / "tablex.json", result_of(rows, context))
     return tmp_path / "smoke"
 
 
@@ -198,7 +198,7 @@ def test_the_same_results_give_the_same_bytes(folder):
     assert path.read_bytes() == before
 
 
-def test_all_tables_are_there_and_the_page_stays_small(tmp_path, setup):
+def test_all_tables_are_there_and_the_page_stays_small(tmp_path, context):
     out = tmp_path / "smoke"
     for name in discover.summaries("tables"):
         table = discover.load("tables", name)
@@ -208,13 +208,13 @@ def test_all_tables_are_there_and_the_page_stays_small(tmp_path, setup):
             rows = [
                 row_of(
                     dataclasses.replace(row, label=row.label),
-                    outcome(setup, 10.0 + number),
-                    kind=table.task,
-                    beside=row in table.more_rows,
+                    outcome(context, 10.0 + number),
+                    task=table.task,
+                    is_extra=row in table.more_rows,
                 )
                 for number, row in enumerate((*table.rows, *table.more_rows))
             ]
-            result = result_of(rows, setup, table)
+            result = result_of(rows, context, table)
         write_json(out / f"{name}.json", result)
     page = page_of(out)
     assert (out / "index.html").stat().st_size < 2_000_000

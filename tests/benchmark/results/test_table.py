@@ -14,9 +14,9 @@ from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
 from benchmark.results.findings import findings, spearman
 from benchmark.results.render import figure, latex, layout, markdown
-from benchmark.runs.cache import Run
+from benchmark.runs.cache import CachedStage
 from benchmark.runs.chain import Outcome
-from benchmark.runs.task import Setup, Task
+from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json
 
@@ -46,29 +46,29 @@ three    7.5     -
 
 
 @pytest.fixture
-def setup(tmp_path):
-    return Setup(tmp_path / "runs", find_body(), device="cpu")
+def context(tmp_path):
+    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
-def row_of(row, *outcomes, absent="", beside=False):
+def row_of(row, *outcomes, absent="", is_extra=False):
     """A row with one outcome for each of the seeds 0, 1, ..."""
     data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), "by hand")
     method = row.method or "unimo"
-    tasks = [
-        Task("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
+    items = [
+        WorkItem("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
         for seed in range(len(outcomes))
     ]
-    return RowOutcome(row, tasks, outcomes, absent, beside)
+    return RowOutcome(row, items, outcomes, absent, is_extra)
 
 
-def result_of(rows, setup, table=TABLE):
-    return report.measured_result(table, rows, setup=setup, profile=smoke(), options={})
+def result_of(rows, context, table=TABLE):
+    return report.measured_result(table, rows, context=context, profile=smoke(), options={})
 
 
-def outcome(setup, mpjpe, use):
+def outcome(context, mpjpe, use):
     """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
     stages = ("train", "predict", "score codebook", "score pose")
-    runs = {stage: Run(setup.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
+    runs = {stage: CachedStage(context.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
     pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
     codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
     return Outcome(
@@ -76,20 +76,20 @@ def outcome(setup, mpjpe, use):
     )
 
 
-def unfinished(setup):
-    return Outcome({"train": Run(setup.cache, "train", {})}, {}, {}, {}, {})
+def unfinished(context):
+    return Outcome({"train": CachedStage(context.cache, "train", {})}, {}, {}, {}, {})
 
 
 @pytest.fixture
-def result(setup):
+def result(context):
     hostile = Row(HOSTILE, "unimo")
     rows = [
-        row_of(TABLE.rows[0], outcome(setup, 20.0, 256)),
-        row_of(TABLE.rows[1], outcome(setup, 10.0, 512)),
-        row_of(TABLE.rows[2], unfinished(setup), absent=f"failed: {HOSTILE}"),
-        row_of(hostile, outcome(setup, 30.0, 128)),
+        row_of(TABLE.rows[0], outcome(context, 20.0, 256)),
+        row_of(TABLE.rows[1], outcome(context, 10.0, 512)),
+        row_of(TABLE.rows[2], unfinished(context), absent=f"failed: {HOSTILE}"),
+        row_of(hostile, outcome(context, 30.0, 128)),
     ]
-    return result_of(rows, setup)
+    return result_of(rows, context)
 
 
 def cell(result, row, column):
@@ -117,11 +117,11 @@ def test_a_value_that_is_not_there_is_never_filled_in(result):
     assert "- **(a):** failed: " in text
 
 
-def test_a_column_that_does_not_apply(setup):
-    made = outcome(setup, 20.0, 256)
+def test_a_column_that_does_not_apply(context):
+    made = outcome(context, 20.0, 256)
     made.scores["codebook"].clear()
     rows = [row_of(TABLE.rows[0], made)]
-    result = result_of(rows, setup)
+    result = result_of(rows, context)
     assert cell(result, "one", "codebook_util_pct")["status"] == "not_applicable"
 
 
@@ -134,12 +134,12 @@ def test_best_and_second_are_marked_among_measured_cells(result):
     assert "9.5 (+0.50)" in text
 
 
-def test_equal_printed_values_share_a_place(setup):
+def test_equal_printed_values_share_a_place(context):
     rows = [
-        row_of(TABLE.rows[0], outcome(setup, 10.001, 256)),
-        row_of(TABLE.rows[1], outcome(setup, 10.002, 256)),
+        row_of(TABLE.rows[0], outcome(context, 10.001, 256)),
+        row_of(TABLE.rows[1], outcome(context, 10.002, 256)),
     ]
-    result = result_of(rows, setup)
+    result = result_of(rows, context)
     assert markdown.to_markdown(result).count("**10.00**") == 2
 
 
@@ -204,9 +204,9 @@ def test_figures_of_dots_are_drawn_for_hostile_names(result, tmp_path):
     assert (tmp_path / "dots.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_nothing_measured_draws_nothing(setup, tmp_path):
-    rows = [row_of(row, unfinished(setup)) for row in TABLE.rows]
-    result = result_of(rows, setup)
+def test_nothing_measured_draws_nothing(context, tmp_path):
+    rows = [row_of(row, unfinished(context)) for row in TABLE.rows]
+    result = result_of(rows, context)
     figure.render(result, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
@@ -275,10 +275,10 @@ def test_every_reason_has_one_letter(result):
     assert list(letters.values())[24:] == ["y", "z", "aa", "ab"]
 
 
-def test_several_seeds_give_mean_and_standard_deviation(setup):
+def test_several_seeds_give_mean_and_standard_deviation(context):
     values = (10.0, 14.0, 12.0)
-    rows = [row_of(TABLE.rows[0], *(outcome(setup, value, 256) for value in values))]
-    result = result_of(rows, setup)
+    rows = [row_of(TABLE.rows[0], *(outcome(context, value, 256) for value in values))]
+    result = result_of(rows, context)
     made = cell(result, "one", "mpjpe")
     assert (made["value"], made["std"], made["low"]) == (12.0, 2.0, None)
     assert made["run_id"].count("score/") == 3
@@ -287,44 +287,44 @@ def test_several_seeds_give_mean_and_standard_deviation(setup):
     assert list(result["provenance"]["runs"]) == ["one, seed 0", "one, seed 1", "one, seed 2"]
 
 
-def test_of_several_seeds_none_may_be_missing(setup):
-    rows = [row_of(TABLE.rows[0], outcome(setup, 10.0, 256), unfinished(setup), absent="died")]
-    made = cell(result_of(rows, setup), "one", "mpjpe")
+def test_of_several_seeds_none_may_be_missing(context):
+    rows = [row_of(TABLE.rows[0], outcome(context, 10.0, 256), unfinished(context), absent="died")]
+    made = cell(result_of(rows, context), "one", "mpjpe")
     assert (made["status"], made["value"], made["reason"]) == ("unavailable", None, "died")
 
 
-def test_rows_beside_the_papers_are_never_the_best(setup):
+def test_rows_beside_the_papers_are_never_the_best(context):
     rows = [
-        row_of(TABLE.rows[0], outcome(setup, 20.0, 256)),
-        row_of(TABLE.rows[1], outcome(setup, 30.0, 128)),
-        row_of(Row("a floor", "mean_pose"), outcome(setup, 1.0, 512), beside=True),
+        row_of(TABLE.rows[0], outcome(context, 20.0, 256)),
+        row_of(TABLE.rows[1], outcome(context, 30.0, 128)),
+        row_of(Row("a floor", "mean_pose"), outcome(context, 1.0, 512), is_extra=True),
     ]
-    text = markdown.to_markdown(result_of(rows, setup))
+    text = markdown.to_markdown(result_of(rows, context))
     assert "**20.00**" in text and "**1.00**" not in text and "| 1.00 [" in text
 
 
-def test_a_row_that_cannot_be_done_says_why_in_every_column(setup):
+def test_a_row_that_cannot_be_done_says_why_in_every_column(context):
     rows = [row_of(TABLE.rows[0], absent="weights.pt is not there")]
-    cells = result_of(rows, setup)["cells"]
+    cells = result_of(rows, context)["cells"]
     assert {cell["reason"] for cell in cells} == {"weights.pt is not there"}
     assert {cell["status"] for cell in cells} == {"unavailable"}
 
 
-def test_clips_that_failed_are_told(setup):
-    made = outcome(setup, 20.0, 256)
+def test_clips_that_failed_are_told(context):
+    made = outcome(context, 20.0, 256)
     made.records["predict"]["failed"] = {"c": "no_person: nobody is seen"}
-    notes = result_of([row_of(TABLE.rows[0], made)], setup)["notes"]
+    notes = result_of([row_of(TABLE.rows[0], made)], context)["notes"]
     assert (
         "one: 1 of 2 test clips failed and are in none of its numbers, as c: no_person: nobody is "
         "seen."
     ) in notes
 
 
-def test_published_numbers_stand_on_a_line_of_their_own(setup):
+def test_published_numbers_stand_on_a_line_of_their_own(context):
     table = dataclasses.replace(
         TABLE, literature="Methods  MPJPE  Use\none  5.5  -", source="a paper"
     )
-    result = result_of([row_of(TABLE.rows[0], outcome(setup, 20.0, 256))], setup, table)
+    result = result_of([row_of(TABLE.rows[0], outcome(context, 20.0, 256))], context, table)
     made = cell(result, "one", "mpjpe")
     assert (made["literature"], made["literature_printed"]) == (5.5, "5.5")
     lines = [line for line in layout.grid(result) if line[0].text == "published elsewhere"]

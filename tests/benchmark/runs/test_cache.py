@@ -25,7 +25,7 @@ def test_lists_of_names_do_not_run_together():
 
 
 def test_a_run_is_finished_only_once_its_record_is_written(tmp_path):
-    run = cache.Run(tmp_path, "train", {"seed": 0})
+    run = cache.CachedStage(tmp_path, "train", {"seed": 0})
     assert run.record() is None
     with run.attempt(device="cpu") as facts:
         facts["answer"] = 42
@@ -38,7 +38,7 @@ def test_a_run_is_finished_only_once_its_record_is_written(tmp_path):
 
 
 def test_a_failed_attempt_leaves_its_reason_and_the_next_one_clears_it(tmp_path):
-    run = cache.Run(tmp_path, "train", {})
+    run = cache.CachedStage(tmp_path, "train", {})
     with pytest.raises(ValueError), run.attempt(device="cpu"):
         raise ValueError("no\nclips")
     assert run.failure() == "no clips"
@@ -49,7 +49,7 @@ def test_a_failed_attempt_leaves_its_reason_and_the_next_one_clears_it(tmp_path)
 
 
 def test_a_damaged_record_counts_as_unfinished(tmp_path):
-    run = cache.Run(tmp_path, "train", {})
+    run = cache.CachedStage(tmp_path, "train", {})
     run.folder.mkdir(parents=True)
     for text in ('{"seconds": 1', "[]", "3", "{}", '{"a": 1}'):
         (run.folder / "run.json").write_text(text)

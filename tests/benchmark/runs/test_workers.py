@@ -9,7 +9,7 @@ from benchmark.api.table import Row
 from benchmark.runs import chain
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
-from benchmark.runs.task import Setup, distinct, make_task
+from benchmark.runs.work_item import RunContext, distinct, make_item
 from benchmark.runs.workers import execute
 from datasets.bodies.smplx_file import BodyFile, find_body
 from datasets.tools.files import read_json, write_json
@@ -19,8 +19,8 @@ METRICS = ("codebook", "pose")
 
 
 @pytest.fixture
-def setup(tmp_path):
-    return Setup(tmp_path / "runs", find_body(), device="cpu")
+def context(tmp_path):
+    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def data(clips_folder):
 
 
 @pytest.fixture
-def task_of(data):
+def item_of(data):
     def make(profile, row=ROW, seed=0, metrics=METRICS, data=data):
-        return make_task(row, "tokenizer", profile, data, seed=seed, metrics=metrics)
+        return make_item(row, "tokenizer", profile, data, seed=seed, metrics=metrics)
 
     return make
 
@@ -40,33 +40,33 @@ def ignore(what, done, total):
     pass
 
 
-def keys(setup, task, stage):
-    return chain.lookup(setup, task).runs[stage].key
+def keys(context, item, stage):
+    return chain.lookup(context, item).stages[stage].key
 
 
-def test_the_whole_chain_then_the_cache(setup, tiny, task_of):
-    task = task_of(tiny)
-    assert chain.lookup(setup, task).missing == ["train"]
-    perform(setup, task, progress=ignore)
-    outcome = chain.lookup(setup, task)
+def test_the_whole_chain_then_the_cache(context, tiny, item_of):
+    item = item_of(tiny)
+    assert chain.lookup(context, item).missing == ["train"]
+    perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
     assert outcome.missing == []
-    assert {score.clip_id for score in outcome.scores["pose"]} == set(task.data.test_ids)
+    assert {score.clip_id for score in outcome.scores["pose"]} == set(item.data.test_ids)
     (pooled,) = outcome.scores["codebook"]
     assert (pooled.clips, pooled.count) == (2, 32)
     assert outcome.facts["params_m"] > 0
-    before = {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
-    perform(setup, task, progress=ignore)
-    assert before == {path: path.stat().st_mtime_ns for path in setup.cache.rglob("*.parquet")}
+    before = {path: path.stat().st_mtime_ns for path in context.cache.rglob("*.parquet")}
+    perform(context, item, progress=ignore)
+    assert before == {path: path.stat().st_mtime_ns for path in context.cache.rglob("*.parquet")}
 
 
-def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny, task_of):
+def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny, item_of):
     for_pose, for_use = (
-        task_of(tiny, dataclasses.replace(ROW, label=metric), metrics=(metric,))
+        item_of(tiny, dataclasses.replace(ROW, label=metric), metrics=(metric,))
         for metric in METRICS
     )
-    other = task_of(tiny, seed=1)
+    other = item_of(tiny, seed=1)
     merged = distinct([for_use, other, for_pose])
-    assert [task.metrics for task in merged] == [METRICS, METRICS]
+    assert [item.metrics for item in merged] == [METRICS, METRICS]
 
 
 class Killed(BaseException):
@@ -84,148 +84,148 @@ def killer(at):
     return progress
 
 
-def test_a_run_killed_anywhere_ends_in_the_same_scores(setup, tiny, task_of):
-    task = task_of(tiny)
+def test_a_run_killed_anywhere_ends_in_the_same_scores(context, tiny, item_of):
+    item = item_of(tiny)
     found = []
     # Calls 1-3 are training steps, 4 comes after a part of the prediction, 5 and 6 while scoring.
     for at in (99, 2, 4, 5):
-        own = dataclasses.replace(setup, cache=setup.cache / str(at))
+        own = dataclasses.replace(context, cache=context.cache / str(at))
         if at != 99:
             with pytest.raises(Killed):
-                perform(own, task, progress=killer(at))
-            assert chain.lookup(own, task).missing
-        perform(own, task, progress=ignore)
-        outcome = chain.lookup(own, task)
-        keys_of = {stage: run.key for stage, run in outcome.runs.items()}
+                perform(own, item, progress=killer(at))
+            assert chain.lookup(own, item).missing
+        perform(own, item, progress=ignore)
+        outcome = chain.lookup(own, item)
+        keys_of = {stage: run.key for stage, run in outcome.stages.items()}
         found.append((outcome.scores, outcome.facts, keys_of))
     assert all(one == found[0] for one in found[1:])
 
 
-def test_damaged_scores_are_made_again(setup, tiny, task_of):
-    task = task_of(tiny)
-    perform(setup, task, progress=ignore)
-    scores = chain.lookup(setup, task).scores
-    for path in setup.cache.rglob("scores.parquet"):
+def test_damaged_scores_are_made_again(context, tiny, item_of):
+    item = item_of(tiny)
+    perform(context, item, progress=ignore)
+    scores = chain.lookup(context, item).scores
+    for path in context.cache.rglob("scores.parquet"):
         path.write_bytes(b"damaged")
-    assert chain.lookup(setup, task).missing == ["score codebook", "score pose"]
-    perform(setup, task, progress=ignore)
-    assert chain.lookup(setup, task).scores == scores
+    assert chain.lookup(context, item).missing == ["score codebook", "score pose"]
+    perform(context, item, progress=ignore)
+    assert chain.lookup(context, item).scores == scores
 
 
-def test_scores_of_an_older_version_are_made_again(setup, tiny, task_of):
-    task = task_of(tiny)
-    perform(setup, task, progress=ignore)
-    scores = chain.lookup(setup, task).scores
-    path = chain.lookup(setup, task).runs["score pose"].folder / "run.json"
+def test_scores_of_an_older_version_are_made_again(context, tiny, item_of):
+    item = item_of(tiny)
+    perform(context, item, progress=ignore)
+    scores = chain.lookup(context, item).scores
+    path = chain.lookup(context, item).stages["score pose"].folder / "run.json"
     record = read_json(path)
     del record["absent"]
     write_json(path, record)
-    assert chain.lookup(setup, task).missing == ["score pose"]
-    perform(setup, task, progress=ignore)
-    assert chain.lookup(setup, task).scores == scores
+    assert chain.lookup(context, item).missing == ["score pose"]
+    perform(context, item, progress=ignore)
+    assert chain.lookup(context, item).scores == scores
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "predictions-00000.parquet"])
-def test_other_damage_is_told_and_gone_at_the_next_run(setup, tiny, task_of, name):
-    task = task_of(tiny)
-    perform(setup, task, progress=ignore)
-    scores = chain.lookup(setup, task).scores
+def test_other_damage_is_told_and_gone_at_the_next_run(context, tiny, item_of, name):
+    item = item_of(tiny)
+    perform(context, item, progress=ignore)
+    scores = chain.lookup(context, item).scores
     for pattern in (name, "scores.parquet"):
-        for path in setup.cache.rglob(pattern):
+        for path in context.cache.rglob(pattern):
             path.write_bytes(b"damaged")
-    chain.lookup(setup, task)
+    chain.lookup(context, item)
     with pytest.raises(ValueError, match=r"damaged.*run the same command again"):
-        perform(setup, task, progress=ignore)
-    perform(setup, task, progress=ignore)
-    assert chain.lookup(setup, task).scores == scores
+        perform(context, item, progress=ignore)
+    perform(context, item, progress=ignore)
+    assert chain.lookup(context, item).scores == scores
 
 
-def test_a_method_that_uses_the_body_has_it_in_its_keys(setup, tiny, task_of):
-    other = dataclasses.replace(setup.body, sha256="0" * 64)
-    moved = dataclasses.replace(setup, body=other)
-    solami = task_of(tiny, Row("SOLAMI", "solami"))
-    assert keys(setup, solami, "train") != keys(moved, solami, "train")
-    assert keys(setup, task_of(tiny), "train") == keys(moved, task_of(tiny), "train")
+def test_a_method_that_uses_the_body_has_it_in_its_keys(context, tiny, item_of):
+    other = dataclasses.replace(context.body, sha256="0" * 64)
+    moved = dataclasses.replace(context, body=other)
+    solami = item_of(tiny, Row("SOLAMI", "solami"))
+    assert keys(context, solami, "train") != keys(moved, solami, "train")
+    assert keys(context, item_of(tiny), "train") == keys(moved, item_of(tiny), "train")
 
 
-def test_what_changes_the_training_key(setup, tiny, task_of, data):
-    key = keys(setup, task_of(tiny), "train")
+def test_what_changes_the_training_key(context, tiny, item_of, data):
+    key = keys(context, item_of(tiny), "train")
     longer = dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, steps=4))
     other_row = Row("", "unimo", {"tokens_per_frame": 1, "codebook_size": 64})
     fewer = dataclasses.replace(data, train_ids=data.train_ids[1:])
     other = dataclasses.replace(data, sha256="0" * 64)
     changed = [
-        keys(setup, task_of(tiny, seed=1), "train"),
-        keys(setup, task_of(longer), "train"),
-        keys(setup, task_of(tiny, other_row), "train"),
-        keys(setup, task_of(tiny, data=fewer), "train"),
-        keys(setup, task_of(tiny, data=other), "train"),
-        keys(dataclasses.replace(setup, device="cuda"), task_of(tiny), "train"),
+        keys(context, item_of(tiny, seed=1), "train"),
+        keys(context, item_of(longer), "train"),
+        keys(context, item_of(tiny, other_row), "train"),
+        keys(context, item_of(tiny, data=fewer), "train"),
+        keys(context, item_of(tiny, data=other), "train"),
+        keys(dataclasses.replace(context, device="cuda"), item_of(tiny), "train"),
     ]
     assert len({key, *changed}) == 1 + len(changed)
 
 
-def test_what_does_not_change_the_training_key(setup, tiny, task_of, data, tmp_path):
-    key = keys(setup, task_of(tiny), "train")
+def test_what_does_not_change_the_training_key(context, tiny, item_of, data, tmp_path):
+    key = keys(context, item_of(tiny), "train")
     moved = dataclasses.replace(data, path=tmp_path / "elsewhere", name="other")
     renamed = dataclasses.replace(ROW, label="renamed")
-    elsewhere = dataclasses.replace(setup, cache=tmp_path / "cache")
+    elsewhere = dataclasses.replace(context, cache=tmp_path / "cache")
     body = BodyFile(tmp_path / "other.npz", "smplx-neutral", "0" * 64)
-    assert keys(elsewhere, task_of(tiny, renamed, data=moved), "train") == key
-    assert keys(dataclasses.replace(setup, body=body), task_of(tiny), "train") == key
-    assert keys(setup, task_of(dataclasses.replace(tiny, name="x")), "train") == key
+    assert keys(elsewhere, item_of(tiny, renamed, data=moved), "train") == key
+    assert keys(dataclasses.replace(context, body=body), item_of(tiny), "train") == key
+    assert keys(context, item_of(dataclasses.replace(tiny, name="x")), "train") == key
 
 
-def test_what_changes_the_prediction_and_score_keys(setup, tiny, task_of, data, monkeypatch):
+def test_what_changes_the_prediction_and_score_keys(context, tiny, item_of, data, monkeypatch):
     from benchmark.metrics.pose import METRIC
 
-    task = dataclasses.replace(task_of(tiny), metrics=("pose",))
-    perform(setup, task, progress=ignore)
-    prediction, score = (keys(setup, task, stage) for stage in ("predict", "score pose"))
+    item = dataclasses.replace(item_of(tiny), metrics=("pose",))
+    perform(context, item, progress=ignore)
+    prediction, score = (keys(context, item, stage) for stage in ("predict", "score pose"))
     one_clip = dataclasses.replace(data, test_ids=data.test_ids[:1])
-    assert keys(setup, dataclasses.replace(task, data=one_clip), "predict") != prediction
-    sampled = dataclasses.replace(task, seed=1)
-    assert keys(setup, sampled, "predict") != prediction
-    weights = next(setup.cache.glob("train/*/model.safetensors"))
-    copy = setup.cache / "copy.safetensors"
+    assert keys(context, dataclasses.replace(item, data=one_clip), "predict") != prediction
+    sampled = dataclasses.replace(item, seed=1)
+    assert keys(context, sampled, "predict") != prediction
+    weights = next(context.cache.glob("train/*/model.safetensors"))
+    copy = context.cache / "copy.safetensors"
     shutil.copy(weights, copy)
     shutil.copy(weights.with_suffix(".json"), copy.with_suffix(".json"))
-    given = task_of(tiny, Row("mine", "unimo", weights=copy), metrics=task.metrics)
-    assert keys(setup, given, "predict") == prediction  # the contents count, not the path
+    given = item_of(tiny, Row("mine", "unimo", weights=copy), metrics=item.metrics)
+    assert keys(context, given, "predict") == prediction  # the contents count, not the path
     data = bytearray(copy.read_bytes())
     data[-1] ^= 1
-    changed = setup.cache / "changed.safetensors"
+    changed = context.cache / "changed.safetensors"
     changed.write_bytes(data)
     given = dataclasses.replace(given, weights=changed)
-    assert keys(setup, given, "predict") != prediction
-    body = BodyFile(setup.body.path, "smplx-neutral", "0" * 64)
-    assert keys(dataclasses.replace(setup, body=body), task, "score pose") != score
-    assert keys(dataclasses.replace(setup, body=body), task, "predict") == prediction
+    assert keys(context, given, "predict") != prediction
+    body = BodyFile(context.body.path, "smplx-neutral", "0" * 64)
+    assert keys(dataclasses.replace(context, body=body), item, "score pose") != score
+    assert keys(dataclasses.replace(context, body=body), item, "predict") == prediction
     with monkeypatch.context() as patch:
         patch.setattr(type(METRIC), "version", METRIC.version + 1)
-        assert keys(setup, task, "score pose") != score
-        assert keys(setup, task, "predict") == prediction
+        assert keys(context, item, "score pose") != score
+        assert keys(context, item, "predict") == prediction
     with monkeypatch.context() as patch:
         patch.setattr(type(METRIC), "protocol", lambda self, context: "another protocol")
-        assert keys(setup, task, "score pose") != score
+        assert keys(context, item, "score pose") != score
 
 
-def test_a_failure_is_kept_with_its_reason(setup, tiny, task_of):
+def test_a_failure_is_kept_with_its_reason(context, tiny, item_of):
     too_long = dataclasses.replace(tiny.training, window=66)
-    task = task_of(dataclasses.replace(tiny, training=too_long))
+    item = item_of(dataclasses.replace(tiny, training=too_long))
     with pytest.raises(ValueError):
-        perform(setup, task, progress=ignore)
-    outcome = chain.lookup(setup, task)
+        perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
     assert outcome.missing == ["train"]
     assert "66 frames" in outcome.failure
 
 
-def test_the_mean_pose_is_the_mean_and_is_scored(setup, tiny, task_of, data):
-    task = task_of(tiny, Row("floor", "mean_pose"))
-    perform(setup, task, progress=ignore)
-    outcome = chain.lookup(setup, task)
+def test_the_mean_pose_is_the_mean_and_is_scored(context, tiny, item_of, data):
+    item = item_of(tiny, Row("floor", "mean_pose"))
+    perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
     assert outcome.scores["codebook"] == []
-    mean = np.load(next(setup.cache.glob("train/*/mean_pose.npy")))
+    mean = np.load(next(context.cache.glob("train/*/mean_pose.npy")))
     train = data.clips(data.train_ids).channels
     np.testing.assert_allclose(mean[66:], train[..., 66:].mean(axis=(0, 1)), atol=1e-4)
 
@@ -257,25 +257,25 @@ def test_a_store_without_a_test_split_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_does_not_change_a_value(setup, tiny, task_of):
+def test_the_number_of_workers_does_not_change_a_value(context, tiny, item_of):
     rows = [
         Row(f"B={size}", "unimo", {"tokens_per_frame": 8, "codebook_size": size})
         for size in (32, 64)
     ]
     found = []
     for workers in (1, 2):
-        own = dataclasses.replace(setup, cache=setup.cache / str(workers))
-        tasks = [task_of(tiny, row) for row in rows]
-        assert execute(tasks, own, workers=workers, quiet=True) == {}
-        found.append([chain.lookup(own, task).scores for task in tasks])
+        own = dataclasses.replace(context, cache=context.cache / str(workers))
+        items = [item_of(tiny, row) for row in rows]
+        assert execute(items, own, workers=workers, quiet=True) == {}
+        found.append([chain.lookup(own, item).scores for item in items])
     assert found[0] == found[1]
 
 
 @pytest.mark.slow
-def test_a_failing_task_is_reported_and_the_others_go_on(setup, tiny, task_of):
-    bad = task_of(dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, window=66)))
-    good = task_of(tiny)
-    failures = execute([bad, good], setup, workers=1, quiet=True)
+def test_a_failing_task_is_reported_and_the_others_go_on(context, tiny, item_of):
+    bad = item_of(dataclasses.replace(tiny, training=dataclasses.replace(tiny.training, window=66)))
+    good = item_of(tiny)
+    failures = execute([bad, good], context, workers=1, quiet=True)
     assert list(failures) == [bad.identity]
     assert "66 frames" in failures[bad.identity]
-    assert chain.lookup(setup, good).missing == []
+    assert chain.lookup(context, good).missing == []

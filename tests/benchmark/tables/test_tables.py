@@ -5,8 +5,8 @@ import pytest
 from benchmark import discover
 from benchmark.api.clips import Data
 from benchmark.profiles import embedded
-from benchmark.runs.chain import train_run
-from benchmark.runs.task import Setup, make_task
+from benchmark.runs.chain import train_stage
+from benchmark.runs.work_item import RunContext, make_item
 from datasets.bodies.smplx_file import find_body
 
 # Read off the printed tables, not copied from the blocks.
@@ -203,36 +203,36 @@ def test_notes_are_lines_and_none_is_told_twice(name):
         assert note.endswith(".") and note == " ".join(note.split())
 
 
-def tasks_of(table):
-    """Row label -> its task at the default size, on some data."""
+def items_of(table):
+    """Row label -> its item at the default size, on some data."""
     spec = discover.load("tables", table)
     data = Data(Path("x"), "x", "0" * 64, 17, ("a",), ("b",), "by hand")
     return {
-        row.label: make_task(row, spec.task, embedded(), data, seed=0, metrics=())
+        row.label: make_item(row, spec.task, embedded(), data, seed=0, metrics=())
         for row in spec.rows
     }
 
 
 def test_the_twins_of_tables_1_5_and_6_are_one_task():
-    ours = tasks_of("table1")["Our"]
-    assert ours.identity == tasks_of("table5")["s=1/36 B=512"].identity
-    assert ours.identity == tasks_of("table6")["6D Representation"].identity
-    assert ours.identity != tasks_of("table6")["Axis-Angle"].identity
+    ours = items_of("table1")["Our"]
+    assert ours.identity == items_of("table5")["s=1/36 B=512"].identity
+    assert ours.identity == items_of("table6")["6D Representation"].identity
+    assert ours.identity != items_of("table6")["Axis-Angle"].identity
 
 
 def test_one_training_serves_all_rows_called_ours(tmp_path):
-    setup = Setup(tmp_path, find_body(), device="cpu")
+    context = RunContext(tmp_path, find_body(), device="cpu")
 
-    def training(task):
-        return train_run(setup, task).key
+    def training(item):
+        return train_stage(context, item).key
 
-    v2m, i2vm = tasks_of("table7"), tasks_of("table8")
+    v2m, i2vm = items_of("table7"), items_of("table8")
     assert training(v2m["Our"]) == training(i2vm["Ours"])
     assert training(v2m["Uni-Embed."]) == training(i2vm["Uni-Embed."])
-    trainings = {training(task) for task in (*v2m.values(), *i2vm.values())}
+    trainings = {training(item) for item in (*v2m.values(), *i2vm.values())}
     assert len(trainings) == 4
 
 
 def test_all_rows_of_table_5_train_alike():
-    trainings = [task.settings["training"] for task in tasks_of("table5").values()]
+    trainings = [item.settings["training"] for item in items_of("table5").values()]
     assert all(training == trainings[0] for training in trainings)

@@ -17,7 +17,7 @@ from datasets.bodies.smplx_file import BodyFile
 
 
 @dataclass(frozen=True)
-class Setup:
+class RunContext:
     """What all rows of a run share.
 
     Attributes:
@@ -37,11 +37,11 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Task:
+class WorkItem:
     """One row's work with one seed.
 
     Attributes:
-        kind: what the method does, one of `benchmark.api.table.TASKS`.
+        task: what the method does, one of `benchmark.api.table.TASKS`.
         method: name of the method.
         data: the clips.
         seed: of training, sampling and whatever is drawn at random.
@@ -53,23 +53,23 @@ class Task:
         label: for messages only.
     """
 
-    kind: str
+    task: str
     method: str
     data: Data = field(repr=False)
     seed: int
     settings: Mapping[str, object]
     weights: Path | None
     metrics: tuple[str, ...]
-    estimator: "Task | None" = None
+    estimator: "WorkItem | None" = None
     no_estimator: str = ""
     label: str = field(default="", compare=False)
 
     @property
     def identity(self) -> str:
-        """Equal for tasks that are the same work."""
+        """Equal for items that are the same work."""
         return store.make_key(
             {
-                "kind": self.kind,
+                "kind": self.task,
                 "method": self.method,
                 "train": self.data.inputs,
                 "test": self.data.test_inputs,
@@ -81,34 +81,34 @@ class Task:
         )
 
     @property
-    def does(self):
+    def implementation(self):
         """The method, see `benchmark.api.method.Method`."""
-        return discover.method(self.method, self.kind)
+        return discover.method(self.method, self.task)
 
-    def metric_context(self, setup: Setup) -> MetricContext:
+    def metric_context(self, context: RunContext) -> MetricContext:
         """What metrics are told."""
-        return MetricContext(self.kind, setup.body, self.seed, self.data.dataset, setup.cache)
+        return MetricContext(self.task, context.body, self.seed, self.data.dataset, context.cache)
 
 
-def make_task(
-    row: Row, kind: str, profile: Profile, data: Data, *, seed: int, metrics: tuple[str, ...]
-) -> Task:
-    """The task of a table's row at a profile's size.
+def make_item(
+    row: Row, task: str, profile: Profile, data: Data, *, seed: int, metrics: tuple[str, ...]
+) -> WorkItem:
+    """The item of a table's row at a profile's size.
 
     Raises:
         Unavailable: the row's method needs something that is not here.
     """
     settings = {}
     if row.weights is None:
-        settings = discover.method(row.method, kind).training_spec(row.params, profile, seed=seed)
+        settings = discover.method(row.method, task).training_spec(row.params, profile, seed=seed)
     estimator, reason = None, ""
-    if kind == "i2vm":
+    if task == "i2vm":
         try:
-            estimator = estimator_task(profile, data, seed=seed)
+            estimator = estimator_item(profile, data, seed=seed)
         except Unavailable as error:
             reason = str(error)
-    return Task(
-        kind,
+    return WorkItem(
+        task,
         row.method,
         data,
         seed,
@@ -121,21 +121,21 @@ def make_task(
     )
 
 
-def estimator_task(profile: Profile, data: Data, *, seed: int) -> Task:
+def estimator_item(profile: Profile, data: Data, *, seed: int) -> WorkItem:
     """The training of the profile's estimator.
 
     Raises:
         Unavailable: it needs something that is not here.
     """
     row = Row(f"estimator {profile.estimator}", profile.estimator)
-    return make_task(row, "v2m", profile, data, seed=seed, metrics=())
+    return make_item(row, "v2m", profile, data, seed=seed, metrics=())
 
 
-def distinct(tasks: Iterable[Task]) -> list[Task]:
-    """Each piece of work once, with the metrics of all tasks that share it."""
-    merged: dict[str, Task] = {}
-    for task in tasks:
-        known = merged.get(task.identity, task)
-        metrics = tuple(sorted({*known.metrics, *task.metrics}))
-        merged[task.identity] = dataclasses.replace(known, metrics=metrics)
+def distinct(items: Iterable[WorkItem]) -> list[WorkItem]:
+    """Each piece of work once, with the metrics of all items that share it."""
+    merged: dict[str, WorkItem] = {}
+    for item in items:
+        known = merged.get(item.identity, item)
+        metrics = tuple(sorted({*known.metrics, *item.metrics}))
+        merged[item.identity] = dataclasses.replace(known, metrics=metrics)
     return list(merged.values())
