@@ -101,7 +101,7 @@ class _Asked:
 
     def _ask_method(self, name: str, task: str, params: tuple) -> str:
         does = discover.method(name, task)
-        return _reason(name, lambda: does.settings(dict(params), self._profile, seed=0))
+        return _reason(name, lambda: does.training_spec(dict(params), self._profile, seed=0))
 
     def _ask_store(self, task: str, dataset: str) -> str:
         return _reason(dataset, lambda: self._stores.find(task, dataset))

@@ -44,7 +44,7 @@ def trained(shots_folder, tmp_path_factory):
         patch.setattr("model.transformer.train.token_set.CACHE", folder / "tokens")
         for seed, name in enumerate("ab"):
             (folder / name).mkdir()
-            wanted = transformers.settings(hardly_trained(), tasks=("v2m", "i2vm"), seed=seed)
+            wanted = transformers.training_spec(hardly_trained(), tasks=("v2m", "i2vm"), seed=seed)
             transformers.train(wanted, data, folder / name, device="cpu", progress=ignore)
     (folder / "regressor").mkdir()
     wanted = regressor.settings({}, hardly_trained(), seed=0)
