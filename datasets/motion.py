@@ -13,6 +13,7 @@ import numpy as np
 
 from datasets import rotation
 
+Space = Literal["camera", "world"]
 BODY_POSE_CHANNELS = {"smplx": 63, "smpl": 69}
 # Largest plausible magnitude of a Motion's arrays, and what a larger one means.
 _PLAUSIBLE = {
@@ -62,7 +63,7 @@ class Motion:
     betas: np.ndarray
     transl: np.ndarray
     fps: float
-    space: Literal["camera", "world"] = "world"
+    space: Space = "world"
     body: Literal["smplx", "smpl"] = "smplx"
     gender: Literal["neutral", "female", "male"] = "neutral"
 
@@ -111,7 +112,7 @@ class Motion:
         return np.concatenate([self.global_orient, self.body_pose, betas, self.transl], axis=1)
 
     @classmethod
-    def from_channels(cls, channels: np.ndarray, *, fps: float, space: str) -> "Motion":
+    def from_channels(cls, channels: np.ndarray, *, fps: float, space: Space) -> "Motion":
         """Inverse of `to_channels`: (T, 79) to a neutral SMPL-X motion.
 
         Betas that are equal in every frame become one (10,) vector.
@@ -122,10 +123,18 @@ class Motion:
             f"channels have shape {channels.shape}, not (T, {NUM_CHANNELS})",
         )
         parts = split_channels(channels)
-        parts["betas"] = constant_betas(parts["betas"])
-        return cls(**parts, fps=fps, space=space)
+        return cls(
+            body_pose=parts["body_pose"],
+            global_orient=parts["global_orient"],
+            betas=constant_betas(parts["betas"]),
+            transl=parts["transl"],
+            fps=fps,
+            space=space,
+        )
 
-    def transformed(self, transform: np.ndarray, pelvis_rest: np.ndarray, *, space: str):
+    def transformed(
+        self, transform: np.ndarray, pelvis_rest: np.ndarray, *, space: Space
+    ) -> "Motion":
         """The same motion seen from another frame of reference.
 
         The root rotates about the rest pelvis J0, not the origin, so with x' = R x + t:

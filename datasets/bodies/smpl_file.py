@@ -11,8 +11,9 @@ import os
 import pickle
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -177,7 +178,7 @@ _STAND_INS = {
 class _ModelUnpickler(safe_pickle.Unpickler):
     """Knows the objects of SMPL's pickles as `_Stored` ones, besides what is data."""
 
-    dispatch: ClassVar = dict(safe_pickle.Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(safe_pickle.Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> object:
         """What a pickle names: a stand-in, or data."""

@@ -60,8 +60,8 @@ class BodyModel:
 
     def rest_joints(self, betas: np.ndarray) -> np.ndarray:
         """Joints (..., 55, 3) of the rest pose for shapes (..., 10); index 0 is J0(betas)."""
-        betas = torch.from_numpy(np.array(betas, dtype=np.float32))
-        offsets = torch.einsum("jck,...k->...jc", self._joint_shapedirs, betas)
+        shapes = torch.from_numpy(np.array(betas, dtype=np.float32))
+        offsets = torch.einsum("jck,...k->...jc", self._joint_shapedirs, shapes)
         return (self._joint_template + offsets).numpy()
 
     def joints(self, channels: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ def _load_layer(path: Path):
     arrays = read_arrays(path)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         plain = Path(folder) / "SMPLX_NEUTRAL.npz"  # smplx takes the type from the file name
-        np.savez(plain, **arrays)
+        np.savez(plain, **arrays)  # type: ignore[arg-type]
         return smplx.create(
             str(plain), model_type="smplx", use_pca=False, flat_hand_mean=True, num_betas=10
         )

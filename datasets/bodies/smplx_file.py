@@ -88,7 +88,8 @@ def read_arrays(path: Path, keys: Iterable[str] = LAYOUT) -> dict[str, np.ndarra
     """
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not an .npz file, or only a part of one: {_HINT}")
-    arrays, sizes = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    sizes: dict[str | int, int] = {}
     for key in keys:
         try:
             with np.load(path, allow_pickle=False) as file:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 
-from datasets.motion import Camera, Motion
+from datasets.motion import Camera, Motion, Space
 from datasets.sequence import Clip
 from datasets.tools.files import sha256_of
 from datasets.video.pad_resize import PadResize
@@ -145,22 +145,23 @@ def motion_row(clip: Clip) -> dict:
     num_frames = len(clip.frame_ids)
     motion = clip.motion
 
-    def flat(array: np.ndarray | None, size: int) -> np.ndarray:
+    def flat(owner: object, name: str, size: int) -> np.ndarray:
+        array = getattr(owner, name, None)  # no owner, no array
         return np.zeros(size, np.float32) if array is None else array.reshape(-1)
 
     row = {
         "clip_id": clip.clip_id,
-        "body_pose": flat(motion and motion.body_pose, 0),
-        "betas": flat(motion and motion.betas, 0),
-        "K": flat(clip.view and clip.view.K, num_frames * 9),
-        "T_w2c": flat(clip.view and clip.view.T_w2c, num_frames * 16),
-        "pelvis_rest": flat(clip.pelvis_rest, 3),
+        "body_pose": flat(motion, "body_pose", 0),
+        "betas": flat(motion, "betas", 0),
+        "K": flat(clip.view, "K", num_frames * 9),
+        "T_w2c": flat(clip.view, "T_w2c", num_frames * 16),
+        "pelvis_rest": flat(clip, "pelvis_rest", 3),
         "valid": clip.valid,
         "frame_ids": clip.frame_ids,
     }
     for space, own in (("camera", clip.camera_motion), ("world", clip.world_motion)):
-        row[f"global_orient_{space}"] = flat(own and own.global_orient, num_frames * 3)
-        row[f"transl_{space}"] = flat(own and own.transl, num_frames * 3)
+        row[f"global_orient_{space}"] = flat(own, "global_orient", num_frames * 3)
+        row[f"transl_{space}"] = flat(own, "transl", num_frames * 3)
     return row
 
 
@@ -189,7 +190,7 @@ def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:
     """Inverse of `index_row` and `motion_row`: the rows `facts` and `arrays` of a clip."""
     t = facts["num_frames"]
 
-    def motion(space: str) -> Motion | None:
+    def motion(space: Space) -> Motion | None:
         if not facts[f"has_{space}_motion"]:
             return None
         betas = arrays["betas"]

@@ -16,10 +16,13 @@ import pickle
 import re
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+
+Order = Literal["C", "F"]
 
 MAX_BYTES = 2**30  # of a file, and of what it unpacks to; labels of a sequence have far less
 _PIECE = 2**20
@@ -71,9 +74,9 @@ def load(
 class _Stream(io.BytesIO):
     """The bytes of a file; asking for more than there are is an error, and allocates nothing."""
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(size)
-        if len(data) < size:
+        if size is not None and len(data) < size:
             raise EOFError
         return data
 
@@ -115,7 +118,12 @@ class Unpickler(pickle._Unpickler):
     The one written in Python: the bytes of a joblib array have to be read between two opcodes.
     """
 
-    dispatch: ClassVar = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
+
+    # Of Python's own, which type checkers do not know.
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    append: Callable[[object], None]
 
     def __init__(self, stream: _Stream, *, encoding: str):
         super().__init__(stream, encoding=encoding)
@@ -171,17 +179,17 @@ class Unpickler(pickle._Unpickler):
     def load_setitem(self) -> None:
         """One item of a dictionary."""
         _check_keys(self.stack[-2:-1])
-        super().load_setitem()
+        super().load_setitem()  # type: ignore[misc]
 
     def load_setitems(self) -> None:
         """The items of a dictionary since the last mark."""
         _check_keys(self.stack[::2])
-        super().load_setitems()
+        super().load_setitems()  # type: ignore[misc]
 
     def load_dict(self) -> None:
         """A dictionary of the items since the last mark."""
         _check_keys(self.stack[::2])
-        super().load_dict()
+        super().load_dict()  # type: ignore[misc]
 
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
@@ -201,7 +209,7 @@ class Unpickler(pickle._Unpickler):
         if self._unclaimed[kind] < 0:
             raise ValueError(f"its {kind} claim more bytes than it holds")
 
-    def _array(self, data, dtype: np.dtype, shape: tuple, order: str = "C") -> np.ndarray:
+    def _array(self, data, dtype: np.dtype, shape: tuple, order: Order = "C") -> np.ndarray:
         """An array of its own of raw bytes."""
         if dtype.hasobject:
             raise UnsafePickleError("holds an array of Python objects, which is not data: refused")
@@ -215,7 +223,8 @@ class Unpickler(pickle._Unpickler):
         return np.frombuffer(data, dtype).reshape(shape, order=order).copy(order)
 
     def _scalar(self, dtype: np.dtype, data) -> np.generic:
-        return self._array(data, dtype, ())[()]
+        scalar: np.generic = self._array(data, dtype, ())[()]  # type: ignore[assignment]
+        return scalar
 
     def _fill(self, array: np.ndarray, version: int, shape: tuple, dtype, fortran, data) -> None:
         """Turn the empty `array` into what its state says, as other references to it exist."""
@@ -225,11 +234,12 @@ class Unpickler(pickle._Unpickler):
             if type(data) is not list or len(data) != _num_items(shape):
                 raise ValueError("an array of objects has another number of them")
             self._claim("arrays", len(data))
-            array.__setstate__((1, shape, dtype, bool(fortran), data))
-            return
-        order = "F" if fortran else "C"
-        filled = self._array(data, dtype, shape, order)
-        array.__setstate__((1, filled.shape, dtype, bool(fortran), filled.tobytes(order)))
+            state: Any = (1, shape, dtype, bool(fortran), data)
+        else:
+            order: Order = "F" if fortran else "C"
+            filled = self._array(data, dtype, shape, order)
+            state = (1, filled.shape, dtype, bool(fortran), filled.tobytes(order))
+        array.__setstate__(state)
 
     def _joblib_array(
         self, subclass, shape, order, dtype, allow_mmap=False, numpy_array_alignment_bytes=None
@@ -292,4 +302,4 @@ def _set_byte_order(dtype: np.dtype, version: int, order: str, *rest: object) ->
     if order not in ("<", ">", "|", "=") or any(part is not None for part in rest[:3]):
         raise ValueError("a dtype with fields, or without a byte order")
     layout = (dtype.itemsize, dtype.alignment, dtype.flags)  # its own, whatever the file says
-    dtype.__setstate__((3, order, None, None, None, *layout))
+    dtype.__setstate__((3, order, None, None, None, *layout))  # type: ignore[attr-defined]

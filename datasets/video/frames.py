@@ -120,7 +120,7 @@ class VideoFile:
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """See `datasets.sequence.FrameSource`."""
-        return read_frames(self.path, self.source_frames[list(rows)], info=self.info)
+        return read_frames(self.path, self.source_frames[list(rows)].tolist(), info=self.info)
 
 
 @contextmanager

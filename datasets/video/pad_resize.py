@@ -28,7 +28,8 @@ class PadResize:
     def inner(self) -> tuple[int, int]:
         """Width and height of the picture inside the square."""
         longer = max(self.width, self.height)
-        return tuple(max(1, round(n * self.size / longer)) for n in (self.width, self.height))
+        width, height = (max(1, round(n * self.size / longer)) for n in (self.width, self.height))
+        return width, height
 
     @property
     def pads(self) -> tuple[int, int, int, int]:

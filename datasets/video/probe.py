@@ -104,7 +104,11 @@ def probe(path: str | Path) -> VideoInfo:
         raise VideoError(path, "its frames have no times")
     ticks = np.sort(np.array(shown, np.int64))
     timed = timed and all(pts is not None for pts, *_ in facts) and bool(np.diff(ticks).all())
-    starts = [(pts, dts) for pts, dts, key, _ in facts if timed and key and dts is not None]
+    starts = [
+        (pts, dts)
+        for pts, dts, key, _ in facts
+        if timed and key and pts is not None and dts is not None
+    ]
     times = (ticks - ticks[0]) * float(clock)
     fps = _average_rate(path, times, rate)
     steady = bool(np.all(np.abs(np.diff(times) - float(1 / fps)) <= max(0.1 / fps, clock)))

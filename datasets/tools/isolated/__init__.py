@@ -102,7 +102,7 @@ def build(tool: str) -> Path:
 
 def _steps(tool: str) -> list[tuple[list[str], list[str]]]:
     """Options and packages of each call of pip, in order."""
-    steps = []
+    steps: list[tuple[list[str], list[str]]] = []
     for line in _text(tool).splitlines():
         if heading := _STEP.fullmatch(line):
             steps.append((shlex.split(heading[1]), []))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, cast
 
 _MAIN = Path(__file__).parent / "worker_main.py"
 _GRACE = 3  # seconds to leave by itself once its stdin is closed
@@ -83,6 +84,8 @@ class Worker:
         except OSError as error:
             self._stderr.close()
             raise WorkerGone(f"cannot start {self._command[0]}: {error.strerror}") from error
+        self._stdin = cast(IO[bytes], self._process.stdin)
+        self._stdout = cast(IO[bytes], self._process.stdout)
         try:
             self.hello = self.request(self._options, timeout=self._timeout)
         except BaseException:
@@ -111,7 +114,7 @@ class Worker:
         deadline = time.monotonic() + timeout
         line = json.dumps({**message, "id": self._requests}) + "\n"
         try:
-            self._process.stdin.write(line.encode())
+            self._stdin.write(line.encode())
             answer = json.loads(self._read_line(deadline))
             number = answer.pop("id")
         except OSError:  # a broken pipe
@@ -126,11 +129,11 @@ class Worker:
 
     def _read_line(self, deadline: float) -> bytes:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(self._stdout, selectors.EVENT_READ)
             while b"\n" not in self._unread:
                 if not selector.select(max(0, deadline - time.monotonic())):
                     raise self._gone("did not answer in time", WorkerTimeout)
-                piece = os.read(self._process.stdout.fileno(), 1 << 16)
+                piece = os.read(self._stdout.fileno(), 1 << 16)
                 if not piece:
                     raise self._gone()
                 self._unread += piece
@@ -153,10 +156,10 @@ class Worker:
         if self._process.returncode is not None:
             return  # its number may be another process's by now
         with suppress(OSError):
-            self._process.stdin.close()
+            self._stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(grace)
         with suppress(ProcessLookupError):  # children outlive a process that crashed
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._process.stdout.close()
+        self._stdout.close()
