@@ -239,7 +239,7 @@ class Camera:
 
     @property
     def is_static(self) -> bool | None:
-        """Whether the camera stands still in the world; None where the world is unknown."""
+        """True if the camera stands still in the world; None where the world is unknown."""
         return None if self.T_w2c is None else bool(np.ptp(self.T_w2c, axis=0).max() < 1e-5)
 
 

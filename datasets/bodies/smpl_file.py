@@ -151,7 +151,7 @@ class _Columns(_Stored):
 
 
 class _Nothing(_Stored):
-    """What is of no use here: sets, in which chumpy keeps what it has to compute again."""
+    """Stands for objects of no use here: sets, in which chumpy keeps what to compute again."""
 
 
 def _rebuilt(stand_in: object, *of_base: object) -> object:
@@ -181,7 +181,7 @@ class _ModelUnpickler(safe_pickle.Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(safe_pickle.Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> object:
-        """What a pickle names: a stand-in, or data."""
+        """The stand-in or the data behind a name in a pickle."""
         return _STAND_INS.get((module, name)) or super().find_class(module, name)
 
     def load_build(self) -> None:

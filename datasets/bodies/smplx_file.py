@@ -1,4 +1,4 @@
-"""Which body model file is used, and its arrays. Nothing here loads torch."""
+"""The body model file that is used, and its arrays. Nothing here loads torch."""
 
 import os
 import zipfile

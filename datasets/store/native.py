@@ -58,7 +58,7 @@ def native_rows(clip: Clip) -> list[dict]:
 
 
 def _fit_float64(flat: np.ndarray) -> bool:
-    """Whether float64 holds all these numbers; large integers are kept as text instead."""
+    """True if float64 holds all these numbers; large integers are kept as text instead."""
     return flat.dtype.kind not in "iu" or not np.any((flat > 2**53) | (flat < -(2**53)))
 
 

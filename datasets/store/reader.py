@@ -99,7 +99,7 @@ class ClipStore:
 
     @property
     def sha256(self) -> str:
-        """Identity of the content: what cache keys use instead of a path or a name."""
+        """The sha256 of the content, which cache keys hold instead of a path or a name."""
         return self.manifest["content_sha256"]
 
     def ids(self, split: str) -> list[str]:
@@ -125,7 +125,7 @@ class ClipStore:
         return [column[self._position[name]] for name in ids]
 
     def has_video(self, clip_id: str) -> bool:
-        """Whether the store has the pictures of a clip."""
+        """True if the store has the pictures of a clip."""
         return bool(self.index.column("video_path")[self._position[clip_id]].as_py())
 
     @property

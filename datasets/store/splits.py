@@ -18,7 +18,7 @@ TEST_SEED = "unimo-test-v1|"
 
 
 def rank(name: str) -> bytes:
-    """Where a name stands in the order of the test rules: sha256(`TEST_SEED` + name)."""
+    """Sort key of a name in the test rules: sha256(`TEST_SEED` + name)."""
     return hashlib.sha256((TEST_SEED + name).encode()).digest()
 
 

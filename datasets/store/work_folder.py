@@ -1,4 +1,4 @@
-"""The folder of a store in the making: one process and one command at a time, and it can go on."""
+"""The folder of an unfinished store: one process and one command at a time; work can go on."""
 
 import contextlib
 import shutil
@@ -11,7 +11,7 @@ from datasets.tools.files import BusyError, NoLocksError, locked, read_json, wri
 
 
 def is_finished(path: Path, job: dict) -> bool:
-    """Whether the folder holds the finished store of a job."""
+    """True if the folder holds the finished store of a job."""
     manifest = read_json(path / "manifest.json") or {}
     return bool(manifest) and all(manifest.get(name) == value for name, value in job.items())
 
@@ -22,15 +22,15 @@ def claimed(
 ) -> Iterator[None]:
     """Hold the folder `path` for a job while it makes the store.
 
-    Whoever is stopped leaves the videos and the work made so far and the job's description, and
-    the same job goes on; where there is none of it yet, nothing is left.
+    A job that is stopped leaves its videos, its work and its description, and the same job goes
+    on from there. If it has done no work yet, it leaves nothing.
 
     Args:
         path: the store's folder.
-        job: JSON values by name: all that the store's content depends on.
-        files: those that the job writes there beside a store's; of a stopped job, all are removed.
-        keep: a folder of the work that stays in the finished store, which can be claimed again: it
-            is unfinished from then on.
+        job: JSON values by name: everything that the store's content depends on.
+        files: names of further files that the job writes there; a stopped job's are removed.
+        keep: name of a folder of the work that stays in the finished store. Such a store can be
+            claimed again, and is unfinished from then on.
 
     Raises:
         FolderError: the folder holds something else, the unfinished work of another job, or
@@ -78,7 +78,7 @@ def claimed(
 
 
 def is_store(path: Path) -> bool:
-    """Whether a folder is a clip store, finished or in the making."""
+    """True if a folder is a clip store, finished or not."""
     return (path / WORK).is_dir() or "content_sha256" in (read_json(path / "manifest.json") or {})
 
 
@@ -126,7 +126,7 @@ def _refuse_other_job(path: Path, job: dict) -> None:
 
 
 def _difference(theirs: dict, job: dict) -> str:
-    """What first differs between the jobs of two commands; empty if nothing does."""
+    """The first difference between the jobs of two commands in words; empty if there is none."""
     for name, value in job.items():
         if value != theirs.get(name):
             if isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""What command lines share: kinds of arguments, and how a job ends. Standard library only."""
+"""Shared by command lines: kinds of arguments, and how a job ends. Standard library only."""
 
 import argparse
 import errno
@@ -25,14 +25,14 @@ def natural(word: str) -> int:
 
 
 def cannot_write(error: Exception, out: str | Path) -> str | None:
-    """What to tell the user where an error means that nothing can be written to `out`.
+    """The message for an error that means that nothing can be written to `out`, else None.
 
     Args:
-        error: of anything that was done.
+        error: any error of the job.
         out: the folder named with ``--out``.
 
     Returns:
-        One line; None for any other error, as one from reading a file elsewhere.
+        One line; None for any other error, such as one from reading a file elsewhere.
     """
     if not isinstance(error, OSError) or error.errno not in _CLOSED or error.filename is None:
         return None
@@ -47,12 +47,12 @@ def cannot_write(error: Exception, out: str | Path) -> str | None:
 
 
 def run_job(job: Callable[[], object], out: str | Path) -> int:
-    """Do a job that can be stopped and goes on when it is started again.
+    """Run a job that goes on where it was when it is started again after a stop.
 
-    Prints what it returns, where it is not None; an error becomes one line on stderr.
+    Prints the job's result unless it is None; an error becomes one line on stderr.
 
     Args:
-        job: what to do.
+        job: the work.
         out: the folder that it writes to.
 
     Returns:

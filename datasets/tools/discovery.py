@@ -32,7 +32,7 @@ def first_line(node: ast.Module | ast.FunctionDef) -> str:
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:
-    """What to tell who asked for a name that does not exist: the nearest one, and all."""
+    """The message for a name that does not exist: the nearest name, and all names."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"unknown {kind} {name!r}. {hint}Known: {', '.join(known)}."

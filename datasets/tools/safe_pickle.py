@@ -143,7 +143,7 @@ class Unpickler(pickle._Unpickler):
             self._known[f"{core}.numeric", "_frombuffer"] = self._array
 
     def find_class(self, module: str, name: str) -> object:
-        """What a pickle names, if it is one of the few names that stand for data."""
+        """The function behind a name in a pickle, if it is one of the few that stand for data."""
         if (module, name) in self._known:
             return self._known[module, name]
         wanted = f"{module}.{name}"[:80].encode("unicode_escape").decode()
@@ -279,7 +279,7 @@ def _check_keys(keys: list) -> None:
 
 
 def _no_bytes() -> bytes:
-    """How Python 3 writes no bytes for Python 2: a call of ``bytes`` without arguments."""
+    """Empty bytes, which Python 3 writes for Python 2 as a call of ``bytes`` without arguments."""
     return b""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
 from datasets.tools.files import replacing
-from datasets.video.probe import VideoError, VideoInfo, decoded, opened, packets, probe
+from datasets.video.probe import VideoError, VideoInfo, decode, open_video, packets, probe
 
 try:
     import decord
@@ -65,7 +65,7 @@ def read_frames(
     Args:
         path: the file.
         indices: positions in the order of showing, increasing; a frame may be asked for repeatedly.
-        info: what `probe` said, where it is known.
+        info: the result of `probe`, where it is known.
 
     Raises:
         VideoError: not a video, no such frame, or a damaged one. Frames before it were yielded.
@@ -147,17 +147,17 @@ def _pyav_frames(path: str | Path, info: VideoInfo, indices: list[int]) -> Itera
     """Frames in increasing order.
 
     Raises:
-        VideoError: at the first that cannot be decoded.
+        VideoError: a frame cannot be decoded.
     """
     if not indices:
         return
     keys = info.index.keys
-    with opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         before = bisect.bisect_right(info.index.starts, (keys[indices[0]], math.inf))
         if before > 1:  # else from the beginning
             container.seek(min(info.index.starts[before - 1]), stream=stream)
         frames = enumerate(
-            itertools.chain(decoded(stream, packets(container, stream)), decoded(stream, [None]))
+            itertools.chain(decode(stream, packets(container, stream)), decode(stream, [None]))
         )
         key = picture = None
         for index in indices:

@@ -1,4 +1,4 @@
-"""Where the pictures of a `PersonSequence` come from: image files or a video file."""
+"""Sources of the pictures of a `PersonSequence`: image files or a video file."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,7 +73,7 @@ class VideoFile:
 
     Attributes:
         path: the file.
-        info: what it holds.
+        info: its size, rate and frames.
     """
 
     path: Path
@@ -90,12 +90,12 @@ class VideoFile:
 
     @property
     def width(self) -> int:
-        """Of the upright pictures, in pixels."""
+        """Width of the upright pictures in pixels."""
         return self.info.width
 
     @property
     def height(self) -> int:
-        """Of the upright pictures, in pixels."""
+        """Height of the upright pictures in pixels."""
         return self.info.height
 
     @property

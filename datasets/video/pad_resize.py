@@ -43,7 +43,7 @@ class PadResize:
         return np.array(self.inner) / np.array([self.width, self.height])
 
     def points(self, points: np.ndarray, pixel_origin: str = "corner") -> np.ndarray:
-        """Where points (..., 2) of the picture are on the square."""
+        """Points (..., 2) on the square, in pixels, of points (..., 2) of the picture."""
         half = _half(pixel_origin)
         return (np.asarray(points, np.float64) + half) * self.scale - half + self.pads[:2]
 

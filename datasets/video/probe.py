@@ -1,4 +1,4 @@
-"""What is in a video file, from its packets; see `datasets.video.files` for its frames."""
+"""Size, rate and times of a video file, from its packets; frames: `datasets.video.files`."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.stream import Disposition
+from av.video.stream import VideoStream
 
 # Play lists, which FFmpeg would follow to other files or hosts, are no videos, whatever their name.
 _TRUSTED = {
@@ -35,7 +37,7 @@ class VideoError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
-    """What a video file holds. Of a file cut short, only what lies before the cut.
+    """Size, rate and frames of a video file; of a file cut short, those before the cut.
 
     Attributes:
         width: of the upright picture, in pixels.
@@ -63,14 +65,14 @@ class VideoInfo:
 
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """How to get at a frame.
+    """Index for reading single frames.
 
     Attributes:
-        keys: (N,) int64, what tells a decoded frame: its time in ticks of the stream's clock, or
+        keys: (N,) int64 that identify a decoded frame: its time in ticks of the stream's clock, or
             its position where not every frame has a time of its own (as in avi).
-        by_time: which of the two.
+        by_time: True if the keys are times.
         starts: (presentation time, decoding time) in ticks of the key frames, in order.
-        plain: decord reads this file as PyAV does.
+        plain: True if decord reads this file as PyAV does.
     """
 
     keys: np.ndarray
@@ -80,19 +82,19 @@ class FrameIndex:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """What a video file holds. Reads all its packets, decodes only the first frame.
+    """Size, rate and frames of a video file. Reads all packets, decodes only the first frame.
 
     Raises:
         VideoError: no such file, not a video, or nothing of it can be decoded.
     """
     facts = []
     first = None
-    with opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         for packet in packets(container, stream):
             facts.append((packet.pts, packet.dts, packet.is_keyframe, packet.is_discard))
             if first is None:
-                first = next(decoded(stream, [packet]), None)
-        first = first or next(decoded(stream, [None]), None)
+                first = next(decode(stream, [packet]), None)
+        first = first or next(decode(stream, [None]), None)
         clock = stream.time_base
         rate = stream.average_rate or stream.guessed_rate
         timed = container.format.name != "avi"  # FFmpeg guesses, otherwise after a jump
@@ -100,7 +102,7 @@ def probe(path: str | Path) -> VideoInfo:
     shown = [dts if pts is None else pts for pts, dts, _, discard in facts if not discard]
     if first is None or not shown:
         raise VideoError(path, "no frame of it can be decoded: it is empty or cut short")
-    if None in shown:
+    if None in shown or clock is None:
         raise VideoError(path, "its frames have no times")
     ticks = np.sort(np.array(shown, np.int64))
     timed = timed and all(pts is not None for pts, *_ in facts) and bool(np.diff(ticks).all())
@@ -131,8 +133,8 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 @contextmanager
-def opened(path: str | Path):
-    """The container and its first stream of moving pictures.
+def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Yield the container and its first stream of moving pictures.
 
     Raises:
         VideoError: there is no such file or stream.
@@ -158,7 +160,7 @@ def opened(path: str | Path):
         yield container, stream
 
 
-def packets(container, stream) -> Iterator[av.Packet]:
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
     """The packets of the stream up to the first that is damaged."""
     try:
         for packet in container.demux(stream):
@@ -170,7 +172,7 @@ def packets(container, stream) -> Iterator[av.Packet]:
         return
 
 
-def decoded(stream, sound: Iterable[av.Packet | None]) -> Iterator[av.VideoFrame]:
+def decode(stream: VideoStream, sound: Iterable[av.Packet | None]) -> Iterator[av.VideoFrame]:
     """The frames of packets (None: those held back) up to the first that cannot be decoded."""
     try:
         for packet in sound:
@@ -191,8 +193,8 @@ def _average_rate(path: str | Path, times: np.ndarray, stated: Fraction | None) 
     return rate
 
 
-def _is_plain(container, stream) -> bool:
-    """Whether decord (0.6.0), too, reads the file right if it is upright and of constant rate.
+def _is_plain(container: InputContainer, stream: VideoStream) -> bool:
+    """True if decord (0.6.0) reads the file right, if it is upright and of constant rate.
 
     It leaves mkv files turned, passes on damaged frames of MPEG-4 part 2 and those behind a gap in
     damaged mkv files, rounds the colours of odd sizes in its own way and cannot choose a stream.

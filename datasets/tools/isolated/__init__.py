@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def folder(tool: str) -> Path:
-    """Where a tool's environment is, or would be."""
+    """The folder of a tool's environment, built or not."""
     return Path(os.environ.get(ENV_TOOLS) or _ROOT / ".tools").absolute() / tool
 
 
@@ -116,7 +116,7 @@ def _text(tool: str) -> str:
 
 
 def _fingerprint(tool: str) -> str:
-    """What an environment is made from; comments are not part of it."""
+    """The sha256 of the steps that build an environment; comments are not part of them."""
     return hashlib.sha256(repr(_steps(tool)).encode()).hexdigest()
 
 

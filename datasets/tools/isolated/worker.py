@@ -44,7 +44,7 @@ class Worker:
 
     Args:
         python: the interpreter of the tool's environment.
-        script: what it runs, see `datasets.tools.isolated.worker_main`.
+        script: the tool's script, see `datasets.tools.isolated.worker_main`.
         env: its whole environment; nothing is inherited.
         options: the first message, which makes it load what it needs.
         timeout: seconds for that.
