@@ -146,7 +146,7 @@ def motion_row(clip: Clip) -> dict:
     motion = clip.motion
 
     def flat(owner: object, name: str, size: int) -> np.ndarray:
-        array = getattr(owner, name, None)  # no owner, no array
+        array = None if owner is None else getattr(owner, name)
         return np.zeros(size, np.float32) if array is None else array.reshape(-1)
 
     row = {

@@ -1,11 +1,12 @@
 """The folder of a store in the making: whose it is, and what is left of it."""
 
+import errno
 import fcntl
 import json
 
 import pytest
 
-from datasets.store.schema import FolderError
+from datasets.store.schema import FolderError, StoreError
 from datasets.store.work_folder import claimed, is_finished, is_store
 
 JOB = {"dataset": "d", "limit": 3, "body": {"name": "b"}}
@@ -72,6 +73,21 @@ def test_a_store_that_another_process_finishes_meanwhile_stays_whole(tmp_path, m
     with pytest.raises(FolderError, match="finished by another process"), claimed(path, JOB):
         pass
     assert sorted(file.name for file in path.iterdir()) == ["index.parquet", "manifest.json"]
+
+
+def test_one_process_at_a_time_makes_a_store(tmp_path, monkeypatch):
+    path = tmp_path / "s"
+    with claimed(path, JOB):
+        with pytest.raises(FolderError, match="another process is making this store"):
+            claimed(path, JOB).__enter__()
+        finish(path)
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(StoreError, match="on a file system without file locks"):
+        claimed(tmp_path / "t", JOB).__enter__()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "\udcff", "[" * 200_000])
