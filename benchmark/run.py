@@ -65,7 +65,8 @@ def _run(args: argparse.Namespace) -> int:
         known = ", ".join(labels)
         raise UserError(f"--rows {args.rows!r} matches no row. Rows: {known}.")
     profile = discover.load("profiles", args.profile)
-    from benchmark.commands.regenerate import Options, regenerate
+    from benchmark.commands.regenerate import regenerate
+    from benchmark.commands.request import Options
 
     chosen = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
     chosen["seeds"] = list(dict.fromkeys(args.seeds))  # a training named twice weighs no more

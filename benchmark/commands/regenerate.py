@@ -1,52 +1,26 @@
-"""The verb ``run``: from tables and options to reports."""
+"""The verb ``run``: request -> plan -> outcomes -> reports -> exit code."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.api.errors import UserError
 from benchmark.api.figure import FigureSpec
-from benchmark.api.paths import display_path, file_name
+from benchmark.api.paths import display_path
 from benchmark.api.profile import Profile
 from benchmark.api.table import TableSpec
 from benchmark.commands import dry_run
-from benchmark.commands.options import body_chosen, body_file, device_named, require_writable
+from benchmark.commands.options import body_chosen
+from benchmark.commands.request import Options, Request, make_request
 from benchmark.results import figure
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
-from benchmark.results.figure import to_markdown
 from benchmark.results.page.document import write_page
 from benchmark.results.render import markdown
-from benchmark.runs import chain
-from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
 from benchmark.runs.data import Stores
-from benchmark.runs.plan import Planned, plan_tables, require_shown
-from benchmark.runs.work_item import RunContext, WorkItem, distinct
-from benchmark.runs.workers import default_workers, execute
-from datasets.tools.files import hash_lines
-
-_MAX_NAME = 100  # of the reports' folder
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of ``run``, as given; see ``python -m benchmark.run run --help``."""
-
-    data: Path | None
-    rows: str | None
-    limit: int | None
-    steps: int | None
-    seeds: Sequence[int]
-    device: str
-    workers: int | None
-    body: Path | None
-    checkpoint: Sequence[Path]
-    out: Path
-    dry_run: bool
-    always: bool
-    strict: bool
-    quiet: bool
+from benchmark.runs.outcomes import Outcomes, look_up, measure
+from benchmark.runs.plan import Plan, PlannedRow, plan
+from benchmark.runs.work_item import WorkItem
 
 
 def regenerate(
@@ -61,168 +35,162 @@ def regenerate(
         UserError: an option that cannot be followed.
     """
     with body_chosen(options.body):
-        return _regenerate(tables, figures, profile, options)
-
-
-def _regenerate(
-    tables: Sequence[TableSpec],
-    figures: Sequence[FigureSpec],
-    profile: Profile,
-    options: Options,
-) -> int:
-    checkpoints = user_checkpoints(options.checkpoint)
-    require_shown(checkpoints, [*tables, *figures])
-    if not options.dry_run:
-        require_writable(options.out)
-    if options.steps is not None:
-        profile = profile.with_steps(options.steps)
-    context = RunContext(
-        cache=options.out / "runs",
-        body=body_file(options.body),
-        device=device_named(options.device),
-    )
-    measured = [table for table in tables if table.compute is None]
-    computed = [table for table in tables if table.compute is not None]
-    stores = Stores(profile, options, make=not options.dry_run)
-    plans, refused = plan_tables(measured, profile, options, checkpoints, stores)
-    drawings, undrawn = figure.plan(figures, profile, options, checkpoints, stores)
-    _tell_left_out(refused | undrawn, alone=not (plans or drawings or computed))
-    if options.dry_run:
-        said = dry_run.lines(
-            context, computed, plans, drawings, unmade=stores.unmade, always=options.always
+        request = make_request(tables, figures, profile, options)
+        stores = Stores(
+            request.profile,
+            data=options.data,
+            limit=options.limit,
+            quiet=options.quiet,
+            make=not options.dry_run,
         )
-        print("\n".join(said))
-        return 0
-    rows = [row for plan in plans.values() for row in plan if row.selected]
-    selected = distinct(item for one in (*rows, *drawings) for item in one.items)
-    failures = _measure(context, selected, options)
-    folder = options.out / folder_name(profile, options, checkpoints)
-    complete, texts = len(drawings) == len(figures), []
-    for table in tables:
-        if table.compute is None and table.id not in plans:
-            complete = False
-            continue
-        if table.compute is not None:
-            result = report.computed_result(table)
-        else:
-            result = _result(table, plans[table.id], failures, context, profile, options)
-        texts.append(_told(markdown.to_markdown(result), report.write(result, folder)))
-        asked = {planned.row.label for planned in plans.get(table.id, ()) if planned.selected}
-        complete &= not any(
-            cell["status"] == "unavailable"
-            for cell in result["cells"]
-            if table.compute is not None or cell["row"] in asked
-        )
-    for drawing in drawings:
-        result, paths = figure.illustrate(
-            drawing,
-            failures,
-            folder,
-            context=context,
-            profile=profile,
-            options=_resolved(context, profile, options),
+        planned = _plan(request, stores)
+        if options.dry_run:
+            print("\n".join(_dry_run(request, planned, stores.unmade)))
+            return 0
+        outcomes = measure(
+            request.context,
+            planned.items,
+            _items(planned.selected),
             always=options.always,
+            workers=request.workers,
+            quiet=options.quiet,
         )
-        texts.append(_told(to_markdown(result, picture=result["status"] == "drawn"), paths))
-        complete &= figure.complete(result)
-        if result["status"] == "failed":
-            print(f"{result['figure']}: FAILED: {result['reason']}", file=sys.stderr)
-            failures[result["figure"]] = result["reason"]
-    texts.append(_told("", write_page(folder, context.cache)))
-    # Whatever reads this may close early, as `head` does: by now all is written.
-    print("\n".join(texts))
-    failed_clips = any(chain.lookup(context, item).failed for item in selected)
-    if failures or failed_clips:
-        return 1
-    return 3 if options.strict and not complete else 0
+        reports = list(_write(request, planned, outcomes))
+        # Whatever reads this may close early, as `head` does: by now all is written.
+        print("\n".join(one.text for one in reports))
+        return _exit_code(request, planned, outcomes, reports)
 
 
-def _told(text: str, paths: Sequence[Path]) -> str:
-    """What is printed of a table or a figure."""
-    return "\n".join([text, *(f"wrote {display_path(path)}" for path in paths), ""])
+@dataclass(frozen=True, kw_only=True)
+class _Report:
+    """A table or a figure as written.
+
+    Attributes:
+        text: to be printed.
+        complete: False if a cell or a system that was asked for is missing.
+        failed: True if a figure could not be drawn.
+    """
+
+    text: str
+    complete: bool = True
+    failed: bool = False
 
 
-def _tell_left_out(refused: Mapping[str, UserError], *, alone: bool) -> None:
-    """Say which tables and figures the store of ``--data`` cannot serve, each reason once.
+def _plan(request: Request, stores: Stores) -> Plan:
+    """Plan what is measured; print which tables and figures ``--data`` cannot serve, and why.
 
     Raises:
-        UserError: nothing else was asked for.
+        UserError: there is nothing that can be done.
     """
-    if refused and alone:
-        raise next(iter(refused.values()))
+    measured = [table for table in request.tables if table.compute is None]
+    planned = plan(
+        [*measured, *request.figures],
+        request.profile,
+        stores,
+        checkpoints=request.checkpoints,
+        rows=request.options.rows,
+        seeds=request.options.seeds,
+    )
+    if planned.refused and not planned.rows and len(measured) == len(request.tables):
+        raise next(iter(planned.refused.values()))
     names: dict[str, list[str]] = {}
-    for name, error in refused.items():
+    for name, error in planned.refused.items():
         names.setdefault(str(error), []).append(name)
     for reason, own in names.items():
         are = "is" if len(own) == 1 else "are"
         print(f"{', '.join(own)} {are} left out: {reason}", file=sys.stderr)
+    return planned
 
 
-def _measure(context: RunContext, items: list[WorkItem], options: Options) -> dict[str, str]:
-    """Do what the cache lacks; returns ``WorkItem.identity`` -> reason of the failures."""
-    if options.always:
-        # All are looked up first: without a training that they share, none finds what follows it.
-        for run in [run for item in items for run in chain.lookup(context, item).stages.values()]:
-            run.discard()
-    todo = [item for item in items if chain.lookup(context, item).missing]
-    workers = options.workers or default_workers(context.device)
-    return execute(todo, context, workers=workers, quiet=options.quiet)
+def _dry_run(request: Request, planned: Plan, unmade: Sequence[str]) -> Iterator[str]:
+    return dry_run.lines(
+        [table.id for table in request.tables if table.compute is not None],
+        planned.selected,
+        look_up(request.context, _items(planned.selected)),
+        unmade=unmade,
+        always=request.options.always,
+    )
 
 
-def _result(
-    table: TableSpec,
-    plan: list[Planned],
-    failures: dict[str, str],
-    context: RunContext,
-    profile: Profile,
-    options: Options,
-) -> dict:
-    rows = []
-    for planned in plan:
-        outcomes = [chain.lookup(context, item) for item in planned.items]
-        failed = (failures.get(item.identity, "") for item in planned.items)
-        absent = planned.absent or next(filter(None, failed), "")
-        if not planned.selected:
-            absent = figure.LEFT_OUT
-        rows.append(RowOutcome(planned.row, planned.items, outcomes, absent, planned.is_extra))
-    resolved = _resolved(context, profile, options)
-    return report.measured_result(table, rows, context=context, profile=profile, options=resolved)
+def _items(rows: Iterable[PlannedRow]) -> list[WorkItem]:
+    return [item for row in rows for item in row.items]
 
 
-def _resolved(context: RunContext, profile: Profile, options: Options) -> dict:
-    """The options as reports quote them, with what they were resolved to."""
-    resolved = vars(options) | {
-        "profile": profile.name,
-        "checkpoint": [display_path(path) for path in options.checkpoint],
-        "device": context.device,
-        "workers": options.workers or default_workers(context.device),
-    }
-    return resolved | {
-        name: display_path(path) for name, path in resolved.items() if isinstance(path, Path)
-    }
+def _write(request: Request, planned: Plan, outcomes: Outcomes) -> Iterator[_Report]:
+    """Write the files of the tables and figures, and the page that links them."""
+    for table in request.tables:
+        if table.compute is not None or table.id in planned.rows:
+            yield _write_table(request, table, planned.rows.get(table.id, ()), outcomes)
+    for spec in request.figures:
+        if spec.id in planned.rows:
+            yield _write_figure(request, spec, planned.rows[spec.id], outcomes)
+    paths = write_page(request.folder, request.context.cache)
+    yield _Report(text=_text("", paths))
 
 
-def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCheckpoint]) -> str:
-    """The profile's name and, where given, whatever makes the numbers others than its own.
+def _write_table(
+    request: Request, table: TableSpec, rows: Sequence[PlannedRow], outcomes: Outcomes
+) -> _Report:
+    if table.compute is not None:
+        result = report.computed_result(table)
+        asked = {row.label for row in table.rows}
+    else:
+        result = report.measured_result(
+            table,
+            [_row_outcome(row, outcomes) for row in rows],
+            context=request.context,
+            profile=request.profile,
+            options=request.resolved,
+        )
+        asked = {row.row.label for row in rows if row.selected}
+    missing = [
+        cell for cell in result["cells"] if cell["row"] in asked and cell["status"] == "unavailable"
+    ]
+    paths = report.write(result, request.folder)
+    return _Report(text=_text(markdown.to_markdown(result), paths), complete=not missing)
 
-    As ``embedded-cmu-steps20000-limit4-seeds0,1,2-rows-s-1-36-with-mine-model``: a quick try never
-    takes the place of the whole table.
-    """
-    parts = [profile.name]
-    if options.data is not None:
-        parts.append(file_name(options.data.resolve().name) or "store")
-    if options.steps is not None:
-        parts.append(f"steps{options.steps}")
-    if options.limit is not None:
-        parts.append(f"limit{options.limit}")
-    if list(options.seeds) != [0]:
-        several = "s" if len(options.seeds) > 1 else ""
-        parts.append(f"seed{several}{','.join(map(str, options.seeds))}")
-    if options.rows is not None:
-        parts += ["rows", file_name(options.rows)]
-    if checkpoints:
-        parts += ["with", *(file_name(one.label) for one in checkpoints)]
-    name = "-".join(filter(None, parts))
-    if len(name) > _MAX_NAME:
-        name = f"{name[:_MAX_NAME]}-{hash_lines([name])[:8]}"
-    return name
+
+def _write_figure(
+    request: Request, spec: FigureSpec, rows: Sequence[PlannedRow], outcomes: Outcomes
+) -> _Report:
+    result, paths = figure.illustrate(
+        spec,
+        [_row_outcome(row, outcomes) for row in rows],
+        request.folder,
+        context=request.context,
+        profile=request.profile,
+        options=request.resolved,
+        always=request.options.always,
+    )
+    failed = result["status"] == "failed"
+    if failed:
+        print(f"{spec.id}: FAILED: {result['reason']}", file=sys.stderr)
+    text = figure.to_markdown(result, picture=result["status"] == "drawn")
+    return _Report(text=_text(text, paths), complete=figure.complete(result), failed=failed)
+
+
+def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:
+    failures = [outcomes.failures.get(item.identity, "") for item in row.items]
+    return RowOutcome(
+        row.row,
+        row.items,
+        [outcomes.of(item) for item in row.items],
+        row.absent or next(filter(None, failures), ""),
+        row.is_extra,
+        row.task,
+    )
+
+
+def _text(text: str, paths: Sequence[Path]) -> str:
+    return "\n".join([text, *(f"wrote {display_path(path)}" for path in paths), ""])
+
+
+def _exit_code(
+    request: Request, planned: Plan, outcomes: Outcomes, reports: Sequence[_Report]
+) -> int:
+    """1: an item, a clip or a figure failed; 3: with ``--strict``, something is missing."""
+    failed_clips = any(outcomes.of(item).failed for item in _items(planned.selected))
+    if outcomes.failures or failed_clips or any(one.failed for one in reports):
+        return 1
+    complete = not planned.refused and all(one.complete for one in reports)
+    return 3 if request.options.strict and not complete else 0

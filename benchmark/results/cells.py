@@ -20,7 +20,8 @@ class RowOutcome:
         items: its work, one a seed; none where it cannot be done here at all.
         outcomes: what the cache knows of them.
         absent: why there is nothing, in case there is nothing.
-        is_extra: it is not one of the paper's rows.
+        is_extra: True for a row that the paper's table does not have.
+        task: what its method does, one of `benchmark.api.table.TASKS`.
     """
 
     row: Row
@@ -28,6 +29,7 @@ class RowOutcome:
     outcomes: Sequence[chain.Outcome]
     absent: str = ""
     is_extra: bool = False
+    task: str = ""
 
 
 def cell(

@@ -6,26 +6,22 @@ The JSON has ``schema_version``, ``figure``, ``title``, ``profile``, ``data``, `
 picture), ``notes``, ``drawn_from`` and ``provenance``. What cannot be drawn has no picture.
 """
 
-import fnmatch
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from benchmark.api.errors import Unavailable, UserError, one_line
+from benchmark.api.errors import Unavailable, one_line
 from benchmark.api.figure import FigureSpec, Picture, SystemOutput
 from benchmark.api.paths import ROOT, redact_paths
 from benchmark.api.profile import Profile
-from benchmark.api.table import Row
 from benchmark.figures.drawing.style import STYLE, plain
 from benchmark.results import table
 from benchmark.results.cells import RowOutcome
 from benchmark.results.render.markdown import escape
-from benchmark.runs import artifacts, cache, chain, provenance
-from benchmark.runs.checkpoints import UserCheckpoint
-from benchmark.runs.data import Stores
-from benchmark.runs.work_item import RunContext, WorkItem, make_item
+from benchmark.runs import artifacts, cache, provenance
+from benchmark.runs.plan import LEFT_OUT
+from benchmark.runs.work_item import RunContext
 from datasets.tools.files import (
     hash_lines,
     locked,
@@ -111,90 +107,11 @@ def _bytes(figure: "Figure", kind: str, **options) -> bytes:
 
 
 SCHEMA_VERSION = 1
-LEFT_OUT = "left out by --rows"
-
-
-class Choice(Protocol):
-    """The options that say what is drawn."""
-
-    rows: str | None
-    seeds: Sequence[int]
-
-
-@dataclass(frozen=True)
-class PlannedRow:
-    """A system of a figure: its work with the first seed, or why there is none."""
-
-    row: Row
-    task: str
-    item: WorkItem | None
-    absent: str
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A figure and its rows."""
-
-    spec: FigureSpec
-    rows: Sequence[PlannedRow]
-
-    @property
-    def items(self) -> list[WorkItem]:
-        """What is to be done before it can be drawn."""
-        return [row.item for row in self.rows if row.item is not None]
-
-
-def plan(
-    figures: Sequence[FigureSpec],
-    profile: Profile,
-    options: Choice,
-    checkpoints: Sequence[UserCheckpoint],
-    stores: Stores,
-) -> tuple[list[Planned], dict[str, UserError]]:
-    """The figures with their rows, and why some are left out.
-
-    Args:
-        figures: asked for.
-        profile: the size of everything.
-        options: of the user.
-        checkpoints: of the user, as further rows where a figure takes them.
-        stores: of the clips.
-
-    Returns:
-        The figures; and figure id -> error, of those that the store of ``--data`` cannot serve.
-    """
-    plans, refused = [], {}
-    for spec in figures:
-        own = checkpoints if spec.takes_checkpoint else ()
-        try:
-            rows = [
-                _plan(row, task, profile, options, stores)
-                for task, rows in spec.rows.items()
-                for row in (*rows, *(row for one in own for row in one.rows(task, rows)))
-            ]
-        except UserError as error:
-            refused[spec.id] = error
-        else:
-            plans.append(Planned(spec, rows))
-    return plans, refused
-
-
-def _plan(row: Row, task: str, profile: Profile, options: Choice, stores: Stores) -> PlannedRow:
-    given = row.weights is not None or options.rows is None
-    if not given and not fnmatch.fnmatch(row.label, options.rows):
-        return PlannedRow(row, task, None, LEFT_OUT)
-    try:
-        data = stores.find(task, row.dataset)
-        seed = options.seeds[0]
-        item = make_item(row, task, profile, data, seed=seed, metrics=())
-    except Unavailable as error:
-        return PlannedRow(row, task, None, str(error))
-    return PlannedRow(row, task, item, "")
 
 
 def illustrate(
-    planned: Planned,
-    failures: Mapping[str, str],
+    spec: FigureSpec,
+    systems: Sequence[RowOutcome],
     folder: Path,
     *,
     context: RunContext,
@@ -205,8 +122,8 @@ def illustrate(
     """Draw a figure from what the cache holds and write its files.
 
     Args:
-        planned: the figure.
-        failures: ``WorkItem.identity`` -> why it failed.
+        spec: the figure.
+        systems: its rows, with what the cache knows of them.
         folder: of the files.
         context: of the run.
         profile: the size of everything.
@@ -216,19 +133,17 @@ def illustrate(
     Returns:
         What its JSON holds, and the paths written, or found to be up to date.
     """
-    spec = planned.spec
-    outcomes = [chain.lookup(context, row.item) if row.item else None for row in planned.rows]
     rows, drawn = [], []
-    for row, outcome in zip(planned.rows, outcomes, strict=True):
-        found = _row(row, outcome, failures)
+    for row in systems:
+        found = _row(row)
         rows.append(found)
         if found["status"] == "measured":
-            one = _drawn(row, outcome, context)
+            one = _drawn(row, context)
             if reason := _why_not(one):
                 found |= {"status": "unavailable", "reason": reason}
             else:
                 drawn.append(one)
-    result = _frame(planned, outcomes, rows, context=context, profile=profile, options=options)
+    result = _frame(spec, systems, rows, context=context, profile=profile, options=options)
     path = folder / f"{spec.id}.json"
     files = [path.with_suffix(suffix) for suffix in (".md", ".png", ".svg")]
     with locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
@@ -258,12 +173,11 @@ def complete(result: dict) -> bool:
     return drawn or not asked
 
 
-def _row(row: PlannedRow, outcome: chain.Outcome | None, failures: Mapping[str, str]) -> dict:
+def _row(row: RowOutcome) -> dict:
     """A row as the JSON has it."""
+    outcome = row.outcomes[0] if row.outcomes else None
     done = outcome is not None and "predict" in outcome.records
-    reason = row.absent
-    if row.item is not None and not done:
-        reason = failures.get(row.item.identity) or outcome.failure or "not done yet"
+    reason = row.absent or (outcome and outcome.failure) or "not done yet"
     return {
         "label": row.row.label,
         "task": row.task,
@@ -281,24 +195,24 @@ def _why_not(one: SystemOutput) -> str:
         return str(error)
 
 
-def _drawn(row: PlannedRow, outcome: chain.Outcome, context: RunContext) -> SystemOutput:
+def _drawn(row: RowOutcome, context: RunContext) -> SystemOutput:
+    (item,), (outcome,) = row.items, row.outcomes
     training = outcome.stages["train"].folder if "train" in outcome.stages else None
-    weights = row.item.weights
     return artifacts.system_output(
         outcome.stages["predict"].folder,
-        row.item.data,
+        item.data,
         label=row.row.label,
         task=row.task,
         training=training,
-        weights=weights or training / outcome.records["train"]["weights"],
+        weights=item.weights or training / outcome.records["train"].weights,
         device=context.device,
-        seed=row.item.seed,
+        seed=item.seed,
     )
 
 
 def _frame(
-    planned: Planned,
-    outcomes: Sequence[chain.Outcome | None],
+    spec: FigureSpec,
+    systems: Sequence[RowOutcome],
     rows: list[dict],
     *,
     context: RunContext,
@@ -306,12 +220,7 @@ def _frame(
     options: Mapping[str, object],
 ) -> dict:
     """What is known before drawing."""
-    spec = planned.spec
-    done = [
-        RowOutcome(row.row, [row.item], [outcome])
-        for row, outcome in zip(planned.rows, outcomes, strict=True)
-        if row.item is not None
-    ]
+    done = [row for row in systems if row.items]
     used = list({row.items[0].data.path: row.items[0].data for row in done}.values())
     notes = [
         *(note for task in spec.rows for note in profile.notes[task]),
@@ -319,7 +228,7 @@ def _frame(
         *spec.notes,
         *table.row_notes(done),
     ]
-    seeds = {item.seed for item in planned.items}
+    seeds = {row.items[0].seed for row in done}
     if len(options["seeds"]) > 1 and seeds:
         notes.append(f"Of the trainings, that with seed {min(seeds)} is shown.")
     shown = {

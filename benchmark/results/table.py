@@ -207,7 +207,8 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
         elif row.items and (note := row.items[0].implementation.note):
             notes.append(f"{label}: {note}")
         for item, outcome in zip(row.items, row.outcomes, strict=True):
-            if skipped := outcome.records.get("train", {}).get("skipped_clips"):
+            trained = outcome.records.get("train")
+            if trained and (skipped := trained.skipped_clips):
                 notes.append(
                     f"{label}: {skipped} of {len(item.data.train_ids)} training clips could not be "
                     "used, such as those with a damaged video."
@@ -257,6 +258,7 @@ def _training(task: str, profile: Profile) -> str:
 def run_facts(outcome: chain.Outcome) -> dict:
     """Stage -> run id and ``run.json``, of what is done."""
     return {
-        stage: {"run_id": outcome.stages[stage].id, **record}
-        for stage, record in outcome.records.items()
+        name: {"run_id": stage.id, **outcome.records[name].to_json(stage.name)}
+        for name, stage in outcome.stages.items()
+        if name in outcome.records
     }

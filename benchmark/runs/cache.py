@@ -1,18 +1,18 @@
-"""The cache of runs: everything a report needs, under keys made of contents, never of names.
+"""The cache: everything a report needs, under keys made of contents, never of names.
 
-A run is one stage (``train``, ``predict``, ``estimate`` or ``score``) with fixed inputs. It lives
-in ``<root>/<stage>/<key>/``, where the key is a hash of all that can change its result:
+A stage (``train``, ``predict``, ``estimate`` or ``score``) with fixed inputs has the folder
+``<root>/<stage>/<key>/``, where the key is a hash of all that can change its result:
 
 * ``inputs.json``: the hashed object in clear;
 * what the stage writes: checkpoints, ``predictions-00000.parquet`` …, ``scores.parquet``;
-* ``run.json``: when, where, how long, and the result's facts. Written last: a run without it is
-  unfinished, and goes on from whatever parts it has;
+* ``run.json``: a `StageRecord`. It is written last: a stage without it is unfinished, and goes on
+  from the parts that it has;
 * ``error.json``: why the last attempt failed.
 
 Files appear under their final name complete or not at all, so a kill at any moment is harmless.
 """
 
-import contextlib
+import functools
 import hashlib
 import json
 import resource
@@ -20,14 +20,15 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmark.api.errors import one_line
 from benchmark.runs import provenance
-from datasets.tools.files import read_json, write_json
+from datasets.tools.files import locked, read_json, write_json
 
 SCHEMA_VERSION = 1
 _KEY_LENGTH = 16
@@ -44,74 +45,160 @@ def make_key(inputs: dict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
 
 
+# Stage -> what its work returns, by name and type. A record that lacks a part is unfinished.
+_RESULTS: Mapping[str, Mapping[str, type]] = {
+    "train": {"weights": str, "weights_sha256": str},
+    "predict": {"facts": dict, "failed": dict},
+    "estimate": {"failed": dict},
+    "score": {"absent": dict},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """``run.json`` of a finished stage: when, where and how long it ran, and what came out.
+
+    Attributes:
+        started: UTC time of the start of the last attempt, ISO 8601.
+        finished: UTC time of its end.
+        seconds: duration of the last attempt.
+        peak_memory_mb: the most memory that its process had held.
+        device: ``cpu`` or ``cuda``.
+        git: commit of this program, and whether its files differ from it.
+        python: version of the interpreter.
+        packages: distribution -> version.
+        cpu: model of the processor.
+        weights: of ``train``: file name of the weights, in the stage's folder.
+        weights_sha256: of ``train``: their identity, `benchmark.runs.checkpoints.weights_sha256`.
+        skipped_clips: of ``train``: number of clips that could not be used; None if unknown.
+        gpu: of ``train`` on a GPU: its name.
+        gpu_memory_mb: of ``train`` on a GPU: the most of its memory that was held.
+        facts: of ``predict``: numbers of the trained model.
+        failed: of ``predict`` and ``estimate``: clip id -> error message.
+        absent: of ``score``: column -> why these clips have no value of it.
+    """
+
+    started: str = ""
+    finished: str = ""
+    seconds: float | None = None
+    peak_memory_mb: int | None = None
+    device: str = ""
+    git: Mapping[str, object] | None = None
+    python: str = ""
+    packages: Mapping[str, str | None] | None = None
+    cpu: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    skipped_clips: int | None = None
+    gpu: str = ""
+    gpu_memory_mb: int | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self, stage: str) -> dict:
+        """The content of ``run.json``: what the stage has to say."""
+        return {"schema_version": SCHEMA_VERSION} | {
+            name: value
+            for name, value in vars(self).items()
+            if value not in (None, "", {}) or name in _RESULTS[stage]
+        }
+
+    @classmethod
+    def from_json(cls, stage: str, value: Mapping[str, Any]) -> "StageRecord | None":
+        """Return the record, or None if it is of another schema or lacks what the stage returns."""
+        if value.get("schema_version") != SCHEMA_VERSION:
+            return None
+        if not all(isinstance(value.get(name), kind) for name, kind in _RESULTS[stage].items()):
+            return None
+        known = {one.name for one in fields(cls)}
+        return cls(**{name: part for name, part in value.items() if name in known})
+
+
 @dataclass(frozen=True)
 class CachedStage:
-    """One stage with fixed inputs, and its folder in the cache."""
+    """One stage with fixed inputs, and its folder in the cache.
+
+    Attributes:
+        root: folder of the cache.
+        name: ``train``, ``predict``, ``estimate`` or ``score``.
+        inputs: all that can change its result, as JSON values.
+    """
 
     root: Path
-    stage: str
+    name: str
     inputs: dict
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Hash of the stage's name, its inputs and the layout of the cache."""
-        return make_key({"schema": SCHEMA_VERSION, "stage": self.stage, **self.inputs})
+        return make_key({"schema": SCHEMA_VERSION, "stage": self.name, **self.inputs})
 
     @property
     def id(self) -> str:
-        """``stage/key``: what reports quote."""
-        return f"{self.stage}/{self.key}"
+        """``train/0123456789abcdef``, as reports quote it."""
+        return f"{self.name}/{self.key}"
 
     @property
     def folder(self) -> Path:
-        """Where the run's files are."""
-        return self.root / self.stage / self.key
+        """The folder of the stage's files."""
+        return self.root / self.name / self.key
 
-    def record(self) -> dict | None:
-        """Contents of ``run.json``: None while the run is not finished."""
-        record = read_json(self.folder / "run.json") or {}
-        return record if record.get("schema_version") == SCHEMA_VERSION else None
+    def record(self) -> StageRecord | None:
+        """Read ``run.json``; None while the stage is not finished."""
+        return StageRecord.from_json(self.name, read_json(self.folder / "run.json") or {})
 
     @property
     def lock(self) -> Path:
-        """File to hold with `locked` while working on the run; outside what `discard` removes."""
-        return self.root / "locks" / f"{self.stage}-{self.key}"
+        """File to hold with `locked` while working; `discard` does not remove it."""
+        return self.root / "locks" / f"{self.name}-{self.key}"
 
     def failure(self) -> str | None:
-        """Why the last attempt failed, in one line; None where it did not."""
-        return (read_json(self.folder / "error.json") or {}).get("reason")
+        """Why the last attempt failed, in one line; None if it did not."""
+        reason = (read_json(self.folder / "error.json") or {}).get("reason")
+        return reason if isinstance(reason, str) else None
 
     def discard(self) -> None:
-        """Forget everything, so that the run starts from nothing."""
+        """Remove all files, so that the stage starts from nothing."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def attempt(self, *, device: str) -> Iterator[dict]:
-        """Work on the run, whose lock the caller holds.
+    def finish(self, work: Callable[[], Mapping[str, Any]], *, device: str) -> StageRecord:
+        """Do the work unless it is done; of several processes, one does it.
 
-        Yields a dictionary for the result's facts. On leaving, it and the circumstances become
-        ``run.json``; an exception becomes ``error.json`` instead and is passed on.
+        Args:
+            work: writes the stage's files and returns its results: fields of `StageRecord`.
+            device: that it runs on.
+
+        Returns:
+            The stage's record.
+
+        Raises:
+            Exception: whatever the work raises; the reason is kept in ``error.json``.
         """
-        write_json(self.folder / "inputs.json", {"stage": self.stage, **self.inputs})
+        with locked(self.lock):
+            return self.record() or self._attempt(work, device)
+
+    def _attempt(self, work: Callable[[], Mapping[str, Any]], device: str) -> StageRecord:
+        write_json(self.folder / "inputs.json", {"stage": self.name, **self.inputs})
         (self.folder / "error.json").unlink(missing_ok=True)
         started, clock = _now(), time.perf_counter()
-        facts: dict = {}
         try:
-            yield facts
+            results = work()
         except Exception as error:
             details = {"reason": one_line(error), "traceback": traceback.format_exc()}
             write_json(self.folder / "error.json", {"time": _now(), **details})
             raise
-        circumstances = {
-            "schema_version": SCHEMA_VERSION,
-            "started": started,
-            "finished": _now(),
-            "seconds": round(time.perf_counter() - clock, 2),
-            "peak_memory_mb": peak_memory_mb(),
-            "device": device,
+        record = StageRecord(
+            started=started,
+            finished=_now(),
+            seconds=round(time.perf_counter() - clock, 2),
+            peak_memory_mb=peak_memory_mb(),
+            device=device,
             **provenance.software(),
-        }
-        write_json(self.folder / "run.json", circumstances | facts)
+            **results,
+        )
+        write_json(self.folder / "run.json", record.to_json(self.name))
+        return record
 
 
 def peak_memory_mb() -> int:

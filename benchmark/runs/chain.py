@@ -9,111 +9,139 @@ Videos that a system generates have no true motion. What stands for it is what a
 them: the stage ``estimate``, by a method that does ``v2m`` and has a training of its own.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from benchmark import discover
 from benchmark.api.metric import Score
 from benchmark.runs import artifacts
-from benchmark.runs.cache import CachedStage
+from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.checkpoints import weights_sha256
 from benchmark.runs.work_item import RunContext, WorkItem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the cache knows of a work item.
+    """What the cache holds of a work item.
 
     Attributes:
-        stages: name (``train``, ``predict``, ``score pose`` …) -> stage, as far as they are known.
-        records: the same -> ``run.json`` of the finished ones.
-        scores: metric -> scores, of the metrics that are scored.
-        facts: numbers of the trained model.
-        absent: column -> why it cannot be had here.
+        stages: name (``train``, ``predict``, ``score pose`` …) -> stage, in order; of stages that
+            follow one that is missing, the keys are not known yet, and they are not here.
+        records: name -> ``run.json``, of the stages that are done.
+        scores: metric -> its scores, of the metrics whose stage is done.
+        absent: column -> why it has no value here.
     """
 
-    stages: dict[str, CachedStage]
-    records: dict[str, dict]
-    scores: dict[str, list[Score]]
-    facts: dict[str, float]
-    absent: dict[str, str]
+    stages: Mapping[str, CachedStage]
+    records: Mapping[str, StageRecord]
+    scores: Mapping[str, list[Score]]
+    absent: Mapping[str, str]
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """Numbers of the trained model; empty before the prediction is done."""
+        predicted = self.records.get("predict")
+        return predicted.facts if predicted else {}
 
     @property
     def missing(self) -> list[str]:
-        """Stages still to be done, as far as they are known."""
-        return [stage for stage in self.stages if stage not in self.records]
+        """Names of the stages to be done, as far as they are known."""
+        return [name for name in self.stages if name not in self.records]
 
     @property
     def failure(self) -> str | None:
         """Why the last attempt failed, or None."""
-        return next(filter(None, (self.stages[stage].failure() for stage in self.missing)), None)
+        return next(filter(None, (self.stages[name].failure() for name in self.missing)), None)
 
     @property
     def failed(self) -> dict[str, str]:
-        """Clip id -> why there is nothing of it."""
-        stages = ("predict", "estimate")
-        found = [self.records[stage].get("failed", {}) for stage in stages if stage in self.records]
-        return {clip: reason for failed in found for clip, reason in failed.items()}
+        """Clip id -> error message, for clips without a prediction or an estimate."""
+        found = [self.records[name] for name in ("predict", "estimate") if name in self.records]
+        return {clip: reason for record in found for clip, reason in record.failed.items()}
+
+    def for_metrics(self, metrics: Collection[str]) -> "Outcome":
+        """The same without the stages and scores of other metrics."""
+        left = {name for name in self.stages if name.partition(" ")[0] != "score"}
+        left |= {f"score {metric}" for metric in metrics}
+        return Outcome(
+            stages={name: stage for name, stage in self.stages.items() if name in left},
+            records={name: record for name, record in self.records.items() if name in left},
+            scores={name: scores for name, scores in self.scores.items() if name in metrics},
+            absent=self.absent,
+        )
 
 
 def lookup(context: RunContext, item: WorkItem) -> Outcome:
-    """Follow a work item's chain through the cache as far as it goes."""
-    outcome = Outcome({}, {}, {}, {}, {})
-
-    def find(stage: str, run: CachedStage) -> dict | None:
-        outcome.stages[stage] = run
-        record = run.record()
-        if record is not None:
-            outcome.records[stage] = record
-        return record
-
-    if item.weights is None:
-        trained = find("train", train_stage(context, item))
-        if trained is None:
-            return outcome
-        weights = trained["weights_sha256"]
-    else:
-        weights = weights_sha256(item.weights)
-    predicted = find("predict", prediction := predict_stage(context, item, weights))
-    if predicted is None:
-        return outcome
-    outcome.facts.update(predicted["facts"])
-    estimate = None
-    if item.estimator is not None:
-        learned = item.estimator.weights and weights_sha256(item.estimator.weights)
-        if learned is None:
-            trained = find("train estimator", train_stage(context, item.estimator))
-            if trained is None:
-                return outcome
-            learned = trained["weights_sha256"]
-        estimate = estimate_stage(context, item, prediction, learned)
-        if find("estimate", estimate) is None:
-            return outcome
-    for metric in item.metrics:
-        outcome.absent.update(
-            discover.load("metrics", metric).missing(item.metric_context(context))
-        )
-        run = score_stage(context, item, prediction, estimate, metric)
-        stage = f"score {metric}"
-        scored = find(stage, run)
-        if scored is not None:
-            try:
-                scores, absent = (
-                    artifacts.read_scores(run.folder / "scores.parquet"),
-                    scored["absent"],
-                )
-            except (KeyError, ValueError):  # of an older version, damaged or gone: to be made again
-                run.discard()
-                del outcome.records[stage]
+    """Follow a work item's stages through the cache, up to the first that is missing."""
+    stages: dict[str, CachedStage] = {}
+    records: dict[str, StageRecord] = {}
+    scores: dict[str, list[Score]] = {}
+    reasons: dict[str, list[str]] = {}
+    for name in _stage_names(item):
+        kind, _, metric = name.partition(" ")
+        stages[name] = stage = _stage(context, item, name, stages, records)
+        record = stage.record()
+        if kind == "score":
+            missing = discover.load("metrics", metric).missing(item.metric_context(context))
+            _add(reasons, missing)
+            scored = _scores(stage) if record is not None else None
+            if record is None or scored is None:
                 continue
-            outcome.scores[metric] = scores
-            for column, reason in absent.items():
-                known = outcome.absent.get(column)
-                outcome.absent[column] = f"{known}; {reason}" if known else reason
-    return outcome
+            scores[metric] = scored
+            _add(reasons, record.absent)
+        elif record is None:
+            break
+        records[name] = record
+    absent = {column: "; ".join(dict.fromkeys(why)) for column, why in reasons.items()}
+    return Outcome(stages=stages, records=records, scores=scores, absent=absent)
+
+
+def _stage_names(item: WorkItem) -> list[str]:
+    names = ["predict"] if item.weights else ["train", "predict"]
+    if item.estimator is not None:
+        names += ["estimate"] if item.estimator.weights else ["train estimator", "estimate"]
+    return [*names, *(f"score {metric}" for metric in item.metrics)]
+
+
+def _stage(
+    context: RunContext,
+    item: WorkItem,
+    name: str,
+    stages: Mapping[str, CachedStage],
+    records: Mapping[str, StageRecord],
+) -> CachedStage:
+    """The stage of that name, given the stages before it and their records."""
+
+    def weights(one: WorkItem, training: str) -> str:
+        return weights_sha256(one.weights) if one.weights else records[training].weights_sha256
+
+    kind, _, metric = name.partition(" ")
+    if kind == "score":
+        return score_stage(context, item, stages["predict"], stages.get("estimate"), metric)
+    if name == "predict":
+        return predict_stage(context, item, weights(item, "train"))
+    if name == "estimate":
+        learned = weights(item.estimator, "train estimator")
+        return estimate_stage(context, item, stages["predict"], learned)
+    return train_stage(context, item if name == "train" else item.estimator)
+
+
+def _scores(stage: CachedStage) -> list[Score] | None:
+    """Scores of a stage that is done; None if their file is damaged, which is then removed."""
+    try:
+        return artifacts.read_scores(stage.folder / "scores.parquet")
+    except ValueError:
+        stage.discard()
+        return None
+
+
+def _add(reasons: dict[str, list[str]], further: Mapping[str, str]) -> None:
+    for column, reason in further.items():
+        reasons.setdefault(column, []).append(reason)
 
 
 def train_stage(context: RunContext, item: WorkItem) -> CachedStage:
-    """The run of a work item's training."""
+    """The training of a work item."""
     inputs = {
         "settings": item.settings,
         "precision": context.precision,
@@ -124,7 +152,7 @@ def train_stage(context: RunContext, item: WorkItem) -> CachedStage:
 
 
 def predict_stage(context: RunContext, item: WorkItem, weights: str) -> CachedStage:
-    """The run of a work item's prediction with weights of this sha256."""
+    """The prediction of a work item, with weights of this sha256."""
     inputs = {
         "task": item.task,
         "weights": weights,
@@ -140,7 +168,7 @@ def predict_stage(context: RunContext, item: WorkItem, weights: str) -> CachedSt
 def estimate_stage(
     context: RunContext, item: WorkItem, prediction: CachedStage, weights: str
 ) -> CachedStage:
-    """The run of what an estimator with weights of this sha256 sees in a prediction."""
+    """The motion that an estimator sees in predicted videos, with its weights of this sha256."""
     inputs = {
         "prediction": prediction.key,
         "weights": weights,
@@ -164,7 +192,7 @@ def score_stage(
     estimate: CachedStage | None,
     metric: str,
 ) -> CachedStage:
-    """The run of one metric on a prediction."""
+    """The scores of one metric on a prediction."""
     judge = discover.load("metrics", metric)
     inputs = {
         "prediction": prediction.key,

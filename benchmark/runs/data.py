@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable, UserError
@@ -162,20 +161,14 @@ def require_body(data: Data, body: BodyFile) -> None:
     )
 
 
-class Choice(Protocol):
-    """The options that choose."""
-
-    data: Path | None
-    limit: int | None
-    quiet: bool
-
-
 class Stores:
     """Finds the clips of a task, each store once.
 
     Args:
         profile: whose models must fit the clips.
-        options: of the user.
+        data: the store of ``--data``; None for built-in data.
+        limit: evaluate on this many test clips; None: on all.
+        quiet: display no progress.
         make: make built-in data that is not there. Else there are no clips in its place, so that
             nothing of it is in the cache.
 
@@ -183,9 +176,18 @@ class Stores:
         unmade: the tasks of such places.
     """
 
-    def __init__(self, profile: Profile, options: Choice, *, make: bool = True):
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        data: Path | None = None,
+        limit: int | None = None,
+        quiet: bool = False,
+        make: bool = True,
+    ):
         self.unmade: list[str] = []
-        self._profile, self._options, self._make = profile, options, make
+        self._profile, self._data, self._limit = profile, data, limit
+        self._quiet, self._make = quiet, make
         self._found: dict[tuple[str, Path | None], Data] = {}
 
     def find(self, task: str, dataset: str = "") -> Data:
@@ -196,9 +198,9 @@ class Stores:
             Unavailable: there is no store of that dataset, or it does not serve the task.
         """
         if not dataset:
-            return self._open(task, self._options.data)
-        if self._options.data is not None:
-            given = self._open(task, self._options.data)
+            return self._open(task, self._data)
+        if self._data is not None:
+            given = self._open(task, self._data)
             if given.dataset == dataset:
                 return given
         path = prepared_path(dataset)
@@ -220,14 +222,14 @@ class Stores:
         return self._found[kind, path]
 
     def _opened(self, task: str, path: Path | None) -> Data:
-        limit, name = self._options.limit, ""
+        limit, name = self._limit, ""
         if path is None and not self._make:
             path, name = built_in_path(self._profile, task), "built-in"
             if not (path / "manifest.json").exists():
                 self.unmade.append(task)
                 return Data(path, name, "", 0, (), (), "")
         elif path is None:
-            progress = not self._options.quiet and sys.stderr.isatty()
+            progress = not self._quiet and sys.stderr.isatty()
             path, name = make_built_in(self._profile, task, progress=progress), "built-in"
         found = open_data(path, task=task, name=name, limit=limit)
         require_body(found, find_body())

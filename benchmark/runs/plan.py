@@ -1,62 +1,169 @@
-"""The verb ``run``: which rows of the tables are measured, a user's checkpoints among them."""
+"""Plans tables and figures: their rows, a user's checkpoints among them, and the work of each."""
 
 import fnmatch
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from benchmark import discover
 from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
-from benchmark.discover import metrics_of
 from benchmark.runs.checkpoints import UserCheckpoint, what_it_does
 from benchmark.runs.data import Stores
 from benchmark.runs.work_item import WorkItem, make_item
 
+LEFT_OUT = "left out by --rows"
 
-class Choice(Protocol):
-    """The options that say what is measured."""
-
-    rows: str | None
-    seeds: Sequence[int]
+Exhibit = TableSpec | FigureSpec
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A row of a table.
+@dataclass(frozen=True, kw_only=True)
+class PlannedRow:
+    """A row of a table, or a system of a figure.
 
     Attributes:
-        row: what it is.
-        items: its work, one a seed; empty where it cannot be done here.
-        absent: why not.
-        selected: whether it was asked for.
-        is_extra: it is not one of the paper's rows.
+        exhibit: id of the table or figure.
+        row: its label, method and parameters.
+        task: what it does, one of `benchmark.api.table.TASKS`.
+        items: its work: one item a seed in a table, the first seed's in a figure. Empty if it
+            cannot be done here, or is left out of a figure.
+        absent: why there are no items.
+        selected: True if ``--rows`` selects it, or if there is no ``--rows``.
+        is_extra: True for a row that the paper's table does not have.
     """
 
+    exhibit: str
     row: Row
-    items: list[WorkItem]
+    task: str
+    items: Sequence[WorkItem]
     absent: str
     selected: bool
     is_extra: bool
 
 
-def require_shown(
-    checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[TableSpec | FigureSpec]
-) -> None:
-    """See that each checkpoint has a row somewhere, and tell where it has none.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The rows of all tables and figures that can be made.
+
+    Attributes:
+        rows: id of the table or figure -> its rows.
+        refused: id -> why the store of ``--data`` cannot serve it.
+    """
+
+    rows: Mapping[str, Sequence[PlannedRow]]
+    refused: Mapping[str, UserError]
+
+    @property
+    def items(self) -> list[WorkItem]:
+        """All work items, also of rows that are not selected."""
+        return [item for rows in self.rows.values() for row in rows for item in row.items]
+
+    @property
+    def selected(self) -> list[PlannedRow]:
+        """The rows that are to be measured."""
+        return [row for rows in self.rows.values() for row in rows if row.selected]
+
+
+def plan(
+    exhibits: Iterable[Exhibit],
+    profile: Profile,
+    stores: Stores,
+    *,
+    checkpoints: Sequence[UserCheckpoint] = (),
+    rows: str | None = None,
+    seeds: Sequence[int] = (0,),
+) -> Plan:
+    """Return the rows of tables and figures, with their work.
+
+    Args:
+        exhibits: figures, and tables that are measured on data.
+        profile: the size of everything.
+        stores: where clips are found.
+        checkpoints: of the user; each is a further row.
+        rows: pattern of the labels to select; None selects all.
+        seeds: of training and sampling.
+    """
+    planned, refused = {}, {}
+    for exhibit in exhibits:
+        try:
+            planned[exhibit.id] = [
+                _planned(exhibit, row, task, is_extra, profile, stores, rows=rows, seeds=seeds)
+                for row, task, is_extra in _rows(exhibit, checkpoints)
+            ]
+        except UserError as error:
+            refused[exhibit.id] = error
+    return Plan(rows=planned, refused=refused)
+
+
+def _rows(
+    exhibit: Exhibit, checkpoints: Sequence[UserCheckpoint]
+) -> Iterator[tuple[Row, str, bool]]:
+    """Row, task, and whether it is an extra row, in the order in which they are displayed."""
+    blocks: Mapping[str, Sequence[Row]]
+    if isinstance(exhibit, TableSpec):
+        blocks, extra = {exhibit.task: exhibit.rows}, exhibit.more_rows
+    else:
+        blocks, extra = exhibit.rows, ()
+        checkpoints = checkpoints if exhibit.takes_checkpoint else ()
+    for task, rows in blocks.items():
+        yield from ((row, task, False) for row in rows)
+        for one in checkpoints:
+            yield from ((row, task, False) for row in one.rows(task, rows))
+        yield from ((row, task, True) for row in extra)
+
+
+def _planned(
+    exhibit: Exhibit,
+    row: Row,
+    task: str,
+    is_extra: bool,
+    profile: Profile,
+    stores: Stores,
+    *,
+    rows: str | None,
+    seeds: Sequence[int],
+) -> PlannedRow:
+    is_table = isinstance(exhibit, TableSpec)
+    # Floors and stand-ins come with any of the paper's rows.
+    labels = [one.label for one in exhibit.rows] if is_table and is_extra else [row.label]
+    selected = rows is None or row.weights is not None or bool(fnmatch.filter(labels, rows))
+    items, absent = [], "" if selected else LEFT_OUT
+    # A table also displays what is cached of rows that are not selected; a figure does not.
+    if selected or is_table:
+        try:
+            data = stores.find(task, row.dataset)
+            metrics = discover.metrics_of(exhibit) if is_table else ()
+            items = [
+                make_item(row, task, profile, data, seed=seed, metrics=metrics)
+                for seed in (seeds if is_table else seeds[:1])
+            ]
+        except Unavailable as error:
+            absent = absent or str(error)
+    return PlannedRow(
+        exhibit=exhibit.id,
+        row=row,
+        task=task,
+        items=items,
+        absent=absent,
+        selected=selected,
+        is_extra=is_extra,
+    )
+
+
+def require_rows(checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[Exhibit]) -> None:
+    """Check that each checkpoint has a row in an exhibit; print in which it has none.
 
     Raises:
-        UserError: one has a row in none of the exhibits.
+        UserError: a checkpoint has a row in none of the exhibits.
     """
     for one in checkpoints:
-        without = [spec.id for spec in exhibits if not _shows(spec, one)]
+        without = [spec.id for spec in exhibits if not _has_row(spec, one)]
         does = f"--checkpoint {one.path} {what_it_does(one.methods)}"
         if len(without) == len(exhibits):
             tables, figures = discover.exhibits(["all"])
-            others = [spec.id for spec in (*tables, *figures) if _shows(spec, one)]
+            others = [spec.id for spec in (*tables, *figures) if _has_row(spec, one)]
             show = "does not show" if len(without) == 1 else "do not show"
             raise UserError(
                 f"{does}, which {', '.join(without)} {show}: name one of {', '.join(others)}"
@@ -65,67 +172,7 @@ def require_shown(
             print(f"{does}: it has no row in {', '.join(without)}", file=sys.stderr)
 
 
-def _shows(spec: TableSpec | FigureSpec, checkpoint: UserCheckpoint) -> bool:
-    """Whether a checkpoint may stand beside the rows."""
-    if isinstance(spec, TableSpec):
-        return spec.compute is None and spec.task in checkpoint.methods
-    return spec.takes_checkpoint and not checkpoint.methods.keys().isdisjoint(spec.rows)
-
-
-def plan_tables(
-    tables: Sequence[TableSpec],
-    profile: Profile,
-    options: Choice,
-    checkpoints: Sequence[UserCheckpoint],
-    stores: Stores,
-) -> tuple[dict[str, list[Planned]], dict[str, UserError]]:
-    """The rows of the tables, and why some are left out.
-
-    Args:
-        tables: that are measured on data.
-        profile: the size of everything.
-        options: of the user.
-        checkpoints: of the user, as further rows.
-        stores: of the clips.
-
-    Returns:
-        Table id -> rows; and table id -> error, of those that the store of ``--data`` cannot serve.
-    """
-    plans, refused = {}, {}
-    for table in tables:
-        try:
-            plans[table.id] = _plan(table, profile, options, checkpoints, stores)
-        except UserError as error:
-            refused[table.id] = error
-    return plans, refused
-
-
-def _plan(
-    table: TableSpec,
-    profile: Profile,
-    options: Choice,
-    checkpoints: Sequence[UserCheckpoint],
-    stores: Stores,
-) -> list[Planned]:
-    """The table's rows, the user's checkpoints among them, and those beside the paper's."""
-    rows = [(row, False) for row in table.rows]
-    rows += [(row, False) for one in checkpoints for row in one.rows(table.task, table.rows)]
-    rows += [(row, True) for row in table.more_rows]
-    metrics = metrics_of(table)
-    planned = []
-    for row, is_extra in rows:
-        items, absent = [], ""
-        try:
-            data = stores.find(table.task, row.dataset)
-            items = [
-                make_item(row, table.task, profile, data, seed=seed, metrics=metrics)
-                for seed in options.seeds
-            ]
-        except Unavailable as error:
-            absent = str(error)
-        # Floors and stand-ins come with any of the paper's rows.
-        asked = [one.label for one in (table.rows if is_extra else [row])]
-        chosen = options.rows is None or row.weights is not None
-        chosen = chosen or bool(fnmatch.filter(asked, options.rows))
-        planned.append(Planned(row, items, absent, chosen, is_extra))
-    return planned
+def _has_row(exhibit: Exhibit, checkpoint: UserCheckpoint) -> bool:
+    if isinstance(exhibit, TableSpec):
+        return exhibit.compute is None and exhibit.task in checkpoint.methods
+    return exhibit.takes_checkpoint and not checkpoint.methods.keys().isdisjoint(exhibit.rows)

@@ -1,7 +1,8 @@
 """Does the stages of a work item that the cache lacks; `benchmark.runs.chain` has the keys."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark import discover
@@ -10,14 +11,13 @@ from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
 from benchmark.api.metric import Evaluation
 from benchmark.runs import artifacts, chain
-from benchmark.runs.cache import CachedStage
+from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.checkpoints import training_of, weights_sha256
 from benchmark.runs.work_item import RunContext, WorkItem
-from datasets.tools.files import locked
 
 
 def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
-    """Do what is missing of a work item's chain. A killed call goes on where it was.
+    """Do the stages of a work item that are missing; a killed call goes on where it was.
 
     Raises:
         Exception: whatever a stage raised; the reason is kept in the stage's ``error.json``.
@@ -25,77 +25,54 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
     weights = item.weights or trained_weights(context, item, progress=progress)
     prediction = chain.predict_stage(context, item, weights_sha256(weights))
 
-    def predict(facts: dict) -> None:
-        facts["facts"] = item.implementation.facts(weights)
+    def predict() -> Mapping[str, object]:
+        facts = item.implementation.facts(weights)
         clips = item.data.clips(item.data.test_ids)
-        facts["failed"] = _predict(context, item, weights, clips, prediction.folder, progress)
+        failed = _predict(context, item, weights, clips, prediction.folder, progress)
+        return {"facts": facts, "failed": failed}
 
-    _once(prediction, context.device, predict)
-    estimate = None
-    if item.estimator is not None:
-        learned = item.estimator.weights or trained_weights(
-            context, item.estimator, progress=progress
-        )
-        estimate = chain.estimate_stage(context, item, prediction, weights_sha256(learned))
-        _once(
-            estimate,
-            context.device,
-            lambda facts: facts.update(
-                failed=_estimate(context, item, learned, prediction, estimate, progress)
-            ),
-        )
+    prediction.finish(predict, device=context.device)
+    estimate = _estimated(context, item, prediction, progress)
     errors = []
     for metric in item.metrics:
-        run = chain.score_stage(context, item, prediction, estimate, metric)
+        stage = chain.score_stage(context, item, prediction, estimate, metric)
+        score = functools.partial(_score, context, item, prediction, estimate, stage, progress)
         try:
-            _once(
-                run,
-                "cpu",
-                lambda facts, run=run: facts.update(
-                    absent=_score(context, item, prediction, estimate, run, progress)
-                ),
-            )
+            stage.finish(score, device="cpu")
         except Exception as error:  # the others are scored all the same
             errors.append(error)
     if errors:
         raise errors[0]
 
 
-def _once(run: CachedStage, device: str, work: Callable[[dict], None]) -> None:
-    """Do the work of a run unless it is done; of several processes, one does it."""
-    with locked(run.lock):
-        if run.record() is None:
-            with run.attempt(device=device) as facts:
-                work(facts)
-
-
 def trained_weights(context: RunContext, item: WorkItem, *, progress: Progress) -> Path:
-    """The weights of a work item's training, which is done if it is not.
+    """Return the weights of a work item's training, after training if it is not done.
 
     Raises:
         ValueError: they are not what was trained any more.
     """
-    run = chain.train_stage(context, item)
-    _once(run, context.device, lambda facts: _train(context, item, run, facts, progress))
-    record = run.record()
-    weights = run.folder / record["weights"]
-    if not weights.is_file() or weights_sha256(weights) != record["weights_sha256"]:
-        run.discard()
+    stage = chain.train_stage(context, item)
+    train = functools.partial(_train, context, item, stage.folder, progress)
+    record = stage.finish(train, device=context.device)
+    weights = stage.folder / record.weights
+    if not weights.is_file() or weights_sha256(weights) != record.weights_sha256:
+        stage.discard()
         raise ValueError(f"{weights} was damaged and is removed now: run the same command again")
     return weights
 
 
 def _train(
-    context: RunContext, item: WorkItem, run: CachedStage, facts: dict, progress: Progress
-) -> None:
+    context: RunContext, item: WorkItem, folder: Path, progress: Progress
+) -> Mapping[str, object]:
     weights = item.implementation.train(
-        dict(item.settings), item.data, run.folder, device=context.device, progress=progress
+        dict(item.settings), item.data, folder, device=context.device, progress=progress
     )
-    facts["weights"] = weights.name
-    facts["weights_sha256"] = weights_sha256(weights)
-    facts["skipped_clips"] = training_of(weights).get("skipped_clips")
-    if context.device == "cuda":
-        facts["gpu"], facts["gpu_memory_mb"] = _gpu()
+    return {
+        "weights": weights.name,
+        "weights_sha256": weights_sha256(weights),
+        "skipped_clips": training_of(weights).get("skipped_clips"),
+        **(_gpu() if context.device == "cuda" else {}),
+    }
 
 
 def _predict(
@@ -121,21 +98,33 @@ def _predict(
     return dict(artifacts.read_predictions(folder, clips.ids).failed)
 
 
-def _estimate(
-    context: RunContext,
-    item: WorkItem,
-    weights: Path,
-    prediction: CachedStage,
-    estimate: CachedStage,
-    progress: Progress,
-) -> dict[str, str]:
-    """Write what the estimator sees in the generated videos."""
-    clips = item.data.clips(item.data.test_ids)
-    failed = prediction.record()["failed"]
-    rows = [row for row, name in enumerate(clips.ids) if name not in failed]
-    videos = artifacts.videos(prediction.folder, len(clips.ids))
-    seen = dataclasses.replace(clips, videos=videos)[rows]
-    return _predict(context, item.estimator, weights, seen, estimate.folder, progress)
+def _estimated(
+    context: RunContext, item: WorkItem, prediction: CachedStage, progress: Progress
+) -> CachedStage | None:
+    """Estimate the motion in the generated videos; None if the task has no estimator."""
+    estimator = item.estimator
+    if estimator is None:
+        return None
+    weights = estimator.weights or trained_weights(context, estimator, progress=progress)
+    stage = chain.estimate_stage(context, item, prediction, weights_sha256(weights))
+
+    def estimate() -> Mapping[str, object]:
+        clips = item.data.clips(item.data.test_ids)
+        failed = _finished(prediction).failed
+        rows = [row for row, name in enumerate(clips.ids) if name not in failed]
+        videos = artifacts.videos(prediction.folder, len(clips.ids))
+        seen = dataclasses.replace(clips, videos=videos)[rows]
+        return {"failed": _predict(context, estimator, weights, seen, stage.folder, progress)}
+
+    stage.finish(estimate, device=context.device)
+    return stage
+
+
+def _finished(stage: CachedStage) -> StageRecord:
+    record = stage.record()
+    if record is None:
+        raise ValueError(f"{stage.folder} was removed meanwhile: run the same command again")
+    return record
 
 
 def _score(
@@ -143,19 +132,19 @@ def _score(
     item: WorkItem,
     prediction: CachedStage,
     estimate: CachedStage | None,
-    run: CachedStage,
+    stage: CachedStage,
     progress: Progress,
-) -> dict[str, str]:
-    """Write the scores; returns column -> why these clips have none, which is a result, too."""
+) -> Mapping[str, object]:
+    """Write the scores; that a column has none, and why, is a result, too."""
     evaluation = _evaluation(context, item, prediction, estimate)
-    metric = discover.load("metrics", run.inputs["metric"])
+    metric = discover.load("metrics", stage.inputs["metric"])
     absent = metric.absent(evaluation)
     try:
         scores = metric.score(evaluation, progress=progress)
     except Unavailable as error:
         scores, absent = [], dict.fromkeys(metric.columns, str(error))
-    artifacts.write_scores(run.folder / "scores.parquet", scores)
-    return absent
+    artifacts.write_scores(stage.folder / "scores.parquet", scores)
+    return {"absent": absent}
 
 
 def _evaluation(
@@ -170,9 +159,10 @@ def _evaluation(
         ValueError: a damaged prediction, which is removed; or no clip is left.
     """
     clips = item.data.clips(item.data.test_ids)
-    failed = dict(prediction.record()["failed"])
+    predicted = _finished(prediction)
+    failed = dict(predicted.failed)
     if estimate is not None:
-        failed |= estimate.record()["failed"]
+        failed |= _finished(estimate).failed
     rows = [row for row, name in enumerate(clips.ids) if name not in failed]
     if not rows:
         clip, reason = next(iter(failed.items()))
@@ -194,20 +184,21 @@ def _evaluation(
         truth=truth,
         tokens=made.tokens,
         videos=videos,
-        codebook_size=prediction.record()["facts"].get("codebook_size"),
+        codebook_size=predicted.facts.get("codebook_size"),
     )
 
 
-def _read(run: CachedStage, ids: list[str]) -> Prediction:
+def _read(stage: CachedStage, ids: Sequence[str]) -> Prediction:
     try:
-        return artifacts.read_predictions(run.folder, ids)
+        return artifacts.read_predictions(stage.folder, ids)
     except ValueError as error:
-        run.discard()
+        stage.discard()
         raise ValueError(f"{error}; it is removed now: run the same command again") from error
 
 
-def _gpu() -> tuple[str, int]:
-    """Name of the GPU and the most of its memory that was held, MB."""
+def _gpu() -> Mapping[str, object]:
+    """Name of the GPU and the most of its memory that was held."""
     import torch
 
-    return torch.cuda.get_device_name(), round(torch.cuda.max_memory_allocated() / 2**20)
+    memory = round(torch.cuda.max_memory_allocated() / 2**20)
+    return {"gpu": torch.cuda.get_device_name(), "gpu_memory_mb": memory}

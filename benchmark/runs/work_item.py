@@ -1,6 +1,7 @@
 """Tasks: the work of one row with one seed."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ class WorkItem:
     no_estimator: str = ""
     label: str = field(default="", compare=False)
 
-    @property
+    @functools.cached_property
     def identity(self) -> str:
         """Equal for items that are the same work."""
         return store.make_key(

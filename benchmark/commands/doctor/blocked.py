@@ -5,8 +5,6 @@ Nothing is listed here: methods, metrics and stores are asked, as a run of the t
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import Unavailable, UserError, one_line
@@ -24,15 +22,6 @@ _PROFILES = ("embedded", "paper")
 _SEEN = "what an estimator sees in generated videos"
 
 Cells = set[tuple[str, str]]  # label of a row, key of a column
-
-
-@dataclass(frozen=True)
-class _Defaults:
-    """The options of a run that names none, see `benchmark.runs.data.Choice`."""
-
-    data: Path | None = None
-    limit: int | None = None
-    quiet: bool = True
 
 
 def groups() -> list[Group]:
@@ -73,7 +62,7 @@ class _Asked:
 
     def __init__(self, profile: Profile, body: BodyFile):
         self._profile, self._body = profile, body
-        self._stores = Stores(profile, _Defaults())
+        self._stores = Stores(profile, quiet=True)
         # A method that has all its files reads them for their sha256: not for every table.
         self._method = functools.cache(self._ask_method)
         self._data = functools.cache(self._ask_store)

@@ -16,7 +16,7 @@ def test_a_dry_run_writes_nothing(clips_folder, tmp_path, capsys):
 def test_a_dry_run_names_what_shows_a_row_and_what_always_would_do(
     clips_folder, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("benchmark.commands.regenerate.execute", without_workers)
+    monkeypatch.setattr("benchmark.runs.outcomes.execute", without_workers)
     words = ["--profile", "smoke", "--data", str(clips_folder), "--steps", "1", "--limit", "2"]
     words += ["--quiet", "--out", str(tmp_path)]
     assert run.main(["table1", *words, "--rows", "Our"]) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark import run
 from benchmark.commands import arguments
-from benchmark.commands.regenerate import Options, folder_name
+from benchmark.commands.request import Options, folder_name
 from benchmark.profiles import smoke
 from benchmark.runs.checkpoints import user_checkpoints
 from model import assets
@@ -51,7 +51,7 @@ def test_a_long_folder_name_is_cut_and_stays_its_own():
 
 
 def test_a_quick_try_leaves_the_whole_table_alone(clips_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmark.commands.regenerate.execute", without_workers)
+    monkeypatch.setattr("benchmark.runs.outcomes.execute", without_workers)
     words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--quiet"]
     words += ["--out", str(tmp_path)]
     whole = tmp_path / f"smoke-{clips_folder.name}" / "table1.json"

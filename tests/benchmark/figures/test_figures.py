@@ -15,8 +15,10 @@ from benchmark.figures.drawing import bodies, strips
 from benchmark.figures.figure10 import continued
 from benchmark.profiles import smoke
 from benchmark.results import figure as illustrate
+from benchmark.results.cells import RowOutcome
 from benchmark.runs import chain
 from benchmark.runs.data import Stores
+from benchmark.runs.plan import LEFT_OUT, plan
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, distinct
 from datasets.bodies.smplx_file import find_body
@@ -93,32 +95,37 @@ def made(shots_folder, tmp_path_factory):
     """Figures 6, 7 and 10 planned on two test clips, and their work done with tiny models."""
     folder = tmp_path_factory.mktemp("figures")
     profile = smoke().with_steps(2)
-    options = SimpleNamespace(
-        data=shots_folder, rows=None, limit=2, seeds=[0], checkpoint=[], quiet=True
-    )
     context = RunContext(folder / "runs", find_body(), device="cpu")
     specs = [figure(name) for name in ("figure6", "figure7", "figure10")]
-    plans, refused = illustrate.plan(specs, profile, options, [], Stores(profile, options))
-    assert refused == {}
+    planned = plan(specs, profile, Stores(profile, data=shots_folder, limit=2))
+    assert planned.refused == {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.train.token_set.CACHE", folder / "tokens")
-        for item in distinct(item for plan in plans for item in plan.items):
+        for item in distinct(planned.items):
             perform(context, item, progress=lambda *_: None)
 
     def draw(name, out, *, always=True):
-        (planned,) = (plan for plan in plans if plan.spec.id == name)
+        systems = [
+            RowOutcome(
+                row.row,
+                row.items,
+                [chain.lookup(context, item) for item in row.items],
+                task=row.task,
+            )
+            for row in planned.rows[name]
+        ]
         result, paths = illustrate.illustrate(
-            planned,
-            {},
+            figure(name),
+            systems,
             out,
             context=context,
             profile=profile,
-            options=vars(options) | {"data": "shots"},
+            options={"data": "shots", "seeds": [0]},
             always=always,
         )
         return result, {path.suffix: path for path in paths}
 
-    return SimpleNamespace(draw=draw, plans=plans, context=context)
+    return SimpleNamespace(draw=draw, rows=planned.rows, context=context)
 
 
 def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
@@ -133,9 +140,8 @@ def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
         "Only I2VM": {"i2vm_motion", "i2vm_visual"},
     }
     assert curves.keys() == columns.keys()
-    (planned,) = (plan for plan in made.plans if plan.spec.id == "figure7")
-    for row in planned.rows:
-        file = chain.train_stage(made.context, row.item).folder / "losses.csv"
+    for row in made.rows["figure7"]:
+        file = chain.train_stage(made.context, row.items[0]).folder / "losses.csv"
         with file.open(newline="") as text:
             lines = list(csv.DictReader(text))
         found = curves[row.row.label]
@@ -166,22 +172,21 @@ def test_what_is_drawn_already_is_not_drawn_again(made, tmp_path, monkeypatch):
 
 def test_a_strip_shows_clips_by_rank_and_their_errors(made, tmp_path):
     result, _ = made.draw("figure6", tmp_path)
-    (planned,) = (plan for plan in made.plans if plan.spec.id == "figure6")
     errors = result["values"]["mpjpe_mm"]
     assert errors.keys() == {"Only V2M", "Uni-Embed.", "Our"}
     assert "percentiles 25, 75" in result["caption"]
     ours = list(errors["Our"].values())
     assert list(errors["Our"]) == result["clips"] and ours == sorted(ours)
     # The error is the one that tables have: that of the metric, by the same joints.
-    scored = _scored(made, planned)
+    scored = _scored(made)
     for name, value in errors["Our"].items():
         assert value == pytest.approx(scored[name], rel=1e-6)
 
 
-def _scored(made, planned):
+def _scored(made):
     """MPJPE of each clip by the metric, of our row."""
-    (row,) = (row for row in planned.rows if row.row.label == "Our")
-    item = dataclasses.replace(row.item, metrics=("pose",))
+    (row,) = (row for row in made.rows["figure6"] if row.row.label == "Our")
+    item = dataclasses.replace(row.items[0], metrics=("pose",))
     perform(made.context, item, progress=lambda *_: None)
     scores = chain.lookup(made.context, item).scores["pose"]
     return {score.clip_id: score.sum / score.count for score in scores if score.column == "mpjpe"}
@@ -207,8 +212,8 @@ def test_missing_systems_are_named_beside_those_that_are_there():
 
     assert illustrate.complete(result())
     assert not illustrate.complete(result(status="unavailable", reason="not installed"))
-    assert illustrate.complete(result(status="unavailable", reason=illustrate.LEFT_OUT))
-    row = {"label": "A", "status": "unavailable", "reason": illustrate.LEFT_OUT}
+    assert illustrate.complete(result(status="unavailable", reason=LEFT_OUT))
+    row = {"label": "A", "status": "unavailable", "reason": LEFT_OUT}
     assert illustrate.complete({"status": "unavailable", "rows": [row]})  # none was asked for
 
 

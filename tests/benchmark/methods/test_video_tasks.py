@@ -368,16 +368,9 @@ def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(context, 
     assert cell(row, Column("fid", "FID"), None)["status"] == "measured"
 
 
-@dataclasses.dataclass
-class Choice:
-    data: object = None
-    limit: object = None
-    quiet: bool = True
-
-
 def test_a_store_without_videos_is_refused_for_a_video_task(clips_folder, tiny):
     with pytest.raises(UserError, match=r"have no video .*v2m needs"):
-        Stores(tiny, Choice(clips_folder)).find("v2m")
+        Stores(tiny, data=clips_folder).find("v2m")
 
 
 def test_a_store_of_another_size_is_refused(shots_folder, tiny):
@@ -385,12 +378,12 @@ def test_a_store_of_another_size_is_refused(shots_folder, tiny):
         tiny, unimo=lambda **changes: tiny.unimo(latent_shape=(3, 8, 8), **changes)
     )
     with pytest.raises(UserError, match=r"17 frames of 64x64 pixels.* take 17 of 128x128"):
-        Stores(wide, Choice(shots_folder)).find("i2vm")
+        Stores(wide, data=shots_folder).find("i2vm")
 
 
 def test_a_row_about_a_dataset_wants_its_own_store(shots_folder, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmark.runs.data.FOLDER", tmp_path)
-    stores = Stores(tiny, Choice(shots_folder))
+    stores = Stores(tiny, data=shots_folder)
     with pytest.raises(Unavailable, match=r"datasets\.prepare threedpw"):
         stores.find("v2m", "threedpw")
     assert stores.find("v2m", "embedded_shots").path == shots_folder

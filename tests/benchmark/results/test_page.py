@@ -14,7 +14,7 @@ from benchmark.profiles import smoke
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
 from benchmark.results.page.document import write_page
-from benchmark.runs.cache import CachedStage
+from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.chain import Outcome
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.bodies.smplx_file import find_body
@@ -48,7 +48,10 @@ def outcome(context, mpjpe, use=256):
     pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
     codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
     return Outcome(
-        runs, {stage: {} for stage in stages}, {"codebook": codebook, "pose": pose}, {}, {}
+        stages=runs,
+        records={stage: StageRecord() for stage in stages},
+        scores={"codebook": codebook, "pose": pose},
+        absent={},
     )
 
 

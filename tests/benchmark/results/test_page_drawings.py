@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from benchmark import discover
-from benchmark.commands.regenerate import Options, regenerate
+from benchmark.commands.regenerate import regenerate
+from benchmark.commands.request import Options
 from benchmark.profiles import smoke
 from datasets.tools.files import read_json, write_json
 from datasets.video.files import read_video

@@ -14,7 +14,7 @@ from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
 from benchmark.results.findings import findings, spearman
 from benchmark.results.render import figure, latex, layout, markdown
-from benchmark.runs.cache import CachedStage
+from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.chain import Outcome
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.bodies.smplx_file import find_body
@@ -72,12 +72,16 @@ def outcome(context, mpjpe, use):
     pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
     codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
     return Outcome(
-        runs, {stage: {} for stage in stages}, {"codebook": codebook, "pose": pose}, {}, {}
+        stages=runs,
+        records={stage: StageRecord() for stage in stages},
+        scores={"codebook": codebook, "pose": pose},
+        absent={},
     )
 
 
 def unfinished(context):
-    return Outcome({"train": CachedStage(context.cache, "train", {})}, {}, {}, {}, {})
+    train = CachedStage(context.cache, "train", {})
+    return Outcome(stages={"train": train}, records={}, scores={}, absent={})
 
 
 @pytest.fixture
@@ -312,7 +316,7 @@ def test_a_row_that_cannot_be_done_says_why_in_every_column(context):
 
 def test_clips_that_failed_are_told(context):
     made = outcome(context, 20.0, 256)
-    made.records["predict"]["failed"] = {"c": "no_person: nobody is seen"}
+    made.records["predict"] = StageRecord(failed={"c": "no_person: nobody is seen"})
     notes = result_of([row_of(TABLE.rows[0], made)], context)["notes"]
     assert (
         "one: 1 of 2 test clips failed and are in none of its numbers, as c: no_person: nobody is "

@@ -24,36 +24,61 @@ def test_lists_of_names_do_not_run_together():
     assert hash_lines(["ab", "c"]) != hash_lines(["a", "bc"])
 
 
-def test_a_run_is_finished_only_once_its_record_is_written(tmp_path):
-    run = cache.CachedStage(tmp_path, "train", {"seed": 0})
-    assert run.record() is None
-    with run.attempt(device="cpu") as facts:
-        facts["answer"] = 42
-        assert run.record() is None
-    assert run.record()["answer"] == 42
-    assert {"started", "finished", "seconds", "peak_memory_mb", "git"} <= run.record().keys()
-    assert json.loads((run.folder / "inputs.json").read_text()) == {"stage": "train", "seed": 0}
-    run.discard()
-    assert run.record() is None
+TRAINED = {"weights": "model.safetensors", "weights_sha256": "0" * 64}
+
+
+def test_a_stage_is_finished_only_once_its_record_is_written(tmp_path):
+    stage = cache.CachedStage(tmp_path, "train", {"seed": 0})
+
+    def work():
+        assert stage.record() is None
+        return TRAINED | {"skipped_clips": 3}
+
+    assert stage.record() is None
+    record = stage.finish(work, device="cpu")
+    assert (record.weights, record.skipped_clips, record.device) == ("model.safetensors", 3, "cpu")
+    assert stage.record() == record and stage.finish(lambda: 1 / 0, device="cpu") == record
+    written = json.loads((stage.folder / "run.json").read_text())
+    assert {"started", "finished", "seconds", "peak_memory_mb", "git"} <= written.keys()
+    assert json.loads((stage.folder / "inputs.json").read_text()) == {"stage": "train", "seed": 0}
+    stage.discard()
+    assert stage.record() is None
 
 
 def test_a_failed_attempt_leaves_its_reason_and_the_next_one_clears_it(tmp_path):
-    run = cache.CachedStage(tmp_path, "train", {})
-    with pytest.raises(ValueError), run.attempt(device="cpu"):
+    stage = cache.CachedStage(tmp_path, "train", {})
+
+    def fail():
         raise ValueError("no\nclips")
-    assert run.failure() == "no clips"
-    assert run.record() is None
-    with run.attempt(device="cpu"):
-        pass
-    assert run.failure() is None
+
+    with pytest.raises(ValueError):
+        stage.finish(fail, device="cpu")
+    assert stage.failure() == "no clips"
+    assert stage.record() is None
+    stage.finish(lambda: TRAINED, device="cpu")
+    assert stage.failure() is None
 
 
-def test_a_damaged_record_counts_as_unfinished(tmp_path):
-    run = cache.CachedStage(tmp_path, "train", {})
-    run.folder.mkdir(parents=True)
-    for text in ('{"seconds": 1', "[]", "3", "{}", '{"a": 1}'):
-        (run.folder / "run.json").write_text(text)
-        assert run.record() is None
+RESULTS = {
+    "train": TRAINED,
+    "predict": {"facts": {}, "failed": {"a": "no_person"}},
+    "estimate": {"failed": {}},
+    "score": {"absent": {"fid": "too few clips"}},
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_damaged_or_incomplete_record_counts_as_unfinished(tmp_path, name):
+    stage = cache.CachedStage(tmp_path, name, {})
+    stage.finish(lambda: RESULTS[name], device="cpu")
+    file = stage.folder / "run.json"
+    whole = json.loads(file.read_text())
+    assert cache.StageRecord.from_json(name, whole).to_json(name) == whole
+    broken = [whole | {"schema_version": 0}, *(whole | {part: 3} for part in RESULTS[name])]
+    broken += [{k: v for k, v in whole.items() if k != part} for part in RESULTS[name]]
+    for text in ['{"seconds": 1', "[]", "3", "{}", *map(json.dumps, broken)]:
+        file.write_text(text)
+        assert stage.record() is None
 
 
 def _hold(folder, held):

@@ -1,0 +1,137 @@
+"""What the user asks of ``run``: the options, checked and resolved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.api.figure import FigureSpec
+from benchmark.api.paths import display_path, file_name
+from benchmark.api.profile import Profile
+from benchmark.api.table import TableSpec
+from benchmark.commands.options import body_file, device_named, require_writable
+from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
+from benchmark.runs.plan import require_rows
+from benchmark.runs.work_item import RunContext
+from benchmark.runs.workers import default_workers
+from datasets.tools.files import hash_lines
+
+_MAX_NAME = 100  # of the reports' folder
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of ``run``, as given; see ``python -m benchmark.run run --help``."""
+
+    data: Path | None
+    rows: str | None
+    limit: int | None
+    steps: int | None
+    seeds: Sequence[int]
+    device: str
+    workers: int | None
+    body: Path | None
+    checkpoint: Sequence[Path]
+    out: Path
+    dry_run: bool
+    always: bool
+    strict: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for, checked.
+
+    Attributes:
+        tables: asked for.
+        figures: asked for.
+        profile: with the steps of ``--steps``.
+        options: as given.
+        checkpoints: of ``--checkpoint``.
+        context: cache, body and device.
+    """
+
+    tables: Sequence[TableSpec]
+    figures: Sequence[FigureSpec]
+    profile: Profile
+    options: Options
+    checkpoints: Sequence[UserCheckpoint]
+    context: RunContext
+
+    @property
+    def folder(self) -> Path:
+        """Where the reports are written."""
+        return self.options.out / folder_name(self.profile, self.options, self.checkpoints)
+
+    @property
+    def workers(self) -> int:
+        """Number of worker processes."""
+        return self.options.workers or default_workers(self.context.device)
+
+    @property
+    def resolved(self) -> dict[str, object]:
+        """The options as JSON values, with what was chosen where they are left open."""
+        resolved = vars(self.options) | {
+            "profile": self.profile.name,
+            "checkpoint": [display_path(path) for path in self.options.checkpoint],
+            "device": self.context.device,
+            "workers": self.workers,
+        }
+        return resolved | {
+            name: display_path(path) for name, path in resolved.items() if isinstance(path, Path)
+        }
+
+
+def make_request(
+    tables: Sequence[TableSpec],
+    figures: Sequence[FigureSpec],
+    profile: Profile,
+    options: Options,
+) -> Request:
+    """Check what is asked for.
+
+    Raises:
+        UserError: an option that cannot be followed.
+    """
+    checkpoints = user_checkpoints(options.checkpoint)
+    require_rows(checkpoints, [*tables, *figures])
+    if not options.dry_run:
+        require_writable(options.out)
+    return Request(
+        tables=tables,
+        figures=figures,
+        profile=profile if options.steps is None else profile.with_steps(options.steps),
+        options=options,
+        checkpoints=checkpoints,
+        context=RunContext(
+            cache=options.out / "runs",
+            body=body_file(options.body),
+            device=device_named(options.device),
+        ),
+    )
+
+
+def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCheckpoint]) -> str:
+    """The profile's name and, where given, whatever makes the numbers others than its own.
+
+    As ``embedded-cmu-steps20000-limit4-seeds0,1,2-rows-s-1-36-with-mine-model``: a quick try never
+    takes the place of the whole table.
+    """
+    parts = [profile.name]
+    if options.data is not None:
+        parts.append(file_name(options.data.resolve().name) or "store")
+    if options.steps is not None:
+        parts.append(f"steps{options.steps}")
+    if options.limit is not None:
+        parts.append(f"limit{options.limit}")
+    if list(options.seeds) != [0]:
+        several = "s" if len(options.seeds) > 1 else ""
+        parts.append(f"seed{several}{','.join(map(str, options.seeds))}")
+    if options.rows is not None:
+        parts += ["rows", file_name(options.rows)]
+    if checkpoints:
+        parts += ["with", *(file_name(one.label) for one in checkpoints)]
+    name = "-".join(filter(None, parts))
+    if len(name) > _MAX_NAME:
+        name = f"{name[:_MAX_NAME]}-{hash_lines([name])[:8]}"
+    return name
