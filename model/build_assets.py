@@ -173,7 +173,8 @@ def main(argv: list[str] | None = None) -> int:
         lambda: json.dumps(
             build(args.work, args.out, seed=args.seed, progress=not args.quiet), indent=1
         ),
-        args.out,
+        args.work,
+        owner="training",
     )
 
 

@@ -1,10 +1,13 @@
 """Shared by command lines: kinds of arguments, and how a job ends. Standard library only."""
 
 import argparse
+import contextlib
 import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from datasets.tools.files import BusyError, owned
 
 # A folder that something else stands in the way of, or that is closed to the user.
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
@@ -46,7 +49,7 @@ def cannot_write(error: Exception, out: str | Path) -> str | None:
     return f"{out} cannot be written ({error.strerror}): name another folder with --out"
 
 
-def run_job(job: Callable[[], object], out: str | Path) -> int:
+def run_job(job: Callable[[], object], out: str | Path, *, owner: str = "") -> int:
     """Run a job that goes on where it was when it is started again after a stop.
 
     Prints the job's result unless it is None; an error becomes one line on stderr.
@@ -54,13 +57,15 @@ def run_job(job: Callable[[], object], out: str | Path) -> int:
     Args:
         job: the work.
         out: the folder that it writes to.
+        owner: what the job is in a word or two, where it must be alone in the folder.
 
     Returns:
         The exit code: 0 done, 1 failure, 130 stopped with Ctrl-C.
     """
     try:
-        result = job()
-    except (ValueError, OSError) as error:
+        with owned(Path(out), owner) if owner else contextlib.nullcontext():
+            result = job()
+    except (ValueError, OSError, BusyError) as error:
         line = cannot_write(error, out) or error
         print(f"error: {' '.join(str(line).split())}", file=sys.stderr)
         return 1

@@ -58,7 +58,8 @@ def train(
 
     from model.training.checkpoint import load_weights
     from model.training.config import TrainingError
-    from model.training.loop import TrainingRun, identity_of, is_finished
+    from model.training.identity import identity_of, is_finished
+    from model.training.loop import TrainingRun
 
     frames = examples.focal.shape[1]
     if frames < training.window:
@@ -123,7 +124,7 @@ def train_built_in(
     from model.regressor.config import RegressorConfig
     from model.regressor.network import MotionRegressor
     from model.training.config import TrainingConfig
-    from model.training.loop import identity_of, is_finished
+    from model.training.identity import identity_of, is_finished
 
     training = TrainingConfig(
         steps=steps,
@@ -199,7 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args(argv)
-    return run_job(lambda: _train(args), args.out)
+    return run_job(lambda: _train(args), args.out, owner="training")
 
 
 def _train(args: argparse.Namespace) -> Path:

@@ -39,6 +39,7 @@ def train(
     on_step: Callable[[int, str], None] | None = None,
     checkpoint_seconds: float = 15.0,
     description: str = "",
+    facts: dict | None = None,
 ) -> Path:
     """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
 
@@ -54,6 +55,7 @@ def train(
         on_step: called after every step with the steps done and the latest losses as text.
         checkpoint_seconds: longest time between two writings of ``resume.pt``.
         description: kept in the sidecar, shown beside the progress bar.
+        facts: JSON-ready; kept in the sidecar, and no part of what makes two runs the same.
 
     Returns:
         ``out/model.safetensors``.
@@ -64,7 +66,8 @@ def train(
     import torch
 
     from model.training.checkpoint import load_weights
-    from model.training.loop import TrainingRun, identity_of, is_finished
+    from model.training.identity import identity_of, is_finished
+    from model.training.loop import TrainingRun
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -106,7 +109,7 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         on_step=on_step,
     )
-    return run.finish(path, description)
+    return run.finish(path, description, **(facts or {}))
 
 
 def _describe(channels: np.ndarray, window: int) -> dict:
@@ -158,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, type=Path, help="clip store")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
     parser.add_argument("--split", default="train", help="split of the store to train on")
-    parser.add_argument("--preset", choices=["paper", "small"], default="paper")
+    parser.add_argument("--preset", choices=["small", "paper"], default="small")
     parser.add_argument("--tokens-per-frame", type=int, default=36, metavar="K")
     parser.add_argument("--codebook-size", type=int, default=512, metavar="B")
     parser.add_argument("--steps", type=int, help="paper: 100000, small: 2000")
@@ -168,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
-    return run_job(lambda: _train_from_store(args), args.out)
+    return run_job(lambda: _train_from_store(args), args.out, owner="training")
 
 
 def _train_from_store(args: argparse.Namespace) -> Path:
@@ -191,6 +194,7 @@ def _train_from_store(args: argparse.Namespace) -> Path:
     import torch
 
     from model.tokenizer.network import MotionTokenizer
+    from model.training.clip_facts import clip_facts
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
@@ -204,6 +208,7 @@ def _train_from_store(args: argparse.Namespace) -> Path:
         progress=not args.quiet,
         checkpoint_seconds=15.0 if args.preset == "small" else 600.0,
         description=f"k={config.tokens_per_frame} B={config.codebook_size}",
+        facts=clip_facts(store, ids),
     )
 
 

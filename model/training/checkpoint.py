@@ -1,20 +1,24 @@
 """Model files: weights as safetensors, with a JSON sidecar that says what they are.
 
 ``name.safetensors`` holds every parameter and buffer; ``name.json`` holds the format version, the
-class, its configuration and whatever the writer wants to keep, such as how the model was trained.
-Nothing is ever unpickled. Both files are renamed into place, the sidecar last: weights without one
-are no checkpoint, and an older sidecar is never left beside newer weights.
+class, its configuration, the sha256 of the weights' file, and whatever the writer wants to keep,
+such as how the model was trained. Nothing is ever unpickled. Both files are renamed into place, the
+sidecar last: weights without one are no checkpoint, and an older sidecar is never left beside newer
+weights.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from datasets.tools.files import read_json, replacing, write_text
+from datasets.tools.files import read_json, replacing, sha256_of
 
 FORMAT_VERSION = 1
 
@@ -44,6 +48,9 @@ def save_model(
         config: JSON-ready; what the model class needs to rebuild itself.
         extra: JSON-ready; kept as ``extra``.
         half: write float32 tensors in half precision; `load_weights` widens them again.
+
+    Raises:
+        CheckpointError: the disk is full.
     """
     path = Path(path)
     state = {
@@ -60,12 +67,34 @@ def save_model(
         "config": config,
         "extra": extra or {},
     }
-    text = json.dumps(sidecar, indent=1) + "\n"
-    with replacing(path) as temporary:
+    json.dumps(sidecar)  # whatever is not JSON fails before anything is written
+    with writing(path) as temporary:
         save_file(state, temporary)
+        sidecar["sha256"] = sha256_of(temporary)
         sidecar_path(path).unlink(missing_ok=True)
-    write_text(sidecar_path(path), text)
+    with writing(sidecar_path(path)) as temporary:
+        temporary.write_text(json.dumps(sidecar, indent=1) + "\n")
     return path
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file that takes the place of `path`, as `datasets.tools.files.replacing`.
+
+    Raises:
+        CheckpointError: the disk is full. The message names the file.
+        OSError: the file cannot be written for another reason.
+    """
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except (OSError, RuntimeError, SafetensorError) as error:  # of files, of torch, of safetensors
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise CheckpointError(
+            f"{path} cannot be written ({' '.join(str(error).split())[:200]}): make room and run "
+            "the same command again"
+        ) from error
 
 
 def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict:
@@ -100,10 +129,16 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
     """Give `model`, which may be on the meta device, the file's tensors; all of them must fit.
 
     Raises:
-        CheckpointError: an unreadable file, or the first tensor that is missing, unknown, has
-            another shape or dtype, or holds a number that is not finite.
+        CheckpointError: an unreadable file, one that is not the sidecar's, or the first tensor that
+            is missing, unknown, has another shape or dtype, or holds a number that is not finite.
     """
+    wanted_sha256 = read_sidecar(path).get("sha256")  # older sidecars have none
     try:
+        if wanted_sha256 is not None and sha256_of(Path(path)) != wanted_sha256:
+            raise CheckpointError(
+                f"{path} is damaged, or not the file that {sidecar_path(path).name} was written "
+                "with (its sha256 differs): copy both files again, or train again"
+            )
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error

@@ -2,34 +2,25 @@
 
 import csv
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets.tools.files import replacing
-from model.training.checkpoint import CheckpointError, read_sidecar, sidecar_path
+from model.training.checkpoint import writing
 from model.training.config import TrainingConfig, TrainingError
+from model.training.identity import Savable, require_same
 from model.training.interrupt import interrupt_held
 from model.training.optimizer import make_optimizer
+from model.training.resume import DamagedState, delete_state, read_state, write_state
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar to minimise, and named scalars to log."""
-
-
-class Savable(Protocol):
-    """What a run asks of a model, besides being a `torch.nn.Module`."""
-
-    config: object
-    """Has `to_dict()`; a run is only resumed with an equal one."""
-
-    def save(self, path: Path, *, extra: dict) -> Path:
-        """Write the checkpoint through `model.training.checkpoint`, with `extra` in its sidecar."""
 
 
 class TrainingRun:
@@ -58,6 +49,7 @@ class TrainingRun:
         self.identity = identity
         self.out = out
         self.step = 0
+        self.saved_step: int | None = None  # of the resume state on disk
         self.rows: list[dict] = []
         self.seconds = 0.0
         self.parameters = [p for p in model.parameters() if p.requires_grad]
@@ -139,13 +131,19 @@ class TrainingRun:
             TrainingError: a loss or gradient since then is not finite.
         """
         self._require_finite()
-        row = {"step": self.step, **self._take_means(), **(extra or {})}
+        rate = self.training.learning_rate_at(self.step - 1)
+        row = {"step": self.step, "learning_rate": rate, **self._take_means(), **(extra or {})}
         self.rows.append(row)
         self._write_losses()
         return row
 
     def save(self) -> None:
-        """Write ``resume.pt``, atomically."""
+        """Write ``resume.pt`` and its record.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite.
+            CheckpointError: the disk is full.
+        """
         self._require_finite()
         state = {
             "identity": self.identity,
@@ -154,58 +152,76 @@ class TrainingRun:
             "average": self.average,
             **self._progress(),
         }
-        with replacing(self.out / "resume.pt") as temporary:
-            torch.save(state, temporary)
+        write_state(self.out / "resume.pt", state)
+        self.saved_step = self.step
 
     def resume(self) -> None:
-        """Continue from ``resume.pt`` if there is one.
+        """Continue from ``resume.pt`` if there is one; from the start, and said, if it is damaged.
 
         Raises:
-            TrainingError: it is unreadable, or belongs to another run.
+            TrainingError: it belongs to another run.
         """
         path = self.out / "resume.pt"
         if not path.is_file():
             return
-        state = self._read(path, delete=path)
+        try:
+            state = read_state(path)
+        except DamagedState as error:
+            print(f"{error}: the training starts anew", file=sys.stderr)
+            return
+        require_same(state["identity"], self.identity, path)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for average, kept in zip(self.average, state["average"], strict=True):
             average.copy_(kept)
         self._set_progress(state)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before the last resume included."""
+        return self.seconds + time.monotonic() - self.started
+
     def finish(self, path: Path, description: str, **facts) -> Path:
-        """Write the checkpoint and drop the resume state.
+        """Write the checkpoint and delete the resume state.
+
+        The state is brought up to date first: where there is no room for the checkpoint, the same
+        command later only writes it.
 
         Args:
             path: of the checkpoint.
             description: of what was trained.
             facts: JSON-ready, kept in the sidecar with what the run knows of itself; unlike the
                 identity they are no part of what makes two runs the same.
+
+        Raises:
+            CheckpointError: the disk is full.
         """
+        if self.saved_step != self.step:
+            self.save()
         self.model.eval()
         for value, average in zip(self._values(), self.average, strict=False):
             value.copy_(average)
-        self._write(path, {"training": self._facts(description) | facts})
+        self._write_checkpoint(path, {"training": self._facts(description) | facts})
         return path
 
-    def _write(self, path: Path, extra: dict) -> None:
+    def _write_checkpoint(self, path: Path, extra: dict) -> None:
         self.model.save(path, extra=extra)
-        (self.out / "resume.pt").unlink(missing_ok=True)
+        delete_state(self.out / "resume.pt")
 
     def _values(self) -> list[Tensor]:
-        """What the parameters hold here, without gradient; writing to them changes the model."""
+        """The parameters of this process, without gradient; writing to them changes the model."""
         return [p.detach() for p in self.parameters]
 
     def _clip(self) -> Tensor:
-        """Limit the gradient's norm; returns what it was."""
+        """Limit the gradient's norm; returns the norm before."""
         return torch.nn.utils.clip_grad_norm_(self.parameters, self.training.grad_clip)
 
     def _agreed(self, due: bool) -> bool:
-        """Whether to write the resume state, if by this process's clock it is `due` or not."""
+        """True if the resume state is to be written; `due` is what this process's clock says."""
         return due
 
     def _interrupts(self) -> AbstractContextManager[Callable[[], bool]]:
-        """Holds Ctrl-C back while it is open; says whether there was one."""
+        """A context that holds Ctrl-C back and yields a function: true once there was one."""
         return interrupt_held()
 
     def _add(self, scalars: dict[str, Tensor]) -> None:
@@ -225,8 +241,9 @@ class TrainingRun:
         return {
             **self.identity["run"],
             "steps_done": self.step,
-            "seconds": round(self.seconds + time.monotonic() - self.started, 1),
+            "seconds": round(self.elapsed, 1),
             "device": str(self.parameters[0].device),
+            "threads": torch.get_num_threads(),  # with others, sums round differently
             "description": description,
             "last_losses": self.rows[-1],
         }
@@ -234,7 +251,7 @@ class TrainingRun:
     def _progress(self) -> dict:
         return {
             "step": self.step,
-            "seconds": self.seconds + time.monotonic() - self.started,
+            "seconds": self.elapsed,
             "rows": self.rows,
             "sums": self.sums,
             "counts": self.counts,
@@ -245,20 +262,8 @@ class TrainingRun:
             setattr(self, name, state[name])
         device = self.parameters[0].device
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}
+        self.saved_step = self.step
         self._write_losses()
-
-    def _read(self, path: Path, *, delete: Path) -> dict:
-        """A resume state; `delete` is what its user must delete if it is damaged."""
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            _require_same(state["identity"], self.identity, path)
-        except TrainingError:
-            raise
-        except Exception as error:
-            raise TrainingError(
-                f"{path} cannot be read ({type(error).__name__}): delete {delete} to start again"
-            ) from error
-        return state
 
     def _require_finite(self) -> None:
         if not self._is_finite():
@@ -275,55 +280,9 @@ class TrainingRun:
         # The whole curve, a hundred rows: after a resume it never shows steps that were lost.
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         with (
-            replacing(self.out / "losses.csv") as temporary,
-            temporary.open("w", newline="") as file,
+            writing(self.out / "losses.csv") as temporary,
+            open(temporary, "w", newline="") as file,
         ):
             writer = csv.DictWriter(file, fieldnames=names or ["step"])
             writer.writeheader()
             writer.writerows(self.rows)
-
-
-def identity_of(model: Savable, training: TrainingConfig, data: dict) -> dict:
-    """What must be equal for a run to be the same run; `data` identifies what it learns from."""
-    return {
-        "class": type(model).__name__,
-        "config": model.config.to_dict(),
-        "run": {**training.to_dict(), **data},
-    }
-
-
-def is_finished(path: Path, identity: dict) -> bool:
-    """Whether this very run has ended at `path`.
-
-    Raises:
-        TrainingError: another run has, or its sidecar is unreadable.
-    """
-    if not (path.is_file() and sidecar_path(path).is_file()):
-        return False
-    try:
-        sidecar = read_sidecar(path)
-    except CheckpointError as error:
-        raise TrainingError(f"{error}: delete it to start again, or name another folder") from error
-    extra = sidecar.get("extra")
-    facts = extra.get("training") if isinstance(extra, dict) else None
-    facts = facts if isinstance(facts, dict) else {}
-    found = {name: facts.get(name) for name in identity["run"]}
-    _require_same(
-        {"class": sidecar["class"], "config": sidecar["config"], "run": found}, identity, path
-    )
-    return facts.get("steps_done") == facts["steps"]
-
-
-def _require_same(found: dict, wanted: dict, path: Path) -> None:
-    """Raise if the run at `path` is not the one asked for, naming the first difference."""
-    differences = [("model", found["class"], wanted["class"])] + [
-        (name, found[part].get(name), wanted[part].get(name))
-        for part in ("config", "run")
-        for name in {**found[part], **wanted[part]}
-    ]
-    for name, old, new in differences:
-        if old != new:
-            raise TrainingError(
-                f"{path} is of another run ({name} is {old} there, {new} here): "
-                "name another folder, or delete that one"
-            )

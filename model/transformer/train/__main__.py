@@ -16,6 +16,7 @@ one sees whether the video is used.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from model.sequence import TASKS, VIDEO_ALONE
 from model.training.config import TrainingError
 from model.transformer.config import UniMoConfig
 from model.transformer.train.config import ARTrainingConfig
-from model.transformer.train.run import built_in_shots, train
+from model.transformer.train.run import built_in_shots, require_tensorboard, train
 
 _EPILOG = """\
 the paper's ablations: --tasks v2m, --tasks i2vm, --unified
@@ -35,7 +36,8 @@ exit codes: 0 done, 1 failure, 2 usage, 130 stopped with Ctrl-C (the same comman
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     args = _parser().parse_args(argv)
-    return run_job(lambda: _train_in_processes(args), args.out)
+    alone = os.environ.get("RANK", "0") == "0"  # torchrun's others work for the first
+    return run_job(lambda: _train_in_processes(args), args.out, owner="training" if alone else "")
 
 
 def _train_in_processes(args: argparse.Namespace) -> Path | None:
@@ -103,6 +105,8 @@ def _train(args: argparse.Namespace) -> Path:
     from model.transformer.train.token_set import Tokens
     from model.video_tokens.choose import open_codec
 
+    if args.tensorboard:
+        require_tensorboard()
     if args.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
     given = {

@@ -1,5 +1,6 @@
 """One training of the transformer, from tokens to a checkpoint."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from model.transformer.config import UniMoConfig
 from model.transformer.train.config import ARTrainingConfig
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
+    from torch.utils.tensorboard import SummaryWriter
+
     from model.transformer import UniMo
     from model.transformer.train.token_set import Tokens
 
@@ -33,7 +36,8 @@ def train(
         tokens: what it learns from.
         out: folder of the run, made if needed.
         device: ``cpu`` or ``cuda``; bf16 is computed with on the latter.
-        start: what the weights of `model` are, beyond the seed; a run goes on from the same alone.
+        start: where the initial weights come from (``random``, or ``cosmos <sha256>``); resuming
+            requires the same.
         progress: show a progress bar on stderr.
         board: also write the loss curve for TensorBoard.
         on_step: called after every step with the steps done and how it goes.
@@ -48,7 +52,7 @@ def train(
     from tqdm import tqdm
 
     from model.training.checkpoint import load_weights
-    from model.training.loop import identity_of, is_finished
+    from model.training.identity import identity_of, is_finished
     from model.transformer.train import distributed, sharded
     from model.transformer.train.held_out import examine
     from model.transformer.train.steps import require_divisible, step_losses
@@ -72,7 +76,7 @@ def train(
     run = sharded.start(model, training, identity, out, device, training.ema_decay)
     run.resume()
     precise = distributed.precision(device, processes)
-    writer = _board(out) if board and rank == 0 else None
+    writer = open_board(out, run.step) if board and rank == 0 else None
 
     def losses(step: int):
         part = step_losses(model, training, tokens.train, step, rank=rank, processes=processes)
@@ -85,7 +89,7 @@ def train(
 
     def shown(row: dict) -> str:
         if writer is not None:
-            for name, value in row.items():
+            for name, value in {**row, "seconds": run.elapsed}.items():
                 writer.add_scalar(name, value, row["step"])
             writer.flush()
         names = ("v2m_motion", "i2vm_motion", "i2vm_visual", "i2v_visual", "shuffled_gap")
@@ -110,15 +114,31 @@ def train(
         examine=look,
     )
     description = "UniMo: " + " and ".join(training.tasks)
-    return run.finish(path, description, skipped_clips=len(tokens.skipped), dataset=tokens.dataset)
+    return run.finish(
+        path,
+        description,
+        skipped_clips=len(tokens.skipped),
+        dataset=tokens.dataset,
+        **tokens.clip_facts,
+    )
 
 
-def _board(out: Path):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainingError("--tensorboard needs the package: pip install tensorboard") from error
-    return SummaryWriter(str(out / "tensorboard"))
+def open_board(out: Path, step: int) -> "SummaryWriter":
+    """A TensorBoard writer for a run at `step`; later steps, of a run that was killed, are hidden.
+
+    Raises:
+        TrainingError: the package is not installed.
+    """
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+
+
+def require_tensorboard() -> None:
+    """Raise a TrainingError if TensorBoard is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise TrainingError("--tensorboard needs the package: pip install tensorboard")
 
 
 def built_in_shots(config: UniMoConfig, *, progress: bool = True) -> Path:

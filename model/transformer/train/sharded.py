@@ -12,6 +12,7 @@ Never `torch.distributed.checkpoint`, whose metadata is a pickle.
 import contextlib
 import math
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,9 +27,11 @@ from torch.distributed.fsdp import (
 )
 from torch.distributed.tensor import DTensor
 
-from datasets.tools.files import read_json, replacing, write_json
+from datasets.tools.files import read_json, write_json
 from model.training.config import TrainingConfig, TrainingError
+from model.training.identity import require_same
 from model.training.loop import TrainingRun
+from model.training.resume import DamagedState, read_state, write_state
 from model.transformer import UniMo
 from model.transformer.train.distributed import gathered, rank_and_processes, together
 
@@ -90,26 +93,38 @@ class ShardedRun(TrainingRun):
             "average": self.average,
             **self._progress(),
         }
-        with together(), replacing(folder / self._file) as temporary:
-            torch.save(state, temporary)
+        with together():
+            write_state(folder / self._file, state)
         with together():
             if self.rank == 0:
                 write_json(marker, {"step": self.step, "processes": self.processes})
                 for other in marker.parent.iterdir():
                     if other.is_dir() and other != folder:
                         shutil.rmtree(other, ignore_errors=True)
+        self.saved_step = self.step
 
     def resume(self) -> None:
-        """Continue from the resume state if there is one.
+        """Continue from the resume state if there is one; from the start if a part is damaged.
 
         Raises:
-            TrainingError: it is unreadable, belongs to another run, or not all processes see it.
+            TrainingError: it belongs to another run, or not all processes see it.
         """
-        with together():
+        state = problem = None
+        try:
             marker = read_marker(self.out)
             if marker is not None:
-                path = self._folder(marker[0]) / self._file
-                self._continue(self._read(path, delete=marker_path(self.out).parent))
+                state = read_state(self._folder(marker[0]) / self._file)
+        except DamagedState as error:
+            problem = str(error)
+        problems = [text for text in gathered(problem) if text is not None]
+        if problems:
+            if self.rank == 0:
+                print(f"{problems[0]}: the training starts anew", file=sys.stderr)
+            return
+        with together():
+            if state is not None:
+                require_same(state["identity"], self.identity, self.out)
+                self._continue(state)
         steps = gathered(self.step)
         if len(set(steps)) > 1:
             raise TrainingError(
@@ -145,7 +160,7 @@ class ShardedRun(TrainingRun):
     def _file(self) -> str:
         return f"rank-{self.rank}-of-{self.processes}.pt"
 
-    def _write(self, path: Path, extra: dict) -> None:
+    def _write_checkpoint(self, path: Path, extra: dict) -> None:
         """Process 0 writes what a single one would; the others wait for it."""
         state = {}
         # One parameter at a time: the whole model need not fit the device.
@@ -228,18 +243,16 @@ def read_marker(out: Path) -> tuple[int, int] | None:
     """Step and processes of the sharded resume state in a run's folder; None without one.
 
     Raises:
-        TrainingError: it is unreadable.
+        DamagedState: it cannot be read.
     """
     path = marker_path(out)
     if not path.exists():
         return None
     found = read_json(path) or {}
-    try:
-        return int(found["step"]), int(found["processes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{path} cannot be read ({type(error).__name__}): delete {path.parent} to start again"
-        ) from error
+    step, processes = found.get("step"), found.get("processes")
+    if not isinstance(step, int) or not isinstance(processes, int):
+        raise DamagedState(f"{path} cannot be read")
+    return step, processes
 
 
 def marker_path(out: Path) -> Path:
@@ -248,7 +261,12 @@ def marker_path(out: Path) -> Path:
 
 
 def _require_processes(out: Path, count: int) -> None:
-    marker = read_marker(out)
+    try:
+        marker = read_marker(out)
+    except DamagedState as error:
+        if count > 1:
+            return  # `ShardedRun.resume` says so, and starts anew
+        raise TrainingError(f"{error}: delete {marker_path(out).parent} to start again") from error
     if marker is not None:
         found = marker[1]
     elif (out / "resume.pt").is_file():

@@ -1,6 +1,6 @@
 """The tokens that a transformer is trained on, and those that are held out of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from datasets.store.reader import ClipStore
 from model.token_store import TokenClips, join, token_identity, tokenise
 from model.tokenizer import MotionTokenizer
+from model.training.clip_facts import clip_facts
 from model.training.config import TrainingError
 from model.transformer.config import UniMoConfig
 from model.transformer.train.held_out import split_held_out
@@ -25,7 +26,8 @@ class Tokens:
         held_out: clips of the training split that are looked at only.
         codes: (M, c) what the motion tokens stand for.
         identity: JSON-ready; says what they are and who made them.
-        dataset: name of the one that the clips are of; empty where they are of none, or of several.
+        dataset: name of the dataset of the clips; empty where they are of none, or of several.
+        clip_facts: rate and space of the clips, see `model.training.clip_facts`.
     """
 
     train: TokenClips
@@ -33,6 +35,7 @@ class Tokens:
     codes: Tensor
     identity: dict
     dataset: str = ""
+    clip_facts: dict = field(default_factory=dict)
 
     @property
     def skipped(self) -> dict[str, str]:
@@ -85,8 +88,14 @@ class Tokens:
             "tokens_sha256": train.sha256,
             **token_identity(codec, tokenizer),
         }
-        dataset = store.manifest.get("dataset", "")
-        return cls(train, held_out, tokenizer.codes, identity, dataset)
+        return cls(
+            train,
+            held_out,
+            tokenizer.codes,
+            identity,
+            dataset=store.manifest.get("dataset", ""),
+            clip_facts=clip_facts(store, list(clips.ids)),
+        )
 
     def require_fitting(self, config: UniMoConfig) -> None:
         """Refuse tokens of other clips than the model's.

@@ -72,7 +72,8 @@ def train_codec(
 
     from model.training.checkpoint import load_weights
     from model.training.config_checks import require
-    from model.training.loop import TrainingRun, identity_of, is_finished
+    from model.training.identity import identity_of, is_finished
+    from model.training.loop import TrainingRun
     from model.video_tokens.codec import checked_frames
 
     require(np.ndim(frames) == 5 and len(frames) > 0, "no videos (N, T, H, W, 3) to train on")
@@ -187,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
-    return run_job(lambda: _train_from_store(args), args.out)
+    return run_job(lambda: _train_from_store(args), args.out, owner="training")
 
 
 def _train_from_store(args: argparse.Namespace) -> Path:

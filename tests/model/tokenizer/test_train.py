@@ -1,5 +1,9 @@
+import contextlib
 import csv
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -7,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from datasets.tools import files
 from model.tokenizer import MotionTokenizer, TokenizerConfig
-from model.tokenizer.train import TrainingError, train
-from model.training.checkpoint import read_sidecar
+from model.tokenizer.train import TrainingError, main, train
+from model.training.checkpoint import CheckpointError, read_sidecar
 from model.training.config import TrainingConfig
+from model.training.resume import read_state, write_state
 
 CONFIG = TokenizerConfig(
     tokens_per_frame=4, strides=(1, 4), width=16, code_dim=8, depth=1, codebook_size=32
@@ -157,10 +163,102 @@ def test_another_run_in_the_folder_is_refused(tmp_path, finished):
         run(tmp_path, clips=make_clips() + 1)
 
 
-def test_a_damaged_resume_file_is_named(tmp_path):
-    (tmp_path / "resume.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(TrainingError, match=r"resume\.pt cannot be read .*delete .*resume\.pt"):
-        run(tmp_path)
+def test_a_damaged_resume_state_is_said_and_the_training_starts_anew(tmp_path, capsys):
+    _, path = run(tmp_path / "whole")
+    out = tmp_path / "again"
+    for damage in ("a bit", "the record", "all of it"):
+        model = fresh()
+        model.dies_at = 9
+        with pytest.raises(Killed):
+            run(out, model=model, checkpoint_seconds=0)
+        file = out / ("resume.json" if damage == "the record" else "resume.pt")
+        content = bytearray(file.read_bytes())
+        content[-10 if damage == "the record" else len(content) // 2] ^= 1
+        file.write_bytes(b"not a checkpoint" if damage == "all of it" else content)
+        capsys.readouterr()
+        model, again = run(out)
+        assert model.calls == 20
+        assert capsys.readouterr().err == (
+            f"{out / 'resume.pt'} is damaged: its record has another sha256: "
+            "the training starts anew\n"
+        )
+        assert again.read_bytes() == path.read_bytes()
+        shutil.rmtree(out)
+
+
+def test_a_kill_between_the_record_and_the_state_loses_nothing(tmp_path):
+    first, second = ({"step": step, "weights": torch.zeros(3) + step} for step in (1, 2))
+    write_state(tmp_path / "resume.pt", first)
+    for _ in range(3):
+        real = torch.save
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("os.replace", _only_json(os.replace))
+            with pytest.raises(Killed):
+                write_state(tmp_path / "resume.pt", second)
+        assert torch.save is real
+        assert read_state(tmp_path / "resume.pt")["step"] == 1
+    write_state(tmp_path / "resume.pt", second)
+    assert read_state(tmp_path / "resume.pt")["step"] == 2
+
+
+def _only_json(replace):
+    def die_at_weights(source, target):
+        if str(target).endswith(".pt"):
+            raise Killed
+        replace(source, target)
+
+    return die_at_weights
+
+
+def test_a_resume_state_of_an_older_version_is_read(tmp_path):
+    model = fresh()
+    model.dies_at = 9
+    with pytest.raises(Killed):
+        run(tmp_path, model=model, checkpoint_seconds=0)
+    (tmp_path / "resume.json").unlink()
+    model, _ = run(tmp_path)
+    assert model.calls == 11
+
+
+@pytest.mark.parametrize("file", ["resume.pt", "model.safetensors", "model.json", "losses.csv"])
+def test_a_full_disk_is_said_with_the_file_and_loses_nothing(tmp_path, monkeypatch, file):
+    _, path = run(tmp_path / "whole")
+    out = tmp_path / "full"
+    full = []
+
+    @contextlib.contextmanager
+    def replacing_until_full(target, **options):
+        with files.replacing(target, **options) as temporary:
+            yield temporary
+            if full and target.name == file:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("model.training.checkpoint.replacing", replacing_until_full)
+    with pytest.raises(CheckpointError, match=rf"{file} cannot be written .*No space left"):
+        run(
+            out,
+            on_step=lambda step, _: full.append(step) if step == 19 else None,
+            checkpoint_seconds=0,
+        )
+    assert not ((out / "model.safetensors").exists() and (out / "model.json").exists())
+    full.clear()
+    model, again = run(out, checkpoint_seconds=0)
+    assert model.calls == {"resume.pt": 2, "losses.csv": 1}.get(file, 0)
+    assert again.read_bytes() == path.read_bytes()
+    assert not (out / "resume.pt").exists() and not (out / "resume.json").exists()
+
+
+def test_two_trainings_in_one_folder_have_one_owner(tmp_path, capsys):
+    with files.owned(tmp_path / "out", "training"):
+        assert main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "out" in error and error.count("\n") == 1
+
+
+def test_weights_have_the_mode_of_any_new_file(tmp_path):
+    _, path = run(tmp_path)
+    (tmp_path / "any").write_text("")
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 @pytest.mark.parametrize(

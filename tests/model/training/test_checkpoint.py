@@ -57,6 +57,27 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, number):
         load_weights(path, torch.nn.Linear(3, 2))
 
 
+def test_weights_of_another_sidecar_are_refused_and_older_sidecars_are_read(path):
+    other = torch.nn.Linear(3, 2)
+    sidecar = sidecar_path(path).read_text()
+    save_model(path, other, config={"a": 1})
+    sidecar_path(path).write_text(sidecar)
+    with pytest.raises(CheckpointError, match=r"not the file that m\.json .* sha256 differs"):
+        load_weights(path, other)
+    old = json.loads(sidecar)
+    del old["sha256"]
+    sidecar_path(path).write_text(json.dumps(old))
+    load_weights(path, other)
+
+
+def test_one_bit_of_the_weights_is_found(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1  # a number that stays finite
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"m\.safetensors is damaged"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
 def test_another_class_is_refused(path):
     with pytest.raises(CheckpointError, match="holds a Linear, not a Conv1d"):
         read_sidecar(path, expected_class="Conv1d")
@@ -99,17 +120,25 @@ def test_missing_files(path):
     with pytest.raises(CheckpointError, match=r"no m\.json beside it"):
         read_sidecar(path)
     path.unlink()
-    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+    with pytest.raises(CheckpointError, match=r"no m\.json beside it"):
         load_weights(path, torch.nn.Linear(3, 2))
 
 
+def without_sha256(path):
+    sidecar = json.loads(sidecar_path(path).read_text())
+    del sidecar["sha256"]
+    sidecar_path(path).write_text(json.dumps(sidecar))
+
+
 def test_a_pickle_is_not_opened(path):
+    without_sha256(path)
     torch.save({"weight": torch.zeros(2, 3)}, path)
     with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         load_weights(path, torch.nn.Linear(3, 2))
 
 
 def test_a_truncated_file_is_refused(path):
+    without_sha256(path)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         load_weights(path, torch.nn.Linear(3, 2))

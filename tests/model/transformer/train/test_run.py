@@ -74,6 +74,9 @@ def test_a_run_leaves_a_checkpoint_and_curves_by_task_and_modality(tokens, tmp_p
     facts = read_sidecar(path)["extra"]["training"]
     assert facts["tokens_sha256"] and facts["tasks"] == ["v2m", "i2vm"]
     assert facts["skipped_clips"] == 0 and facts["dataset"] == "embedded_shots"
+    assert (facts["fps"], facts["space"]) == (30.0, "camera")
+    assert facts["threads"] == torch.get_num_threads()
+    assert float(curve[-1]["learning_rate"]) < float(curve[20]["learning_rate"])
     assert not (tmp_path / "resume.pt").exists()
 
 
@@ -182,6 +185,15 @@ def test_missing_weights_of_cosmos_are_named_before_the_tokens_are_made(tmp_path
     words = f"--out {tmp_path / 'run'} --cosmos {tmp_path / 'none.pt'} --data {tmp_path / 'none'}"
     assert main(words.split()) == 1
     assert "none.pt is not there: request Cosmos" in capsys.readouterr().err
+
+
+def test_tensorboard_is_asked_for_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    words = f"--out {tmp_path / 'run'} --data {tmp_path / 'none'} --tensorboard"
+    assert main(words.split()) == 1
+    assert capsys.readouterr().err == (
+        "error: --tensorboard needs the package: pip install tensorboard\n"
+    )
 
 
 def test_the_command_line_trains_on_a_store(folder, tmp_path, capsys, monkeypatch):

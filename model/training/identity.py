@@ -1,0 +1,69 @@
+"""The identity of a training: what must be equal for a run to be resumed, or to be finished."""
+
+from pathlib import Path
+from typing import Protocol
+
+from model.training.checkpoint import CheckpointError, read_sidecar, sidecar_path
+from model.training.config import TrainingConfig, TrainingError
+
+
+class Savable(Protocol):
+    """What a run asks of a model, besides being a `torch.nn.Module`."""
+
+    config: object
+    """Has `to_dict()`; a run is only resumed with an equal one."""
+
+    def save(self, path: Path, *, extra: dict) -> Path:
+        """Write the checkpoint through `model.training.checkpoint`, with `extra` in its sidecar."""
+
+
+def identity_of(model: Savable, training: TrainingConfig, data: dict) -> dict:
+    """Everything that must be equal for a run to be the same run.
+
+    Args:
+        model: that is trained.
+        training: its settings.
+        data: JSON-ready; identifies what it learns from.
+    """
+    return {
+        "class": type(model).__name__,
+        "config": model.config.to_dict(),
+        "run": {**training.to_dict(), **data},
+    }
+
+
+def is_finished(path: Path, identity: dict) -> bool:
+    """True if this very run has ended at `path`.
+
+    Raises:
+        TrainingError: another run has, or its sidecar is unreadable.
+    """
+    if not (path.is_file() and sidecar_path(path).is_file()):
+        return False
+    try:
+        sidecar = read_sidecar(path)
+    except CheckpointError as error:
+        raise TrainingError(f"{error}: delete it to start again, or name another folder") from error
+    extra = sidecar.get("extra")
+    facts = extra.get("training") if isinstance(extra, dict) else None
+    facts = facts if isinstance(facts, dict) else {}
+    found = {name: facts.get(name) for name in identity["run"]}
+    require_same(
+        {"class": sidecar["class"], "config": sidecar["config"], "run": found}, identity, path
+    )
+    return facts.get("steps_done") == facts["steps"]
+
+
+def require_same(found: dict, wanted: dict, path: Path) -> None:
+    """Raise if the run at `path` is not the one asked for, naming the first difference."""
+    differences = [("model", found["class"], wanted["class"])] + [
+        (name, found[part].get(name), wanted[part].get(name))
+        for part in ("config", "run")
+        for name in {**found[part], **wanted[part]}
+    ]
+    for name, old, new in differences:
+        if old != new:
+            raise TrainingError(
+                f"{path} is of another run ({name} is {old} there, {new} here): "
+                "name another folder, or delete that one"
+            )
