@@ -37,6 +37,10 @@ class FrameSource(Protocol):
         """
         ...
 
+    def paths(self, rows: Sequence[int]) -> list[Path]:
+        """The files that the pictures of some rows are read from; none of what is drawn."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class PersonSequence:
@@ -62,6 +66,7 @@ class PersonSequence:
         native_frames: names of the native arrays with one row a frame (M, ...).
         pelvis_rest: (3,) metres, J0(betas) of the labels' own body, or None.
         source: the pictures that show the person, or None.
+        files: that it was read from, but for those of its pictures.
         assumed: what the adapter assumed because the files do not say it, each in a few words.
 
     Raises:
@@ -86,6 +91,7 @@ class PersonSequence:
     native_frames: frozenset[str] = frozenset()
     pelvis_rest: np.ndarray | None = None
     source: FrameSource | None = None
+    files: tuple[Path, ...] = ()
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -247,7 +253,11 @@ class SkipLog:
 
 
 class Dataset(Protocol):
-    """A dataset adapter: the module attribute ``DATASET`` of a file in this folder."""
+    """A dataset adapter: the module attribute ``DATASET`` of a file in `datasets.adapters`.
+
+    One that knows options of its own has them in ``options``, a frozen dataclass, and the names of
+    those in ``takes`` (see `datasets.prepare.options`).
+    """
 
     name: str
     version: int

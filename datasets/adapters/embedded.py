@@ -124,6 +124,10 @@ class EmbeddedFrames:
         look = Look.sample(np.random.default_rng([self.index, 1]))
         yield from pictures(self.dataset.sequence(self.index), rows, look)
 
+    def paths(self, rows: Sequence[int]) -> list[Path]:
+        """See `datasets.sequence.FrameSource`."""
+        return []
+
 
 def pictures(sequence: PersonSequence, rows: Sequence[int], look: "Look") -> Iterator[np.ndarray]:
     """Draw some rows of a sequence that has a view of square pictures."""

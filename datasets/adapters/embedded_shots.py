@@ -109,6 +109,10 @@ class ShotFrames:
         plain = dataclasses.replace(look.backdrop, kind="gradient")
         yield from pictures(shot, rows, dataclasses.replace(look, backdrop=plain))
 
+    def paths(self, rows: Sequence[int]) -> list[Path]:
+        """See `datasets.sequence.FrameSource`."""
+        return []
+
 
 @functools.lru_cache(maxsize=1)  # shots are drawn one after the other
 def _sequence(index: int) -> PersonSequence:

@@ -6,7 +6,9 @@ Nothing heavy is imported before there is work to do, so that ``--help`` answers
 
 import argparse
 import os
+import re
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 from datasets import adapters
@@ -39,10 +41,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _fail(error: Exception, out: str) -> int:
     """Tell the user; returns the exit code."""
+    from datasets.prepare.options import OptionError
     from datasets.prepare.summary import NoClipError, skipped_lines
     from datasets.store.schema import FolderError
 
-    usage = isinstance(error, FileNotFoundError | NotADirectoryError | FolderError)
+    usage = isinstance(error, FileNotFoundError | NotADirectoryError | FolderError | OptionError)
     lines = []
     if isinstance(error, NoClipError):
         usage, lines = error.by_command, skipped_lines(error.skipped)
@@ -55,6 +58,7 @@ def _fail(error: Exception, out: str) -> int:
 
 
 def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    from datasets.prepare.options import SplitOptions, with_options
     from datasets.prepare.summary import summary
 
     try:
@@ -65,21 +69,33 @@ def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"{args.dataset} needs --root DIR, the folder with its files")
     if not dataset.needs_root and args.root is not None:
         parser.error(f"{args.dataset} is built in and takes no --root")
-    finished = (Path(args.out) / "manifest.json").exists()
-    manifest = prepare(
-        dataset,
-        args.root,
-        args.out,
-        split=args.split,
-        num_frames=args.frames,
-        limit=args.limit,
-        video_size=None if args.no_video else args.size,
-        workers=args.workers,
-        progress=not args.quiet,
-    )
-    if finished:
-        print("nothing to do, this store is finished:")
-    print(summary(manifest, args.out))
+    own = {name: getattr(args, name) for name in ("up", "source_fps", "gender", "skeleton")}
+    dataset = with_options(dataset, fps=args.fps, **own)
+    folds = range(1, args.folds + 1) if args.folds else (None,)
+    for fold in folds:
+        out = args.out if fold is None else f"{args.out}-fold{fold}"
+        finished = (Path(out) / "manifest.json").exists()
+        manifest = prepare(
+            dataset,
+            args.root,
+            out,
+            split=args.split,
+            num_frames=args.frames,
+            limit=args.limit,
+            video_size=None if args.no_video else args.size,
+            fps=args.fps,
+            splitting=SplitOptions(
+                group_by=args.group_by,
+                test_share=args.test_share,
+                test_takes=args.test_takes,
+                fold=None if fold is None else (fold, args.folds),
+            ),
+            workers=args.workers,
+            progress=not args.quiet,
+        )
+        if finished:
+            print("nothing to do, this store is finished:")
+        print(summary(manifest, out))
 
 
 def _testset(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -131,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
         help="width and height of the clips' videos (default: %(default)s)",
     )
     parser.add_argument("--no-video", action="store_true", help="labels alone, no pictures")
+    _add_reading(parser.add_argument_group("how the files are read"))
+    _add_splitting(parser.add_argument_group("split of a dataset without an official one"))
     parser.add_argument(
         "--workers",
         type=positive,
@@ -140,6 +158,55 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     return parser
+
+
+def _add_reading(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--fps",
+        type=_rate,
+        metavar="N",
+        help="re-time all clips to N frames a second; files that do not say their rate have this",
+    )
+    group.add_argument(
+        "--source-fps",
+        type=_rate,
+        metavar="N",
+        help="the files were recorded at N frames a second, whatever they say",
+    )
+    group.add_argument("--up", choices=("x", "y", "z", "-y"), help="axis that is up in the files")
+    group.add_argument(
+        "--gender",
+        choices=("neutral", "female", "male"),
+        help="body of the files that do not say it",
+    )
+    group.add_argument(
+        "--skeleton", type=_file, metavar="FILE.json", help="the joints of an unknown skeleton"
+    )
+
+
+def _add_splitting(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--group-by",
+        type=_pattern,
+        metavar="file|folder|REGEX",
+        help="what is never separated; REGEX is searched in names, its first group counts",
+    )
+    choice = group.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--test-share", type=_share, metavar="F", help="of all frames to test on (default: 0.2)"
+    )
+    choice.add_argument(
+        "--test-takes",
+        type=_lines,
+        metavar="FILE",
+        help="names of the files to test on, a line each, without suffix",
+    )
+    choice.add_argument(
+        "--folds",
+        type=_folds,
+        metavar="N",
+        help="write N stores, STORE-fold1 ..., each of which tests on another part",
+    )
 
 
 def _testset_parser() -> argparse.ArgumentParser:
@@ -152,6 +219,54 @@ def _testset_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="STORE", required=True, help="the folder to create")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     return parser
+
+
+def _rate(word: str) -> float:
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = 0.0
+    if not 0.1 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{word!r} is no frame rate from 0.1 to 1000")
+    return rate
+
+
+def _share(word: str) -> Fraction:
+    try:
+        share = Fraction(word)
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(0)
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not between 0 and 1")
+    return share
+
+
+def _folds(word: str) -> int:
+    if positive(word) < 2:
+        raise argparse.ArgumentTypeError("at least 2 folds are needed")
+    return int(word)
+
+
+def _pattern(word: str) -> str:
+    try:
+        re.compile(word)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{word!r} is no regular expression: {error}") from None
+    return word
+
+
+def _file(word: str) -> Path:
+    if not Path(word).is_file():
+        raise argparse.ArgumentTypeError(f"no file {word}")
+    return Path(word)
+
+
+def _lines(word: str) -> tuple[str, ...]:
+    try:
+        lines = _file(word).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise argparse.ArgumentTypeError(f"{word} is no text file") from None
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _even(word: str) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.sequence import FrameSource
 from datasets.store.schema import VIDEOS, StoreError
+from datasets.store.video_list import VideoList
 from datasets.video.pad_resize import PadResize
 
 _LONGEST_NAME = 200  # bytes of a file name; file systems end at 255
@@ -39,6 +40,7 @@ class Encoding:
         resize: from a picture to the square.
         fps: frames per second.
         path: of the video; it appears when it is complete.
+        made_from: an identity of all the others.
     """
 
     source: FrameSource
@@ -46,10 +48,11 @@ class Encoding:
     resize: PadResize
     fps: float
     path: Path
+    made_from: str
 
 
-def encode(encoding: Encoding) -> str | None:
-    """Make a video; returns None, or why the pictures cannot be had.
+def encode(encoding: Encoding, videos: VideoList) -> str | None:
+    """Make a video and enter it in the list; returns None, or why the pictures cannot be had.
 
     Raises:
         StoreError: the video cannot be written.
@@ -59,21 +62,12 @@ def encode(encoding: Encoding) -> str | None:
     try:
         encoding.path.parent.mkdir(parents=True, exist_ok=True)
         write_video(encoding.path, _squares(encoding), fps=encoding.fps)
+        videos.finish(encoding.path, encoding.made_from)
     except (_UnreadableError, VideoError) as error:
         return str(error)
     except OSError as error:
         raise StoreError(f"cannot write {encoding.path}: {error}") from error
     return None
-
-
-def is_made(encoding: Encoding) -> bool:
-    """Whether the video is there with all its frames; after a power cut it may be in part."""
-    from datasets.video.probe import VideoError, probe
-
-    try:
-        return probe(encoding.path).num_frames == len(encoding.rows)
-    except VideoError:
-        return False
 
 
 def bring(video: Path, target: Path) -> Path:

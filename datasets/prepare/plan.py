@@ -2,113 +2,157 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.prepare.clip_video import Encoding, is_made, video_name
+from datasets.prepare.clip_video import Encoding, video_name
 from datasets.prepare.cut import clip_of, windows
+from datasets.prepare.groups import Groups
+from datasets.prepare.options import SplitOptions
+from datasets.prepare.retime import retimed
+from datasets.prepare.sources import Sources
 from datasets.sequence import Clip, PersonSequence, SkipLog, Skipped
 from datasets.store.schema import ClipError
-from datasets.store.splits import split_groups
 from datasets.store.writer import check
 from datasets.video.pad_resize import PadResize
 
 VIDEO_ALONE = "it has no labels, and its video was not asked for"
 
 
-def derive_splits(
-    sequences: Iterable[PersonSequence], num_frames: int, video_size: int | None
-) -> dict[str, str] | None:
-    """The split of every group, by `datasets.store.splits`.
+@dataclass(frozen=True, kw_only=True)
+class ClipRules:
+    """What all clips of a store have in common.
+
+    Attributes:
+        root: the store's folder.
+        num_frames: of a clip.
+        video_size: of the clips' square pictures in pixels; None for labels alone.
+        fps: frames per second; None for those of the dataset.
+    """
+
+    root: Path
+    num_frames: int
+    video_size: int | None
+    fps: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedClip:
+    """A clip, or why there is none, and what goes with it.
+
+    Attributes:
+        item: the clip, or what is left out.
+        encoding: how to make the clip's video; None without one.
+        sequence: that the clip is from; None for what is left out.
+    """
+
+    item: Clip | Skipped
+    encoding: Encoding | None = None
+    sequence: PersonSequence | None = None
+
+
+def measure(
+    sequences: Iterable[PersonSequence], rules: ClipRules, options: SplitOptions, sources: Sources
+) -> Groups | None:
+    """The groups of a dataset; None as soon as it has splits of its own.
 
     Sequences without a clip do not count, as they would starve a split; nor do groups of only
-    such sequences, which have no split. None as soon as the dataset has splits of its own.
+    such sequences, which have no split.
     """
-    frames: dict[str, int] = {}
+    groups = Groups(options)
     for sequence in sequences:
         if sequence.split is not None:
             return None
         try:
-            _clips(sequence, "", num_frames, video_size, Path())
-        except ValueError:
+            changed = _at_rate(sequence, rules)
+            _clips(changed, "", rules, sources)
+            groups.add(changed, sources.content(sequence))
+        except (OSError, ValueError):  # said when it is left out
             continue
-        frames[sequence.group] = frames.get(sequence.group, 0) + len(sequence)
-    return split_groups(frames)
+    return groups
 
 
 def plan(
     sequences: Iterable[PersonSequence],
     log: SkipLog,
     *,
+    groups: Groups | None,
     splits: dict[str, str] | None,
     only: str | None,
-    num_frames: int,
-    video_size: int | None,
-    root: Path,
-) -> Iterator[tuple[Clip | Skipped, Encoding | None]]:
-    """Yield every clip with the video it still needs, and between them what is left out.
+    rules: ClipRules,
+    sources: Sources,
+) -> Iterator[PlannedClip]:
+    """Yield every clip, and between them what is left out.
 
     Args:
         sequences: of one dataset.
         log: where the dataset records, while it is read, what it leaves out.
-        splits: group -> split, or None where the sequences have their own.
+        groups: of the dataset, or None where it has splits of its own.
+        splits: group -> split, or None as well.
         only: pass over the other splits.
-        num_frames: of a clip.
-        video_size: of the clips' square pictures; None for labels alone.
-        root: the store's folder.
+        rules: of the clips.
+        sources: of the pictures, for their identity.
     """
     taken: set[str] = set()
     reported = 0
     for sequence in sequences:
-        yield from ((entry, None) for entry in log.entries[reported:])
+        yield from (PlannedClip(item=entry) for entry in log.entries[reported:])
         reported = len(log.entries)
-        # A group without a usable sequence has no split.
-        split = sequence.split if splits is None else splits.get(sequence.group, "")
         try:
+            if groups is not None:
+                sequence = dataclasses.replace(sequence, group=groups.of(sequence))
+            # A group without a usable sequence has no split.
+            split = sequence.split if splits is None else splits.get(sequence.group, "")
             if split is None:
                 raise ValueError("it is in no split, though others of this dataset are")
             if only not in (None, split) and split:
                 continue
-            clips = _clips(sequence, split, num_frames, video_size, root)
+            changed = _at_rate(sequence, rules)
+            clips = _clips(changed, split, rules, sources)
             for clip, _ in clips:
                 if clip.clip_id in taken:
                     raise ClipError(clip.clip_id, "a clip with its id was already written")
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             reason = error.reason if isinstance(error, ClipError) else str(error)
-            yield Skipped(_name(sequence), " ".join(reason.split())), None
+            yield PlannedClip(item=Skipped(_name(sequence), " ".join(reason.split())))
             continue
         taken.update(clip.clip_id for clip, _ in clips)
         for clip, encoding in clips:
-            made = encoding is None or is_made(encoding)
-            yield clip, None if made else encoding
-    yield from ((entry, None) for entry in log.entries[reported:])
+            yield PlannedClip(item=clip, encoding=encoding, sequence=sequence)
+    yield from (PlannedClip(item=entry) for entry in log.entries[reported:])
+
+
+def _at_rate(sequence: PersonSequence, rules: ClipRules) -> PersonSequence:
+    return sequence if rules.fps is None else retimed(sequence, rules.fps)
 
 
 def _clips(
-    sequence: PersonSequence, split: str, num_frames: int, video_size: int | None, root: Path
+    sequence: PersonSequence, split: str, rules: ClipRules, sources: Sources
 ) -> list[tuple[Clip, Encoding | None]]:
     """The clips of a sequence, at least one, each with the making of its video if it has one.
 
     Raises:
         ValueError: there is none, or a store cannot keep one of them.
     """
-    if video_size is None and sequence.source is not None and sequence.motion is None:
+    if rules.video_size is None and sequence.source is not None and sequence.motion is None:
         raise ClipError(sequence.sequence, VIDEO_ALONE)
     source, resize = sequence.source, None
-    if source is not None and video_size is not None:
-        resize = PadResize(source.width, source.height, video_size)
+    if source is not None and rules.video_size is not None:
+        resize = PadResize(source.width, source.height, rules.video_size)
     found = []
-    for rows in windows(sequence, num_frames):
+    for rows in windows(sequence, rules.num_frames):
         clip, encoding = clip_of(sequence, split, rows), None
-        if resize is not None:
-            clip = _with_video(clip, resize, root)
+        if source is not None and resize is not None:
+            clip = _with_video(clip, resize, rules.root)
             frames = range(rows.start, rows.stop)
-            encoding = Encoding(source, frames, resize, clip.fps, clip.video)
+            identity = f"{sources.pictures(source, frames)} {frames} {resize} {clip.fps}"
+            encoding = Encoding(source, frames, resize, clip.fps, clip.video, identity)
         check(clip)
         found.append((clip, encoding))
     if not found:
         valid, total = int(sequence.valid.sum()), len(sequence)
         some = f" ({valid} of {total} are valid)" if valid < total else ""
-        reason = f"fewer than {num_frames} usable frames in a row{some}"
+        reason = f"fewer than {rules.num_frames} usable frames in a row{some}"
         raise ClipError(sequence.sequence, reason)
     return found
 

@@ -1,5 +1,6 @@
-"""What `datasets.prepare` tells its user: what a store holds and what was left out."""
+"""The lines of `datasets.prepare` for its user: what a store holds, what was left out and why."""
 
+from datasets.prepare.groups import verdict
 from datasets.prepare.plan import VIDEO_ALONE
 from datasets.sequence import Skipped
 from datasets.store.schema import StoreError
@@ -37,18 +38,48 @@ def summary(manifest: dict, out: str) -> str:
     splits = ", ".join(f"{name} {count}" for name, count in sorted(manifest["splits"].items()))
     lines = [
         f"{manifest['num_clips']} clips of {manifest['num_frames']} frames ({splits}) "
-        f"from {manifest['num_sequences']} sequences of {manifest['dataset']}"
+        f"from {manifest['num_sequences']} sequences of {manifest['dataset']}",
+        *_rate_lines(manifest.get("rates", []), manifest["num_frames"]),
+        *_group_lines(manifest),
     ]
-    if groups := manifest.get("test_groups"):
-        shown, more = groups[:_GROUPS], len(groups) - _GROUPS
-        rest = f" and {more} more (all are in its manifest.json)" if more > 0 else ""
-        lines.append(f"test: {', '.join(shown)}{rest}")
+    for entry in manifest.get("assumed", []):
+        names, count = ", ".join(entry["examples"]), entry["sequences"]
+        more = (
+            f" and {count - len(entry['examples'])} more" if count > len(entry["examples"]) else ""
+        )
+        lines.append(f"assumed: {entry['what']} ({names}{more})")
     lines += [f"note: {note}" for note in manifest["notes"]]
     skipped = [Skipped(**entry) for entry in manifest["skipped"]]
-    told = skipped_lines(skipped)
-    if len(skipped) > len(told[1:]):  # the first line counts them
-        told.append("  all are in its manifest.json")
-    return "\n".join([*lines, *told, f"store: {out}"])
+    reasons = skipped_lines(skipped)
+    if len(skipped) > len(reasons[1:]):  # the first line counts them
+        reasons.append("  all are in its manifest.json")
+    return "\n".join([*lines, *reasons, f"store: {out}"])
+
+
+def _rate_lines(rates: list[dict], num_frames: int) -> list[str]:
+    if len(rates) < 2:
+        return [f"frames per second: {rate['fps']:g}" for rate in rates]
+    each = ", ".join(f"{rate['fps']:g} ({rate['clips']} clips)" for rate in rates)
+    shortest, longest = num_frames / rates[-1]["fps"], num_frames / rates[0]["fps"]
+    return [
+        f"frames per second: {each}",
+        f"warning: {num_frames} frames last {shortest:.2g} to {longest:.2g} s, and measures of "
+        "speed mix them; --fps N brings all clips to one rate",
+    ]
+
+
+def _group_lines(manifest: dict) -> list[str]:
+    groups = manifest.get("groups", {})
+    lines = [f"groups: {', '.join(f'{name} {n}' for name, n in groups.items())}"] if groups else []
+    if named := manifest.get("test_groups"):
+        more = len(named) - _GROUPS
+        rest = f" and {more} more (all are in its manifest.json)" if more > 0 else ""
+        lines.append(f"test: {', '.join(named[:_GROUPS])}{rest}")
+    if "test" in groups and (line := verdict(groups["test"])):
+        ours = manifest["split_rule"] != "official"
+        hint = "; --group-by, --test-share, --test-takes and --folds change the split"
+        lines.append(f"note: {line}{hint if ours else ''}")
+    return lines
 
 
 def skipped_lines(skipped: list[Skipped]) -> list[str]:

@@ -16,7 +16,7 @@ from datasets.prepare.clip_video import bring
 from datasets.store.reader import ClipStore
 from datasets.store.schema import FolderError, StoreError, inside
 from datasets.store.splits import TEST_SEED, rank
-from datasets.store.work_folder import claimed, is_finished, remove_other_videos
+from datasets.store.work_folder import claimed, is_finished
 from datasets.store.writer import ClipStoreWriter
 from datasets.tools.files import hash_lines, sha256_of
 
@@ -140,7 +140,10 @@ def make_testset(
             f"of {', '.join(DATASETS)} in the test split, with labels, a video and one person"
         )
     chosen = set(choice.ids)
-    with claimed(out, job), ClipStoreWriter(out, num_frames=opened[0].num_frames) as writer:
+    with (
+        claimed(out, job) as listed,
+        ClipStoreWriter(out, num_frames=opened[0].num_frames) as writer,
+    ):
         bar = tqdm(total=len(chosen), unit=" clips", leave=False, disable=not progress)
         videos = set()
         people_unknown = 0
@@ -148,11 +151,12 @@ def make_testset(
         for store in sorted(opened, key=lambda store: min(store.clip_ids)):
             own = [row for row in rows[store.path] if row["clip_id"] in chosen]
             for row in own:
+                listed.begin(inside(out, row["video_path"]))
                 videos.add(_bring_video(store, row, out))
                 people_unknown += row["num_people"] == 0
                 bar.update()
             writer.extend(store, [row["clip_id"] for row in own])
-        remove_other_videos(out, videos)
+        listed.remove_others(videos)
         writer.close(
             {
                 **job,

@@ -1,20 +1,34 @@
 """Train and test for datasets without official splits."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
-TEST_PERCENT = 20
+TEST_SHARE = Fraction(1, 5)
 _SALT = "unimo-split-v1|"
-
-RULE = (
-    f'groups in the order of sha256("{_SALT}" + group) go to test until it holds at least '
-    f"{TEST_PERCENT}% of all frames, the others to train, which gets at least one; a single "
-    "group is all test; sequences too short for a clip do not count"
-)
-
-
-# Seed of the rules that say what is tested on; `RULE` has one of its own.
+# Seed of the rules that say what is tested on; `rule` has one of its own.
 TEST_SEED = "unimo-test-v1|"
+
+
+def rule(share: Fraction = TEST_SHARE) -> str:
+    """The rule of `split_groups` in words."""
+    return (
+        f'groups in the order of sha256("{_SALT}" + group) go to test until it holds at least '
+        f"{float(share * 100):g}% of all frames, the others to train, which gets at least one; a "
+        "single group is all test; sequences too short for a clip do not count; groups that hold "
+        "the same motion or video are one"
+    )
+
+
+TAKES_RULE = "the takes that the command names go to test with their groups, the others to train"
+
+
+def fold_rule(fold: int, folds: int) -> str:
+    """The rule of `fold_groups` in words, for one fold."""
+    return (
+        f'groups in the order of sha256("{_SALT}" + group) go to that of {folds} folds which holds '
+        f"the fewest frames; fold {fold} is test, the others train"
+    )
 
 
 def rank(name: str) -> bytes:
@@ -30,19 +44,64 @@ def split_of(group: str) -> str:
     return "test" if rank(group)[0] < 51 else "train"
 
 
-def split_groups(frames: Mapping[str, int]) -> dict[str, str]:
-    """``train`` or ``test`` for every group, from their names and lengths alone (`RULE`).
+def split_groups(frames: Mapping[str, int], *, share: Fraction = TEST_SHARE) -> dict[str, str]:
+    """``train`` or ``test`` for every group, from their names and lengths alone (`rule`).
 
     Args:
         frames: group -> frames in all its usable sequences together.
+        share: of all frames that test holds at least.
     """
-    ranked = sorted(frames, key=lambda group: hashlib.sha256((_SALT + group).encode()).digest())
+    ranked = _ranked(frames)
     total = sum(frames.values())
     splits = {}
     held = 0
     for position, group in enumerate(ranked):
-        enough = held * 100 >= total * TEST_PERCENT
+        enough = held >= total * share
         keep_for_train = 0 < position == len(ranked) - 1
         splits[group] = "train" if enough or keep_for_train else "test"
         held += frames[group] if splits[group] == "test" else 0
     return splits
+
+
+def split_takes(groups: Mapping[str, str], test: Iterable[str]) -> dict[str, str]:
+    """``test`` for the groups of some takes, ``train`` for the others.
+
+    Args:
+        groups: take -> group.
+        test: the takes to test on.
+
+    Raises:
+        ValueError: there is no such take, or none is named.
+    """
+    test = list(test)
+    unknown = [take for take in test if take not in groups]
+    if unknown or not test:
+        what = f"{unknown[0]!r} and {len(unknown) - 1} more" if unknown[1:] else f"{unknown!r}"
+        raise ValueError(
+            f"no usable take is called {what}: names are paths below the root without suffix"
+            if unknown
+            else "no take to test on is named"
+        )
+    chosen = {groups[take] for take in test}
+    return {group: "test" if group in chosen else "train" for group in groups.values()}
+
+
+def fold_groups(frames: Mapping[str, int], folds: int) -> dict[str, int]:
+    """The fold, 1 to `folds`, of every group: folds have about as many frames (`fold_rule`).
+
+    Raises:
+        ValueError: there are fewer groups than folds.
+    """
+    if len(frames) < folds:
+        raise ValueError(f"{folds} folds of {len(frames)} groups: give fewer folds")
+    held = [0] * folds
+    found = {}
+    for group in _ranked(frames):
+        fold = held.index(min(held))
+        found[group] = fold + 1
+        held[fold] += frames[group]
+    return found
+
+
+def _ranked(groups: Iterable[str]) -> list[str]:
+    return sorted(groups, key=lambda group: hashlib.sha256((_SALT + group).encode()).digest())

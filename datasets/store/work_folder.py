@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets.store.schema import FILES, UNFINISHED, VIDEOS, WORK, FolderError, StoreError
+from datasets.store.video_list import LIST_FILE, VideoList
 from datasets.tools.command_line import cannot_write
 from datasets.tools.files import BusyError, NoLocksError, locked, read_json, write_json
 
@@ -19,8 +20,8 @@ def is_finished(path: Path, job: dict) -> bool:
 @contextlib.contextmanager
 def claimed(
     path: Path, job: dict, *, files: tuple[str, ...] = (), keep: str | None = None
-) -> Iterator[None]:
-    """Hold the folder `path` for a job while it makes the store.
+) -> Iterator[VideoList]:
+    """Hold the folder `path` for a job while it makes the store; yields the list of its videos.
 
     A job that is stopped leaves its videos, its work and its description, and the same job goes
     on from there. If it has done no work yet, it leaves nothing.
@@ -64,11 +65,13 @@ def claimed(
         except OSError as error:
             line = cannot_write(error, path) or f"cannot write {path}: {error}"
             raise StoreError(line) from error
+        videos = VideoList.read(path)
         try:
-            yield
+            yield videos
         except BaseException:
             if not _anything_made(path):
-                _remove(path, VIDEOS, WORK)
+                VideoList.read(path).remove_others(set())
+                _remove(path, WORK)
             raise
         if keep is None:
             _remove(path, WORK)
@@ -84,13 +87,14 @@ def is_store(path: Path) -> bool:
 
 def _anything_made(path: Path) -> bool:
     work = (file.name for file in (path / WORK).rglob("*") if file.is_file())
-    return any((path / VIDEOS).rglob("*.mp4")) or not {"lock", "job.json"}.issuperset(work)
+    return VideoList.read(path).any_made() or not {"lock", "job.json", LIST_FILE}.issuperset(work)
 
 
 def _refuse_others_files(path: Path, owned: tuple[str, ...]) -> None:
     # A folder of videos is only ours, to add to and to tidy, where a job of ours made it.
     begun = (path / WORK / "job.json").is_file()
-    ours = (*UNFINISHED, WORK, *((VIDEOS, *owned) if begun else ()))
+    videos = () if (path / VIDEOS).is_symlink() else (VIDEOS,)
+    ours = (*UNFINISHED, WORK, *((*videos, *owned) if begun else ()))
     others = sorted(p.name for p in path.iterdir() if p.name not in ours)
     if not begun:  # a process that was killed at once leaves no more than these
         ours = ("lock", "job.json.tmp", "job.json")
@@ -133,16 +137,6 @@ def _difference(theirs: dict, job: dict) -> str:
                 return f"{name} differs"
             return f"{name} was {theirs.get(name)!r}, now {value!r}"
     return ""
-
-
-def remove_other_videos(path: Path, keep: set[Path]) -> None:
-    """Remove what killed processes left in the folder of videos, and videos of no clip."""
-    for file in sorted((path / VIDEOS).rglob("*"), reverse=True):  # files before their folders
-        if file.is_dir():
-            with contextlib.suppress(OSError):  # not empty
-                file.rmdir()
-        elif file not in keep:
-            file.unlink()
 
 
 def _remove(path: Path, *names: str) -> None:

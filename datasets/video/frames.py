@@ -62,6 +62,10 @@ class ImageFiles:
                 )
             yield frame
 
+    def paths(self, rows: Sequence[int]) -> list[Path]:
+        """See `datasets.sequence.FrameSource`."""
+        return [self.files[row] for row in rows]
+
 
 @dataclass(frozen=True, eq=False)
 class VideoFile:
@@ -121,6 +125,10 @@ class VideoFile:
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """See `datasets.sequence.FrameSource`."""
         return read_frames(self.path, self.source_frames[list(rows)].tolist(), info=self.info)
+
+    def paths(self, rows: Sequence[int]) -> list[Path]:
+        """See `datasets.sequence.FrameSource`."""
+        return [self.path]
 
 
 @contextmanager

@@ -146,6 +146,7 @@ class MotionFolder:
                 fps=motion.fps,
                 group=group,
                 world_motion=motion,
+                files=(path,),
                 assumed=recording.assumed,
             )
 

@@ -106,6 +106,10 @@ class UndistortedPictures:
             return
         yield from map(Undistortion(self.K, self.distortion, self.width, self.height), pictures)
 
+    def paths(self, rows: Sequence[int]) -> list[Path]:
+        """See `datasets.sequence.FrameSource`."""
+        return [self.taken.path]
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:

@@ -40,6 +40,9 @@ class Painted:
             picture[8:16, 2 * row : 2 * row + 8] = 255
             yield picture
 
+    def paths(self, rows):
+        return []
+
 
 @dataclass(frozen=True)
 class Pictures:

@@ -21,7 +21,7 @@ from datasets.prepare.summary import summary
 from datasets.sequence import PersonSequence
 from datasets.store.reader import ClipStore
 from datasets.store.schema import StoreError
-from datasets.store.splits import RULE, split_groups
+from datasets.store.splits import rule, split_groups
 from tests.datasets.mini import motions
 
 ROOT = Path(__file__).parents[3]
@@ -96,7 +96,7 @@ def test_a_store_holds_every_clip_of_every_file(tmp_path):
         np.testing.assert_array_equal(clip.motion.body_pose, expected)
     assert manifest["name"] == "my store"
     assert (manifest["dataset"], manifest["dataset_version"]) == ("smplx_npz", 2)
-    assert manifest["split_rule"] == RULE
+    assert manifest["split_rule"] == rule()
     assert manifest["num_sequences"] == 3
     assert set(manifest["body"]) == {"name", "sha256"}
     assert manifest["skipped"] == manifest["notes"] == []
@@ -223,7 +223,8 @@ def test_quiet_prints_no_progress(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert err == ""
     # Nothing was skipped, and nothing is said of it.
-    assert [line.partition(":")[0] for line in out.splitlines()[1:]] == ["test", "store"]
+    said = [line.partition(":")[0] for line in out.splitlines()[1:]]
+    assert said == ["frames per second", "groups", "test", "note", "assumed", "store"]
 
 
 def test_limit_reads_the_first_usable_sequences(tmp_path):
@@ -447,7 +448,7 @@ def test_many_groups_of_the_test_split_are_named_in_part():
         "skipped": [],
     }
     line = "test: a, b, c, d, e and 2 more (all are in its manifest.json)"
-    assert summary(manifest, "s").splitlines()[1] == line
+    assert line in summary(manifest, "s").splitlines()
 
 
 @pytest.mark.slow

@@ -21,7 +21,8 @@ from datasets.prepare.testset import make_testset
 from datasets.store.reader import ClipStore
 from datasets.store.schema import FolderError, StoreError
 from datasets.store.work_folder import claimed
-from datasets.video.files import read_video
+from datasets.video.files import read_video, write_video
+from datasets.video.frames import VideoFile
 from datasets.video.pad_resize import PadResize
 from tests.datasets.mini.pictures import FRAMES, Pictures
 
@@ -190,6 +191,7 @@ def test_what_was_made_is_neither_read_nor_made_again(tmp_path):
     make(plain, out)
     assert len(log.read_text()) == 4 * T
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    (out / "videos" / "stale.mp4.tmp").unlink()  # nobody knows who wrote it, so it stayed
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
@@ -321,6 +323,78 @@ def test_a_folder_of_videos_of_others_is_left_alone(tmp_path):
     with pytest.raises(FolderError, match="not empty"):
         make(Pictures(), tmp_path)
     assert contents(tmp_path) == {"videos/holiday.mp4": b"mine"}
+
+
+def test_files_of_others_in_an_unfinished_store_stay_also_behind_links(tmp_path):
+    make(Pictures(), tmp_path / "a" / "s")
+    out = tmp_path / "b" / "s"
+    stopped(out)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "000000.mp4").write_text("another person's")
+    (out / "videos" / "thesis.txt").write_text("mine")
+    (out / "videos" / "pictures" / "test" / "linked").symlink_to(elsewhere)
+    make(Pictures(), out)
+    found = contents(tmp_path / "b")
+    assert found.pop("s/videos/thesis.txt") == b"mine"
+    assert (elsewhere / "000000.mp4").read_text() == "another person's"
+    assert {name: data for name, data in found.items() if "linked" not in name} == contents(
+        tmp_path / "a"
+    )
+
+
+def test_a_file_where_a_video_belongs_is_not_written_over(tmp_path):
+    out = tmp_path / "s"
+    stopped(out)
+    video = out / "videos/pictures/test/s1/cam%200/0/000000.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_text("mine")
+    with pytest.raises(FolderError, match="which this command did not write"):
+        make(Pictures(), out)
+    assert video.read_text() == "mine"
+
+
+def test_a_folder_of_videos_that_is_a_link_is_not_the_stores(tmp_path):
+    out = tmp_path / "s"
+    stopped(out)
+    (out / "videos").rename(tmp_path / "elsewhere")
+    (out / "videos").symlink_to(tmp_path / "elsewhere")
+    before = contents(tmp_path / "elsewhere")
+    with pytest.raises(FolderError, match="holds videos"):
+        make(Pictures(), out)
+    assert contents(tmp_path / "elsewhere") == before
+
+
+def test_what_was_made_from_sources_that_changed_is_made_again_and_said(tmp_path, capsys):
+    """The new video has as many frames and bytes of the same number."""
+    root, out = tmp_path / "root", tmp_path / "b" / "s"
+    root.mkdir()
+
+    def film(name, shade):
+        frames = np.full((T * 2, 32, 32, 3), shade, np.uint8)
+        write_video(root / name, frames, fps=25)
+
+    for name, shade in (("a.mp4", 50), ("b.mp4", 90), ("c.mp4", 130)):
+        film(name, shade)
+    options = {"num_frames": T, "video_size": 32, "progress": False}
+    whole = VideoFile.frames
+
+    def stop(self, rows):
+        if self.path.name == "c.mp4":
+            raise KeyboardInterrupt
+        return whole(self, rows)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(VideoFile, "frames", stop)
+        prepare(adapters.get("videos"), root, out, **options)
+    capsys.readouterr()
+    film("a.mp4", 200)
+    prepare(adapters.get("videos"), root, out, **options)
+    assert capsys.readouterr().err == "made again, as the sources have changed since: a\n"
+    prepare(adapters.get("videos"), root, tmp_path / "a" / "s", **options)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    shades = {clip.sequence: read_video(clip.video)[0, 8, 8, 0] for clip in ClipStore.open(out)}
+    assert abs(int(shades["a"]) - 200) < 4 and abs(int(shades["b"]) - 90) < 4
 
 
 def test_two_processes_do_not_make_the_same_store(tmp_path):

@@ -1,0 +1,101 @@
+"""The files that a store is made from, and whether they are still the same."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from datasets.sequence import FrameSource, PersonSequence
+from datasets.store.schema import FolderError
+from datasets.tools.files import sha256_of
+
+_HASHED = 4_000_000_000  # bytes; of a larger file only size and time are compared
+
+Fingerprint = tuple[int, int, str]  # bytes, time of the last change in ns, sha256
+
+
+class Sources:
+    """Fingerprints of source files, each taken once.
+
+    Args:
+        root: of the dataset; names of files are relative to it. None for a built-in dataset.
+    """
+
+    def __init__(self, root: Path | None):
+        self._root = root
+        self._known: dict[Path, Fingerprint] = {}
+        self._used: dict[str, Fingerprint] = {}
+
+    def use(self, sequence: PersonSequence) -> None:
+        """Record the files of a sequence that goes into the store; its pictures only as a video."""
+        pictures = _files(sequence.source, range(len(sequence)))
+        for path in (*sequence.files, *(pictures if len(pictures) == 1 else ())):
+            self._used[os.path.relpath(path, self._root)] = self.of(path)
+
+    def manifest(self) -> dict[str, list]:
+        """Name -> [bytes, time in ns, sha256] of the files that were used, sorted."""
+        return {name: list(self._used[name]) for name in sorted(self._used)}
+
+    def of(self, path: Path) -> Fingerprint:
+        """A file's size, time and sha256 (empty above 4 GB)."""
+        if path not in self._known:
+            self._known[path] = _fingerprint(path)
+        return self._known[path]
+
+    def content(self, sequence: PersonSequence) -> str:
+        """An identity of the motion or, without one, of the video that a sequence shows.
+
+        Empty for pictures in many files and for what is drawn.
+        """
+        digest = hashlib.sha256()
+        if (motion := sequence.motion) is not None:
+            for array in (motion.global_orient, motion.body_pose, motion.transl):
+                digest.update(array.tobytes())
+            return digest.hexdigest()
+        files = _files(sequence.source, range(len(sequence)))
+        return self.of(files[0])[2] if len(files) == 1 else ""
+
+    def pictures(self, source: FrameSource, rows: range) -> str:
+        """An identity of the files that some pictures are read from; of many without sha256."""
+        files = _files(source, rows)
+        if len(files) == 1:
+            size, _, sha256 = self.of(files[0])
+            return f"{size} {sha256}"
+        found = (os.stat(path) for path in files if path.exists())
+        lines = "".join(f"{stat.st_size} {stat.st_mtime_ns}\n" for stat in found)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def require_same(manifest: dict, root: Path | None, out: Path) -> None:
+    """Check that the files a finished store was made from have not changed.
+
+    Raises:
+        FolderError: some have; the message names the first.
+    """
+    changed = []
+    for name, (size, time, sha256) in manifest.get("sources", {}).items():
+        path = Path(root or ".") / name
+        try:
+            stat = path.stat()
+            same = stat.st_size == size
+            if same and stat.st_mtime_ns != time:
+                same = _fingerprint(path)[2] == sha256 != ""
+        except OSError:
+            same = False
+        if not same:
+            changed.append(name)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise FolderError(
+            f"{out} is finished, but its sources have changed since ({changed[0]}{more}): name a "
+            "new folder, or delete this one to make it again"
+        )
+
+
+def _files(source: FrameSource | None, rows: range) -> list[Path]:
+    return [] if source is None else source.paths(rows)
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    stat = path.stat()
+    sha256 = sha256_of(path) if stat.st_size <= _HASHED else ""
+    return stat.st_size, stat.st_mtime_ns, sha256
