@@ -161,7 +161,7 @@ def test_everything_discovered_keeps_its_contract(kind, name, tmp_path):
     elif kind == "metrics":
         assert isinstance(found, Metric) and isinstance(found.version, int) and found.columns
         for task in TASKS:
-            context = MetricContext(task, find_body(), seed=0, dataset="", cache=tmp_path)
+            context = MetricContext(task=task, body=find_body(), seed=0, dataset="", cache=tmp_path)
             assert "\n" not in found.protocol(context)
             assert found.missing(context).keys() <= set(found.columns)
         assert found.notes([]) == []

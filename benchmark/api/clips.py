@@ -1,7 +1,7 @@
 """Clips that are trained and evaluated on, and predictions of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datasets.store import ClipStore
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Clips:
     """The clips of one split, as a method or a metric sees them.
 
@@ -41,15 +41,15 @@ class Clips:
         """Some of the clips: a slice, or indices."""
         rows = range(len(self.ids))[piece] if isinstance(piece, slice) else piece
         return Clips(
-            [self.ids[row] for row in rows],
-            self.channels[piece],
-            self.fps[piece],
-            [self.spaces[row] for row in rows],
-            [self.genders[row] for row in rows],
-            self.store,
-            [self.videos[row] for row in rows] if len(self.videos) else (),
-            None if self.K is None else self.K[piece],
-            [self.K_sources[row] for row in rows] if len(self.K_sources) else (),
+            ids=[self.ids[row] for row in rows],
+            channels=self.channels[piece],
+            fps=self.fps[piece],
+            spaces=[self.spaces[row] for row in rows],
+            genders=[self.genders[row] for row in rows],
+            store=self.store,
+            videos=[self.videos[row] for row in rows] if len(self.videos) else (),
+            K=None if self.K is None else self.K[piece],
+            K_sources=[self.K_sources[row] for row in rows] if len(self.K_sources) else (),
         )
 
 
@@ -67,12 +67,13 @@ class Prediction:
     """
 
     channels: "np.ndarray | None"
+    _: KW_ONLY
     tokens: "np.ndarray | None" = None
     videos: "Iterable[np.ndarray] | None" = None
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """A prepared clip store and the clips of it that a task uses.
 
@@ -130,15 +131,15 @@ class Data:
         ids = list(ids)
         videos, cameras, sources = _videos(store, ids) if self.with_videos else ((), None, ())
         return Clips(
-            ids,
-            store.channels(ids),
-            store.fps(ids),
-            store.spaces(ids),
-            store.genders(ids),
-            self.path,
-            videos,
-            cameras,
-            sources,
+            ids=ids,
+            channels=store.channels(ids),
+            fps=store.fps(ids),
+            spaces=store.spaces(ids),
+            genders=store.genders(ids),
+            store=self.path,
+            videos=videos,
+            K=cameras,
+            K_sources=sources,
         )
 
 

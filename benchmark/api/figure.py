@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmark.api.clips import Data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SystemOutput:
     """What a system made of the test clips.
 
@@ -73,7 +73,7 @@ class SystemOutput:
         return channels is not None and channels.shape[-1] == NUM_SMPL_CHANNELS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A figure as drawn.
 
@@ -90,7 +90,7 @@ class Picture:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FigureSpec:
     """One figure of the paper that shows what systems do.
 

@@ -5,9 +5,9 @@ Nothing here imports more than the standard library.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from benchmark.api.clips import Clips
 from benchmark.api.method import Progress
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets.bodies.smplx_file import BodyFile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricContext:
     """What a metric may need to know before there is anything to score.
 
@@ -42,7 +42,7 @@ class MetricContext:
         return f"{self.body.name} {self.body.sha256[:12]}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
     """What a metric is given: N clips and what a system made of them.
 
@@ -67,15 +67,21 @@ class Evaluation:
     codebook_size: int | None = None
 
 
-class Score(NamedTuple):
+@dataclass(frozen=True)
+class Score:
     """One stored score: the mean of a column over rows is sum(sum) / sum(count).
 
-    `clip_id` names the clip, or is ``pooled`` for a value that only a set of clips has; `clips`
-    is the number of clips behind it.
+    Attributes:
+        clip_id: of the clip, or ``pooled`` for a value that only a set of clips has.
+        column: key of the column.
+        sum: of the values, for example over the frames of the clip.
+        count: of the values.
+        clips: number of clips behind it.
     """
 
     clip_id: str
     column: str
+    _: KW_ONLY
     sum: float
     count: float
     clips: int = 1

@@ -6,7 +6,7 @@ once. A table file may import it, `benchmark.tables.shared` and the configuratio
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,7 @@ class Column:
 
     key: str
     label: str
+    _: KW_ONLY
     unit: str = ""
     better: Literal["lower", "higher"] | None = None
     decimals: int | None = None
@@ -68,11 +69,12 @@ class Row:
     label: str
     method: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
+    _: KW_ONLY
     weights: Path | None = None
     dataset: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quoted:
     """A number as the paper prints it, and its value."""
 
@@ -85,7 +87,7 @@ class Quoted:
         return Decimal(_digits(self.printed))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trend:
     """A figure over a parameter of the rows: `x` on the axis, one marker for each `series`."""
 
@@ -95,7 +97,7 @@ class Trend:
     series_label: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TableSpec:
     """One table of the paper.
 
@@ -167,7 +169,7 @@ class TableSpec:
 
 
 def _quote(printed: str) -> Quoted | None:
-    return None if printed == "-" else Quoted(printed, float(_digits(printed)))
+    return None if printed == "-" else Quoted(printed=printed, value=float(_digits(printed)))
 
 
 def _digits(printed: str) -> str:

@@ -71,15 +71,17 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
         title = f"{shown.ids[place].partition('/')[2]}, in pieces of {length} frames"
         blocks.append(Block(title, list(_SHOWN), lines))
     return Picture(
-        lay_out(blocks, across=1),
-        f"{FRAMES} frames of a model that was trained on {length}, from the first picture of a "
-        "test clip: each piece begins with the last picture of the one before, and knows nothing "
-        "else of it. Where two meet, the bodies made for the picture that they share lie "
+        figure=lay_out(blocks, across=1),
+        caption=f"{FRAMES} frames of a model that was trained on {length}, from the first picture "
+        "of a test clip: each piece begins with the last picture of the one before, and knows "
+        "nothing else of it. Where two meet, the bodies made for the picture that they share lie "
         f"{jumps.mean():.0f} mm apart (mean over the joints); the motion shown passes through "
         "their middle. The test clips are evenly spaced over the test split, none chosen by eye; "
         "one sample each.",
-        list(shown.ids),
-        {"seam_mm": {name: found.tolist() for name, found in zip(shown.ids, jumps, strict=True)}},
+        clips=list(shown.ids),
+        values={
+            "seam_mm": {name: found.tolist() for name, found in zip(shown.ids, jumps, strict=True)}
+        },
     )
 
 

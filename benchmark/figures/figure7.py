@@ -78,9 +78,9 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
         bbox_to_anchor=(0, 0, 1, 1),  # of the figure, not of what is written around it
     )
     return Picture(
-        figure,
-        "Cross-entropy of the next token by task and modality, of the clips trained on (their "
-        "motion inputs partly replaced at random, as the training has it) and of training "
+        figure=figure,
+        caption="Cross-entropy of the next token by task and modality, of the clips trained on "
+        "(their motion inputs partly replaced at random, as the training has it) and of training "
         "recordings held out (as they are). The steps and the clips per step of all trainings are "
         "the same, so a model of both tasks sees half as many clips of each as a model of one.",
         values={"losses": curves},

@@ -49,7 +49,7 @@ class Solami(Method):
 
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         tokens, channels = self._load(weights).to(device).reconstruct(clips.channels)
-        return Prediction(channels, tokens)
+        return Prediction(channels, tokens=tokens)
 
     def _load(self, weights: Path):
         from model.tokenizer.solami.network import SolamiTokenizer

@@ -45,7 +45,7 @@ class Tokenizer(Method):
     def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
         tokenizer = self._load(weights).to(device)
         tokens = tokenizer.encode_channels(clips.channels)
-        return Prediction(tokenizer.decode_channels(tokens), tokens)
+        return Prediction(tokenizer.decode_channels(tokens), tokens=tokens)
 
     def _load(self, weights: Path):
         from model.tokenizer import MotionTokenizer

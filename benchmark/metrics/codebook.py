@@ -52,8 +52,10 @@ class CodebookMetric(Metric):
             return []
         rng = np.random.default_rng(evaluation.context.seed)
         sample = rng.permutation(len(tokens))[:SAMPLE]
-        used, _ = utilisation(tokens[sample], evaluation.codebook_size)
-        return [Score("pooled", *self.columns, 100.0 * used, evaluation.codebook_size, len(sample))]
+        size = evaluation.codebook_size
+        used, _ = utilisation(tokens[sample], size)
+        (column,) = self.columns
+        return [Score("pooled", column, sum=100.0 * used, count=size, clips=len(sample))]
 
 
 METRIC = CodebookMetric()

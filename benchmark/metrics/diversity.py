@@ -208,7 +208,7 @@ class DiversityMetric(Metric):
                 "constant": float(true.shape[1] - reference.shape[1]),
             }
             scores += [
-                Score("pooled", name + suffix, value, 1.0, clips=len(order))
+                Score("pooled", name + suffix, sum=value, count=1.0, clips=len(order))
                 for name, value in values.items()
             ]
         return scores

@@ -235,7 +235,7 @@ class PoseMetric(Metric):
                     gender=clips.genders[index],
                 )
             except Unavailable as reason:
-                scores.append(Score(clip_id, f"{_LEFT_OUT}{reason}", 0.0, 0.0))
+                scores.append(Score(clip_id, f"{_LEFT_OUT}{reason}", sum=0.0, count=0.0))
                 continue
             errors = pose_errors(
                 pred.joints,
@@ -247,7 +247,7 @@ class PoseMetric(Metric):
             )
             for column in self.columns:
                 values = errors[column]
-                scores.append(Score(clip_id, column, float(values.sum()), len(values)))
+                scores.append(Score(clip_id, column, sum=float(values.sum()), count=len(values)))
             progress("pose errors", index + 1, len(clips.ids))
         reasons = _left_out(scores)
         if scores and reasons.total() == len(scores):

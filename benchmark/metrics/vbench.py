@@ -102,7 +102,12 @@ class VBenchMetric(Metric):
             progress=progress,
         )
         return [
-            Score(clip_id, column, mean_of_dimensions(column, [values[n][row] for n in names]), 1)
+            Score(
+                clip_id,
+                column,
+                sum=mean_of_dimensions(column, [values[n][row] for n in names]),
+                count=1,
+            )
             for row, clip_id in enumerate(evaluation.clips.ids)
             for column, names in columns.items()
         ]

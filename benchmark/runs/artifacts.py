@@ -127,7 +127,7 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
         channels = channels.reshape(len(ids), frames, -1)
     reasons = table.column("failed").to_pylist()
     failed = {name: reasons[row] for name, row in zip(ids, rows, strict=True) if reasons[row]}
-    return Prediction(channels, arrays("tokens"), failed=failed)
+    return Prediction(channels, tokens=arrays("tokens"), failed=failed)
 
 
 def system_output(folder: Path, data: Data, **known) -> SystemOutput:
@@ -155,7 +155,7 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
     for score in scores:
         if not np.isfinite([score.sum, score.count]).all():
             raise ValueError(f"{score.column} of {score.clip_id} is {score.sum} / {score.count}")
-    _write(pa.Table.from_pylist([score._asdict() for score in scores], schema=_SCORES), path)
+    _write(pa.Table.from_pylist([vars(score) for score in scores], schema=_SCORES), path)
 
 
 def read_scores(path: Path) -> list[Score]:

@@ -227,7 +227,15 @@ class Stores:
             path, name = built_in_path(self._profile, task), "built-in"
             if not (path / "manifest.json").exists():
                 self.unmade.append(task)
-                return Data(path, name, "", 0, (), (), "")
+                return Data(
+                    path=path,
+                    name=name,
+                    sha256="",
+                    num_frames=0,
+                    train_ids=(),
+                    test_ids=(),
+                    split_rule="",
+                )
         elif path is None:
             progress = not self._quiet and sys.stderr.isatty()
             path, name = make_built_in(self._profile, task, progress=progress), "built-in"

@@ -88,7 +88,13 @@ class WorkItem:
 
     def metric_context(self, context: RunContext) -> MetricContext:
         """What metrics are told."""
-        return MetricContext(self.task, context.body, self.seed, self.data.dataset, context.cache)
+        return MetricContext(
+            task=self.task,
+            body=context.body,
+            seed=self.seed,
+            dataset=self.data.dataset,
+            cache=context.cache,
+        )
 
 
 def make_item(

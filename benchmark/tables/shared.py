@@ -5,24 +5,24 @@ from benchmark.api.table import Column, Row
 # The paper prints no unit for Accel; metres per second squared is the convention of WHAM, whose
 # protocol it follows.
 POSE = (
-    Column("mpjpe", "MPJPE", "mm", "lower", 2),
-    Column("pa_mpjpe", "PA-MPJPE", "mm", "lower", 2),
-    Column("pve", "PVE", "mm", "lower", 2),
-    Column("accel", "Accel", "m/s²", "lower", 2),
+    Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
+    Column("pa_mpjpe", "PA-MPJPE", unit="mm", better="lower", decimals=2),
+    Column("pve", "PVE", unit="mm", better="lower", decimals=2),
+    Column("accel", "Accel", unit="m/s²", better="lower", decimals=2),
 )
-PARAMETERS = Column("params_m", "Model Param.", "M", None, 2)
-UTILISATION = Column("codebook_util_pct", "Codebook Util.", "%", "higher", 2)
+PARAMETERS = Column("params_m", "Model Param.", unit="M", decimals=2)
+UTILISATION = Column("codebook_util_pct", "Codebook Util.", unit="%", better="higher", decimals=2)
 # Of generated motion and video: tables 2 and 8.
 GENERATION = (
     *POSE,
-    Column("fid", "FID", "", "lower", 4),
-    Column("div", "DIV", "", "higher", 4),
-    Column("app", "App.", "", "higher", 4),
-    Column("mot", "Mot.", "", "higher", 4),
+    Column("fid", "FID", better="lower", decimals=4),
+    Column("div", "DIV", better="higher", decimals=4),
+    Column("app", "App.", better="higher", decimals=4),
+    Column("mot", "Mot.", better="higher", decimals=4),
 )
 GEOMETRIC = (
-    Column("fid_g", "FID_g", "", "lower", 4),
-    Column("div_g", "DIV_g", "", "higher", 4),
+    Column("fid_g", "FID_g", better="lower", decimals=4),
+    Column("div_g", "DIV_g", better="higher", decimals=4),
 )
 
 MEAN_POSE = Row("the mean pose of the training clips in every frame", "mean_pose")

@@ -63,5 +63,10 @@ s=1/54 B=512   11.8932   7.7327      17.878    2.9688   155.71 M      99.80%
         "The paper prints 17.878 (s=1/54, PVE) with three decimals.",
     ),
     more_rows=(MEAN_POSE,),
-    figure=Trend("tokens_per_frame", "codebook_size", "tokens per frame (1/s)", "B"),
+    figure=Trend(
+        x="tokens_per_frame",
+        series="codebook_size",
+        x_label="tokens per frame (1/s)",
+        series_label="B",
+    ),
 )

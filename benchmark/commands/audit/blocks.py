@@ -11,7 +11,13 @@ from benchmark.api.table import Column, Row, TableSpec
 def _block(id: str, title: str, paper: str) -> TableSpec:
     """A block of numbers; its rows are the labels printed in it."""
     labels = (re.split(r"\s{2,}", line)[0] for line in paper.strip().splitlines()[1:])
-    return TableSpec(id, title, (Column("value", "Value"),), tuple(map(Row, labels)), paper)
+    return TableSpec(
+        id=id,
+        title=title,
+        columns=(Column("value", "Value"),),
+        rows=tuple(map(Row, labels)),
+        paper=paper,
+    )
 
 
 TEXT = _block(

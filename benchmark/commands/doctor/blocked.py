@@ -98,7 +98,9 @@ class _Asked:
     def _of_columns(self, table: TableSpec, row: Row) -> Iterable[tuple[str, str]]:
         """Columns of the table that a metric lacks something for, each with the reasons."""
         cache = ROOT / "reports" / "runs"
-        context = MetricContext(table.task, self._body, 0, row.dataset, cache)
+        context = MetricContext(
+            task=table.task, body=self._body, seed=0, dataset=row.dataset, cache=cache
+        )
         for name in metrics_of(table):
             metric = discover.load("metrics", name)
             try:

@@ -10,10 +10,10 @@ from benchmark.figures.drawing.style import COLORS, plain
 
 if TYPE_CHECKING:  # heavy: drawing imports them where it is done
     import numpy as np
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH, _LABELS, _GAP, _HEADING = 9.0, 1.0, 0.12, 0.34  # inches
-_BREAK = 0.05  # inches between systems
+_WIDTH, _LABELS, _HEADING, _PAD = 9.0, 1.0, 0.34, 0.03  # inches
 _OURS = "Our"  # begins the label of the row whose errors choose the clips
 
 
@@ -50,78 +50,55 @@ class Block:
 
 
 def lay_out(blocks: Sequence[Block], *, across: int) -> "Figure":
-    """Blocks of equal rows, `across` of them side by side."""
-    import numpy as np
-    from matplotlib import patheffects
+    """Return a figure of blocks with equally many lines, `across` of them side by side."""
     from matplotlib.figure import Figure
 
-    cells = across * max(len(block.frames) for block in blocks)
-    cell = (_WIDTH - _LABELS - _GAP * across) / cells
-    heights = [
-        cell + (_BREAK if line.label and number else 0.0)
-        for number, line in enumerate(blocks[0].lines)
-    ]
-    lines = [blocks[start : start + across] for start in range(0, len(blocks), across)]
-    height = len(lines) * (_HEADING + sum(heights) + _GAP)
-    figure = Figure(figsize=(_WIDTH, height))
-    halo = [patheffects.withStroke(linewidth=1.6, foreground="#000000")]
-    for number, line in enumerate(lines):
-        top = height - number * (_HEADING + sum(heights) + _GAP)
-        for place, block in enumerate(line):
-            wide = cell * len(block.frames)
-            left = _LABELS + place * (cell * cells / across + _GAP)
-            figure.text(
-                left / _WIDTH,
-                (top - 0.02) / height,
-                plain(block.title),
-                fontsize=7,
-                va="top",
-                fontweight="bold",
-            )
-            for column, frame in enumerate(block.frames):
-                figure.text(
-                    (left + (column + 0.5) * cell) / _WIDTH,
-                    (top - _HEADING + 0.02) / height,
-                    f"frame {frame}" if not column else f"{frame}",
-                    fontsize=6,
-                    ha="center",
-                    va="bottom",
-                    color="#444444",
-                )
-            bottom = top - _HEADING
-            for tall, strip in zip(heights, block.lines, strict=True):
-                bottom -= tall
-                axis = figure.add_axes(
-                    (left / _WIDTH, bottom / height, wide / _WIDTH, cell / height)
-                )
-                axis.imshow(np.concatenate(list(_framed(strip.pictures)), axis=1), aspect="auto")
-                axis.axis("off")
-                if strip.remark:
-                    axis.text(
-                        0.006,
-                        0.03,
-                        strip.remark,
-                        transform=axis.transAxes,
-                        fontsize=6,
-                        color="#FFFFFF",
-                        path_effects=halo,
-                        va="bottom",
-                    )
-                if not place:
-                    figure.text(
-                        (_LABELS - 0.06) / _WIDTH,
-                        (bottom + cell / 2) / height,
-                        plain(strip.label),
-                        fontsize=8,
-                        ha="right",
-                        va="center",
-                        color=strip.colour,
-                    )
+    strips, columns = len(blocks[0].lines), max(len(block.frames) for block in blocks)
+    down = -(-len(blocks) // across)
+    cell = (_WIDTH - _LABELS) / (across * columns)
+    figure = Figure((_WIDTH, down * (_HEADING + strips * cell)), layout="compressed")
+    figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD, wspace=0, hspace=0)
+    axes = figure.subplots(down * strips, across, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for number, block in enumerate(blocks):
+        row, column = divmod(number, across)
+        own = axes[row * strips : (row + 1) * strips, column]
+        for axis, line in zip(own, block.lines, strict=True):
+            _draw_strip(axis, line, labelled=not column)
+        size = block.lines[0].pictures.shape[2]
+        numbers = [f"frame {block.frames[0]}", *map(str, block.frames[1:])]
+        own[0].set_xticks([(place + 0.5) * size for place in range(len(numbers))], numbers)
+        own[0].tick_params(top=True, labeltop=True, bottom=False, labelbottom=False)
+        own[0].set_title(plain(block.title), loc="left", fontsize=7, fontweight="bold")
     return figure
 
 
-def _framed(pictures: "np.ndarray"):
-    """The pictures with a white line at the right, which parts them."""
+def _draw_strip(axis: "Axes", line: Line, *, labelled: bool) -> None:
+    """Draw the pictures of a line side by side, with its label at the left."""
+    import numpy as np
+    from matplotlib import patheffects
+
+    axis.set_axis_on()
+    axis.imshow(np.concatenate(list(_framed(line.pictures)), axis=1))
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0, pad=1, labelsize=6, labelcolor="#444444")
+    if labelled:
+        side = {"rotation": 0, "ha": "right", "va": "center"}
+        axis.set_ylabel(plain(line.label), color=line.colour, fontsize=8, **side)
+    halo = [patheffects.withStroke(linewidth=1.6, foreground="#000000")]
+    axis.text(
+        *(0.006, 0.03, line.remark),
+        transform=axis.transAxes,
+        fontsize=6,
+        color="#FFFFFF",
+        path_effects=halo,
+    )
+
+
+def _framed(pictures: "np.ndarray") -> "Iterator[np.ndarray]":
+    """Yield the pictures with a white line at the right, which parts them."""
     for picture in pictures:
         picture = picture.copy()
         picture[:, -2:] = 255
@@ -187,12 +164,12 @@ def _by_rank(
         label: {ids[row]: float(found[row]) for row in rows} for label, found in errors.items()
     }
     return Picture(
-        lay_out(blocks, across=len(blocks)),
-        f"Time runs from left to right. {caption}The test clips at the percentiles "
+        figure=lay_out(blocks, across=len(blocks)),
+        caption=f"Time runs from left to right. {caption}The test clips at the percentiles "
         f"{', '.join(map(str, percentiles))} of the MPJPE of {by}, none chosen by eye; MPJPE of "
         "the whole clip in mm, of the 22 body joints about the middle of the hips.",
-        [ids[row] for row in rows],
-        {"mpjpe_mm": values},
+        clips=[ids[row] for row in rows],
+        values={"mpjpe_mm": values},
     )
 
 
@@ -273,12 +250,12 @@ def image_to_video(
                 lines.append(Line("", body))
         blocks.append(Block(first.test_ids[row].partition("/")[2], frames, lines))
     return Picture(
-        lay_out(blocks, across=min(across, len(blocks))),
-        "Time runs from left to right. Each system is given the first frame of the true video "
-        "alone; below its video is the motion that it makes with it, seen by the same camera. A "
-        "video may rightly go on in another way than the true one. The test clips are evenly "
+        figure=lay_out(blocks, across=min(across, len(blocks))),
+        caption="Time runs from left to right. Each system is given only the first frame of the "
+        "true video; below its video is the motion that it makes with it, seen by the same camera. "
+        "A video may rightly go on in another way than the true one. The test clips are evenly "
         "spaced over the test split, none chosen by eye; each system has one sample.",
-        [first.test_ids[row] for row in rows],
+        clips=[first.test_ids[row] for row in rows],
     )
 
 

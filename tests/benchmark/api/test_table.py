@@ -2,7 +2,7 @@ import pytest
 
 from benchmark.api.table import Column, Row, TableSpec
 
-COLUMNS = (Column("a", "Alpha", "mm", "lower", 2), Column("b", "Beta"))
+COLUMNS = (Column("a", "Alpha", unit="mm", better="lower", decimals=2), Column("b", "Beta"))
 ROWS = (Row("one"), Row("two words"))
 
 

@@ -38,6 +38,6 @@ def scores(means, counts=None):
     """Scores of clips a, b, c … with these means."""
     counts = counts or [10] * len(means)
     return [
-        Score(chr(97 + clip), "mpjpe", mean * count, count)
+        Score(chr(97 + clip), "mpjpe", sum=mean * count, count=count)
         for clip, (mean, count) in enumerate(zip(means, counts, strict=True))
     ]

@@ -23,7 +23,7 @@ from datasets.bodies.smplx_file import find_body
 from datasets.prepare.prepare_store import prepare
 from tests.benchmark.commands.comparing import EMPTY, command, put, scores, without_workers
 
-MPJPE = Column("mpjpe", "MPJPE", "mm", "lower", 2)
+MPJPE = Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_comparison_tells_who_gained():
     assert (line["improved"], line["worsened"], line["n"]) == (6, 5, 12)
     assert [clip["clip_id"] for clip in line["best"]] == list("abcdef")
     assert line["worst"][0] == {"clip_id": "l", "difference": 5.0}
-    higher = result.against(Column("mpjpe", "MPJPE", "", "higher"), *cells, own, theirs, str)
+    higher = result.against(Column("mpjpe", "MPJPE", better="higher"), *cells, own, theirs, str)
     assert (higher["improved"], higher["worst"][0]["clip_id"]) == (5, "a")
-    pooled = [Score("pooled", "mpjpe", 10.0, 512)]
+    pooled = [Score("pooled", "mpjpe", sum=10.0, count=512)]
     assert "no single clip" in result.against(MPJPE, *cells, pooled, pooled, str)["reason"]
 
 

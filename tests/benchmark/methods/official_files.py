@@ -81,9 +81,14 @@ def evaluation(motion, truth, where, *, store=None, ids=None, fps=30.0):
     number = len(motion)
     ids = ids or [f"clip {i}" for i in range(number)]
     clips = Clips(
-        ids, truth, np.full(number, fps), ["camera"] * number, ["neutral"] * number, store
+        ids=ids,
+        channels=truth,
+        fps=np.full(number, fps),
+        spaces=["camera"] * number,
+        genders=["neutral"] * number,
+        store=store,
     )
-    return Evaluation(where, clips, motion, truth)
+    return Evaluation(context=where, clips=clips, motion=motion, truth=truth)
 
 
 def scored(evaluation):

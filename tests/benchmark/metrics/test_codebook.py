@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.api.metric import Evaluation, MetricContext
+from benchmark.api.metric import Evaluation, MetricContext, Score
 from benchmark.metrics.codebook import METRIC, SAMPLE, utilisation
 from datasets.bodies.smplx_file import find_body
 
@@ -33,16 +33,20 @@ def test_bad_tokens_are_refused(tokens, message):
 
 
 def evaluation_of(tokens, seed=0):
-    context = MetricContext("tokenizer", find_body(), seed=seed, dataset="", cache=Path("unused"))
+    context = MetricContext(
+        task="tokenizer", body=find_body(), seed=seed, dataset="", cache=Path("unused")
+    )
     return Evaluation(
-        context, clips=None, motion=None, truth=None, tokens=tokens, codebook_size=512
+        context=context, clips=None, motion=None, truth=None, tokens=tokens, codebook_size=512
     )
 
 
 def test_the_metric_pools_a_random_sample_of_clips():
     tokens = np.arange(300)[:, None].repeat(4, axis=1)  # every clip has a code of its own
     (score,) = METRIC.score(evaluation_of(tokens), progress=None)
-    assert score == ("pooled", "codebook_util_pct", 100.0 * SAMPLE, 512, SAMPLE)
+    assert score == Score(
+        "pooled", "codebook_util_pct", sum=100.0 * SAMPLE, count=512, clips=SAMPLE
+    )
     few = METRIC.score(evaluation_of(tokens[:7]), progress=None)[0]
     assert (few.sum / few.count, few.clips) == (100 * 7 / 512, 7)
     assert METRIC.score(evaluation_of(None), progress=None) == []

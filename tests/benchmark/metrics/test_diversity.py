@@ -145,19 +145,21 @@ def shots(tmp_path_factory):
     """28 built-in shots of 17 frames in camera space."""
     sequences = list(EmbeddedShots(num_train=1, num_test=4).sequences(split="test"))
     return Clips(
-        [f"shot{index:03d}" for index in range(len(sequences))],
-        np.stack([sequence.camera_motion.to_channels() for sequence in sequences]),
-        np.full(len(sequences), 30.0),
-        ["camera"] * len(sequences),
-        ["neutral"] * len(sequences),
-        tmp_path_factory.mktemp("store"),
+        ids=[f"shot{index:03d}" for index in range(len(sequences))],
+        channels=np.stack([sequence.camera_motion.to_channels() for sequence in sequences]),
+        fps=np.full(len(sequences), 30.0),
+        spaces=["camera"] * len(sequences),
+        genders=["neutral"] * len(sequences),
+        store=tmp_path_factory.mktemp("store"),
     )
 
 
 def scored(clips, motion, task="i2vm"):
     """The scores of some motions."""
-    context = MetricContext(task, find_body(STAND_IN), 0, "", clips.store)
-    evaluation = Evaluation(context, clips, motion, None)
+    context = MetricContext(
+        task=task, body=find_body(STAND_IN), seed=0, dataset="", cache=clips.store
+    )
+    evaluation = Evaluation(context=context, clips=clips, motion=motion, truth=None)
     return METRIC.score(evaluation, progress=lambda *_: None)
 
 
@@ -226,9 +228,9 @@ def test_constant_features_are_told_in_a_note_not_in_a_warning(shots):
     assert count.startswith("FID and DIV are over 28 clips. ") and "more than 72" in count
     assert "own DIV is" in diversity
     assert f"{constant.sum:.0f} of the 32 geometric features are constant" in left_out[-1]
-    many = [score._replace(clips=73) for score in scores]
+    many = [dataclasses.replace(score, clips=73) for score in scores]
     assert METRIC.notes(many)[0] == "FID and DIV are over 73 clips."
-    assert METRIC.notes([Score("shot000", "mpjpe", 1.0, 1.0)]) == []
+    assert METRIC.notes([Score("shot000", "mpjpe", sum=1.0, count=1.0)]) == []
 
 
 def test_generated_bodies_may_be_upside_down_true_ones_may_not(shots):
@@ -275,7 +277,9 @@ def test_motions_that_cannot_be_compared_are_refused(shots):
 
 
 def test_the_protocol_names_what_numbers_depend_on(shots):
-    context = MetricContext("i2vm", find_body(STAND_IN), 0, "", shots.store)
+    context = MetricContext(
+        task="i2vm", body=find_body(STAND_IN), seed=0, dataset="", cache=shots.store
+    )
     line = METRIC.protocol(context)
     assert context.body_id in line and "\n" not in line
     for fact in ("1/60", "1/120", "72 kinetic", "32 geometric", "(x, -y, -z)", "same test clips"):

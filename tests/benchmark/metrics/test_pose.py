@@ -252,9 +252,14 @@ def test_the_metric_scores_clips_on_a_body(tmp_path):
         task="tokenizer", body=find_body(STAND_IN), seed=0, dataset="", cache=tmp_path
     )
     clips = Clips(
-        ["a", "b"], true, np.array([25.0, 50.0]), ["world", "world"], ["neutral"] * 2, tmp_path
+        ids=["a", "b"],
+        channels=true,
+        fps=np.array([25.0, 50.0]),
+        spaces=["world", "world"],
+        genders=["neutral"] * 2,
+        store=tmp_path,
     )
-    evaluation = Evaluation(context, clips, motion=pred, truth=true)
+    evaluation = Evaluation(context=context, clips=clips, motion=pred, truth=true)
     assert METRIC.missing(context) == {}
     assert METRIC.protocol(context).startswith(f"smplx22: body {context.body_id}; ")
     done = []

@@ -9,7 +9,7 @@ from datasets.video.files import write_video
 
 
 def context(tmp_path, task="i2vm"):
-    return MetricContext(task, find_body(), 0, "", tmp_path / "cache")
+    return MetricContext(task=task, body=find_body(), seed=0, dataset="", cache=tmp_path / "cache")
 
 
 def pictures(shifts, *, side=128):
@@ -30,8 +30,17 @@ def evaluation(tmp_path, videos):
     channels = np.zeros((len(videos), 5, 79), np.float32)
     number = len(videos)
     spaces, genders = ["camera"] * number, ["neutral"] * number
-    clips = Clips(ids, channels, np.full(number, 24.0), spaces, genders, tmp_path)
-    return Evaluation(context(tmp_path), clips, None, None, videos=videos)
+    clips = Clips(
+        ids=ids,
+        channels=channels,
+        fps=np.full(number, 24.0),
+        spaces=spaces,
+        genders=genders,
+        store=tmp_path,
+    )
+    return Evaluation(
+        context=context(tmp_path), clips=clips, motion=None, truth=None, videos=videos
+    )
 
 
 def quiet(what, done, total):

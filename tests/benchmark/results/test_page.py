@@ -26,8 +26,8 @@ TABLE = TableSpec(
     id="tablex",
     title=f"A table {HOSTILE}",
     columns=(
-        Column("mpjpe", "MPJPE", "mm", "lower", 2),
-        Column("codebook_util_pct", "Use", "%", "higher", 1),
+        Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
+        Column("codebook_util_pct", "Use", unit="%", better="higher", decimals=1),
     ),
     rows=tuple(Row(label, "unimo") for label in ("one", "two", "three")),
     more_rows=(Row("floor", "unimo"),),
@@ -45,8 +45,11 @@ def outcome(context, mpjpe, use=256):
     """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
     stages = ("train", "predict", "score codebook", "score pose")
     runs = {stage: CachedStage(context.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
-    pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
-    codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
+    pose = [
+        Score("b", "mpjpe", sum=10 * (mpjpe - 1), count=10),
+        Score("c", "mpjpe", sum=10 * (mpjpe + 1), count=10),
+    ]
+    codebook = [Score("pooled", "codebook_util_pct", sum=100 * use, count=512, clips=2)]
     return Outcome(
         stages=runs,
         records={stage: StageRecord() for stage in stages},
@@ -56,7 +59,15 @@ def outcome(context, mpjpe, use=256):
 
 
 def row_of(row, *outcomes, task="tokenizer", absent="", is_extra=False):
-    data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), HOSTILE)
+    data = Data(
+        path=Path("cmu"),
+        name="cmu",
+        sha256="0" * 64,
+        num_frames=65,
+        train_ids=("a",),
+        test_ids=("b", "c"),
+        split_rule=HOSTILE,
+    )
     metrics = ("codebook", "pose") if task == "tokenizer" else ("pose",)
     items = [WorkItem(task, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
     return RowOutcome(row, items, outcomes, absent, is_extra)

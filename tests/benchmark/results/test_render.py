@@ -42,13 +42,16 @@ def result_of(column, *cells):
     [(0, "13", "10 (+3)"), (1, "12.5", "10 (+2.5)"), (None, "12.5432", "10 (+2.5432)")],
 )
 def test_differences_have_the_decimals_of_their_column(decimals, measured, difference):
-    column = Column("m", "M", "mm", "lower", decimals)
+    column = Column("m", "M", unit="mm", better="lower", decimals=decimals)
     _, (_, own, paper) = layout.grid(result_of(column, ("a", 12.5432, "10")))
     assert (own.text, paper.text) == (measured, difference)
 
 
 def test_a_label_of_any_length_leaves_room_for_the_numbers(tmp_path):
-    result = result_of(Column("m", "M", "mm", "lower", 1), ("goes on and on " * 90, 12.0, "10"))
+    result = result_of(
+        Column("m", "M", unit="mm", better="lower", decimals=1),
+        ("goes on and on " * 90, 12.0, "10"),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib's, that axes have no size left
         figure.render(result, tmp_path / "x.png")

@@ -26,8 +26,8 @@ TABLE = TableSpec(
     id="tablex",
     title="A table",
     columns=(
-        Column("mpjpe", "MPJPE", "mm", "lower", 2),
-        Column("codebook_util_pct", "Use", "%", "higher", 1),
+        Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
+        Column("codebook_util_pct", "Use", unit="%", better="higher", decimals=1),
     ),
     rows=(
         Row("one", "unimo", {"k": 1, "B": 2}),
@@ -41,7 +41,7 @@ two      9.5     99.8%
 three    7.5     -
 """,
     notes=(f"A note: {HOSTILE}",),
-    figure=Trend("k", "B", "tokens", "B"),
+    figure=Trend(x="k", series="B", x_label="tokens", series_label="B"),
 )
 
 
@@ -52,7 +52,15 @@ def context(tmp_path):
 
 def row_of(row, *outcomes, absent="", is_extra=False):
     """A row with one outcome for each of the seeds 0, 1, ..."""
-    data = Data(Path("cmu"), "cmu", "0" * 64, 65, ("a",), ("b", "c"), "by hand")
+    data = Data(
+        path=Path("cmu"),
+        name="cmu",
+        sha256="0" * 64,
+        num_frames=65,
+        train_ids=("a",),
+        test_ids=("b", "c"),
+        split_rule="by hand",
+    )
     method = row.method or "unimo"
     items = [
         WorkItem("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
@@ -69,8 +77,11 @@ def outcome(context, mpjpe, use):
     """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
     stages = ("train", "predict", "score codebook", "score pose")
     runs = {stage: CachedStage(context.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
-    pose = [Score("b", "mpjpe", 10 * (mpjpe - 1), 10), Score("c", "mpjpe", 10 * (mpjpe + 1), 10)]
-    codebook = [Score("pooled", "codebook_util_pct", 100 * use, 512, 2)]
+    pose = [
+        Score("b", "mpjpe", sum=10 * (mpjpe - 1), count=10),
+        Score("c", "mpjpe", sum=10 * (mpjpe + 1), count=10),
+    ]
+    codebook = [Score("pooled", "codebook_util_pct", sum=100 * use, count=512, clips=2)]
     return Outcome(
         stages=runs,
         records={stage: StageRecord() for stage in stages},
@@ -243,7 +254,9 @@ def test_computed_tables_are_values_or_say_why_not():
         (lambda: {"a": {"value": 16}}, "measured", 16),
         (absent, "unavailable", None),
     ):
-        spec = TableSpec("t", "T", columns, rows, paper, compute=compute)
+        spec = TableSpec(
+            id="t", title="T", columns=columns, rows=rows, paper=paper, compute=compute
+        )
         (made,) = report.computed_result(spec)["cells"]
         assert (made["status"], made["value"], made["paper"]) == (status, value, 16)
     text = markdown.to_markdown(report.computed_result(spec))

@@ -105,7 +105,7 @@ def test_predictions_round_trip_in_any_order(tmp_path):
     tokens = rng.integers(512, size=(5, 14))
     ids = [f"clip/{i}" for i in range(5)]
     for number, piece in enumerate((slice(0, 3), slice(3, 5))):
-        made = Prediction(channels[piece], tokens[piece])
+        made = Prediction(channels[piece], tokens=tokens[piece])
         artifacts.write_predictions(artifacts.part_path(tmp_path, number), ids[piece], made)
     found = artifacts.read_predictions(tmp_path, ids[::-1])
     np.testing.assert_array_equal(found.channels, channels[::-1])
@@ -147,7 +147,9 @@ def test_bad_predictions_are_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(ValueError, match="do not fit"):
         artifacts.write_predictions(path, ["a"], Prediction(np.zeros((2, 4, 79))))
     with pytest.raises(ValueError, match="mpjpe of a is nan"):
-        artifacts.write_scores(tmp_path / "scores.parquet", [Score("a", "mpjpe", float("nan"), 1)])
+        artifacts.write_scores(
+            tmp_path / "scores.parquet", [Score("a", "mpjpe", sum=float("nan"), count=1)]
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,7 +164,10 @@ def test_missing_and_damaged_predictions_are_told(tmp_path):
 
 
 def test_scores_round_trip(tmp_path):
-    scores = [Score("a", "mpjpe", 12.5, 65), Score("pooled", "codebook_util_pct", 100.0, 512, 9)]
+    scores = [
+        Score("a", "mpjpe", sum=12.5, count=65),
+        Score("pooled", "codebook_util_pct", sum=100.0, count=512, clips=9),
+    ]
     artifacts.write_scores(tmp_path / "scores.parquet", scores)
     assert artifacts.read_scores(tmp_path / "scores.parquet") == scores
     artifacts.write_scores(tmp_path / "none.parquet", [])

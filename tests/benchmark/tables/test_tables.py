@@ -206,7 +206,15 @@ def test_notes_are_lines_and_none_is_told_twice(name):
 def items_of(table):
     """Row label -> its item at the default size, on some data."""
     spec = discover.load("tables", table)
-    data = Data(Path("x"), "x", "0" * 64, 17, ("a",), ("b",), "by hand")
+    data = Data(
+        path=Path("x"),
+        name="x",
+        sha256="0" * 64,
+        num_frames=17,
+        train_ids=("a",),
+        test_ids=("b",),
+        split_rule="by hand",
+    )
     return {
         row.label: make_item(row, spec.task, embedded(), data, seed=0, metrics=())
         for row in spec.rows
