@@ -9,15 +9,16 @@ import functools
 import importlib
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal, overload
 
-from benchmark import discover
 from benchmark.api.errors import UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.method import Method
 from benchmark.api.metric import Metric
 from benchmark.api.paths import ROOT
+from benchmark.api.profile import Profile
 from benchmark.api.table import TASKS, TableSpec
 
 # Kind -> package folder and the attribute its modules carry.
@@ -32,7 +33,7 @@ KINDS = {
 
 @functools.cache
 def summaries(kind: str) -> dict[str, str]:
-    """Name -> one-line summary of everything of a kind (also ``profiles``), sorted by name.
+    """Return name -> one-line summary, for all of a kind or ``profiles``, sorted by name.
 
     Raises:
         UserError: a file of the folder cannot be read as Python.
@@ -51,8 +52,20 @@ def summaries(kind: str) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: _natural(item[0])))
 
 
-def load(kind: str, name: str):
-    """The object of that kind and name; for ``profiles`` what its function returns.
+@overload
+def load(kind: Literal["tables"], name: str) -> TableSpec: ...
+@overload
+def load(kind: Literal["figures"], name: str) -> FigureSpec: ...
+@overload
+def load(kind: Literal["methods"], name: str) -> Mapping[str, Method]: ...
+@overload
+def load(kind: Literal["metrics"], name: str) -> Metric: ...
+@overload
+def load(kind: Literal["profiles"], name: str) -> Profile: ...
+@overload
+def load(kind: str, name: str) -> Any: ...
+def load(kind: str, name: str) -> Any:
+    """Return the object of that kind and name; for ``methods``, task -> method.
 
     Raises:
         UserError: no such name; the message suggests the nearest. Or its file cannot be imported,
@@ -66,14 +79,14 @@ def load(kind: str, name: str):
     try:
         found = getattr(importlib.import_module(f"{package}.{name}"), attribute)
     except Exception as error:  # whatever a file of the user's does when it is imported
-        raise _mistake(file, _line_of(error, file), _told(error)) from error
+        raise _mistake(file, _line_of(error, file), _describe(error)) from error
     if problem := _problem(kind, found):
         raise _mistake(file, _line_of_attribute(file, attribute), f"{attribute} {problem}")
     return found
 
 
 def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
-    """The tables and figures named, each once; ``all`` stands for all of both.
+    """Return the tables and figures named, each once; ``all`` stands for all of both.
 
     Raises:
         UserError: no such name; the message suggests the nearest.
@@ -89,9 +102,9 @@ def exhibits(names: Sequence[str]) -> tuple[list[TableSpec], list[FigureSpec]]:
             for kind in kinds:
                 _require_attribute(kind, name)
             raise UserError(unknown("table or figure", name, list(known)))
-    tables, figures = (
-        [load(kind, name) for name in dict.fromkeys(names) if known[name] == kind] for kind in kinds
-    )
+    names = list(dict.fromkeys(names))
+    tables = [load("tables", name) for name in names if known[name] == "tables"]
+    figures = [load("figures", name) for name in names if known[name] == "figures"]
     return tables, figures
 
 
@@ -101,10 +114,10 @@ def method(name: str, task: str) -> Method:
     Raises:
         UserError: no such method, or it does not do the task.
     """
-    does = load("methods", name)
-    if task not in does:
-        raise UserError(f"the method {name} does {' and '.join(does)}, not {task}")
-    return does[task]
+    tasks = load("methods", name)
+    if task not in tasks:
+        raise UserError(f"the method {name} does {' and '.join(tasks)}, not {task}")
+    return tasks[task]
 
 
 def check(kind: str, name: str) -> None:
@@ -122,7 +135,11 @@ def check(kind: str, name: str) -> None:
 
 
 def _require_attribute(kind: str, name: str) -> None:
-    """Tell who has the file, but not in it what makes it one of the kind."""
+    """Refuse a file that lacks the attribute which makes it one of the kind.
+
+    Raises:
+        UserError: there is such a file.
+    """
     if kind not in KINDS or not name.isidentifier() or name[0] == "_":
         return
     package, attribute = KINDS[kind]
@@ -147,7 +164,7 @@ def _problem(kind: str, found: object) -> str:
 
 
 def _require_python(folder: Path) -> None:
-    """Find the file of a folder that is no Python.
+    """Refuse a folder with a file that cannot be parsed.
 
     Raises:
         UserError: there is one; the message says in which line.
@@ -156,21 +173,21 @@ def _require_python(folder: Path) -> None:
         try:
             ast.parse(file.read_text(encoding="utf-8"))
         except (SyntaxError, ValueError) as error:
-            raise _mistake(file, getattr(error, "lineno", None), _told(error)) from error
+            raise _mistake(file, getattr(error, "lineno", None), _describe(error)) from error
 
 
 def _mistake(file: Path, line: int | None, problem: str) -> UserError:
     where = f"{file.relative_to(ROOT)}" + (f", line {line}" if line else "")
-    return UserError(f"{where}: {problem}: mend the file, or take it away")
+    return UserError(f"{where}: {problem}: fix or remove this file")
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     message = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
     return f"{type(error).__name__}: {message}"
 
 
 def _line_of(error: Exception, file: Path) -> int | None:
-    """The last line of a file that an error came through."""
+    """Return the last line of a file in an error's traceback."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         return error.lineno
     frames = traceback.extract_tb(error.__traceback__)
@@ -191,16 +208,12 @@ def _functions(file: Path) -> dict[str, str]:
     return {node.name: first_line(node) for node in functions if node.name[0] != "_"}
 
 
-def _natural(name: str) -> list:
+def _natural(name: str) -> list[int | str]:
     """Sort key by which table2 comes before table11."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def metrics_of(table: TableSpec) -> tuple[str, ...]:
-    """Names of the metrics that fill columns of a table."""
+    """Return the names of the metrics that fill columns of a table."""
     keys = {column.key for column in (*table.columns, *table.more_columns)}
-    return tuple(
-        name
-        for name in discover.summaries("metrics")
-        if keys & set(discover.load("metrics", name).columns)
-    )
+    return tuple(name for name in summaries("metrics") if keys & set(load("metrics", name).columns))

@@ -1,9 +1,10 @@
-"""The checkpoints that a user names: which system each is of, and what to call it."""
+"""Checkpoints: what a weights file is of, which method runs it, and its label in reports."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmark import discover
 from benchmark.api.errors import UserError
@@ -12,26 +13,72 @@ from datasets.tools.files import hash_lines, read_json, sha256_of
 
 # Classes of this program, whose weights are safetensors; a user's own may keep them in any file.
 _OWN_CLASSES = ("MotionTokenizer", "SolamiTokenizer", "UniMo", "MotionRegressor")
-# Every training calls its file model, and `paper` means the paper's numbers: their folder is told.
+# Names that say too little for a label: every training writes a file ``model``, and `paper` stands
+# for the paper's numbers. Their label has the folder, too.
 _VAGUE = ("model", PAPER)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A weights file, and what its sidecar says: the .json file that a training writes beside it.
+
+    Attributes:
+        path: of the weights.
+        class_name: class of the model; empty if the sidecar names none.
+        config: configuration of the model; None if the sidecar has none.
+        training: how it was trained: seed, steps, tasks, codec and the like.
+        has_sidecar: False if the sidecar is not there, or is no JSON object.
+    """
+
+    path: Path
+    class_name: str = ""
+    config: Mapping[str, Any] | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    has_sidecar: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> "Checkpoint":
+        """Read the sidecar of a weights file; the weights are not opened."""
+        found = read_json(path.with_suffix(".json"))
+        sidecar = found or {}
+        name, config, extra = (sidecar.get(part) for part in ("class", "config", "extra"))
+        training = extra.get("training") if isinstance(extra, dict) else None
+        return cls(
+            path=path,
+            class_name=name if isinstance(name, str) else "",
+            config=config if isinstance(config, dict) else None,
+            training=training if isinstance(training, dict) else {},
+            has_sidecar=found is not None,
+        )
+
+    @property
+    def identity(self) -> str:
+        """sha256 of the weights and what goes with them.
+
+        That is the class, the configuration and, of a transformer, the tokens that it was trained
+        on, which no other codec and tokenizer fit.
+        """
+        tokens = [self.training.get(name) for name in ("codec", "tokenizer_sha256")]
+        parts = [self.class_name or None, self.config, tokens]
+        return hash_lines([sha256_of(self.path), json.dumps(parts, sort_keys=True)])
+
+
+@dataclass(frozen=True, kw_only=True)
 class UserCheckpoint:
     """A checkpoint of ``--checkpoint``.
 
     Attributes:
         path: of its weights.
-        label: what tells it apart from the others.
-        methods: task -> method.
+        label: name in reports; each checkpoint has its own.
+        methods: task -> the method that does it.
     """
 
     path: Path
     label: str
     methods: Mapping[str, str]
 
-    def rows(self, task: str, beside: Iterable[Row]) -> list[Row]:
-        """Its rows of a task: one for each dataset that the rows `beside` it are about."""
+    def rows(self, task: str, others: Iterable[Row]) -> list[Row]:
+        """Return its rows of a task: one for each dataset that the other rows are about."""
         if task not in self.methods:
             return []
         return [
@@ -41,12 +88,12 @@ class UserCheckpoint:
                 weights=self.path,
                 dataset=dataset,
             )
-            for dataset in dict.fromkeys(row.dataset for row in beside)
+            for dataset in dict.fromkeys(row.dataset for row in others)
         ]
 
 
 def user_checkpoints(checkpoints: Sequence[Path]) -> list[UserCheckpoint]:
-    """The checkpoints named, each file once.
+    """Check the files named; each counts once.
 
     Raises:
         UserError: one that cannot be used.
@@ -55,11 +102,14 @@ def user_checkpoints(checkpoints: Sequence[Path]) -> list[UserCheckpoint]:
     for path in checkpoints:
         distinct.setdefault(path.resolve(), path)
     labels = labels_of(list(distinct.values()))
-    return [UserCheckpoint(path, label, methods_of(path)) for path, label in labels.items()]
+    return [
+        UserCheckpoint(path=path, label=label, methods=methods_of(path))
+        for path, label in labels.items()
+    ]
 
 
 def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
-    """Path -> label, each path once: the shortest ends, without suffix, that tell them apart."""
+    """Return path -> label: the shortest end of each path, without suffix, that no other has."""
     parts = {path: (*path.absolute().parent.parts, path.stem) for path in paths}
     if len(set(parts.values())) < len(parts):
         parts = {path: path.absolute().parts for path in paths}
@@ -70,7 +120,7 @@ def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
         longer = [
             path
             for path, label in labels.items()
-            # A checkpoint named in two ways may never be told apart: it is refused, or counts once.
+            # One file named in two ways may have equal parts: the caller counts or refuses it.
             if known.count(label) > 1 and lengths[path] < len(parts[path])
         ]
         if not longer:
@@ -79,46 +129,28 @@ def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
             lengths[path] += 1
 
 
-def methods_of(checkpoint: Path, *, option: str = "--checkpoint") -> dict[str, str]:
-    """Task -> method, of those whose model class a checkpoint's sidecar names.
+def methods_of(path: Path, *, option: str = "--checkpoint") -> dict[str, str]:
+    """Return task -> method, for the tasks that a checkpoint does.
 
     Raises:
         UserError: no such file, not readable, or of another class; the message begins with
             `option`.
     """
-    named = f"{option} {checkpoint}"
-    if checkpoint.is_dir():
-        inside = checkpoint / "model.safetensors"
-        cure = f"give {inside}" if inside.is_file() else "give the .safetensors file of a training"
-        raise UserError(f"{named} is a folder: {cure}")
-    if not checkpoint.is_file():
+    named = f"{option} {path}"
+    _require_files(path, named)
+    checkpoint, classes = Checkpoint.read(path), _classes()
+    if not checkpoint.has_sidecar:
+        sidecar = path.with_suffix(".json").name
+        raise UserError(f"{named}: {sidecar} beside it cannot be read as a JSON object")
+    if checkpoint.class_name not in classes:
+        name = f"the class {checkpoint.class_name}" if checkpoint.class_name else "no class"
         raise UserError(
-            f"{named}: there is no such file; give the .safetensors file that a training wrote"
+            f"{named}: {path.with_suffix('.json').name} beside it names {name}; give a trained "
+            f"checkpoint of {' or '.join(classes)}, with its .json"
         )
-    classes: dict[str, dict[str, str]] = {}
-    for name in discover.summaries("methods"):
-        for task, does in discover.load("methods", name).items():
-            if does.checkpoint_class is not None:
-                classes.setdefault(does.checkpoint_class, {})[task] = name
-    sidecar = checkpoint.with_suffix(".json")
-    if not sidecar.is_file():
-        raise UserError(
-            f"{named}: there is no {sidecar.name} beside it, which says what the weights are of; a "
-            "training writes both: give the file where they are together"
-        )
-    described = read_json(sidecar)
-    if described is None:
-        raise UserError(f"{named}: {sidecar.name} beside it cannot be read as a JSON object")
-    found = described.get("class")
-    if not isinstance(found, str) or found not in classes:
-        raise UserError(
-            f"{named}: {sidecar.name} beside it names "
-            f"{f'the class {found}' if found else 'no class'}; give a trained checkpoint of "
-            f"{' or '.join(classes)}, with its .json"
-        )
-    if found in _OWN_CLASSES:
-        _require_safetensors(checkpoint, named)
-    methods, trained = classes[found], _training_in(described).get("tasks")
+    if checkpoint.class_name in _OWN_CLASSES:
+        _require_safetensors(path, named)
+    methods, trained = classes[checkpoint.class_name], checkpoint.training.get("tasks")
     if isinstance(trained, list):
         methods = {task: name for task, name in methods.items() if task in trained}
         if not methods:
@@ -129,8 +161,40 @@ def methods_of(checkpoint: Path, *, option: str = "--checkpoint") -> dict[str, s
     return methods
 
 
+def _classes() -> dict[str, dict[str, str]]:
+    """Class of a checkpoint -> task -> the method that does it."""
+    classes: dict[str, dict[str, str]] = {}
+    for name in discover.summaries("methods"):
+        for task, implementation in discover.load("methods", name).items():
+            if implementation.checkpoint_class is not None:
+                classes.setdefault(implementation.checkpoint_class, {})[task] = name
+    return classes
+
+
+def _require_files(path: Path, named: str) -> None:
+    """Check that a weights file and its sidecar are there.
+
+    Raises:
+        UserError: one is not; the message begins with `named`.
+    """
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        cure = f"give {inside}" if inside.is_file() else "give the .safetensors file of a training"
+        raise UserError(f"{named} is a folder: {cure}")
+    if not path.is_file():
+        raise UserError(
+            f"{named}: there is no such file; give the .safetensors file that a training wrote"
+        )
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file():
+        raise UserError(
+            f"{named}: there is no {sidecar.name} beside it, which says what the weights are of; a "
+            "training writes both: give the file where they are together"
+        )
+
+
 def _require_safetensors(checkpoint: Path, named: str) -> None:
-    """Refuse what is no safetensors file, or a part of one; reads no more than its header."""
+    """Refuse a file that is not safetensors, or is cut short. Only the header is read."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -143,46 +207,26 @@ def _require_safetensors(checkpoint: Path, named: str) -> None:
 
 
 def what_it_does(methods: Iterable[str]) -> str:
-    """``is a tokenizer (motion -> tokens -> motion)``: the tasks of a checkpoint in words."""
+    """Return the tasks of a checkpoint as ``is a tokenizer (motion -> tokens -> motion)``."""
     tasks = list(methods)
     words = " and ".join(f"{task} ({TASKS[task]})" for task in tasks)
     return f"is a {words}" if tasks == ["tokenizer"] else f"does {words}"
 
 
-def training_of(checkpoint: Path) -> dict:
-    """What a checkpoint's sidecar keeps of its training; empty where it keeps nothing."""
-    return _training_in(read_json(checkpoint.with_suffix(".json")) or {})
-
-
-def _training_in(sidecar: dict) -> dict:
-    extra = sidecar.get("extra")
-    found = extra.get("training") if isinstance(extra, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def method_of(checkpoint: Path, task: str, *, option: str = "--checkpoint") -> str:
-    """The method that does a task with a checkpoint.
+def method_of(path: Path, task: str, *, option: str = "--checkpoint") -> str:
+    """Return the name of the method that does a task with a checkpoint.
 
     Raises:
         UserError: as `methods_of`, or the checkpoint is of another task.
     """
-    found = methods_of(checkpoint, option=option)
+    found = methods_of(path, option=option)
     if task not in found:
         raise UserError(
-            f"{option} {checkpoint} {what_it_does(found)}, not {task} ({TASKS[task]}): give "
-            "another one"
+            f"{option} {path} {what_it_does(found)}, not {task} ({TASKS[task]}): give another one"
         )
     return found[task]
 
 
 def weights_sha256(path: Path) -> str:
-    """Identity of a weights file: its bytes, and what goes with them.
-
-    That is the class, the configuration and, of a transformer, the tokens that it was trained on,
-    which no other codec and tokenizer fit.
-    """
-    sidecar = read_json(path.with_suffix(".json")) or {}
-    training = _training_in(sidecar)
-    tokens = [training.get(name) for name in ("codec", "tokenizer_sha256")]
-    architecture = json.dumps([sidecar.get("class"), sidecar.get("config"), tokens], sort_keys=True)
-    return hash_lines([sha256_of(path), architecture])
+    """Return the identity of a weights file, see `Checkpoint.identity`."""
+    return Checkpoint.read(path).identity

@@ -12,7 +12,7 @@ from benchmark.api.method import Progress
 from benchmark.api.metric import Evaluation
 from benchmark.runs import artifacts, chain
 from benchmark.runs.cache import CachedStage, StageRecord
-from benchmark.runs.checkpoints import training_of, weights_sha256
+from benchmark.runs.checkpoints import Checkpoint, weights_sha256
 from benchmark.runs.work_item import RunContext, WorkItem
 
 
@@ -67,10 +67,11 @@ def _train(
     weights = item.implementation.train(
         dict(item.settings), item.data, folder, device=context.device, progress=progress
     )
+    trained = Checkpoint.read(weights)
     return {
         "weights": weights.name,
-        "weights_sha256": weights_sha256(weights),
-        "skipped_clips": training_of(weights).get("skipped_clips"),
+        "weights_sha256": trained.identity,
+        "skipped_clips": trained.training.get("skipped_clips"),
         **(_gpu() if context.device == "cuda" else {}),
     }
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmark.api.errors import Unavailable, UserError, one_line
-from benchmark.runs.checkpoints import training_of
+from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import WorkItem
 from datasets.estimators import EstimatorUnavailable
-from datasets.tools.files import read_json
 from datasets.video.probe import VideoError, probe
 
 
@@ -67,13 +66,13 @@ def _clip_size(weights: Path) -> tuple[int, int, int]:
     """Frames, width and height of the clips of a transformer."""
     from model.transformer import UniMoConfig
 
-    sidecar = weights.with_suffix(".json")
-    config = (read_json(sidecar) or {}).get("config")
+    config = Checkpoint.read(weights).config
     try:
-        if not isinstance(config, dict):
+        if config is None:
             raise ValueError("it has no config")
-        model = UniMoConfig.from_dict(config)
+        model = UniMoConfig.from_dict(dict(config))
     except (TypeError, ValueError) as error:
+        sidecar = weights.with_suffix(".json")
         raise UserError(f"{sidecar} is not of a transformer that can be made: {error}") from error
     return model.num_frames, model.width, model.height
 
@@ -86,7 +85,7 @@ def _load_transformer(weights: Path) -> None:
     """With its codec and its tokenizer, which it must have been trained on."""
     from benchmark.methods import transformers
 
-    if not training_of(weights):
+    if not Checkpoint.read(weights).training:
         raise ValueError("its .json does not say what tokens it was trained on: train it again")
     transformers.load(weights, "cpu")
 

@@ -6,8 +6,9 @@ from benchmark.api.paths import display_path
 from benchmark.api.table import TableSpec
 from benchmark.commands.compare.systems import Judge, System
 from benchmark.runs import chain
+from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import RunContext
-from datasets.tools.files import read_json, sha256_of
+from datasets.tools.files import sha256_of
 
 _ALPHA = 0.05
 
@@ -96,7 +97,7 @@ def judge_text(judge: Judge, context: RunContext) -> str:
 
 def _other_settings(system: System) -> str:
     """Where the paper's row has other parameters than the checkpoint."""
-    config = (read_json(system.row.weights.with_suffix(".json")) or {}).get("config") or {}
+    config = Checkpoint.read(system.row.weights).config or {}
     return ", ".join(
         f"{name} {printed} (here {config[name]})"
         for name, printed in system.paper.params.items()

@@ -8,8 +8,8 @@ from benchmark.api.paths import display_path
 from benchmark.api.table import Column
 from benchmark.commands.compare.systems import System
 from benchmark.runs import chain
-from benchmark.runs.checkpoints import training_of, weights_sha256
-from datasets.tools.files import read_json, sha256_of
+from benchmark.runs.checkpoints import Checkpoint
+from datasets.tools.files import sha256_of
 
 # What a training records of how it went, not of what it was asked to do.
 _CIRCUMSTANCES = ("seconds", "last_losses", "skipped_clips", "dataset")
@@ -24,7 +24,8 @@ def require_only_seed_differs(systems: Sequence[System]) -> None:
     first, *others = systems
     wanted, seeds = _settings(first), {}
     for system in systems:
-        path, seed = system.row.weights, training_of(system.row.weights).get("seed")
+        path = system.row.weights
+        seed = Checkpoint.read(path).training.get("seed")
         if type(seed) is not int:
             raise UserError(f"{path}: the .json beside it names no seed, which --seeds needs")
         if seed in seeds:
@@ -68,25 +69,25 @@ def seed_statistics(cells: Sequence[dict[str, dict]], columns: Sequence[Column])
 
 def training_facts(system: System, outcome: chain.Outcome) -> dict:
     """What identifies a training in the JSON: seed, file, and the runs that measured it."""
-    weights = system.row.weights
+    checkpoint = Checkpoint.read(system.row.weights)
     return {
-        "seed": training_of(weights)["seed"],
-        "path": display_path(weights),
-        "weights_sha256": weights_sha256(weights),
-        "file_sha256": sha256_of(weights),
+        "seed": checkpoint.training["seed"],
+        "path": display_path(checkpoint.path),
+        "weights_sha256": checkpoint.identity,
+        "file_sha256": sha256_of(checkpoint.path),
         "runs": {stage: run.id for stage, run in outcome.stages.items()},
     }
 
 
 def _settings(system: System) -> dict:
     """All that must be equal: class, configuration, and the training but for its seed."""
-    sidecar = read_json(system.row.weights.with_suffix(".json")) or {}
-    config = {f"config {name}": value for name, value in (sidecar.get("config") or {}).items()}
+    checkpoint = Checkpoint.read(system.row.weights)
+    config = {f"config {name}": value for name, value in (checkpoint.config or {}).items()}
     training = {
         name: value
-        for name, value in training_of(system.row.weights).items()
+        for name, value in checkpoint.training.items()
         if name != "seed" and name not in _CIRCUMSTANCES
     }
     # Of several GPUs it does not matter which; arithmetic on a CPU is another.
     training["device"] = str(training.get("device")).partition(":")[0]
-    return {"class": sidecar.get("class"), **config, **training}
+    return {"class": checkpoint.class_name, **config, **training}
