@@ -192,7 +192,7 @@ def labels_of(track: PhalpTrack, source: VideoFile) -> dict:
     else:
         rest = load_body().rest_joints(np.median(betas, axis=0))[0]
     return {
-        "valid": valid,
+        "valid": valid & source.valid,
         "num_people": track.num_people,
         "view": Camera(np.broadcast_to(K, (frames, 3, 3)), None, source.width, source.height),
         "camera_motion": motion,

@@ -7,6 +7,7 @@ Adapters, methods, metrics and tables are all found this way: a file with a top-
 import ast
 import difflib
 import pkgutil
+import re
 from pathlib import Path
 
 
@@ -29,6 +30,13 @@ def find_modules(folder: Path, attribute: str) -> dict[str, str]:
 def first_line(node: ast.Module | ast.FunctionDef) -> str:
     """First line of a docstring, or an empty string."""
     return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def natural_key(name: str) -> list:
+    """A key to sort names by, under which ``frame2`` comes before ``frame11``."""
+    # Digits stand at the odd places, so that texts and numbers are never compared.
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:

@@ -175,10 +175,14 @@ def _pyav_frames(path: str | Path, info: VideoInfo, indices: list[int]) -> Itera
 
 
 def _rgb(path: str | Path, info: VideoInfo, frame: av.VideoFrame) -> np.ndarray:
-    picture = np.rot90(frame.to_ndarray(format="rgb24", threads=1), -info.rotation // 90)
-    if picture.shape != (info.height, info.width, 3):
+    if (frame.width, frame.height) != info.index.stored:
         raise VideoError(path, "its pictures change size")
-    return np.ascontiguousarray(picture)
+    width, height = (info.width, info.height)[:: 1 if info.rotation % 180 == 0 else -1]
+    scale = {}
+    if (width, height) != info.index.stored:
+        scale = {"width": width, "height": height, "interpolation": _EXACT}
+    pixels = frame.to_ndarray(format="rgb24", threads=1, **scale)
+    return np.ascontiguousarray(np.rot90(pixels, -info.rotation // 90))
 
 
 def _x264_stream(path: str | Path, container, rate: Fraction, frame: np.ndarray, crf: int):

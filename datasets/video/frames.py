@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.video.files import VideoInfo, probe, read_frames
+from datasets.video.files import VideoError, VideoInfo, probe, read_frames
 
 _FORMATS = ("JPEG", "PNG", "BMP")
+_SAME_RATE = 1e-3  # relative: 29.97 and 30 frames per second differ by a frame in half a minute
+_MOST_ROWS = 1000  # for each frame of a file; more are damage, and would fill the memory
+_PAUSE = 0.25  # seconds from a frame beyond which nobody knows what there was to see
 _MOST_PIXELS = 80_000_000  # of a picture; more are a mistake or an attack, and not decoded
 
 
@@ -71,26 +74,36 @@ class ImageFiles:
 class VideoFile:
     """The frames of a video, one every ``1 / fps`` seconds.
 
-    Row j is frame j where the rate of the file is constant. Where it varies, row j is the frame
-    that is shown nearest to ``j / fps`` seconds, so that the rows are even in time and a motion
-    has the speed that it had: a frame may serve two rows, or none.
+    Row j is frame j where that is the file's own constant rate. Otherwise row j is the frame that
+    is shown nearest to ``j / fps`` seconds, so that the rows are even in time and a motion has the
+    speed that it had: a frame may serve two rows, or none.
 
     Attributes:
         path: the file.
         info: its size, rate and frames.
+        fps: rows per second.
     """
 
     path: Path
     info: VideoInfo
+    fps: float
 
     @classmethod
-    def of(cls, path: Path) -> "VideoFile":
+    def of(cls, path: Path, *, fps: float | None = None) -> "VideoFile":
         """The video in a file.
+
+        Args:
+            path: of the file.
+            fps: rows per second; the file's own rate by default.
 
         Raises:
             VideoError: it cannot be read (see `datasets.video.files.probe`).
         """
-        return cls(Path(path), probe(path))
+        info = probe(path)
+        rate = float(info.fps if fps is None else fps)
+        if info.times[-1] * rate > _MOST_ROWS * info.num_frames:
+            raise VideoError(path, f"{info.num_frames} frames over {info.times[-1]:.0f} seconds")
+        return cls(Path(path), info, rate)
 
     @property
     def width(self) -> int:
@@ -103,24 +116,37 @@ class VideoFile:
         return self.info.height
 
     @property
-    def fps(self) -> float:
-        """Rows per second: the average rate of the file."""
-        return float(self.info.fps)
-
-    @property
     def num_frames(self) -> int:
         """Number of rows."""
         return len(self.source_frames)
 
+    @property
+    def keeps_frames(self) -> bool:
+        """True if row j is frame j: the rows have the file's own, constant rate."""
+        own_rate = abs(self.fps / float(self.info.fps) - 1) < _SAME_RATE
+        return self.info.num_frames == 1 or (self.info.is_constant_rate and own_rate)
+
     @cached_property
     def source_frames(self) -> np.ndarray:
         """(num_frames,) int64: the file's frame of every row."""
-        times = self.info.times
-        if self.info.is_constant_rate:
+        times, rows = self.info.times, self._row_times
+        if self.keeps_frames:
             return np.arange(len(times))
-        rows = np.arange(round(times[-1] * self.fps) + 1) / self.fps
         right = np.searchsorted(times, rows).clip(1, len(times) - 1)
         return right - (rows - times[right - 1] <= times[right] - rows)
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """(num_frames,) bool: False within a pause, whose rows show a frame of another time."""
+        if self.keeps_frames:
+            return np.ones(self.num_frames, dtype=bool)
+        return np.abs(self.info.times[self.source_frames] - self._row_times) <= _PAUSE
+
+    @property
+    def _row_times(self) -> np.ndarray:
+        """(num_frames,) seconds after the first frame."""
+        # No row after the last frame, but for rounding.
+        return np.arange(int(self.info.times[-1] * self.fps + 0.1) + 1) / self.fps
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """See `datasets.sequence.FrameSource`."""

@@ -1,6 +1,6 @@
 """Size, rate and times of a video file, from its packets; frames: `datasets.video.files`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,9 +14,13 @@ from av.video.stream import VideoStream
 
 # Play lists, which FFmpeg would follow to other files or hosts, are no videos, whatever their name.
 _TRUSTED = {
-    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif",
     "protocol_whitelist": "file",
 }
+
+FORMATS = "mp4, mov, mkv, webm, avi, ts, mpg, flv, wmv, 3gp, gif"
+_MOST_STRETCH = 4  # of a pixel; anything beyond is damage
+_PAUSED = 0.1  # share of intervals that may be pauses of a recording at a constant rate
 
 
 class VideoError(ValueError):
@@ -40,10 +44,10 @@ class VideoInfo:
     """Size, rate and frames of a video file; of a file cut short, those before the cut.
 
     Attributes:
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
+        width: of the upright picture in square pixels.
+        height: of the upright picture in square pixels.
         rotation: degrees clockwise (0, 90, 180, 270) from the stored picture to the upright one.
-        fps: average frame rate.
+        fps: frame rate: that of nearly all intervals where the rest are pauses, else the average.
         times: (N,) float64 seconds after the first frame at which each is shown, increasing.
         is_constant_rate: every interval of `times` is ``1 / fps``, to 10 % or a tick of the clock.
         index: where the frames are, for `datasets.video.files`.
@@ -73,12 +77,14 @@ class FrameIndex:
         by_time: True if the keys are times.
         starts: (presentation time, decoding time) in ticks of the key frames, in order.
         plain: True if decord reads this file as PyAV does.
+        stored: width and height of the stored pictures, whose pixels may not be square.
     """
 
     keys: np.ndarray
     by_time: bool
     starts: list[tuple[int, int]]
     plain: bool
+    stored: tuple[int, int]
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -96,8 +102,9 @@ def probe(path: str | Path) -> VideoInfo:
                 first = next(decode(stream, [packet]), None)
         first = first or next(decode(stream, [None]), None)
         clock = stream.time_base
-        rate = stream.average_rate or stream.guessed_rate
+        rates = (stream.average_rate, stream.guessed_rate)
         timed = container.format.name != "avi"  # FFmpeg guesses, otherwise after a jump
+        aspect = stream.sample_aspect_ratio or Fraction(1)
         plain = _is_plain(container, stream)
     shown = [dts if pts is None else pts for pts, dts, _, discard in facts if not discard]
     if first is None or not shown:
@@ -112,10 +119,10 @@ def probe(path: str | Path) -> VideoInfo:
         if timed and key and pts is not None and dts is not None
     ]
     times = (ticks - ticks[0]) * float(clock)
-    fps = _average_rate(path, times, rate)
+    fps = _frame_rate(path, times, rates)
     steady = bool(np.all(np.abs(np.diff(times) - float(1 / fps)) <= max(0.1 / fps, clock)))
     rotation = round(-first.rotation / 90) * 90 % 360  # FFmpeg counts counter-clockwise
-    size = (first.width, first.height)
+    size = _square_pixels(path, first.width, first.height, aspect)
     return VideoInfo(
         width=size[rotation % 180 != 0],
         height=size[rotation % 180 == 0],
@@ -127,7 +134,8 @@ def probe(path: str | Path) -> VideoInfo:
             keys=ticks if timed else np.arange(len(ticks)),
             by_time=timed,
             starts=sorted(starts),
-            plain=plain and timed and steady and rotation == 0,
+            plain=plain and timed and steady and rotation == 0 and aspect == 1,
+            stored=(first.width, first.height),
         ),
     )
 
@@ -148,7 +156,7 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
         # FFmpeg would take "a:b.mp4" for file b.mp4 of protocol a, an absolute path never.
         container = av.open(str(path.absolute()), options=_TRUSTED)
     except (av.FFmpegError, ValueError) as error:
-        raise VideoError(path, "not a video (mp4, mov, mkv, webm, avi), or cut short") from error
+        raise VideoError(path, f"not a video ({FORMATS}), or cut short") from error
     with container:
         stream = next(
             (s for s in container.streams.video if Disposition.attached_pic not in s.disposition),
@@ -181,16 +189,49 @@ def decode(stream: VideoStream, sound: Iterable[av.Packet | None]) -> Iterator[a
         return
 
 
-def _average_rate(path: str | Path, times: np.ndarray, stated: Fraction | None) -> Fraction:
-    """The rate the container states, or that of the times where there is none or one far off."""
-    rate = stated or Fraction(0)
+def _frame_rate(path: str | Path, times: np.ndarray, stated: Sequence[Fraction | None]) -> Fraction:
+    """The first stated rate that the times agree with, else the rate of the times.
+
+    Args:
+        path: for the message.
+        times: (N,) seconds.
+        stated: rates that the container states, the most trusted first.
+
+    Raises:
+        VideoError: there is neither.
+    """
+    rates = [rate for rate in stated if rate]
+    rate = rates[0] if rates else Fraction(0)
     if times[-1] > 0:
-        measured = (len(times) - 1) / times[-1]
-        if not 0.9 < rate / measured < 1.1:
-            rate = Fraction(measured).limit_denominator(1001)
+        steps = np.diff(times)
+        usual = np.median(steps)
+        # A pause lowers the average and is no part of the rate.
+        constant = np.mean(np.abs(steps - usual) <= 0.1 * usual) >= 1 - _PAUSED
+        measured = 1 / usual if constant else len(steps) / times[-1]
+        close = (rate for rate in rates if 0.9 < rate / measured < 1.1)
+        rate = next(close, Fraction(measured).limit_denominator(1001))
     if not rate:
         raise VideoError(path, "it has no frame rate")
     return rate
+
+
+def _square_pixels(path: str | Path, width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Width and height with square pixels: what is too small is stretched, nothing is lost.
+
+    Args:
+        path: for the message.
+        width: of the stored picture in pixels.
+        height: of the stored picture in pixels.
+        aspect: width of a pixel over its height.
+
+    Raises:
+        VideoError: the pixels are stretched beyond belief.
+    """
+    if not 1 / _MOST_STRETCH <= aspect <= _MOST_STRETCH:
+        raise VideoError(path, f"its pixels are {aspect} as wide as high: damaged")
+    if aspect > 1:
+        return round(width * aspect), height
+    return width, round(height / aspect)
 
 
 def _is_plain(container: InputContainer, stream: VideoStream) -> bool:

@@ -268,7 +268,7 @@ def test_rows_of_a_video_of_varying_rate_have_the_labels_of_the_frame_they_show(
     source = VideoFile.of(root / "cut" / f"{ONE_PART}.mp4")
     times = source.info.times + 0.4 * (np.arange(FRAMES) >= 35)  # a pause of ten frames
     info = dataclasses.replace(source.info, times=times, is_constant_rate=False)
-    source = VideoFile(source.path, info)
+    source = VideoFile(source.path, info, source.fps)
     track = read_track(root / "smpl" / f"demo_{ONE_PART}.pkl")
     fields = labels_of(track, source)
     assert len(fields["valid"]) == source.num_frames == FRAMES + 10

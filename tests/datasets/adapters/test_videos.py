@@ -1,20 +1,33 @@
 """The adapter for a folder of a user's own videos."""
 
+import dataclasses
 import os
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets import adapters
 from datasets.adapters.videos import DATASET
 from datasets.sequence import SkipLog
 from tests.datasets.mini.video import encode, number_of, numbered
 
+CONTAINERS = {
+    ".mov": "mov",
+    ".avi": "avi",
+    ".mkv": "matroska",
+    ".webm": "matroska",
+    ".ts": "mpegts",
+    ".mpg": "mpeg",
+    ".flv": "flv",
+    ".wmv": "asf",
+}
+
 
 def clip(path, count=6, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    container = {".mp4": "mp4", ".mov": "mov", ".avi": "avi"}.get(path.suffix.lower(), "matroska")
+    container = CONTAINERS.get(path.suffix.lower(), "mp4")
     frames = [numbered(i) for i in range(count)]
     return encode(path, frames, container=container, **options)
 
@@ -38,7 +51,7 @@ def test_every_video_is_a_sequence_without_labels(tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     found, skipped = read_all(tmp_path)
     assert list(found) == ["a/y", "a/z", "b", "c", "d e/w"]
-    assert not skipped
+    assert skipped == {"*.txt": "files of a kind that is not read: 1"}
     for name, sequence in found.items():
         assert (sequence.dataset, sequence.group) == ("videos", name)
         assert (sequence.camera, sequence.person, sequence.split) == ("0", "0", None)
@@ -53,7 +66,7 @@ def test_every_video_is_a_sequence_without_labels(tmp_path):
 
 
 def test_source_frames_are_kept_where_the_rate_varies(tmp_path):
-    times = np.array([0, 1, 2, 6, 7, 8]) / 30
+    times = np.array([0, 1, 2, 4, 6, 8]) / 30
     clip(tmp_path / "a.mp4", times=times)
     sequence = read_all(tmp_path)[0]["a"]
     shown = sequence.native["source_frame"]
@@ -80,15 +93,56 @@ def test_bad_files_are_skipped_with_a_reason(tmp_path):
     assert all(reason.isprintable() for reason in skipped.values())
 
 
-def test_links_may_not_leave_the_root(tmp_path):
+def test_links_are_followed_once(tmp_path):
     root = tmp_path / "root"
     clip(root / "inside.mp4")
-    clip(tmp_path / "outside.mp4")
+    clip(tmp_path / "outside.mp4", count=4)
+    clip(tmp_path / "far" / "deep" / "other.mp4", count=5)
     (root / "away.mp4").symlink_to("../outside.mp4")
     (root / "near.mp4").symlink_to("inside.mp4")
+    (root / "folder").symlink_to("../far")
+    (tmp_path / "far" / "back").symlink_to("../root")  # a circle
     found, skipped = read_all(root)
-    assert list(found) == ["inside", "near"]
-    assert skipped == {"away": "a link to a file outside the root"}
+    assert {name: s.group for name, s in found.items()} == {
+        "away": "away",
+        "folder/deep/other": "folder/deep/other",
+        "inside": "inside",
+        "near": "inside",
+    }
+    assert not skipped
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mpg", ".flv", ".wmv", ".m4v", ".3gp"])
+def test_other_containers_are_read_frame_by_frame(tmp_path, suffix):
+    codec = {".mpg": "mpeg2video", ".wmv": "msmpeg4v3"}.get(suffix, "libx264")
+    clip(tmp_path / f"a{suffix}", codec=codec)
+    sequence = read_all(tmp_path)[0]["a"]
+    assert sequence.fps == pytest.approx(30, rel=0.01) and len(sequence) == 6
+    assert [number_of(frame) for frame in sequence.source.frames(range(6))] == list(range(6))
+
+
+def test_a_folder_of_pictures_is_a_sequence_in_the_order_of_its_numbers(tmp_path):
+    folder = tmp_path / "shots" / "one"
+    folder.mkdir(parents=True)
+    for number in range(12):
+        Image.fromarray(numbered(number)).save(folder / f"frame_{number}.png")
+    found, skipped = read_all(tmp_path)
+    assert not found
+    assert skipped == {"shots/one": "12 pictures have no rate: give their frames per second, --fps"}
+    (sequence,) = dataclasses.replace(DATASET, fps=24.0).sequences(tmp_path)
+    assert (sequence.sequence, sequence.fps, len(sequence)) == ("shots/one", 24.0, 12)
+    assert [number_of(frame) for frame in sequence.source.frames(range(12))] == list(range(12))
+
+
+def test_at_a_rate_that_is_given_every_row_shows_the_frame_of_its_time(tmp_path):
+    clip(tmp_path / "a.mp4", count=12)  # 30 frames per second
+    for fps, rows in ((15.0, 6), (24.0, 9), (60.0, 23)):
+        (sequence,) = dataclasses.replace(DATASET, fps=fps).sequences(tmp_path)
+        assert (sequence.fps, len(sequence)) == (fps, rows) and sequence.valid.all()
+        source = sequence.native["source_frame"]
+        assert (np.abs(source / 30 - np.arange(rows) / fps) <= 1 / 60 + 1e-4).all()
+        frames = sequence.source.frames(range(len(sequence)))
+        assert [number_of(frame) for frame in frames] == source.tolist()
 
 
 def test_copies_of_a_video_are_one_group(tmp_path):

@@ -44,6 +44,7 @@ def encode(
     b_frames: int | None = None,
     front: bool = False,
     container: str | None = None,
+    aspect: Fraction | None = None,
 ) -> Path:
     """Write a video with PyAV.
 
@@ -59,6 +60,7 @@ def encode(
         b_frames: frames that may be stored out of order.
         front: the index of an mp4 stands before the frames.
         container: format, by the suffix by default.
+        aspect: width of a pixel over its height, where the file is to say it.
     """
     options = {"movflags": "+faststart"} if front else {}
     with av.open(str(path), "w", format=container, options=options) as file:
@@ -69,6 +71,8 @@ def encode(
                 stream.pix_fmt = pix_fmt
                 if times is not None:
                     stream.codec_context.time_base = Fraction(1, 90000)
+                if aspect is not None:
+                    stream.codec_context.sample_aspect_ratio = aspect
                 if gop is not None:
                     stream.codec_context.gop_size = gop
                 if b_frames is not None:

@@ -226,6 +226,34 @@ def test_variable_rate(tmp_path, reader):
     assert numbers(read_video(path)) == list(range(8))
 
 
+def test_a_pause_does_not_lower_the_rate(tmp_path):
+    times = np.arange(40) / 30 + 3.0 * (np.arange(40) >= 20)
+    info = probe(encode(tmp_path / "a.mp4", pictures(40), times=times))
+    assert float(info.fps) == pytest.approx(30, rel=1e-3)
+    assert not info.is_constant_rate
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"), [("2", (96, 64)), ("1/2", (48, 128)), ("16/11", (70, 64)), ("1", (48, 64))]
+)
+@pytest.mark.parametrize("turned", [0, 90])
+def test_pixels_become_square(tmp_path, aspect, size, turned):
+    """A circle in the world is a circle in the picture, whatever way the file stores it."""
+    stored = [numbered(n, width=48) for n in range(3)]
+    path = encode(tmp_path / "a.mp4", stored, aspect=Fraction(aspect), rotation=turned)
+    info = probe(path)
+    assert (info.width, info.height)[:: -1 if turned else 1] == size
+    frames = np.rot90(read_video(path), -turned // 90, axes=(1, 2))
+    assert frames.shape == (3, size[1], size[0], 3)
+    assert numbers(frames) == [0, 1, 2]
+
+
+def test_pixels_stretched_beyond_belief_are_damage(tmp_path):
+    path = encode(tmp_path / "a.mp4", pictures(3), aspect=Fraction(50))
+    with pytest.raises(VideoError, match="50 as wide as high"):
+        probe(path)
+
+
 def test_a_coarse_clock_is_no_variable_rate(tmp_path):
     """Matroska counts milliseconds: intervals at 240 frames a second are 4 or 5."""
     path = encode(tmp_path / "a.mkv", pictures(), rate=240)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.video.files import VideoError
 from datasets.video.frames import ImageFiles, VideoFile
 from tests.datasets.mini.video import encode, number_of, numbered
 
@@ -165,6 +166,23 @@ def test_rows_are_even_in_time_at_variable_rate(tmp_path):
     )
     frames = [number_of(frame) for frame in source.frames(range(source.num_frames))]
     assert frames == (shown % 256).tolist()
+
+
+def test_a_pause_shows_nothing_valid(tmp_path):
+    times = np.arange(20) / 20 + 2.0 * (np.arange(20) >= 10)
+    source = VideoFile.of(encode(tmp_path / "a.mp4", map(numbered, range(20)), times=times))
+    assert source.fps == pytest.approx(20, rel=1e-3) and source.num_frames == 60
+    seconds = np.arange(60) / 20
+    shown = seconds[:, None] - times
+    far = np.abs(shown).min(axis=1) > 0.25
+    assert (source.valid == ~far).all() and far.sum() > 25
+
+
+def test_a_file_that_would_fill_the_memory_is_refused(tmp_path):
+    path = encode(tmp_path / "a.mp4", map(numbered, range(2)), times=[0, 1000])
+    assert VideoFile.of(path).num_frames == 2
+    with pytest.raises(VideoError, match="2 frames over 1000 seconds"):
+        VideoFile.of(path, fps=30.0)
 
 
 def test_one_frame(tmp_path):
