@@ -81,7 +81,7 @@ class VideoList:
 
         Files that are not in the list stay, and nothing is removed behind a link.
         """
-        folders = set()
+        folders: set[Path] = set()
         root = self.store.resolve()
         for name in self.entries:
             video = self.store / name

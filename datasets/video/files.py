@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -178,7 +179,7 @@ def _rgb(path: str | Path, info: VideoInfo, frame: av.VideoFrame) -> np.ndarray:
     if (frame.width, frame.height) != info.index.stored:
         raise VideoError(path, "its pictures change size")
     width, height = (info.width, info.height)[:: 1 if info.rotation % 180 == 0 else -1]
-    scale = {}
+    scale: dict[str, Any] = {}
     if (width, height) != info.index.stored:
         scale = {"width": width, "height": height, "interpolation": _EXACT}
     pixels = frame.to_ndarray(format="rgb24", threads=1, **scale)
