@@ -1,30 +1,26 @@
-"""Runs items in worker processes, with progress on stderr.
+"""Runs work items in worker processes, with progress on stderr.
 
-On the CPU every worker computes with exactly one thread, however many workers there are: sums are
-then formed in the same order, and the values do not depend on the number of workers. A worker that
-dies or an item that fails is reported and the others go on. Workers end with their parent, even
-if it is killed.
+An item that fails, or that kills its worker twice, is reported and the others go on.
 """
 
-import contextlib
-import multiprocessing
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from functools import partial
 
 from benchmark.api.errors import one_line
 from benchmark.runs.chain import train_stage
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, WorkItem
+from datasets.tools.workers.spread import Executor, Message, spread
+from datasets.tools.workers.worker import WorkerContext
 
 _PROGRESS_SECONDS = 0.2
 _WORKER_LINE = "  {desc} {bar:20} {n_fmt}/{total_fmt}"
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def default_workers(device: str) -> int:
@@ -46,56 +42,49 @@ def execute(
     # Tables grow in cost downwards: the long rows first, so that none is left alone at the end.
     queue = _Queue(items, context)
     failures: dict[str, str] = {}
-    pool = [_start(context) for _ in range(min(workers, len(queue)))]
-    try:
-        with _Display(len(queue), len(pool), quiet=quiet) as display:
-            for slot, worker in enumerate(pool):
-                worker.take(queue.pop(pool))
-                display.begin(slot, worker.item)
-            while any(worker.item for worker in pool):
-                ready = wait([worker.connection for worker in pool if worker.item])
-                for slot, worker in enumerate(pool):
-                    if worker.connection not in ready:
-                        continue
-                    kind, content = worker.receive()
-                    if kind == "progress":
-                        display.progress(slot, *content)
-                        continue
-                    display.end(slot, worker.item, content)
-                    if content is not None:
-                        failures[worker.item.identity] = content
-                    worker.item = None
-                    if queue:
-                        if kind == "died":
-                            pool[slot] = worker = _start(context)
-                        worker.take(queue.pop(pool))
-                        display.begin(slot, worker.item)
-    finally:
-        for worker in pool:
-            worker.stop()
+    executor = Executor(workers=min(workers, len(items)))
+    outcomes = spread(queue, _Start(context), executor, devices=[context.device])
+    with _Display(len(items), executor.workers, quiet=quiet) as display, closing(outcomes):
+        for event in outcomes:
+            if isinstance(event, Message):
+                display.progress(event.worker, event.item, *event.content)
+            elif event is not None:
+                queue.finish(event.item)
+                failure = event.value if event.error is None else str(event.error)
+                display.end(event.item, failure)
+                if failure is not None:
+                    failures[event.item.identity] = failure
     return failures
 
 
 class _Queue:
-    """Tasks to be done, the last first, but none that waits for what another worker trains."""
+    """Pending items, the last first; skips those whose training is running in another worker."""
 
     def __init__(self, items: Sequence[WorkItem], context: RunContext):
         self._items = list(items)
         self._trainings = {item.identity: _open_trainings(context, item) for item in items}
+        self._running: set[str] = set()
 
-    def __len__(self) -> int:
-        return len(self._items)
+    def __iter__(self) -> "_Queue":
+        return self
 
-    def pop(self, pool: Sequence["_Worker"]) -> WorkItem:
-        running = [self._trainings[worker.item.identity] for worker in pool if worker.item]
-        busy = set().union(*running)
+    def __next__(self) -> tuple[WorkItem, WorkItem]:
+        """Return the work item to begin now, twice, as `spread` takes pairs of item and task."""
+        if not self._items:
+            raise StopIteration
+        busy = set().union(*(self._trainings[identity] for identity in self._running))
         for item in reversed(self._items):
             if not self._trainings[item.identity] & busy:
                 break
         else:
             item = self._items[-1]
         self._items.remove(item)
-        return item
+        self._running.add(item.identity)
+        return item, item
+
+    def finish(self, item: WorkItem) -> None:
+        """Count a work item as running no more."""
+        self._running.remove(item.identity)
 
 
 def _open_trainings(context: RunContext, item: WorkItem) -> set[str]:
@@ -105,85 +94,27 @@ def _open_trainings(context: RunContext, item: WorkItem) -> set[str]:
     return {run.key for run in runs if run.record() is None}
 
 
-@dataclass
-class _Worker:
-    """A process, the pipe to it, and the item it has."""
+@dataclass(frozen=True)
+class _Start:
+    """Starts a worker (see `datasets.tools.workers.spread`)."""
 
-    process: multiprocessing.Process
-    connection: Connection
-    item: WorkItem | None = None
+    context: RunContext
 
-    def take(self, item: WorkItem) -> None:
-        self.item = item
-        # A worker that is already dead is found by `receive`.
-        with contextlib.suppress(OSError):
-            self.connection.send(item)
-
-    def receive(self) -> tuple[str, object]:
-        """``progress`` with its arguments; ``done`` or ``died`` with a reason or None."""
-        try:
-            return self.connection.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            code = self.process.exitcode
-            why = f"the worker process ended with exit code {code}"
-            if code == -signal.SIGKILL:
-                why += ": killed, perhaps for want of memory; fewer --workers need less"
-            return "died", why
-
-    def stop(self) -> None:
-        self.connection.close()  # an idle worker takes that as the end
-        if self.item:
-            self.process.terminate()
-        self.process.join()
+    @contextmanager
+    def __call__(self, worker: WorkerContext) -> Iterator[Callable[[WorkItem], str | None]]:
+        _keep_tqdm_in_process()
+        yield partial(_perform, self.context, worker)
 
 
-def _start(context: RunContext) -> _Worker:
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_work, args=(theirs, context), daemon=True)
-    with _one_thread(context.device):
-        process.start()
-    theirs.close()
-    return _Worker(process, ours)
-
-
-@contextlib.contextmanager
-def _one_thread(device: str):
-    """Children started within load their numeric libraries with one thread each, on the CPU."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    if device == "cpu":
-        os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+def _perform(context: RunContext, worker: WorkerContext, item: WorkItem) -> str | None:
+    """Do a work item; returns the reason where it fails."""
+    report = _Reporter(worker.send)
+    report("start", 0, 1)
     try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _work(connection: Connection, context: RunContext) -> None:
-    """Main function of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _keep_tqdm_in_process()
-    if context.device == "cpu":
-        import torch
-
-        torch.set_num_threads(1)
-    while True:
-        try:
-            item = connection.recv()
-            reason = None
-            try:
-                perform(context, item, progress=_Reporter(connection))
-            except Exception as error:
-                reason = one_line(error)
-            connection.send(("done", reason))
-        except (EOFError, OSError):
-            return
+        perform(context, item, progress=report)
+    except Exception as error:
+        return one_line(error)
+    return None
 
 
 def _keep_tqdm_in_process() -> None:
@@ -193,23 +124,18 @@ def _keep_tqdm_in_process() -> None:
     tqdm.set_lock(threading.RLock())
 
 
-def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
 class _Reporter:
     """Sends progress to the parent, a few times a second."""
 
-    def __init__(self, connection: Connection):
-        self._connection = connection
+    def __init__(self, send: Callable[[tuple[str, int, int]], None]):
+        self._send = send
         self._sent = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if done == total or now - self._sent >= _PROGRESS_SECONDS:
             self._sent = now
-            self._connection.send(("progress", (what, done, total)))
+            self._send((what, done, total))
 
 
 class _Display:
@@ -226,8 +152,7 @@ class _Display:
             tqdm(position=1 + slot, disable=hidden, leave=False, bar_format=_WORKER_LINE)
             for slot in range(workers)
         ]
-        self._labels = [""] * workers
-        self._started = [0.0] * workers
+        self._started: dict[str, float] = {}  # by WorkItem.identity
 
     def __enter__(self) -> "_Display":
         return self
@@ -236,20 +161,17 @@ class _Display:
         for line in [*self._lines, self._overall]:
             line.close()
 
-    def begin(self, slot: int, item: WorkItem) -> None:
-        self._labels[slot] = item.label
-        self._started[slot] = time.monotonic()
-        self.progress(slot, "start", 0, 1)
-
-    def progress(self, slot: int, what: str, done: int, total: int) -> None:
+    def progress(self, slot: int, item: WorkItem, what: str, done: int, total: int) -> None:
+        self._started.setdefault(item.identity, time.monotonic())
         line = self._lines[slot]
-        line.set_description_str(f"{self._labels[slot]}: {what}", refresh=False)
+        line.set_description_str(f"{item.label}: {what}", refresh=False)
         line.total, line.n = total, done
         line.refresh()
 
-    def end(self, slot: int, item: WorkItem, failure: str | None) -> None:
+    def end(self, item: WorkItem, failure: str | None) -> None:
         self._overall.update()
         if not self._quiet:
-            seconds = time.monotonic() - self._started[slot]
+            now = time.monotonic()
+            seconds = now - self._started.get(item.identity, now)  # it may die before it reports
             outcome = f"FAILED: {failure}" if failure else "done"
             self._overall.write(f"{item.label}: {outcome} ({seconds:.0f} s)", file=sys.stderr)

@@ -1,19 +1,25 @@
 """A clip's own video: the dataset's pictures, each on a square."""
 
+import contextlib
+import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from datasets.sequence import FrameSource
 from datasets.store.schema import VIDEOS, StoreError
 from datasets.store.video_list import VideoList
+from datasets.tools.workers.spread import Executor, WorkerDied, spread
+from datasets.tools.workers.worker import Calls
 from datasets.video.pad_resize import PadResize
 
+Item = TypeVar("Item")
 _LONGEST_NAME = 200  # bytes of a file name; file systems end at 255
 
 
@@ -68,6 +74,38 @@ def encode(encoding: Encoding, videos: VideoList) -> str | None:
     except OSError as error:
         raise StoreError(f"cannot write {encoding.path}: {error}") from error
     return None
+
+
+def encode_all(
+    planned: Iterable[tuple[Item, Encoding | None]], videos: VideoList, workers: int
+) -> Iterator[tuple[Item, str | None]]:
+    """Make videos in worker processes; with 1 worker in this one.
+
+    Args:
+        planned: each clip with its video, or None where it needs none.
+        videos: list of the videos that were made.
+        workers: number of processes.
+
+    Yields:
+        Every clip, in order, with the reason why its video could not be made, or None.
+
+    Raises:
+        StoreError: a video cannot be written.
+    """
+    make = functools.partial(encode, videos=videos)
+    if workers == 1:
+        for item, encoding in planned:
+            yield item, None if encoding is None else make(encoding)
+        return
+    # As many threads as here, where labels and the videos of one worker are computed.
+    outcomes = spread(
+        planned, Calls(make), Executor(workers=workers), ordered=True, one_thread=False
+    )
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            if outcome is not None:
+                died = isinstance(outcome.error, WorkerDied)
+                yield outcome.item, "its worker process died twice" if died else outcome.result()
 
 
 def bring(video: Path, target: Path) -> Path:

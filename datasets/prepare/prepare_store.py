@@ -192,19 +192,13 @@ def _write(
     bar: "tqdm",
 ) -> "_Tally":
     """Make the videos of the clips that have none yet, and write the clips, in their order."""
-    from datasets.prepare.clip_video import encode
+    from datasets.prepare.clip_video import encode_all
     from datasets.sequence import Skipped
     from datasets.store.schema import ClipError
     from datasets.store.video_list import VideoList
-    from datasets.tools.processes import in_order
 
     tally = _Tally()
-    done = in_order(
-        functools.partial(encode, videos=VideoList(videos.store)),
-        _to_encode(planned, videos, tally),
-        workers=workers,
-        died="its worker process died twice",
-    )
+    done = encode_all(_to_encode(planned, videos, tally), VideoList(videos.store), workers)
     with contextlib.closing(done):
         for clip, failure in done:
             item = clip.item

@@ -149,7 +149,8 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     import numpy as np
     from tqdm import tqdm
 
-    from datasets.tools.processes import in_order
+    from datasets.tools.workers.spread import Executor, WorkerDied, spread
+    from datasets.tools.workers.worker import Calls
     from model.training.config import TrainingError
 
     identity = built_in_identity(sequences, size)
@@ -157,13 +158,18 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     if arrays is not None:
         return Examples(**arrays, identity=identity)
     jobs = [(index, size) for index in range(sequences)]
-    workers = max(2, len(os.sched_getaffinity(0)))  # never here, where the training has threads
-    results = in_order(_render, zip(jobs, jobs, strict=True), workers=workers, died=None)
+    executor = Executor(workers=len(os.sched_getaffinity(0)))
+    outcomes = spread(zip(jobs, jobs, strict=True), Calls(_render), executor)
     bar = tqdm(total=sequences, desc="rendering", unit=" sequences", disable=not progress)
-    with contextlib.closing(results), bar:
-        for (index, _), rendered in results:
-            if rendered is None:
-                raise TrainingError(f"the process that renders sequence {index} died: memory?")
+    with contextlib.closing(outcomes), bar:
+        for outcome in outcomes:
+            if outcome is None:
+                continue
+            index = outcome.item[0]
+            if isinstance(outcome.error, WorkerDied):
+                why = f"the process that renders sequence {index} died: memory?"
+                raise TrainingError(why) from outcome.error
+            rendered = outcome.result()
             if arrays is None:
                 shapes = {name: (sequences, *array.shape) for name, array in rendered.items()}
                 arrays = {name: np.empty(shapes[name], rendered[name].dtype) for name in shapes}
@@ -191,13 +197,11 @@ def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
 def _render(job: tuple[int, int]) -> "dict[str, np.ndarray]":
     """The arrays of one sequence."""
     import numpy as np
-    import torch
 
     from datasets.adapters.embedded import EmbeddedDataset
     from datasets.bodies.smplx import BODY_JOINTS, load_body
     from model.regressor.network import focal_lengths, to_features
 
-    torch.set_num_threads(1)
     index, size = job
     sequence = EmbeddedDataset(num_frames=FRAMES, image_size=size).sequence(index)
     motion = sequence.camera_motion

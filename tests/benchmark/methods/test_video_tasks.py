@@ -325,17 +325,13 @@ def test_the_regressor_learns_from_the_clips_of_the_store(data):
 
 
 def test_workers_do_not_wait_for_each_others_training(context, item_of):
-    @dataclasses.dataclass
-    class Busy:
-        item: object
-
     ours, twin = item_of("v2m"), item_of("i2vm")
     other = item_of("v2m", Row("alone", "unimo", {"tasks": ("v2m",)}))
     queue = _Queue([other, ours, twin], context)
-    first = queue.pop([])
-    assert first is twin
-    assert queue.pop([Busy(first)]) is other  # `ours` waits for the training of its twin
-    assert queue.pop([Busy(first)]) is ours
+    assert next(queue) == (twin, twin)
+    assert next(queue) == (other, other)  # `ours` waits for the training of its twin
+    assert next(queue) == (ours, ours)  # nothing else is left
+    assert next(queue, None) is None
 
 
 @pytest.mark.parametrize(

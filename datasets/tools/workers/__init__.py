@@ -1,0 +1,1 @@
+"""One way to spread work over processes: `datasets.tools.workers.spread.spread`."""
