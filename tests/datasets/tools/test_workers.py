@@ -254,6 +254,7 @@ def test_torch_computes_with_one_thread(executor):
     assert found.result() == 1
 
 
+@pytest.mark.slow
 def test_none_comes_while_nothing_happens():
     kinds = Counter(type(event) for event in spread([(0, ("sleep", 2.5))], start, Executor()))
     assert kinds[type(None)] >= 2
@@ -289,7 +290,9 @@ def test_workers_and_what_they_started_end_with_a_parent_that_is_killed(executor
     assert all(ends(pid) for pid in pids)
 
 
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize(
+    "times", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_ctrl_c_ends_everything(executor, tmp_path, times):
     parent, pids = program(tmp_path, executor())
     for _ in range(times):
