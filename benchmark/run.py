@@ -125,7 +125,7 @@ def _report(args: argparse.Namespace) -> int:
         discover.check("tables", table)
     from benchmark.commands.report import render_again
 
-    return render_again(args.out, args.tables)
+    return render_again(args.out, args.tables, full=args.full)
 
 
 def _speed(args: argparse.Namespace) -> int:

@@ -40,12 +40,12 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    out, device, measuring = _out(), _device(), _measuring()
+    out, device, measuring, full = _out(), _device(), _measuring(), _full()
     verbs = top.add_subparsers(dest="verb", metavar="VERB")
     run = verbs.add_parser(
         "run",
         help="measure tables, draw figures, write their reports",
-        parents=[measuring, device, out],
+        parents=[measuring, device, out, full],
     )
     run.add_argument("tables", nargs="+", metavar="NAME", help="such as table5 or figure7, or all")
     run.add_argument("--profile", default="embedded", help="size of everything: see list profiles")
@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         help="also write audit.json and audit.md there, without DIR in reports/",
     )
     report = verbs.add_parser(
-        "report", help="render the files again from the JSON results", parents=[out]
+        "report", help="render the files again from the JSON results", parents=[out, full]
     )
     report.add_argument("tables", nargs="*", metavar="TABLE")
     speed = verbs.add_parser(
@@ -151,6 +151,17 @@ def _out() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--out", type=Path, default=REPORTS, metavar="DIR", help="of all that is written"
+    )
+    return shared
+
+
+def _full() -> argparse.ArgumentParser:
+    """The option of every verb that writes tables."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--full",
+        action="store_true",
+        help="LaTeX as a float with caption, intervals and notes; default: a tabular to \\input",
     )
     return shared
 

@@ -143,10 +143,8 @@ def _write_table(
             options=request.resolved,
         )
         asked = {row.row.label for row in rows if row.selected}
-    missing = [
-        cell for cell in result["cells"] if cell["row"] in asked and cell["status"] == "unavailable"
-    ]
-    paths = report.write(result, request.folder)
+    missing = [cell for cell in result.cells if cell.row in asked and cell.status == "unavailable"]
+    paths = report.write(result, request.folder, full_latex=request.options.full)
     return _Report(text=_text(markdown.to_markdown(result), paths), complete=not missing)
 
 
@@ -162,22 +160,22 @@ def _write_figure(
         options=request.resolved,
         always=request.options.always,
     )
-    failed = result["status"] == "failed"
+    failed = result.status == "failed"
     if failed:
-        print(f"{spec.id}: FAILED: {result['reason']}", file=sys.stderr)
-    text = figure.to_markdown(result, picture=result["status"] == "drawn")
+        print(f"{spec.id}: FAILED: {result.reason}", file=sys.stderr)
+    text = figure.to_markdown(result, picture=result.status == "drawn")
     return _Report(text=_text(text, paths), complete=figure.complete(result), failed=failed)
 
 
 def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:
     failures = [outcomes.failures.get(item.identity, "") for item in row.items]
     return RowOutcome(
-        row.row,
-        row.items,
-        [outcomes.of(item) for item in row.items],
-        row.absent or next(filter(None, failures), ""),
-        row.is_extra,
-        row.task,
+        row=row.row,
+        items=row.items,
+        outcomes=[outcomes.of(item) for item in row.items],
+        absent=row.absent or next(filter(None, failures), ""),
+        is_extra=row.is_extra,
+        task=row.task,
     )
 
 

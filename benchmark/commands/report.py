@@ -1,35 +1,53 @@
 """The verb ``report``: renders the files of results again."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.api.errors import UserError
 from benchmark.api.paths import display_path
-from benchmark.results import table
 from benchmark.results.page.document import write_page
-from benchmark.results.render import RENDERERS
-from datasets.tools.files import read_json
+from benchmark.results.reading import read
+from benchmark.results.render import renderers
 
 
-def render_again(out: Path, tables: Sequence[str]) -> int:
-    """Render the results under `out` again, of the tables named or of all.
+def render_again(out: Path, tables: Sequence[str], *, full: bool = False) -> int:
+    """Render the results under a folder again; return the exit code.
+
+    Files that do not hold a result are named on stderr; the others are rendered all the same.
+
+    Args:
+        out: folder of the folders of results.
+        tables: names of the tables to render; none for all.
+        full: LaTeX with caption, intervals and notes, see `benchmark.results.render.latex`.
 
     Raises:
-        UserError: there are none.
+        UserError: there are no results.
     """
-    found = sorted(path for path in out.glob("*/*.json") if not tables or path.stem in tables)
-    results = {path: result for path in found if table.is_result(result := read_json(path))}
-    if not results:
+    paths = [path for path in out.glob("*/*.json") if not tables or path.stem in tables]
+    found = {folder: read(folder) for folder in sorted({path.parent for path in paths})}
+    if not any(one.tables or one.figures or one.refused for one in found.values()):
         raise UserError(
             f"{out} holds no result of {', '.join(tables) or 'any table'}: "
             f"run `python -m benchmark.run {' '.join(tables) or 'all'}` first"
         )
-    for path, result in results.items():
-        for suffix, render in RENDERERS.items():
-            render(result, path.with_suffix(suffix))
-            if path.with_suffix(suffix).exists():
-                print(f"wrote {display_path(path.with_suffix(suffix))}")
-    for folder in dict.fromkeys(path.parent for path in results):
-        for path in write_page(folder, out / "runs"):
+    refused = 0
+    for folder, results in found.items():
+        written = []
+        for name, result in results.tables.items():
+            if tables and name not in tables:
+                continue
+            for suffix, render in renderers(full_latex=full).items():
+                path = folder / f"{name}{suffix}"
+                render(result, path)
+                written += [path] if path.exists() else []
+        for path in [*written, *write_page(folder, out / "runs", results)]:
             print(f"wrote {display_path(path)}")
-    return 0
+        for file, problem in results.refused.items():
+            path = display_path(folder / file)
+            print(
+                f"error: {path}: {problem}; it is left out: measure it again, or remove it",
+                file=sys.stderr,
+            )
+        refused += len(results.refused)
+    return int(refused > 0)

@@ -36,6 +36,7 @@ class Options:
     always: bool
     strict: bool
     quiet: bool
+    full: bool
 
 
 @dataclass(frozen=True, kw_only=True)

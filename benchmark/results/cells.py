@@ -1,5 +1,7 @@
 """The cells of a result: what is known of a row in a column, measured, printed or missing."""
 
+import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +9,22 @@ from dataclasses import dataclass
 from benchmark.api.paths import redact_paths
 from benchmark.api.table import Column, Quoted, Row
 from benchmark.results import statistics as stats
+from benchmark.results.schema import Cell
 from benchmark.runs import chain
 from benchmark.runs.work_item import WorkItem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RowOutcome:
-    """A row and what is known of it, of one training a seed.
+    """A row and what the cache knows of it.
 
     Attributes:
         row: of the table, or a user's checkpoint.
         items: its work, one a seed; none where it cannot be done here at all.
-        outcomes: what the cache knows of them.
-        absent: why there is nothing, in case there is nothing.
-        is_extra: True for a row that the paper's table does not have.
-        task: what its method does, one of `benchmark.api.table.TASKS`.
+        outcomes: what the cache knows of each item.
+        absent: why there is no value, where there is none.
+        is_extra: True for a row that stands beside the paper's for scale.
+        task: what it does, one of `benchmark.api.table.TASKS`; for figures, which mix them.
     """
 
     row: Row
@@ -32,111 +35,115 @@ class RowOutcome:
     task: str = ""
 
 
-def cell(
+def make_cell(
     row: RowOutcome, column: Column, quoted: Quoted | None, published: Quoted | None = None
-) -> dict:
-    """The cell of a row and a column, as in a result.
+) -> Cell:
+    """Return the cell of a row and a column.
 
-    Of several trainings it has the mean, their standard deviation (over n - 1), and no interval;
-    of a row with nothing to train, what the first seed gives.
+    The value of several trainings is their mean, with their standard deviation (over n - 1) and no
+    interval. A row that needs no training is measured once, with the first seed.
 
     Args:
         row: with what is known of it.
         column: of the table.
         quoted: the paper's number.
-        published: the one of the system's authors.
+        published: the number of the system's own authors.
     """
-    found = [
-        _one(row, column, item, outcome)
+    empty = empty_cell(row.row, column, quoted, published)
+    cells = [
+        _cell_of_training(empty, row, column, item, outcome)
         for item, outcome in zip(row.items, row.outcomes, strict=True)
     ]
-    values = [one["value"] for one in found if one["status"] == "measured"]
-    if not found:
-        facts = {"status": "unavailable", "reason": row.absent}
-    elif len(values) < len(found):  # nothing is said of a part of the trainings
-        facts = next(one for one in found if one["status"] != "measured")
-    else:
-        facts = found[0]
+    if not cells:
+        return without_value(empty, row.absent)
+    # Part of the trainings says nothing of the others: one without a value leaves the row without.
+    for cell in cells:
+        if cell.status != "measured":
+            return cell
     trained = {
         outcome.stages["train"].key if "train" in outcome.stages else "" for outcome in row.outcomes
     }
-    if len(values) == len(found) > 1 and len(trained) > 1:
-        facts = facts | {
-            "value": statistics.fmean(values),
-            "std": statistics.stdev(values),
-            "low": None,
-            "high": None,
-            "run_id": ", ".join(one["run_id"] for one in found),
-        }
-    return make_cell(row.row, column, quoted, published, **facts)
+    if len(cells) == 1 or len(trained) == 1:
+        return cells[0]
+    values = [cell.measured_value for cell in cells]
+    return dataclasses.replace(
+        cells[0],
+        value=statistics.fmean(values),
+        std=statistics.stdev(values),
+        low=None,
+        high=None,
+        run_id=", ".join(filter(None, (cell.run_id for cell in cells))),
+    )
 
 
-def _one(row: RowOutcome, column: Column, item: WorkItem, outcome: chain.Outcome) -> dict:
-    """Status and value of one training."""
+def _cell_of_training(
+    empty: Cell, row: RowOutcome, column: Column, item: WorkItem, outcome: chain.Outcome
+) -> Cell:
+    """Return the cell as one training fills it."""
     if column.key in outcome.facts:
-        run = outcome.stages["predict"]
-        return {"status": "measured", "value": outcome.facts[column.key], "run_id": run.id}
+        run_id = outcome.stages["predict"].id
+        return with_value(empty, value=outcome.facts[column.key], run_id=run_id)
     for metric, scores in outcome.scores.items():
         own = [score for score in scores if score.column == column.key]
-        if not any(score.count for score in own):  # clips too short for it, or not its business
+        if not any(score.count for score in own):  # clips too short for it, or another's column
             continue
         sums, counts = [score.sum for score in own], [score.count for score in own]
         groups = [item.data.group_of(score.clip_id) for score in own]
-        interval = stats.bootstrap_interval(sums, counts, groups) or (None, None)
-        return {
-            "status": "measured",
-            "value": stats.pooled_mean(sums, counts),
-            "n": sum(score.clips for score in own),
-            "low": interval[0],
-            "high": interval[1],
-            "run_id": outcome.stages[f"score {metric}"].id,
-        }
+        low, high = stats.bootstrap_interval(sums, counts, groups) or (None, None)
+        return with_value(
+            empty,
+            value=stats.pooled_mean(sums, counts),
+            n=sum(score.clips for score in own),
+            low=low,
+            high=high,
+            run_id=outcome.stages[f"score {metric}"].id,
+        )
     if reason := outcome.absent.get(column.key):
-        return {"status": "unavailable", "reason": reason}
+        return without_value(empty, reason)
     if outcome.missing:
-        reason = row.absent or outcome.failure or "not measured yet"
-        return {"status": "unavailable", "reason": reason}
+        return without_value(empty, row.absent or outcome.failure or "not measured yet")
     if item.no_estimator:
-        return {"status": "unavailable", "reason": item.no_estimator}
+        return without_value(empty, item.no_estimator)
     reason = f"the method {item.method} makes nothing that this could be measured on"
-    return {"status": "not_applicable", "reason": reason}
+    return dataclasses.replace(empty, status="not_applicable", reason=reason)
 
 
-def make_cell(
-    row: Row,
-    column: Column,
-    quoted: Quoted | None,
-    published: Quoted | None = None,
-    *,
-    status: str,
-    **facts,
-) -> dict:
-    """A cell as the JSON of a result has it.
+def empty_cell(
+    row: Row, column: Column, quoted: Quoted | None, published: Quoted | None = None
+) -> Cell:
+    """Return a cell that has only what others print."""
+    return Cell(
+        row=row.label,
+        column=column.key,
+        status="unavailable",
+        reason="not measured",
+        paper=quoted.value if quoted else None,
+        paper_printed=quoted.printed if quoted else None,
+        literature=published.value if published else None,
+        literature_printed=published.printed if published else None,
+    )
+
+
+def without_value(cell: Cell, reason: str) -> Cell:
+    """Return the cell with nothing but what others print, and the reason."""
+    nothing = dict.fromkeys(("value", "n", "low", "high", "std", "run_id"))
+    return dataclasses.replace(
+        cell,
+        status="unavailable",
+        reason=redact_paths(reason),
+        **nothing,  # type: ignore[arg-type]
+    )
+
+
+def with_value(empty: Cell, *, value: float, **facts: object) -> Cell:
+    """Return the cell with a value; without one where the value is no finite number.
 
     Args:
-        row: it is of.
-        column: it is of.
-        quoted: the paper's number.
-        published: the one of the system's authors.
-        status: ``measured``, ``unavailable`` or ``not_applicable``.
-        facts: value, interval, reason and the like, where there are any.
+        empty: the cell with what others print.
+        value: that was measured or computed.
+        facts: further fields of the cell, such as its interval.
     """
-    return {
-        "row": row.label,
-        "column": column.key,
-        "value": None,
-        "n": None,
-        "low": None,
-        "high": None,
-        "std": None,
-        "status": status,
-        "reason": None,
-        "paper": quoted and quoted.value,
-        "paper_printed": quoted and quoted.printed,
-        "literature": published and published.value,
-        "literature_printed": published and published.printed,
-        "run_id": None,
-    } | {
-        name: redact_paths(fact) if name == "reason" and fact else fact
-        for name, fact in facts.items()
-    }
+    if not math.isfinite(value):
+        return without_value(empty, f"its value is {value}, which is no number")
+    changes = {"status": "measured", "reason": None, "value": value, **facts}
+    return dataclasses.replace(empty, **changes)  # type: ignore[arg-type]

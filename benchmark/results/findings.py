@@ -1,41 +1,43 @@
-"""What the measured numbers say beside the paper's, as sentences computed from a result."""
+"""Notes on what the measured numbers say beside the paper's, computed from a result."""
 
-import statistics
 from collections.abc import Sequence
 
+from scipy.stats import spearmanr
 
-def findings(columns: Sequence[dict], cells: Sequence[dict]) -> list[str]:
-    """Notes on order and best rows, for columns that have a better direction.
+from benchmark.api.table import Column
+from benchmark.results.schema import Cell
+
+
+def findings(columns: Sequence[Column], cells: Sequence[Cell]) -> list[str]:
+    """Return notes on best rows and on the order of rows, for columns with a better direction.
 
     Args:
-        columns: as in a result (`benchmark.results.table`).
+        columns: of a result.
         cells: of a result; only rows with a measured value and the paper's count.
     """
-    agreement, moved, kept = [], [], []
+    agreement, moved, same = [], [], []
+    both_of: dict[str, list[tuple[str, float, float]]] = {column.key: [] for column in columns}
+    for cell in cells:
+        if cell.value is not None and cell.paper is not None:
+            both_of[cell.column].append((cell.row, cell.value, cell.paper))
     for column in columns:
-        both = [
-            cell
-            for cell in cells
-            if cell["column"] == column["key"]
-            and cell["status"] == "measured"
-            and cell["paper"] is not None
-        ]
-        if column["better"] is None or len(both) < 2:
+        both = both_of[column.key]
+        if column.better is None or len(both) < 2:
             continue
-        best = min if column["better"] == "lower" else max
-        first = best(cell["value"] for cell in both)
-        ours = [cell["row"] for cell in both if cell["value"] == first]
-        theirs = best(both, key=lambda cell: cell["paper"])["row"]
+        best = min if column.better == "lower" else max
+        labels, values, printed = zip(*both, strict=True)
+        ours = [label for label, value in zip(labels, values, strict=True) if value == best(values)]
+        theirs = labels[printed.index(best(printed))]
         if theirs in ours:
-            kept.append(f"{column['label']} ({theirs})")
+            same.append(f"{column.label} ({theirs})")
         else:
-            moved.append(f"{column['label']}: {ours[0]} here, {theirs} in the paper")
-        rank = spearman([cell["value"] for cell in both], [cell["paper"] for cell in both])
-        if len(both) >= 4 and rank is not None:
-            agreement.append(f"{column['label']} {rank:+.2f}")
+            moved.append(f"{column.label}: {ours[0]} here, {theirs} in the paper")
+        # A constant side has no order.
+        if len(both) >= 4 and len({*values}) > 1 and len({*printed}) > 1:
+            agreement.append(f"{column.label} {spearmanr(values, printed).statistic:+.2f}")
     notes = []
-    if kept:
-        notes.append(f"The best row is the paper's in {', '.join(kept)}.")
+    if same:
+        notes.append(f"The best row is the paper's in {', '.join(same)}.")
     if moved:
         notes.append(f"The best row differs from the paper's. {'; '.join(moved)}.")
     if agreement:
@@ -46,11 +48,11 @@ def findings(columns: Sequence[dict], cells: Sequence[dict]) -> list[str]:
     return notes + _codebook_use(cells)
 
 
-def _codebook_use(cells: Sequence[dict]) -> list[str]:
-    """What the use of the codebooks says about the effect of their size."""
-    used = [cell for cell in cells if cell["column"] == "codebook_util_pct"]
-    ours = [cell["value"] for cell in used if cell["status"] == "measured"]
-    theirs = [cell["paper"] for cell in used if cell["paper"] is not None]
+def _codebook_use(cells: Sequence[Cell]) -> list[str]:
+    """Return a note on the use of the codebooks and the effect of their size."""
+    used = [cell for cell in cells if cell.column == "codebook_util_pct"]
+    ours = [cell.value for cell in used if cell.value is not None]
+    theirs = [cell.paper for cell in used if cell.paper is not None]
     if not ours or not theirs:
         return []
     return [
@@ -62,18 +64,3 @@ def _codebook_use(cells: Sequence[dict]) -> list[str]:
 
 def _range(values: Sequence[float]) -> str:
     return "-".join(dict.fromkeys((f"{min(values):.0f}", f"{max(values):.0f}")))
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Rank correlation, ties sharing their mean rank; None where one side is constant."""
-    try:
-        return statistics.correlation(_ranks(first), _ranks(second))
-    except statistics.StatisticsError:
-        return None
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    return [
-        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
-        for value in values
-    ]

@@ -16,7 +16,7 @@ from scipy.stats import norm, t
 FEW_GROUPS = 16
 
 
-def pooled_mean(sums: Sequence[float], counts: Sequence[int]) -> float:
+def pooled_mean(sums: Sequence[float], counts: Sequence[float]) -> float:
     """Mean over all frames of all clips, every frame with equal weight: sum(sums) / sum(counts).
 
     Args:
@@ -26,21 +26,21 @@ def pooled_mean(sums: Sequence[float], counts: Sequence[int]) -> float:
     Raises:
         ValueError: shapes differ, a sum is not finite, a count is negative, or no frame at all.
     """
-    sums, counts = _rows(sums, counts)
-    return float(sums.sum() / counts.sum())
+    totals, frames = _checked(sums, counts)
+    return float(totals.sum() / frames.sum())
 
 
 def by_group(rows: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     """(..., n) rows of n clips added up to (..., g), one a group, in the order of their names."""
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     totals = np.zeros((*rows.shape[:-1], len(names)))
-    np.add.at(totals, (..., member), rows)
+    np.add.at(totals, (..., member), rows)  # type: ignore[arg-type]
     return totals
 
 
 def bootstrap_interval(
     sums: Sequence[float],
-    counts: Sequence[int],
+    counts: Sequence[float],
     groups: Sequence[str],
     *,
     level: float = 0.95,
@@ -67,15 +67,16 @@ def bootstrap_interval(
     Raises:
         ValueError: as in `pooled_mean`.
     """
-    sums, counts = by_group(np.stack(_rows(sums, counts)), groups)
-    sums, counts = sums[counts > 0], counts[counts > 0]
-    if len(sums) < 2:
+    totals, frames = by_group(np.stack(_checked(sums, counts)), groups)
+    totals, frames = totals[frames > 0], frames[frames > 0]
+    if len(totals) < 2:
         return None
-    if len(sums) < FEW_GROUPS:
-        return t_interval(sums.sum() / counts.sum(), sums / counts, counts, level=level)
-    draws = draw(len(sums), resamples=resamples, seed=seed)
-    means = (draws @ sums) / (draws @ counts)
-    return expanded_interval(means, sums.sum() / counts.sum(), groups=len(sums), level=level)
+    mean = float(totals.sum() / frames.sum())
+    if len(totals) < FEW_GROUPS:
+        return t_interval(mean, totals / frames, frames, level=level)
+    draws = draw(len(totals), resamples=resamples, seed=seed)
+    means = (draws @ totals) / (draws @ frames)
+    return expanded_interval(means, mean, groups=len(totals), level=level)
 
 
 def interval_method(groups: int) -> str:
@@ -136,16 +137,16 @@ def draw(groups: int, *, resamples: int, seed: int) -> np.ndarray:
     return draws
 
 
-def _rows(sums: Sequence[float], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Checked float64 sums and counts; sums are zero where counts are."""
-    sums, counts = np.asarray(sums, np.float64), np.asarray(counts, np.float64)
-    if sums.ndim != 1 or sums.shape != counts.shape:
-        raise ValueError(f"sums {sums.shape} and counts {counts.shape} must be equal (n,) arrays")
-    if not np.isfinite(sums).all():
+def _checked(sums: Sequence[float], counts: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return checked float64 sums and counts; sums are zero where counts are."""
+    totals, frames = np.asarray(sums, np.float64), np.asarray(counts, np.float64)
+    if totals.ndim != 1 or totals.shape != frames.shape:
+        raise ValueError(f"sums {totals.shape} and counts {frames.shape} must be equal (n,) arrays")
+    if not np.isfinite(totals).all():
         raise ValueError("a clip's sum is not finite")
-    if not (np.isfinite(counts).all() and (counts >= 0).all()):
+    if not (np.isfinite(frames).all() and (frames >= 0).all()):
         raise ValueError("a clip's count is not a number of frames")
-    used = counts > 0
+    used = frames > 0
     if not used.any():
         raise ValueError("no clip has a frame: the mean is not defined")
-    return np.where(used, sums, 0.0), counts
+    return np.where(used, totals, 0.0), frames

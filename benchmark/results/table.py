@@ -1,16 +1,7 @@
-"""Results: what was measured, as one JSON object, from which every rendered file is made.
-
-A result has ``schema_version``, ``table``, ``title``, ``profile``, ``data``, ``body``,
-``training``, ``protocol`` (metric -> how it is computed), ``figure``, ``columns``, ``rows``,
-``cells``, ``notes`` and ``provenance``. A cell has ``row``, ``column``, ``value``, ``n`` (clips),
-``low`` and ``high`` (95 % bootstrap interval over groups of clips), ``std`` (over trainings with
-several seeds), ``status`` (``measured``, ``unavailable`` or ``not_applicable``), ``reason``,
-``paper``, ``paper_printed``, ``literature``, ``literature_printed`` and ``run_id``.
-"""
+"""Results: what was measured of a table, as one record that every rendered file is made from."""
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark import discover
@@ -20,16 +11,14 @@ from benchmark.api.paths import redact_paths
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
 from benchmark.discover import metrics_of
-from benchmark.results.cells import RowOutcome, cell, make_cell
+from benchmark.results.cells import RowOutcome, empty_cell, make_cell, with_value, without_value
 from benchmark.results.findings import findings
-from benchmark.results.render import PICTURES, RENDERERS
+from benchmark.results.render import PICTURES, renderers
+from benchmark.results.schema import Cell, Provenance, Result, ResultRow
 from benchmark.runs import chain, provenance
 from benchmark.runs.work_item import RunContext, WorkItem
-from datasets.tools.files import locked, read_json, sha256_of, write_json
-
-SCHEMA_VERSION = 3
-_PARTS = {"table", "title", "profile", "data", "body", "training", "protocol", "source", "figure"}
-_PARTS |= {"columns", "rows", "cells", "notes", "provenance"}
+from datasets.tools.files import locked, sha256_of, write_json
+from datasets.tools.typed_json import load
 
 
 def measured_result(
@@ -39,19 +28,30 @@ def measured_result(
     context: RunContext,
     profile: Profile,
     options: Mapping[str, object],
-) -> dict:
-    """The result of a table whose rows are methods."""
+) -> Result:
+    """Return the result of a table whose rows are methods.
+
+    Args:
+        table: what is measured.
+        rows: with what the cache knows of them.
+        context: of the run.
+        profile: the size of everything.
+        options: of the command, as JSON values, for the record.
+    """
     quoted, published = table.quoted(), table.published()
-    cells = []
-    for row in rows:
-        for column in (*table.columns, *table.more_columns):
-            label, key = row.row.label, column.key
-            numbers = [block.get(label, {}).get(key) for block in (quoted, published)]
-            cells.append(cell(row, column, *numbers))
+    cells = [
+        make_cell(
+            row,
+            column,
+            quoted.get(row.row.label, {}).get(column.key),
+            published.get(row.row.label, {}).get(column.key),
+        )
+        for row in rows
+        for column in (*table.columns, *table.more_columns)
+    ]
     result = _frame(table, [(row.row, row.is_extra) for row in rows], cells)
     items = [item for row in rows for item in row.items]
     used = list({item.data.path: item.data for item in items}.values())
-    bodies = f"{context.body.name} {context.body.sha256[:12]}"
     notes = [
         *profile.notes[table.task],
         *(note for data in used for note in data.notes),
@@ -59,43 +59,66 @@ def measured_result(
         *row_notes(rows),
         *_findings(result),
     ]
-    return result | {
-        "profile": profile.name,
-        "data": "; ".join(map(data_text, used)) or "none",
-        "body": bodies,
-        "training": _training(table.task, profile),
-        "protocol": protocols(table, items, context),
-        "notes": list(dict.fromkeys(notes)),
-        "source": table.source,
-        "provenance": provenance.collect()
+    runs = {
+        f"{row.row.label}{f', seed {item.seed}' if len(row.items) > 1 else ''}": run_facts(outcome)
+        for row in rows
+        for item, outcome in zip(row.items, row.outcomes, strict=True)
+    }
+    return dataclasses.replace(
+        result,
+        profile=profile.name,
+        data="; ".join(map(data_text, used)) or "none",
+        body=f"{context.body.name} {context.body.sha256[:12]}",
+        training=_training(table.task, profile),
+        protocol=protocols(table, items, context),
+        notes=tuple(dict.fromkeys(notes)),
+        source=table.source,
+        provenance=made_with(
+            context, used, options, seeds={item.seed for item in items}, runs=runs
+        ),
+    )
+
+
+def made_with(
+    context: RunContext,
+    stores: Sequence[Data],
+    options: Mapping[str, object],
+    *,
+    seeds: Iterable[int] = (),
+    runs: Mapping[str, Mapping[str, dict]] | None = None,
+) -> Provenance:
+    """Return when, where and with what a result is made.
+
+    Args:
+        context: of the run.
+        stores: the clips.
+        options: of the command.
+        seeds: of the trainings.
+        runs: label of a row -> stage -> facts, see `run_facts`.
+    """
+    return Provenance.from_json(
+        provenance.collect()
         | {
             "options": dict(options),
-            "seeds": sorted({item.seed for item in items}),
+            "seeds": sorted(seeds),
             "data": {
-                data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in used
+                data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in stores
             },
             "body": {"name": context.body.name, "sha256": context.body.sha256},
-            "runs": {
-                f"{row.row.label}{f', seed {item.seed}' if len(row.items) > 1 else ''}": run_facts(
-                    outcome
-                )
-                for row in rows
-                for item, outcome in zip(row.items, row.outcomes, strict=True)
-            },
-        },
-    }
+            "runs": runs or {},
+        }
+    )
 
 
-def _findings(result: dict) -> list[str]:
-    """What the numbers say beside the paper's; of several datasets, of each by itself."""
-    datasets: dict[str, set[str]] = {}
-    for row in result["rows"]:
-        datasets.setdefault(row["dataset"], set()).add(row["label"])
+def _findings(result: Result) -> list[str]:
+    """Return notes on the numbers beside the paper's; of several datasets, on each by itself."""
     notes = []
-    for dataset, labels in datasets.items():
-        own = [cell for cell in result["cells"] if cell["row"] in labels]
-        told = findings(result["columns"], own)
-        notes += [f"On {dataset}: {note}" for note in told] if dataset else told
+    for dataset in dict.fromkeys(row.dataset for row in result.rows):
+        own = [
+            cell for row in result.rows if row.dataset == dataset for cell in result.cells_of(row)
+        ]
+        found = findings(result.columns, own)
+        notes += [f"On {dataset}: {note}" for note in found] if dataset else found
     return notes
 
 
@@ -114,37 +137,42 @@ def protocols(table: TableSpec, items: Sequence[WorkItem], context: RunContext) 
     }
 
 
-def computed_result(table: TableSpec) -> dict:
-    """The result of a table that is computed, such as a configuration."""
-    quoted = table.quoted()
+def computed_result(table: TableSpec) -> Result:
+    """Return the result of a table that is computed, such as a configuration."""
+    assert table.compute is not None
     try:
-        values, reason = table.compute(), ""
+        values, reason = table.compute(), "not computed"
     except Unavailable as error:
         values, reason = {}, str(error)
-    cells = []
+    quoted, cells = table.quoted(), []
     for row in table.rows:
         for column in table.columns:
+            empty = empty_cell(row, column, quoted[row.label][column.key])
             value = values.get(row.label, {}).get(column.key)
-            facts = {"value": value} if value is not None else {"reason": reason}
-            status = "measured" if value is not None else "unavailable"
-            cells.append(
-                make_cell(row, column, quoted[row.label][column.key], status=status, **facts)
-            )
-    result = _frame(table, [(row, False) for row in table.rows], cells)
-    return result | {"notes": list(table.notes), "provenance": provenance.collect()}
+            if value is None:
+                cells.append(without_value(empty, reason))
+            else:
+                cells.append(with_value(empty, value=value))
+    return _frame(table, [(row, False) for row in table.rows], cells)
 
 
-def write(result: dict, folder: Path) -> list[Path]:
-    """Write ``<table>.json`` and render the other files beside it; returns their paths."""
-    path = folder / f"{result['table']}.json"
-    result = json.loads(json.dumps(result))  # as it is read again: tuples are lists
+def write(result: Result, folder: Path, *, full_latex: bool = False) -> list[Path]:
+    """Write ``<table>.json`` and the files that are rendered from it; return their paths.
+
+    Args:
+        result: of a table.
+        folder: of the files.
+        full_latex: see `benchmark.results.render.latex.to_latex`.
+    """
+    path = folder / f"{result.table}.json"
     paths = []
     with locked(folder.parent / "runs" / "locks" / f"{folder.name}-{path.stem}"):
-        before = read_json(path)
-        unchanged = before is not None and _shown(before) == _shown(result)
+        unchanged = _shows_the_same(path, result)
         if not unchanged:
-            path.unlink(missing_ok=True)  # what is beside it is of other numbers from here on
-        for suffix, render in RENDERERS.items():
+            path.unlink(
+                missing_ok=True
+            )  # until it is written, the other files are of other numbers
+        for suffix, render in renderers(full_latex=full_latex).items():
             target = path.with_suffix(suffix)
             # Drawing takes seconds: what shows the same numbers is not drawn again.
             if suffix not in PICTURES or not (unchanged and target.exists()):
@@ -153,47 +181,35 @@ def write(result: dict, folder: Path) -> list[Path]:
             if target.exists():
                 paths.append(target)
         # Last: where it is, everything beside it shows its numbers.
-        write_json(path, result)
+        write_json(path, result.to_json())
     return [path, *paths]
 
 
-def is_result(value: object) -> bool:
-    """Whether a JSON value is a result that this version renders."""
-    return (
-        isinstance(value, dict)
-        and value.get("schema_version") == SCHEMA_VERSION
-        and value.keys() >= _PARTS
-    )
+def _shows_the_same(path: Path, result: Result) -> bool:
+    """True if the file holds the result, made at whatever time and place."""
+    try:
+        before = Result.from_json(load(path))
+    except ValueError:  # there is none, or of an earlier schema
+        return False
+    return before == dataclasses.replace(result, provenance=before.provenance)
 
 
-def _shown(result: dict) -> dict:
-    return {name: value for name, value in result.items() if name != "provenance"}
-
-
-def _frame(table: TableSpec, rows: Sequence[tuple[Row, bool]], cells: list[dict]) -> dict:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "table": table.id,
-        "title": table.title,
-        "profile": None,
-        "data": None,
-        "body": None,
-        "training": None,
-        "protocol": {},
-        "source": "",
-        "figure": table.figure and dataclasses.asdict(table.figure),
-        "columns": [dataclasses.asdict(column) for column in (*table.columns, *table.more_columns)],
-        "rows": [
-            {
-                "label": row.label,
-                "params": dict(row.params),
-                "dataset": row.dataset,
-                "beside": beside,
-            }
+def _frame(table: TableSpec, rows: Sequence[tuple[Row, bool]], cells: Sequence[Cell]) -> Result:
+    """Return the result of a table as far as its numbers go."""
+    return Result(
+        table=table.id,
+        title=table.title,
+        protocol={},
+        figure=table.figure,
+        columns=(*table.columns, *table.more_columns),
+        rows=tuple(
+            ResultRow(label=row.label, params=dict(row.params), dataset=row.dataset, beside=beside)
             for row, beside in rows
-        ],
-        "cells": cells,
-    }
+        ),
+        cells=tuple(cells),
+        notes=table.notes,
+        provenance=Provenance.from_json(provenance.collect()),
+    )
 
 
 def row_notes(rows: Sequence[RowOutcome]) -> list[str]:

@@ -11,6 +11,7 @@ from benchmark.api.paths import display_path, file_name
 from benchmark.api.table import PAPER, TABLE_OF_TASK
 from benchmark.commands.compare import files, fitting, systems
 from benchmark.commands.compare.result import make_result
+from benchmark.commands.compare.schema import Comparison
 from benchmark.commands.compare.trainings import require_only_seed_differs
 from benchmark.commands.options import body_chosen, body_file, device_named, require_writable
 from benchmark.runs.checkpoints import labels_of
@@ -103,17 +104,17 @@ def _resolved(options: Options, context: RunContext, workers: int) -> dict:
     }
 
 
-def _name(result: dict) -> str:
-    """``mine-against-other-paper-on-cmu-v2m-1f0e55d2``, cut where it gets too long for a file.
+def _name(result: Comparison) -> str:
+    """Return ``mine-against-other-paper-on-cmu-v2m-1f0e55d2``, cut where it gets too long.
 
-    The digits at its end are of what is compared: trainings are all called ``model``.
+    The digits at its end are a hash of what is compared: trainings are all called ``model``.
     """
-    own = next(iter(result["systems"]))
-    others = dict.fromkeys(line["against"] for line in result["comparisons"])
-    store = result["data"].partition(": ")[0]
+    own = next(iter(result.systems))
+    others = dict.fromkeys(line.against for line in result.comparisons)
+    store = result.data.partition(": ")[0]
     # A tokenizer does one task, a transformer several.
-    task = "" if result["task"] == "tokenizer" else f"-{result['task']}"
+    task = "" if result.task == "tokenizer" else f"-{result.task}"
     name = file_name(f"{own}-against-{'-'.join(others)}-on-{store}{task}")
-    compared = [system["weights_sha256"] for system in result["systems"].values()]
-    digest = hash_lines([name, result["data"], *compared])[:8]
+    compared = [system.weights_sha256 for system in result.systems.values()]
+    digest = hash_lines([name, result.data, *compared])[:8]
     return f"{name[:_MAX_NAME]}-{digest}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmark.api.paths import display_path
 from benchmark.api.table import TableSpec
+from benchmark.commands.compare.schema import Difference
 from benchmark.commands.compare.systems import Judge, System
 from benchmark.runs import chain
 from benchmark.runs.checkpoints import Checkpoint
@@ -13,7 +14,7 @@ from datasets.tools.files import sha256_of
 _ALPHA = 0.05
 
 
-def of_tests(own: System, comparisons: Sequence[dict]) -> list[str]:
+def of_tests(own: System, comparisons: Sequence[Difference]) -> list[str]:
     """How differences are tested, and what a test does not see."""
     notes = [
         "Means are over the frames of all clips, their intervals a bootstrap over groups of "
@@ -25,7 +26,7 @@ def of_tests(own: System, comparisons: Sequence[dict]) -> list[str]:
         "What the checkpoints were trained on is not known here: one that saw these clips, or "
         "others of the same recordings, has an advantage.",
     ]
-    sizes = [line["groups"] for line in comparisons if line["p"] is not None]
+    sizes = [line.groups for line in comparisons if line.groups is not None and line.p is not None]
     # All n groups of one sign, the strongest evidence there is, has p = 2 / 2^n.
     if sizes and len(sizes) * 2.0 ** (1 - max(sizes)) >= _ALPHA:
         notes.append(

@@ -1,36 +1,25 @@
-"""A comparison as one JSON object, from which its files are made.
-
-It has ``schema_version``, ``task``, ``table``, ``data``, ``body``, ``estimator`` (what says which
-motion is in a generated video, or why there is none), ``protocol``, ``columns``, ``systems`` (label
--> what was measured of it, and in which runs), ``comparisons``, ``trainings`` (label -> what
-identifies it, of ``--seeds``), ``seeds`` (column -> ``n``, ``mean``, ``std`` over n - 1 and
-``values``, in the order of the trainings), ``notes`` and ``provenance``. A comparison has
-``against`` (a label, or ``paper``), ``column``, ``value``, ``against_value``, ``difference`` (value
-minus against_value), ``relative`` (difference over against_value), ``low`` and ``high`` (95 %
-paired bootstrap interval of the difference), ``n`` (clips), ``groups`` (of clips: what interval and
-test take as independent), ``improved`` and ``worsened`` (clips), ``p``, ``p_holm``, ``verdict``
-(``better``, ``worse`` or ``undecided``), ``reason`` (why something is missing), ``best`` and
-``worst`` (clips), ``run_id`` and ``against_run_id``; null where there is nothing.
-"""
+"""Compares measured systems, column by column."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from benchmark.api.errors import UserError
 from benchmark.api.metric import Score
 from benchmark.api.paths import display_path
 from benchmark.api.table import PAPER, Column, TableSpec
 from benchmark.commands.compare import notes, paired
+from benchmark.commands.compare.schema import ClipChange, Comparison, Difference, MeasuredSystem
 from benchmark.commands.compare.systems import Judge, System
 from benchmark.commands.compare.trainings import seed_statistics, training_facts
 from benchmark.results import table as report
-from benchmark.results.cells import RowOutcome, cell
-from benchmark.runs import chain, provenance
+from benchmark.results.cells import RowOutcome, make_cell
+from benchmark.results.schema import Cell
+from benchmark.runs import chain
 from benchmark.runs.checkpoints import weights_sha256
 from benchmark.runs.work_item import RunContext
 from datasets.tools.files import sha256_of
 
-SCHEMA_VERSION = 1
 _LEVEL = 0.95
 _EXTREMES = 10  # clips listed at either end
 
@@ -44,7 +33,7 @@ def make_result(
     *,
     with_paper: bool,
     options: Mapping[str, object],
-) -> dict:
+) -> Comparison:
     """Compare the first system with each of the others, and with the paper.
 
     Args:
@@ -68,12 +57,12 @@ def make_result(
             pair = cells[0][column.key], theirs[column.key]
             scores = _scores(rows[0], column), _scores(other, column)
             comparisons.append(against(column, *pair, *scores, data.group_of))
-    decide(comparisons, columns)
+    comparisons = decide(comparisons, columns)
     if with_paper:
         comparisons += [against_paper(cells[0][column.key]) for column in columns]
     again = [_row(context, system) for system in trainings]
     spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
-    told = [
+    texts = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
         *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
         *notes.of_task(table),
@@ -82,47 +71,41 @@ def make_result(
         *notes.of_methods(systems),
         *report.row_notes([*rows, *again[1:]]),
     ]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "task": table.task,
-        "table": table.id,
-        "data": f"{data.name}: {report.test_text(data)}",
-        "body": systems[0].item.metric_context(context).body_id,
-        "estimator": notes.judge_text(judge, context) if table.task == "i2vm" else None,
-        "protocol": report.protocols(table, [systems[0].item], context),
-        "columns": [dataclasses.asdict(column) for column in columns],
-        "systems": {
-            row.row.label: _system_facts(row, own) for row, own in zip(rows, cells, strict=True)
+    return Comparison(
+        task=table.task,
+        table=table.id,
+        data=f"{data.name}: {report.test_text(data)}",
+        body=systems[0].item.metric_context(context).body_id,
+        estimator=notes.judge_text(judge, context) if table.task == "i2vm" else None,
+        protocol=report.protocols(table, [systems[0].item], context),
+        columns=columns,
+        systems={
+            row.row.label: _measured_system(row, own) for row, own in zip(rows, cells, strict=True)
         },
-        "comparisons": comparisons,
-        "trainings": {
+        comparisons=tuple(comparisons),
+        trainings={
             row.row.label: training_facts(system, row.outcomes[0])
             for system, row in zip(trainings, again, strict=True)
         },
-        "seeds": seed_statistics(spread, columns) if trainings else {},
-        "notes": list(dict.fromkeys(told)),
-        "provenance": provenance.collect()
-        | {
-            "options": dict(options),
-            "data": {"sha256": data.sha256, "split_rule": data.split_rule},
-            "body": {"name": context.body.name, "sha256": context.body.sha256},
-        },
-    }
+        seeds=seed_statistics(spread, columns) if trainings else {},
+        notes=tuple(dict.fromkeys(texts)),
+        provenance=report.made_with(context, [data], options),
+    )
 
 
 def against(
     column: Column,
-    cell: dict,
-    other: dict,
+    cell: Cell,
+    other: Cell,
     own: Sequence[Score],
     theirs: Sequence[Score],
     group_of: Callable[[str], str],
-) -> dict:
-    """One column against another system; tested only where single clips have values.
+) -> Difference:
+    """Compare one column with another system's; test it where single clips have values.
 
     Args:
         column: of both.
-        cell: of the first system, as in `benchmark.results.table`.
+        cell: of the first system.
         other: of the second.
         own: the first's scores of the column.
         theirs: the second's.
@@ -131,87 +114,92 @@ def against(
     Raises:
         UserError: the scores are not of the same clips.
     """
-    line = _line(cell, other["row"], other["value"]) | {"against_run_id": other["run_id"]}
-    if line["difference"] is None:
-        return line | {"reason": cell["reason"] or other["reason"]}
+    found = _difference(cell, other.row, other.value, other.run_id)
+    if found.difference is None:
+        return dataclasses.replace(found, reason=cell.reason or other.reason)
     if not own or any(score.clip_id == "pooled" for score in [*own, *theirs]):
-        return line | {"reason": "no single clip has a value of it: no interval and no test"}
+        reason = "no single clip has a value of it: no interval and no test"
+        return dataclasses.replace(found, reason=reason)
     try:
         pairs = paired.join(own, theirs)
     except ValueError as error:
         raise UserError(
-            f"{column.label} of {cell['row']} and {other['row']}: {error}; runs "
-            f"{cell['run_id']} and {other['run_id']} are of different clips"
+            f"{column.label} of {cell.row} and {other.row}: {error}; runs "
+            f"{cell.run_id} and {other.run_id} are of different clips"
         ) from error
     groups = paired.grouped(pairs, group_of)
     low, high = paired.difference_interval(groups, level=_LEVEL) or (None, None)
-    line |= {"low": low, "high": high, "n": len(pairs.ids), "groups": len(groups.ids)}
-    line["p"] = paired.signed_rank(groups.differences)
+    found = dataclasses.replace(
+        found,
+        low=low,
+        high=high,
+        n=len(pairs.ids),
+        groups=len(groups.ids),
+        p=paired.signed_rank(groups.differences),
+    )
     if column.better is None:
-        return line
+        return found
     changes = pairs.differences
     gains = changes if column.better == "higher" else -changes
     improved, worsened = int((gains > 0).sum()), int((gains < 0).sum())
     ranked = [
-        {"clip_id": pairs.ids[index], "difference": float(changes[index])}
+        ClipChange(clip_id=pairs.ids[index], difference=float(changes[index]))
         for index in (-gains).argsort(kind="stable")
     ]
-    return line | {
-        "improved": improved,
-        "worsened": worsened,
-        "best": ranked[: min(improved, _EXTREMES)],
-        "worst": ranked[::-1][: min(worsened, _EXTREMES)],
-    }
+    return dataclasses.replace(
+        found,
+        improved=improved,
+        worsened=worsened,
+        best=tuple(ranked[: min(improved, _EXTREMES)]),
+        worst=tuple(ranked[::-1][: min(worsened, _EXTREMES)]),
+    )
 
 
-def against_paper(cell: dict) -> dict:
-    """One column against the number that the paper prints, which no test can use."""
-    missing = cell["reason"] or ("the paper has no number" if cell["paper"] is None else None)
-    return _line(cell, PAPER, cell["paper"]) | {"reason": missing}
+def against_paper(cell: Cell) -> Difference:
+    """Compare one column with the number that the paper prints, which no test can use."""
+    missing = cell.reason or ("the paper has no number" if cell.paper is None else None)
+    return dataclasses.replace(_difference(cell, PAPER, cell.paper), reason=missing)
 
 
-def decide(comparisons: Sequence[dict], columns: Sequence[Column]) -> None:
-    """Fill in the corrected p-values of comparisons with a test, and their verdicts."""
+def decide(comparisons: Sequence[Difference], columns: Sequence[Column]) -> list[Difference]:
+    """Return the comparisons with corrected p-values and verdicts, where they have a test."""
     better = {column.key: column.better for column in columns}
-    tested = [line for line in comparisons if line["p"] is not None]
-    for line, p in zip(tested, paired.holm([line["p"] for line in tested]), strict=True):
-        line["p_holm"] = p
-        if better[line["column"]] is not None:
-            line["verdict"] = _verdict(line, lower=better[line["column"]] == "lower")
+    corrected = iter(paired.holm([line.p for line in comparisons if line.p is not None]))
+    decided = []
+    for line in comparisons:
+        if line.p is not None:
+            line = dataclasses.replace(line, p_holm=next(corrected))
+            line = dataclasses.replace(line, verdict=_verdict(line, better[line.column]))
+        decided.append(line)
+    return decided
 
 
-def _verdict(line: dict, *, lower: bool) -> str:
-    """Better or worse only where interval and test agree that it is not chance."""
-    apart = line["low"] is not None and not line["low"] <= 0 <= line["high"]
-    if not apart or line["p_holm"] >= 1 - _LEVEL:
+def _verdict(
+    line: Difference, direction: Literal["lower", "higher"] | None
+) -> Literal["better", "worse", "undecided"] | None:
+    """Return better or worse only where interval and test agree that it is not chance."""
+    if direction is None or line.difference is None:
+        return None
+    apart = line.interval is not None and not line.interval[0] <= 0 <= line.interval[1]
+    if not apart or line.p_holm is None or line.p_holm >= 1 - _LEVEL:
         return "undecided"
-    return "better" if (line["difference"] < 0) == lower else "worse"
+    return "better" if (line.difference < 0) == (direction == "lower") else "worse"
 
 
-def _line(cell: dict, opponent: str, value: float | None) -> dict:
-    difference = None if cell["value"] is None or value is None else cell["value"] - value
-    return {
-        "against": opponent,
-        "column": cell["column"],
-        "value": cell["value"],
-        "against_value": value,
-        "difference": difference,
-        "relative": difference / value if difference is not None and value else None,
-        "low": None,
-        "high": None,
-        "n": None,
-        "groups": None,
-        "improved": None,
-        "worsened": None,
-        "p": None,
-        "p_holm": None,
-        "verdict": None,
-        "reason": None,
-        "best": [],
-        "worst": [],
-        "run_id": cell["run_id"],
-        "against_run_id": None,
-    }
+def _difference(
+    cell: Cell, opponent: str, value: float | None, run_id: str | None = None
+) -> Difference:
+    difference = None if cell.value is None or value is None else cell.value - value
+    return Difference(
+        against=opponent,
+        column=cell.column,
+        value=cell.value,
+        against_value=value,
+        difference=difference,
+        relative=difference / value if difference is not None and value else None,
+        run_id=cell.run_id,
+        against_run_id=run_id,
+    )
 
 
 def _row(context: RunContext, system: System) -> RowOutcome:
@@ -221,13 +209,13 @@ def _row(context: RunContext, system: System) -> RowOutcome:
             f"{system.row.weights} was written again while it was measured: run the same command "
             "once more"
         )
-    return RowOutcome(system.row, [system.item], [outcome])
+    return RowOutcome(row=system.row, items=[system.item], outcomes=[outcome])
 
 
-def _cells(table: TableSpec, system: System, row: RowOutcome) -> dict[str, dict]:
+def _cells(table: TableSpec, system: System, row: RowOutcome) -> dict[str, Cell]:
     quoted = table.quoted()[system.paper.label] if system.paper else {}
     return {
-        column.key: cell(row, column, quoted.get(column.key))
+        column.key: make_cell(row, column, quoted.get(column.key))
         for column in (*table.columns, *table.more_columns)
     }
 
@@ -241,14 +229,14 @@ def _scores(row: RowOutcome, column: Column) -> list[Score]:
     ]
 
 
-def _system_facts(row: RowOutcome, cells: dict[str, dict]) -> dict:
+def _measured_system(row: RowOutcome, cells: dict[str, Cell]) -> MeasuredSystem:
     weights, outcome = row.row.weights, row.outcomes[0]
-    return {
-        "path": display_path(weights),
-        "method": row.row.method,
-        "weights_sha256": weights_sha256(weights),
-        "file_sha256": sha256_of(weights),
-        "facts": outcome.facts,
-        "cells": cells,
-        "runs": report.run_facts(outcome),
-    }
+    return MeasuredSystem(
+        path=display_path(weights),
+        method=row.row.method,
+        weights_sha256=weights_sha256(weights),
+        file_sha256=sha256_of(weights),
+        facts=outcome.facts,
+        cells=cells,
+        runs=report.run_facts(outcome),
+    )

@@ -1,12 +1,14 @@
 """Trainings of one model that differ in their seed: mean and spread of each column."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmark.api.errors import UserError
 from benchmark.api.paths import display_path
 from benchmark.api.table import Column
+from benchmark.commands.compare.schema import SeedSpread, Training
 from benchmark.commands.compare.systems import System
+from benchmark.results.schema import Cell
 from benchmark.runs import chain
 from benchmark.runs.checkpoints import Checkpoint
 from datasets.tools.files import sha256_of
@@ -44,39 +46,40 @@ def require_only_seed_differs(systems: Sequence[System]) -> None:
             )
 
 
-def seed_statistics(cells: Sequence[dict[str, dict]], columns: Sequence[Column]) -> dict[str, dict]:
-    """Column key -> n, mean, standard deviation over n - 1, and the values.
+def seed_statistics(
+    cells: Sequence[Mapping[str, Cell]], columns: Sequence[Column]
+) -> dict[str, SeedSpread]:
+    """Return key of a column -> mean and spread; of a column without some value, the reason.
 
     Args:
-        cells: of each training, column key -> cell as in `benchmark.results.table`.
-        columns: those to look at. Of a column that a training has no value of, there is only the
-            reason.
+        cells: of each training, key of a column -> cell.
+        columns: those to look at.
     """
     found = {}
     for column in columns:
         own = [training[column.key] for training in cells]
-        values = [cell["value"] for cell in own]
-        whole = None not in values
-        found[column.key] = {
-            "n": len(values),
-            "mean": statistics.fmean(values) if whole else None,
-            "std": statistics.stdev(values) if whole else None,
-            "values": values,
-            "reason": next((cell["reason"] for cell in own if cell["value"] is None), None),
-        }
+        values = [cell.value for cell in own if cell.value is not None]
+        whole = len(values) == len(own)
+        found[column.key] = SeedSpread(
+            n=len(own),
+            mean=statistics.fmean(values) if whole else None,
+            std=statistics.stdev(values) if whole else None,
+            values=tuple(cell.value for cell in own),
+            reason=next((cell.reason for cell in own if cell.value is None), None),
+        )
     return found
 
 
-def training_facts(system: System, outcome: chain.Outcome) -> dict:
-    """What identifies a training in the JSON: seed, file, and the runs that measured it."""
+def training_facts(system: System, outcome: chain.Outcome) -> Training:
+    """Return what identifies a training: seed, file, and the runs that measured it."""
     checkpoint = Checkpoint.read(system.row.weights)
-    return {
-        "seed": checkpoint.training["seed"],
-        "path": display_path(checkpoint.path),
-        "weights_sha256": checkpoint.identity,
-        "file_sha256": sha256_of(checkpoint.path),
-        "runs": {stage: run.id for stage, run in outcome.stages.items()},
-    }
+    return Training(
+        seed=checkpoint.training["seed"],
+        path=display_path(checkpoint.path),
+        weights_sha256=checkpoint.identity,
+        file_sha256=sha256_of(checkpoint.path),
+        runs={stage: run.id for stage, run in outcome.stages.items()},
+    )
 
 
 def _settings(system: System) -> dict:

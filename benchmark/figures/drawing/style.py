@@ -1,5 +1,7 @@
 """Colours and matplotlib settings of all figures."""
 
+from typing import Any
+
 # Okabe and Ito's colours, distinguishable with any colour vision; a series also has its marker.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -7,7 +9,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 GRID = "#DDDDDD"
 
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # of matplotlib
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -1,70 +1,52 @@
-"""Writes ``index.html`` from the JSON results of a folder, and what is drawn beside it.
+"""Writes ``index.html`` from the JSON results of a folder, and the drawings beside it.
 
-The results are all that the page needs. What only the cache of runs knows, errors of single clips,
-losses and the clips of the gallery, is drawn while the cache has it and kept in the folders
-``page`` and ``gallery``; it is shown for as long as it is of the runs that the tables are of.
+The page needs the results alone. The cache of runs knows more: errors of single clips, losses, and
+the clips of the gallery. They are drawn while the cache has them, stored in the folders ``page``
+and ``gallery``, and shown as long as they are of the runs that the tables are of.
 """
 
-import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from benchmark.results import table
 from benchmark.results.page import figures, gallery, plots, tables
-from datasets.tools.files import locked, read_json, write_text
+from benchmark.results.reading import Results, read
+from datasets.tools.files import locked, write_text
 
 _FILES = Path(__file__).parent
-_FIGURE_KEYS = {"figure", "title", "profile", "status", "reason", "caption", "rows", "notes"}
 
 
-def write_page(folder: Path, cache: Path) -> list[Path]:
-    """Write the page of a folder; returns its path, or nothing where there are no results.
+def write_page(folder: Path, cache: Path, results: Results | None = None) -> list[Path]:
+    """Write the page of a folder; return its path, or nothing where there are no results.
 
     Args:
         folder: of the results, such as ``reports/embedded``.
         cache: of the runs; it need not exist.
+        results: in the folder, where they are read already.
     """
-    results, drawings, unread = read(folder)
-    if not results and not drawings:
+    results = results or read(folder)
+    if not results.tables and not results.figures:
         return []
     with locked(folder.parent / "runs" / "locks" / f"{folder.name}-page"):
-        charts = {name: plots.charts(result, folder, cache) for name, result in results.items()}
-        galleries = [
-            found
-            for name, result in results.items()
-            if (found := gallery.gallery(result, folder, cache)) is not None
-        ]
-        views = [
-            tables.view(name, result, charts[name], folder) for name, result in results.items()
-        ]
-        shown = [figures.view(name, drawing, folder) for name, drawing in drawings.items()]
+        views, galleries = [], []
+        for name, result in results.tables.items():
+            views.append(tables.view(name, result, plots.charts(result, folder, cache), folder))
+            own = gallery.gallery(result, folder, cache)
+            galleries += [own] if own else []
+        drawings = [figures.view(name, one, folder) for name, one in results.figures.items()]
         path = folder / "index.html"
-        write_text(path, to_html(views, shown, galleries, unread, folder.name))
+        write_text(path, to_html(views, drawings, galleries, results.refused, folder.name))
     return [path]
 
 
-def read(folder: Path) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
-    """Name -> result of the tables, the same of the figures, and the files that are neither."""
-    results, drawings, unread = {}, {}, []
-    for path in sorted(folder.glob("*.json"), key=_in_order):
-        value = read_json(path) or {}
-        if table.is_result(value):
-            results[path.stem] = value
-        elif value.keys() >= _FIGURE_KEYS:
-            drawings[path.stem] = value
-        else:
-            unread.append(path.name)
-    return results, drawings, unread
-
-
 def to_html(
-    results: list[tables.TableView],
-    drawings: list[figures.FigureView],
-    galleries: list[gallery.Gallery],
-    unread: list[str],
+    views: Sequence[tables.TableView],
+    drawings: Sequence[figures.FigureView],
+    galleries: Sequence[gallery.Gallery],
+    refused: Mapping[str, str],
     name: str,
 ) -> str:
-    """The text of the page."""
+    """Return the text of the page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -77,15 +59,10 @@ def to_html(
     environment.filters["path"] = quote  # of file names, which may hold ? and #
     return environment.get_template("page.html.j2").render(
         name=name,
-        tables=results,
+        tables=views,
         figures=drawings,
         galleries=galleries,
-        unread=unread,
+        refused=refused,
         style=(_FILES / "style.css").read_text("utf-8"),
         script=(_FILES / "play.js").read_text("utf-8"),
     )
-
-
-def _in_order(path: Path) -> tuple:
-    """table9 before table10."""
-    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.stem))

@@ -1,4 +1,4 @@
-"""What the page shows of a figure."""
+"""The view of a figure on the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmark.results.page.names import anchor, files_of, heading
 from benchmark.results.page.tables import RunView, provenance_of, runs_of
+from benchmark.results.schema import FigureResult
 
 _SUFFIXES = (".svg", ".png")  # the smaller of the two is shown
 
@@ -45,24 +46,24 @@ class FigureView:
     files: Sequence[tuple[str, str]]
 
 
-def view(name: str, drawing: dict, folder: Path) -> FigureView:
-    """The figure of a result whose files, in `folder`, are called `name`."""
+def view(name: str, drawing: FigureResult, folder: Path) -> FigureView:
+    """Return the figure of a result whose files, in `folder`, are called `name`."""
     files = [folder / f"{name}{suffix}" for suffix in _SUFFIXES]
     files = sorted((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
-    drawn = drawing["status"] == "drawn" and bool(files)
-    whole = all(row["status"] == "measured" for row in drawing["rows"])
+    drawn = drawing.status == "drawn" and bool(files)
+    whole = all(row.status == "measured" for row in drawing.rows)
     return FigureView(
         id=anchor(name),
         name=heading(name),
-        title=drawing["title"],
+        title=drawing.title,
         state=("drawn" if whole else "partly") if drawn else "unavailable",
         file=files[0].name if drawn else "",
-        caption=drawing["caption"],
-        reason=drawing["reason"] or ("" if drawn else "its picture is not here"),
-        rows=[(row["label"], row["status"], row["reason"] or "") for row in drawing["rows"]],
-        data=drawing.get("data") or "",
-        notes=drawing["notes"],
-        provenance=provenance_of(drawing.get("provenance", {})),
-        runs=runs_of(drawing.get("provenance", {})),
+        caption=drawing.caption,
+        reason=drawing.reason or ("" if drawn else "its picture is not here"),
+        rows=[(row.label, row.status, row.reason or "") for row in drawing.rows],
+        data=drawing.data,
+        notes=drawing.notes,
+        provenance=provenance_of(drawing.provenance),
+        runs=runs_of(drawing.provenance),
         files=files_of(name, folder, (".json", ".md", ".png", ".svg")),
     )

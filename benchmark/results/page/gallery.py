@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from benchmark import discover
 from benchmark.api.errors import UserError
-from benchmark.results.page.kept import Kept, of_seed, run_folder, runs_of_row
+from benchmark.results.page.drawing_cache import DrawingCache, run_folder, runs_of_row, seed_of
 from benchmark.results.page.names import anchor, heading
 from benchmark.results.page.systems import Systems
+from benchmark.results.schema import Result
 
 if TYPE_CHECKING:
     from benchmark.api.clips import Data
@@ -60,8 +61,8 @@ class Gallery:
     clips: Sequence[ClipView]
 
 
-def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
-    """The gallery of a table that is kept in `folder`, or can be drawn from the cache.
+def gallery(result: Result, folder: Path, cache: Path) -> Gallery | None:
+    """Return the gallery of a table that is stored in `folder` or can be drawn from the cache.
 
     Returns:
         None for a table without one, and where neither has its clips.
@@ -69,17 +70,19 @@ def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
     systems = _systems(result)
     if systems is None:
         return None
-    name = result["table"]
+    name = result.table
 
     def draw() -> dict:
         for run_id in systems.runs.values():  # before anything heavy is imported
             run_folder(cache, run_id)
         from benchmark.results.page import strips
 
-        return strips.draw(systems, _data(result, systems.kind), cache, kept.folder, anchor(name))
+        return strips.draw(
+            systems, _data(result, systems.task), cache, drawings.folder, anchor(name)
+        )
 
-    kept = Kept(folder / "gallery")
-    entry = kept.entry(name, systems.runs, draw, version=_VERSION)
+    drawings = DrawingCache(folder / "gallery")
+    entry = drawings.entry(name, systems.runs, draw, version=_VERSION)
     if entry is None:
         return None
     clips = [
@@ -93,13 +96,13 @@ def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
         for clip in entry["clips"]
     ]
     error = f"MPJPE of {systems.ours}"
-    if systems.kind == "i2vm":
+    if systems.task == "i2vm":
         error += " against the motion seen in its own video"
     return Gallery(
         id=f"gallery-{anchor(name)}",
         name=heading(name),
-        task=_INPUTS[systems.kind],
-        error=error + of_seed(result),
+        task=_INPUTS[systems.task],
+        error=error + seed_of(result),
         panels=entry["panels"],
         columns=entry["columns"],
         slower=f"{entry['slower']:.1f}",
@@ -107,12 +110,12 @@ def gallery(result: dict, folder: Path, cache: Path) -> Gallery | None:
     )
 
 
-def _systems(result: dict) -> Systems | None:
-    """What can be shown of a table; None where our own row has no errors."""
-    if result["table"] not in TABLES:
+def _systems(result: Result) -> Systems | None:
+    """Return the rows that a gallery shows; None where our own row has no errors."""
+    if result.table not in TABLES:
         return None
-    spec = discover.load("tables", result["table"])
-    runs = {row["label"]: runs_of_row(result, row["label"]) for row in result["rows"]}
+    spec = discover.load("tables", result.table)
+    runs = {row.label: runs_of_row(result, row.label) for row in result.rows}
     needed = ("predict", "score pose", *(("estimate",) if spec.task == "i2vm" else ()))
     ours = next(
         (
@@ -131,21 +134,23 @@ def _systems(result: dict) -> Systems | None:
     return Systems(spec.task, ours, others, used)
 
 
-def _data(result: dict, kind: str) -> "Data":
-    """The clips that a table is measured on.
+def _data(result: Result, task: str) -> "Data":
+    """Return the clips that a table is measured on.
 
     Raises:
         UserError: they are not here any more.
     """
     from benchmark.runs.data import built_in_path, open_data
 
-    provenance = result["provenance"]
-    options = provenance["options"]
-    path = options["data"] and Path(options["data"])
-    profile = discover.load("profiles", result["profile"])
+    options = result.provenance.options
+    path = Path(options["data"]) if options.get("data") else None
+    profile = discover.load("profiles", result.profile or "")
     data = open_data(
-        path or built_in_path(profile, kind), task=kind, limit=options["limit"], splits=("test",)
+        path or built_in_path(profile, task),
+        task=task,
+        limit=options.get("limit"),
+        splits=("test",),
     )
-    if data.sha256 not in {used["sha256"] for used in provenance["data"].values()}:
-        raise UserError(f"{data.path} is not what {result['table']} was measured on")
+    if data.sha256 not in {used.sha256 for used in result.provenance.data.values()}:
+        raise UserError(f"{data.path} is not what {result.table} was measured on")
     return data

@@ -2,17 +2,24 @@
 
 import csv
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.table import Column
 from benchmark.figures.drawing.style import COLORS, GRID, STYLE, plain
-from benchmark.results.page.kept import Chart, Kept, of_seed, run_folder, runs_of_row
+from benchmark.results.page.drawing_cache import (
+    Chart,
+    DrawingCache,
+    run_folder,
+    runs_of_row,
+    seed_of,
+)
 from benchmark.results.page.names import anchor, heading, shortened
-from benchmark.results.render import layout
 from benchmark.results.render.figure import save
+from benchmark.results.schema import Result
 from benchmark.runs import artifacts
 
 if TYPE_CHECKING:
@@ -28,23 +35,21 @@ _WIDTH = 4.9  # inches
 _DECADE = 10  # largest loss per smallest from which the axis is logarithmic
 
 
-def charts(result: dict, folder: Path, cache: Path) -> list[Chart]:
-    """The charts of a table that are kept in `folder`, or can be drawn from the cache."""
-    kept = Kept(folder / "page")
+def charts(result: Result, folder: Path, cache: Path) -> list[Chart]:
+    """Return the charts of a table that are stored in `folder` or can be drawn from the cache."""
+    drawings = DrawingCache(folder / "page")
     found = []
-    for kind, draw in (("errors", _errors), ("losses", _losses)):
-        runs = _runs(result, kind)
-        name = f"{anchor(result['table'])}-{kind}"
+    for what, draw in (("errors", _errors), ("losses", _losses)):
+        runs = _runs(result, what)
         if not runs:
             continue
-        entry = kept.entry(
-            name,
-            runs,
-            lambda draw=draw, runs=runs, name=name: _drawn(draw, result, runs, cache, kept, name),
-            version=_VERSION,
+        name = f"{anchor(result.table)}-{what}"
+        path = drawings.folder / f"{name}.svg"
+        entry = drawings.entry(
+            name, runs, partial(_draw, draw, result, runs, cache, path), version=_VERSION
         )
         if entry is not None:
-            title = entry["title"] + of_seed(result)
+            title = entry["title"] + seed_of(result)
             found.append(Chart(f"page/{entry['files'][0]}", title, entry["text"]))
     return found
 
@@ -67,41 +72,38 @@ def clip_errors(cache: Path, run_id: str, column: str = _POSE) -> dict[str, floa
     return found
 
 
-def _runs(result: dict, kind: str) -> dict[str, str]:
-    """Row -> run id, of the rows that have a run for the chart."""
-    if kind == "errors":
-        measured = {
-            cell["row"]
-            for cell in result["cells"]
-            if cell["column"] == _POSE and cell["status"] == "measured"
-        }
-        labels, stage = (
-            [row["label"] for row in result["rows"] if row["label"] in measured],
-            "score pose",
-        )
-    else:
-        labels, stage = [row["label"] for row in result["rows"]], "train"
-    found = {label: runs_of_row(result, label) for label in labels}
+def _runs(result: Result, what: str) -> dict[str, str]:
+    """Return row -> run id, of the rows that have a run for the chart."""
+    stage = "score pose" if what == "errors" else "train"
+    found = {row.label: runs_of_row(result, row.label) for row in result.rows}
+    if what == "errors":
+        cells = [cell for cell in result.cells if cell.column == _POSE]
+        found = {cell.row: found[cell.row] for cell in cells if cell.value is not None}
     return {label: runs[stage] for label, runs in found.items() if stage in runs}
 
 
-def _drawn(draw, result: dict, runs: Mapping[str, str], cache: Path, kept: Kept, name: str) -> dict:
-    """Draw a chart; returns its entry."""
+def _draw(
+    draw: Callable[[Result, Mapping[str, str], Path], "tuple[Figure, str, str]"],
+    result: Result,
+    runs: Mapping[str, str],
+    cache: Path,
+    path: Path,
+) -> dict:
+    """Draw a chart; return its entry."""
     import matplotlib
 
-    file = f"{name}.svg"
     with matplotlib.rc_context(STYLE):
         figure, title, text = draw(result, runs, cache)
-        save(figure, kept.folder / file)
-    return {"files": [file], "title": title, "text": text}
+        save(figure, path)
+    return {"files": [path.name], "title": title, "text": text}
 
 
-def _errors(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
+def _errors(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
     """A strip of dots a system, one dot a clip, with quartiles and median."""
     import numpy as np
     from matplotlib.figure import Figure
 
-    column = next(column for column in layout.columns_of(result) if column.key == _POSE)
+    column = next(column for column in result.columns if column.key == _POSE)
     systems = {label: list(clip_errors(cache, run).values()) for label, run in runs.items()}
     height = 0.75 + 0.34 * len(systems)
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
@@ -143,13 +145,13 @@ def _in_words(column: Column, systems: Mapping[str, Sequence[float]]) -> str:
     return f"{column.label}, a dot a clip. Best, median and worst clip: {'; '.join(lines)}."
 
 
-def _losses(result: dict, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
+def _losses(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
     """A panel for each kind of training; of one with held-out clips, a panel for itself."""
     from matplotlib.figure import Figure
 
     trainings = _trainings(runs, cache)
     if not trainings:
-        raise Unavailable(f"{heading(result['table'])} has no training with losses")
+        raise Unavailable(f"{heading(result.table)} has no training with losses")
     panels: dict[tuple, dict[str, dict[str, list]]] = {}
     for label, losses in trainings.items():
         alone = any(name.startswith(_HELD_OUT) for name in losses)
@@ -225,7 +227,8 @@ def _thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list, lis
     import numpy as np
 
     pieces = min(_POINTS, len(steps))
-    return tuple(
+    thinned = [
         [float(piece.mean()) for piece in np.array_split(np.asarray(line), pieces)]
         for line in (steps, values)
-    )
+    ]
+    return thinned[0], thinned[1]

@@ -5,6 +5,7 @@ Heavy: imports what draws bodies.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ class Scene:
 
     def panels(self) -> list[Panel]:
         """The pictures of a strip, row by row."""
-        generated = self._systems.kind == "i2vm"
+        generated = self._systems.task == "i2vm"
         others = [self._drawn(label) for label in self._systems.others]
         return [
             *(self._of_pictures(others) if generated else self._of_videos(others)),
@@ -109,12 +110,7 @@ class Scene:
 
     def _of_videos(self, others: Sequence[SystemOutput]) -> list[Panel]:
         motions = [
-            Panel(
-                one.label,
-                lambda row, one=one, colour=colour: self._over(
-                    row, self._video(row), one.prediction, colour
-                ),
-            )
+            Panel(one.label, partial(self._over_video, prediction=one.prediction, colour=colour))
             for one, colour in zip((self.ours, *others), COLORS, strict=False)
             if one.prediction.channels is not None
             and one.prediction.channels.shape[-1] == NUM_CHANNELS
@@ -122,11 +118,6 @@ class Scene:
         return [Panel("input video", self._video), Panel("reference body", self._true), *motions]
 
     def _of_pictures(self, others: Sequence[SystemOutput]) -> list[Panel]:
-        def made(row: int, one: SystemOutput = self.ours) -> np.ndarray:
-            if row in self._failed(one.prediction):
-                return self._nothing()
-            return enlarged(read_video(one.videos[row], self.frames))
-
         folder = prediction_folder(self._cache, self._systems, self.ours.label, "estimate")
         failed = self.ours.prediction.failed
         done = [clip for clip in self._data.test_ids if clip not in failed]
@@ -137,19 +128,21 @@ class Scene:
             clip = self._data.test_ids[row]
             if clip not in places or clip in seen.failed:
                 return self._nothing()
-            channels = seen.channels[places[clip]]
-            return View.of(self.ours, row).over(made(row), channels, self.frames, _SEEN)
+            channels = _channels(seen)[places[clip]]
+            video = self._generated(row, self.ours)
+            return View.of(self.ours, row).over(video, channels, self.frames, _SEEN)
+
+        def ours_over_it(row: int) -> np.ndarray:
+            video = self._generated(row, self.ours)
+            return self._over(row, video, self.ours.prediction, COLORS[0])
 
         label = self.ours.label
         return [
             Panel("first picture", self._first),
-            Panel(f"{label}: video", made),
-            Panel(
-                f"{label}: motion over it",
-                lambda row: self._over(row, made(row), self.ours.prediction, COLORS[0]),
-            ),
+            Panel(f"{label}: video", partial(self._generated, one=self.ours)),
+            Panel(f"{label}: motion over it", ours_over_it),
             Panel("motion seen in it", seen_in_it),
-            *(Panel(f"{one.label}: video", lambda row, one=one: made(row, one)) for one in others),
+            *(Panel(f"{one.label}: video", partial(self._generated, one=one)) for one in others),
         ]
 
     def _drawn(self, label: str) -> SystemOutput:
@@ -158,7 +151,7 @@ class Scene:
             folder,
             self._data,
             label=label,
-            task=self._systems.kind,
+            task=self._systems.task,
             training=None,
             weights=folder,
             device="cpu",
@@ -170,6 +163,14 @@ class Scene:
 
     def _video(self, row: int) -> np.ndarray:
         return enlarged(read_video(self.ours.clips.videos[row], self.frames))
+
+    def _generated(self, row: int, one: SystemOutput) -> np.ndarray:
+        if row in self._failed(one.prediction):
+            return self._nothing()
+        return enlarged(read_video(one.videos[row], self.frames))
+
+    def _over_video(self, row: int, *, prediction: Prediction, colour: str) -> np.ndarray:
+        return self._over(row, self._video(row), prediction, colour)
 
     def _first(self, row: int) -> np.ndarray:
         first = enlarged(read_video(self.ours.clips.videos[row], [0]))
@@ -186,7 +187,7 @@ class Scene:
     ) -> np.ndarray:
         if row in self._failed(prediction):
             return self._nothing()
-        channels = prediction.channels[row]
+        channels = _channels(prediction)[row]
         return View.of(self.ours, row).over(pictures, channels, self.frames, colour)
 
     def _nothing(self) -> np.ndarray:
@@ -195,7 +196,7 @@ class Scene:
     def _turning(self, row: int) -> np.ndarray:
         """Our body, seen by a camera that goes round it once."""
         body, count = load_body(), len(self.frames)
-        channels = self.ours.prediction.channels[row][self.frames]
+        channels = _channels(self.ours.prediction)[row][self.frames]
         motion = Motion.from_channels(channels, fps=float(self.ours.clips.fps[row]), space="camera")
         pelvis = body.joints(channels)[:, 0].astype(np.float64)
         angle = 2 * np.pi * np.arange(count) / count
@@ -214,6 +215,12 @@ class Scene:
         empty = np.full((count, SIZE, SIZE, 3), _PAPER, np.uint8)
         look = Look.plain(rgb(COLORS[0]))
         return np.stack(list(draw_body(turned, view, look=look, background=empty, body=body)))
+
+
+def _channels(prediction: Prediction) -> np.ndarray:
+    """Return (N, T, 79) the motion of a prediction that has one."""
+    assert prediction.channels is not None
+    return prediction.channels
 
 
 def _laid_out(panels: Sequence[np.ndarray]) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.results.page.kept import run_folder
+from benchmark.results.page.drawing_cache import run_folder
 
 
 @dataclass(frozen=True)
@@ -12,20 +12,20 @@ class Systems:
     """Rows of a table that the gallery can show.
 
     Attributes:
-        kind: of task.
+        task: what they do, one of `benchmark.api.table.TASKS`.
         ours: label of the row that ranks the clips.
         others: labels of the rows beside it, as many as find room.
         runs: ``<label>: <stage>`` -> run id, of all that is drawn from.
     """
 
-    kind: str
+    task: str
     ours: str
     others: Sequence[str]
     runs: dict[str, str]
 
 
 def prediction_folder(cache: Path, systems: Systems, label: str, stage: str = "predict") -> Path:
-    """Where the predictions of a row are.
+    """Return the folder with the predictions of a row.
 
     Raises:
         Unavailable: they are not in the cache.

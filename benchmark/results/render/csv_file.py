@@ -1,36 +1,50 @@
-"""A result as tidy CSV: one line a cell."""
+"""A result as tidy CSV: one line a cell.
+
+The file is UTF-8 without a byte order mark: pandas would skip the mark, but Python's csv module and
+most other readers take it for part of the first column's name.
+"""
 
 import csv
+import dataclasses
 import io
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmark.results.schema import Cell, Result
 from datasets.tools.files import write_text
 
-_CELL = (
-    "row",
-    "column",
-    "value",
-    "n",
-    "low",
-    "high",
-    "std",
-    "status",
-    "reason",
-    "paper",
-    "paper_printed",
-    "literature",
-    "literature_printed",
-    "run_id",
-)
+_NUMBER = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+)?[ %M]*|-")
+_FORMULA = tuple("=+-@\t")  # begins what spreadsheets compute
 
 
-def render(result: dict, path: Path) -> None:
+def render(result: Result, path: Path) -> None:
     """Write the CSV file."""
+    names = [field.name for field in dataclasses.fields(Cell)]
+    units = {column.key: column.unit for column in result.columns}
+    where = (result.table, result.profile, result.data, result.body)
+    lines = (
+        [*where, units[cell.column], *(getattr(cell, name) for name in names)]
+        for cell in result.cells
+    )
+    write_text(path, to_csv(["table", "profile", "data", "body", "unit", *names], lines))
+
+
+def to_csv(heading: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Return CSV whose texts no spreadsheet takes for a formula: an apostrophe stands before such.
+
+    Args:
+        heading: names of the columns.
+        lines: texts, numbers and None.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["table", "profile", "data", "body", "unit", *_CELL])
-    units = {column["key"]: column["unit"] for column in result["columns"]}
-    for cell in result["cells"]:
-        where = [result[name] for name in ("table", "profile", "data", "body")]
-        writer.writerow([*where, units[cell["column"]], *(cell[name] for name in _CELL)])
-    write_text(path, text.getvalue())
+    writer.writerow(heading)
+    writer.writerows([_literal(value) for value in line] for line in lines)
+    return text.getvalue()
+
+
+def _literal(value: object) -> object:
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    return value if _NUMBER.fullmatch(value) else f"'{value}"

@@ -1,180 +1,222 @@
-"""What the renderers share: the grid of a table, who is best, the facts below it."""
+"""What the renderers share: the rows of a table as text, who is best, the facts below it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmark.api.table import Column
+from benchmark.results.schema import Cell, Result
 
-
-def columns_of(result: dict) -> list[Column]:
-    """The columns of a result."""
-    return [Column(**column) for column in result["columns"]]
-
-
-def cell_of(result: dict, row: str, column: Column) -> dict:
-    """The cell of a row and a column."""
-    return next(
-        cell for cell in result["cells"] if (cell["row"], cell["column"]) == (row, column.key)
-    )
+NO_NUMBER = "-"  # where the paper prints none
 
 
 class Field(NamedTuple):
-    """A field of the rendered grid.
+    """A field of a rendered table.
 
     Attributes:
         text: what is marked, if the field is.
-        rest: what follows it unmarked, such as an interval.
+        spread: `` ± …`` of several trainings, which follows unmarked.
+        interval: `` [low, high]``, which follows unmarked.
         rank: 0 for the best measured value of a column, 1 for the second, else None.
-        quoted: it is the paper's, not measured here.
+        quoted: True for a number of the paper or the literature, not measured here.
     """
 
     text: str
-    rest: str = ""
+    spread: str = ""
+    interval: str = ""
     rank: int | None = None
     quoted: bool = False
 
 
-def grid(result: dict) -> list[list[Field]]:
-    """The table as printed: a heading, then for each row what was measured and the paper's numbers.
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a result as text, with a field for each column.
 
-    The paper's stand below the measured, or beside them in a table of a single column; those that
-    a system's own authors publish, where a table has them, below the paper's.
+    Attributes:
+        label: as printed.
+        beside: True for a row beside the paper's.
+        cells: that the texts are of.
+        measured: the value, or ``unavailable (a)`` with the letter of its reason.
+        paper: the paper's number and, in parentheses, measured minus paper; `NO_NUMBER` without.
+        literature: what the system's own authors publish; `NO_NUMBER` without.
     """
-    columns = columns_of(result)
-    places, letters = _ranks(result), reasons(result)
-    beside = len(columns) == 1
-    heading = [Field("Method" if result["profile"] else "Setting")]
-    heading += [Field(column.heading) for column in columns]
-    lines = [heading + ([Field("Paper (difference)", quoted=True)] if beside else [])]
-    for row in result["rows"]:
-        label = row["label"]
-        cells = [cell_of(result, label, column) for column in columns]
-        measured = [
-            _measured(column, cell, letters, places.get((label, column.key)))
-            for column, cell in zip(columns, cells, strict=True)
-        ]
-        printed = [
-            Field(_printed(column, cell), quoted=True)
-            for column, cell in zip(columns, cells, strict=True)
-        ]
-        lines.append([Field(label), *measured, *(printed if beside else [])])
-        if not beside and any(cell["paper"] is not None for cell in cells):
-            lines.append([Field("paper (difference)", quoted=True), *printed])
-        published = [cell["literature_printed"] for cell in cells]
-        if any(published):
-            texts = [Field(text or "-", quoted=True) for text in published]
+
+    label: str
+    beside: bool
+    cells: Sequence[Cell]
+    measured: Sequence[Field]
+    paper: Sequence[str]
+    literature: Sequence[str]
+
+    @property
+    def has_paper(self) -> bool:
+        """True if the paper prints a number of the row."""
+        return any(cell.paper is not None for cell in self.cells)
+
+    @property
+    def has_literature(self) -> bool:
+        """True if the system's own authors publish a number of the row."""
+        return any(cell.literature is not None for cell in self.cells)
+
+
+def rows(result: Result) -> list[Row]:
+    """Return the rows of a result as text."""
+    ranks, letters = _ranks(result), reasons(result.cells)
+    found = []
+    for row in result.rows:
+        cells = result.cells_of(row)
+        pairs = list(zip(result.columns, cells, strict=True))
+        found.append(
+            Row(
+                label=row.label,
+                beside=row.beside,
+                cells=cells,
+                measured=[
+                    _measured(column, cell, letters, ranks.get((row.label, column.key)))
+                    for column, cell in pairs
+                ],
+                paper=[_paper(column, cell) for column, cell in pairs],
+                literature=[cell.literature_printed or NO_NUMBER for cell in cells],
+            )
+        )
+    return found
+
+
+def grid(result: Result, *, brief: bool = False) -> list[list[Field]]:
+    """Return the table as printed: a heading, then for each row measured and quoted numbers.
+
+    The paper's numbers stand below the measured ones, or beside them in a table of one column;
+    those of the literature stand below the paper's.
+
+    Args:
+        result: of a table.
+        brief: leave out intervals and differences to the paper.
+    """
+    beside = len(result.columns) == 1
+    difference = "" if brief else " (difference)"
+    heading = [Field("Method" if result.profile else "Setting")]
+    heading += [Field(column.heading) for column in result.columns]
+    lines = [heading + ([Field(f"Paper{difference}", quoted=True)] if beside else [])]
+    for row in rows(result):
+        paper = row.paper
+        if brief:
+            paper = [cell.paper_printed or NO_NUMBER for cell in row.cells]
+        measured = [field._replace(interval="") if brief else field for field in row.measured]
+        quoted = [Field(text, quoted=True) for text in paper]
+        lines.append([Field(row.label), *measured, *(quoted if beside else [])])
+        if not beside and row.has_paper:
+            lines.append([Field(f"paper{difference}", quoted=True), *quoted])
+        if row.has_literature:
+            texts = [Field(text, quoted=True) for text in row.literature]
+            texts += [Field("", quoted=True)] if beside else []
             lines.append([Field("published elsewhere", quoted=True), *texts])
     return lines
 
 
-def _ranks(result: dict) -> dict[tuple[str, str], int]:
+def _ranks(result: Result) -> dict[tuple[str, str], int]:
     """(row, column key) -> 0 for the best measured cell of a column and 1 for the second.
 
-    Cells that print alike share a place. A column with fewer than two measured cells has none, and
-    rows that are shown beside the paper's for scale take none. Rows about several datasets are
-    ranked dataset by dataset.
+    Cells that print alike share a rank. A column with fewer than two measured cells has none, and
+    rows beside the paper's take none. Rows about several datasets are ranked dataset by dataset.
     """
-    places = {}
-    rivals: dict[str, set[str]] = {}
-    for row in result["rows"]:
-        if not row["beside"]:
-            rivals.setdefault(row["dataset"], set()).add(row["label"])
-    for column, labels in itertools.product(columns_of(result), rivals.values()):
+    ranks = {}
+    rivals: dict[str, list[str]] = {}
+    for row in result.rows:
+        if not row.beside:
+            rivals.setdefault(row.dataset, []).append(row.label)
+    for column, labels in itertools.product(result.columns, rivals.values()):
+        cells = [result.cell(label, column.key) for label in labels]
         measured = {
-            cell["row"]: float(column.format(cell["value"]))
-            for cell in result["cells"]
-            if cell["column"] == column.key
-            and cell["status"] == "measured"
-            and cell["row"] in labels
+            cell.row: float(column.format(cell.value)) for cell in cells if cell.value is not None
         }
         if column.better is None or len(measured) < 2:
             continue
         leading = sorted(set(measured.values()), reverse=column.better == "higher")[:2]
-        for row, value in measured.items():
+        for label, value in measured.items():
             if value in leading:
-                places[row, column.key] = leading.index(value)
-    return places
+                ranks[label, column.key] = leading.index(value)
+    return ranks
 
 
-def reasons(result: dict) -> dict[str, str]:
-    """Reason -> letter, of all cells that have no value, in the order of the table."""
-    found = dict.fromkeys(
-        cell["reason"] for cell in result["cells"] if cell["status"] != "measured"
-    )
-    return {reason: _letter(number) for number, reason in enumerate(found)}
+def reasons(cells: Iterable[Cell]) -> dict[str, str]:
+    """Return reason -> letter of all cells without a value, in their order."""
+    return letters_of(cell.reason for cell in cells if cell.reason is not None)
+
+
+def letters_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return text -> a, b, ... z, aa, ab, ..., each text once."""
+    return {text: _letter(number) for number, text in enumerate(dict.fromkeys(texts))}
 
 
 def _letter(number: int) -> str:
-    """a, b, ... z, aa, ab, ..."""
     before, last = divmod(number, 26)
     return (_letter(before - 1) if before else "") + chr(ord("a") + last)
 
 
-def _measured(column: Column, cell: dict, letters: dict[str, str], rank: int | None) -> Field:
-    """A value with its interval, or the letter of the reason why there is none."""
-    if cell["status"] != "measured":
-        kind = "n/a" if cell["status"] == "not_applicable" else "unavailable"
-        return Field(f"{kind} ({letters[cell['reason']]})")
+def _measured(column: Column, cell: Cell, letters: dict[str, str], rank: int | None) -> Field:
+    """Return a value with its interval or spread, or the letter of the reason without one."""
+    if cell.value is None:
+        word = "n/a" if cell.status == "not_applicable" else "unavailable"
+        return Field(f"{word} ({letters[cell.reason or '']})")
     interval = ""
-    if cell["low"] is not None:
-        interval = f" [{column.format(cell['low'])}, {column.format(cell['high'])}]"
-    if cell["std"] is not None:
-        interval = f" ± {column.format(cell['std'])}"
-    return Field(column.format(cell["value"]), interval, rank)
+    if cell.interval is not None:
+        low, high = map(column.format, cell.interval)
+        interval = f" [{low}, {high}]"
+    spread = "" if cell.std is None else f" ± {column.format(cell.std)}"
+    return Field(column.format(cell.value), spread, interval, rank)
 
 
-def _printed(column: Column, cell: dict) -> str:
-    """The paper's number as printed and, where there is one, measured minus printed."""
-    if cell["paper"] is None:
-        return "-"
-    if cell["status"] != "measured":
-        return cell["paper_printed"]
-    difference = cell["value"] - cell["paper"]
+def _paper(column: Column, cell: Cell) -> str:
+    """Return the paper's number as printed and, where both are there, measured minus printed."""
+    if cell.paper is None:
+        return NO_NUMBER
+    if cell.value is None:
+        return str(cell.paper_printed)
     digits = "+g" if column.decimals is None else f"+.{column.decimals}f"
-    return f"{cell['paper_printed']} ({difference:{digits}})"
+    return f"{cell.paper_printed} ({cell.value - cell.paper:{digits}})"
 
 
 def signed(column: Column, value: float) -> str:
-    """A difference with its sign, but a zero without."""
+    """Return a difference with its sign; a zero has none."""
     text = column.format(value)
     if float(text) == 0:
         return text.removeprefix("-")
     return text if value < 0 else f"+{text}"
 
 
-def has_beside(result: dict) -> bool:
-    """Whether there are rows beside the paper's, such as floors, which take no rank."""
-    return any(row["beside"] for row in result["rows"])
+def has_beside(result: Result) -> bool:
+    """Return True if rows stand beside the paper's, such as floors, which take no rank."""
+    return any(row.beside for row in result.rows)
 
 
-def facts(result: dict) -> list[tuple[str, str]]:
-    """What a reader must know of the numbers: name -> text, in the order shown."""
-    explained = [(f"({letter})", reason) for reason, letter in reasons(result).items()]
-    if result["profile"] is None:
-        return explained
-    counts = sorted({cell["n"] for cell in result["cells"] if cell["n"]})
+def facts(result: Result) -> list[tuple[str, str]]:
+    """Return what a reader must know of the numbers: (name, text); none of a computed table."""
+    if result.profile is None:
+        return []
+    counts = sorted({cell.n for cell in result.cells if cell.n})
+    seeds = result.provenance.seeds
+    spread = ("Intervals", "95 % bootstrap over groups (clips of one take, actor or source video)")
+    if len(seeds) > 1:
+        text = f"mean ± standard deviation over {len(seeds)} trainings that differ in their seed"
+        spread = ("Spread", text)
     return [
-        *explained,
-        ("Profile", result["profile"]),
-        ("Data", result["data"]),
-        ("Body", result["body"]),
+        ("Profile", result.profile),
+        ("Data", result.data or ""),
+        ("Body", result.body or ""),
         ("n", f"{' or '.join(map(str, counts))} test clips" if counts else "nothing measured"),
-        ("Training", f"{result['training']}, {_seeds(result['provenance']['seeds'])}"),
-        *((f"Protocol ({name})", text) for name, text in result["protocol"].items()),
-        *_spread(result),
-        *([("Published elsewhere", result["source"])] if result["source"] else []),
+        ("Training", f"{result.training}, {_seeds(seeds)}"),
+        *((f"Protocol ({name})", text) for name, text in result.protocol.items()),
+        spread,
+        *([("Published elsewhere", result.source)] if result.source else []),
     ]
+
+
+def footnotes(result: Result) -> list[tuple[str, str]]:
+    """Return the letters with their reasons, then the facts: (name, text)."""
+    lettered = [(f"({letter})", reason) for reason, letter in reasons(result.cells).items()]
+    return [*lettered, *facts(result)]
 
 
 def _seeds(seeds: Sequence[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
-
-
-def _spread(result: dict) -> list[tuple[str, str]]:
-    """What stands behind the values."""
-    seeds = len(result["provenance"]["seeds"])
-    if seeds > 1:
-        text = f"mean ± standard deviation over {seeds} trainings that differ in their seed"
-        return [("Spread", text)]
-    return [("Intervals", "95 % bootstrap over groups (clips of one take, actor or source video)")]

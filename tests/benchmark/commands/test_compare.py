@@ -14,6 +14,8 @@ from benchmark.api.metric import Score
 from benchmark.api.table import Column
 from benchmark.commands.compare import result, systems, trainings
 from benchmark.commands.compare.paired import holm, join
+from benchmark.commands.compare.schema import ClipChange
+from benchmark.results.schema import Cell
 from benchmark.results.statistics import pooled_mean
 from benchmark.runs import chain, data
 from benchmark.runs.checkpoints import labels_of
@@ -24,6 +26,14 @@ from datasets.prepare.prepare_store import prepare
 from tests.benchmark.commands.comparing import EMPTY, command, put, scores, without_workers
 
 MPJPE = Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2)
+
+
+def cells_of(*values):
+    """Cells of the systems x and y."""
+    return [
+        Cell(row=name, column="mpjpe", value=value, status="measured", run_id=name)
+        for name, value in zip("xy", values, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,47 +48,44 @@ MPJPE = Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2)
 def test_clips_that_only_one_side_has_are_refused(first, second, says):
     with pytest.raises(ValueError, match=says):
         join(first, second)
-    cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
+    cells = cells_of(1.0, 1.0)
     with pytest.raises(UserError, match=f"MPJPE of x and y: .*{says}"):
         result.against(MPJPE, *cells, first, second, str)
 
 
 def test_a_comparison_tells_who_gained():
-    cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
+    cells = cells_of(1.0, 1.0)
     own, theirs = scores([float(clip) for clip in range(12)]), scores([6.0] * 12)
     line = result.against(MPJPE, *cells, own, theirs, str)
-    assert (line["improved"], line["worsened"], line["n"]) == (6, 5, 12)
-    assert [clip["clip_id"] for clip in line["best"]] == list("abcdef")
-    assert line["worst"][0] == {"clip_id": "l", "difference": 5.0}
+    assert (line.improved, line.worsened, line.n) == (6, 5, 12)
+    assert [clip.clip_id for clip in line.best] == list("abcdef")
+    assert line.worst[0] == ClipChange(clip_id="l", difference=5.0)
     higher = result.against(Column("mpjpe", "MPJPE", better="higher"), *cells, own, theirs, str)
-    assert (higher["improved"], higher["worst"][0]["clip_id"]) == (5, "a")
+    assert (higher.improved, higher.worst[0].clip_id) == (5, "a")
     pooled = [Score("pooled", "mpjpe", sum=10.0, count=512)]
-    assert "no single clip" in result.against(MPJPE, *cells, pooled, pooled, str)["reason"]
+    assert "no single clip" in result.against(MPJPE, *cells, pooled, pooled, str).reason
 
 
 def test_clips_of_one_take_count_once():
     rng = np.random.default_rng(7)
-    cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
-    cells[0]["value"], cells[1]["value"] = 50.0, 60.0
+    cells = cells_of(50.0, 60.0)
     own, theirs = scores(rng.normal(50, 1, 20)), scores(rng.normal(60, 1, 20))
     lines = [result.against(MPJPE, *cells, own, theirs, of) for of in (str, lambda _: "a take")]
-    result.decide(lines, [MPJPE])
-    assert [(line["n"], line["groups"]) for line in lines] == [(20, 20), (20, 1)]
-    assert lines[0]["verdict"] == "better"
-    assert lines[1]["low"] is None and lines[1]["p"] == 1.0
-    assert lines[1]["verdict"] == "undecided"
+    lines = result.decide(lines, [MPJPE])
+    assert [(line.n, line.groups) for line in lines] == [(20, 20), (20, 1)]
+    assert lines[0].verdict == "better"
+    assert lines[1].low is None and lines[1].p == 1.0
+    assert lines[1].verdict == "undecided"
 
 
 def test_a_verdict_needs_interval_and_test():
     rng = np.random.default_rng(5)
-    cells = [{"row": name, "column": "mpjpe", "value": 1.0, "run_id": name} for name in "xy"]
 
     def decided(shift, clips):
         own, theirs = rng.normal(50 + shift, 1, clips), rng.normal(50, 1, clips)
-        cells[0]["value"], cells[1]["value"] = own.mean(), theirs.mean()
+        cells = cells_of(own.mean(), theirs.mean())
         line = result.against(MPJPE, *cells, scores(own), scores(theirs), str)
-        result.decide([line], [MPJPE])
-        return line["verdict"]
+        return result.decide([line], [MPJPE])[0].verdict
 
     assert [decided(shift, 20) for shift in (-5, 0, 5)] == ["better", "undecided", "worse"]
     assert decided(5, 4) == "undecided"  # four clips can never be significant
@@ -254,15 +261,16 @@ def test_the_spread_over_seeds_is_that_of_the_trainings(
 
 def test_seed_statistics_in_closed_form():
     def cells(value, reason=None):
-        return {"mpjpe": {"value": value, "reason": reason}}
+        status = "measured" if reason is None else "unavailable"
+        return {"mpjpe": Cell(row="x", column="mpjpe", status=status, value=value, reason=reason)}
 
     # 1, 2, ... n: mean (n + 1) / 2 and variance n (n + 1) / 12.
     found = trainings.seed_statistics([cells(float(k)) for k in range(1, 8)], [MPJPE])["mpjpe"]
-    assert (found["n"], found["mean"]) == (7, 4.0)
-    assert found["std"] == pytest.approx((7 * 8 / 12) ** 0.5)
+    assert (found.n, found.mean) == (7, 4.0)
+    assert found.std == pytest.approx((7 * 8 / 12) ** 0.5)
     found = trainings.seed_statistics([cells(1.0), cells(None, "no file")], [MPJPE])["mpjpe"]
-    assert (found["mean"], found["std"], found["reason"]) == (None, None, "no file")
-    assert found["values"] == [1.0, None]
+    assert (found.mean, found.std, found.reason) == (None, None, "no file")
+    assert found.values == (1.0, None)
 
 
 @pytest.mark.parametrize(

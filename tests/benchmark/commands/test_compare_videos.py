@@ -104,7 +104,7 @@ def test_v2m_of_transformers_and_a_regressor(trained, shots_folder, tmp_path, he
     assert (made["task"], made["table"], made["estimator"]) == ("v2m", "table3", None)
     assert list(made["systems"]) == ["a/model", "b/model", "regressor/model"]
     data = open_data(shots_folder, task="v2m", limit=LIMIT, splits=("test",))
-    assert made["provenance"]["data"]["sha256"] == data.sha256
+    assert made["provenance"]["data"][data.name]["sha256"] == data.sha256
 
     context = RunContext(tmp_path / "runs", find_body(), device="cpu")
     item = WorkItem("v2m", "unimo", data, 0, {}, trained / A, ("pose",))

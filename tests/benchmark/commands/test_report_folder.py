@@ -68,5 +68,6 @@ def test_a_quick_try_leaves_the_whole_table_alone(clips_folder, tmp_path, monkey
     assert result["provenance"]["options"]["checkpoint"] == [str(checkpoint)]
     assert "checkpoint mine/model" in {row["label"] for row in result["rows"]}
     (folder / "table1.md").unlink()
+    whole.unlink()
     assert run.main(["report", "--out", str(tmp_path)]) == 0
     assert (folder / "table1.md").exists()

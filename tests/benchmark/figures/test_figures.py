@@ -16,6 +16,7 @@ from benchmark.figures.figure10 import continued
 from benchmark.profiles import smoke
 from benchmark.results import figure as illustrate
 from benchmark.results.cells import RowOutcome
+from benchmark.results.schema import FigureResult, FigureRow, Provenance
 from benchmark.runs import chain
 from benchmark.runs.data import Stores
 from benchmark.runs.plan import LEFT_OUT, plan
@@ -107,9 +108,9 @@ def made(shots_folder, tmp_path_factory):
     def draw(name, out, *, always=True):
         systems = [
             RowOutcome(
-                row.row,
-                row.items,
-                [chain.lookup(context, item) for item in row.items],
+                row=row.row,
+                items=row.items,
+                outcomes=[chain.lookup(context, item) for item in row.items],
                 task=row.task,
             )
             for row in planned.rows[name]
@@ -130,10 +131,10 @@ def made(shots_folder, tmp_path_factory):
 
 def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
     result, paths = made.draw("figure7", tmp_path)
-    assert json.loads(paths[".json"].read_text()) == result
+    assert FigureResult.from_json(json.loads(paths[".json"].read_text())) == result
     assert paths[".png"].read_bytes().startswith(b"\x89PNG")
-    assert result["status"] == "drawn" and illustrate.complete(result)
-    curves = result["values"]["losses"]
+    assert result.status == "drawn" and illustrate.complete(result)
+    curves = result.values["losses"]
     columns = {
         "Only V2M": {"v2m_motion"},
         "Our": {"v2m_motion", "i2vm_motion", "i2vm_visual"},
@@ -172,11 +173,11 @@ def test_what_is_drawn_already_is_not_drawn_again(made, tmp_path, monkeypatch):
 
 def test_a_strip_shows_clips_by_rank_and_their_errors(made, tmp_path):
     result, _ = made.draw("figure6", tmp_path)
-    errors = result["values"]["mpjpe_mm"]
+    errors = result.values["mpjpe_mm"]
     assert errors.keys() == {"Only V2M", "Uni-Embed.", "Our"}
-    assert "percentiles 25, 75" in result["caption"]
+    assert "percentiles 25, 75" in result.caption
     ours = list(errors["Our"].values())
-    assert list(errors["Our"]) == result["clips"] and ours == sorted(ours)
+    assert tuple(errors["Our"]) == result.clips and ours == sorted(ours)
     # The error is the one that tables have: that of the metric, by the same joints.
     scored = _scored(made)
     for name, value in errors["Our"].items():
@@ -206,15 +207,25 @@ def test_a_figure_without_its_data_says_so_and_has_no_picture(made, tmp_path, ca
 
 
 def test_missing_systems_are_named_beside_those_that_are_there():
-    def result(**changes):
-        row = {"label": "A", "task": "v2m", "status": "measured", "reason": None}
-        return {"status": "drawn", "rows": [row, row | changes]}
+    def result(status="drawn", *reasons):
+        return FigureResult(
+            figure="figure4", title="", profile="smoke", data="", body="", status=status,
+            reason=None, values={}, notes=(), drawn_from="", provenance=Provenance(packages={}),
+            rows=tuple(
+                FigureRow(
+                    label=str(number),
+                    task="v2m",
+                    status="unavailable" if reason else "measured",
+                    reason=reason,
+                )
+                for number, reason in enumerate(reasons)
+            ),
+        )  # fmt: skip
 
-    assert illustrate.complete(result())
-    assert not illustrate.complete(result(status="unavailable", reason="not installed"))
-    assert illustrate.complete(result(status="unavailable", reason=LEFT_OUT))
-    row = {"label": "A", "status": "unavailable", "reason": LEFT_OUT}
-    assert illustrate.complete({"status": "unavailable", "rows": [row]})  # none was asked for
+    assert illustrate.complete(result("drawn", None, None))
+    assert not illustrate.complete(result("drawn", None, "not installed"))
+    assert illustrate.complete(result("drawn", None, LEFT_OUT))
+    assert illustrate.complete(result("unavailable", LEFT_OUT))  # none was asked for
 
 
 def test_longer_videos_are_pieces_that_share_a_picture(made):
@@ -243,8 +254,8 @@ def test_longer_videos_are_pieces_that_share_a_picture(made):
 
 def test_figure_10_is_drawn_from_clips_that_did_not_fail(made, tmp_path):
     result, paths = made.draw("figure10", tmp_path)
-    assert (result["status"], result["reason"]) == ("drawn", None)
-    assert len(result["clips"]) == 2 and ".png" in paths
+    assert (result.status, result.reason) == ("drawn", None)
+    assert len(result.clips) == 2 and ".png" in paths
 
 
 def test_a_drawing_that_fails_says_so_and_is_tried_again(made, tmp_path, monkeypatch):
@@ -255,10 +266,10 @@ def test_a_drawing_that_fails_says_so_and_is_tried_again(made, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("benchmark.figures.figure10.continued", broken)
         result, paths = made.draw("figure10", tmp_path)
-        assert (result["status"], result["reason"]) == ("failed", "a video is damaged")
+        assert (result.status, result.reason) == ("failed", "a video is damaged")
         assert paths.keys() == {".json", ".md"}
     result, paths = made.draw("figure10", tmp_path, always=False)
-    assert result["status"] == "drawn" and ".png" in paths
+    assert result.status == "drawn" and ".png" in paths
 
 
 def test_ranks_leave_out_what_has_no_error():

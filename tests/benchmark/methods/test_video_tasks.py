@@ -12,7 +12,7 @@ from benchmark.api.table import Column, Row
 from benchmark.methods import estimators, first_frame, transformers
 from benchmark.methods.unimo import VideoToMotion
 from benchmark.profiles import paper
-from benchmark.results.cells import RowOutcome, cell
+from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.results.table import row_notes
 from benchmark.runs import artifacts, chain
 from benchmark.runs.checkpoints import weights_sha256
@@ -269,7 +269,7 @@ def test_training_clips_that_cannot_be_used_are_counted(
     path.write_bytes(b"")
     item = dataclasses.replace(item_of("v2m"), data=dataclasses.replace(data, path=broken))
     perform(context, item, progress=ignore)
-    row = RowOutcome(OURS, [item], [chain.lookup(context, item)])
+    row = RowOutcome(row=OURS, items=[item], outcomes=[chain.lookup(context, item)])
     assert [note for note in row_notes([row]) if "training clips" in note] == [
         "Ours: 1 of 21 training clips could not be used, such as those with a damaged video."
     ]
@@ -355,13 +355,13 @@ def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(context, 
     item = item_of("i2vm", metrics=("diversity", "pose"))
     item = dataclasses.replace(item, estimator=None, no_estimator="weights.pt is not there")
     perform(context, item, progress=ignore)
-    row = RowOutcome(OURS, [item], [chain.lookup(context, item)])
-    consistency = cell(row, Column("mpjpe", "MPJPE"), None)
-    assert (consistency["status"], consistency["reason"]) == (
+    row = RowOutcome(row=OURS, items=[item], outcomes=[chain.lookup(context, item)])
+    consistency = make_cell(row, Column("mpjpe", "MPJPE"), None)
+    assert (consistency.status, consistency.reason) == (
         "unavailable",
         "weights.pt is not there",
     )
-    assert cell(row, Column("fid", "FID"), None)["status"] == "measured"
+    assert make_cell(row, Column("fid", "FID"), None).status == "measured"
 
 
 def test_a_store_without_videos_is_refused_for_a_video_task(clips_folder, tiny):

@@ -14,6 +14,7 @@ from benchmark.profiles import smoke
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
 from benchmark.results.page.document import write_page
+from benchmark.results.schema import Result
 from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.chain import Outcome
 from benchmark.runs.work_item import RunContext, WorkItem
@@ -23,7 +24,7 @@ from tests.benchmark.results.pages import HOSTILE, page_of, squeezed
 
 LONG = "a name that goes on and on " * 40
 TABLE = TableSpec(
-    id="tablex",
+    id="table5",
     title=f"A table {HOSTILE}",
     columns=(
         Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
@@ -70,7 +71,7 @@ def row_of(row, *outcomes, task="tokenizer", absent="", is_extra=False):
     )
     metrics = ("codebook", "pose") if task == "tokenizer" else ("pose",)
     items = [WorkItem(task, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
-    return RowOutcome(row, items, outcomes, absent, is_extra)
+    return RowOutcome(row=row, items=items, outcomes=outcomes, absent=absent, is_extra=is_extra)
 
 
 def result_of(rows, context, table=TABLE):
@@ -93,7 +94,7 @@ def folder(tmp_path, context):
         row_of(Row(LONG, "unimo"), outcome(context, 40.0, 64)),
         row_of(TABLE.more_rows[0], outcome(context, 1.0, 512), is_extra=True),
     ]
-    write_json(tmp_path / "smoke" / "tablex.json", result_of(rows, context))
+    write_json(tmp_path / "smoke" / "table5.json", result_of(rows, context).to_json())
     return tmp_path / "smoke"
 
 
@@ -120,7 +121,7 @@ def test_every_cell_has_its_values_by_keyboard_and_pointer(folder):
     details = [popups.pop(attributes["aria-describedby"]) for _, attributes, _ in cells]
     assert not popups
     assert squeezed(cells[0][2]).startswith("20.00paper 8.6344 (+11.37)")
-    assert "n = 2 clips; 95 % interval 19.00 to 21.00 mm" in details[0]
+    assert "n = 2 clips; 95 % interval 7.29 to 32.71 mm" in details[0]
     assert re.search(r"score/[0-9a-f]{16}", details[0])
 
 
@@ -138,10 +139,10 @@ def test_a_missing_value_is_a_mark_and_its_letter_is_explained(folder):
 
 def test_the_mark_of_published_numbers_is_explained(folder):
     assert not [term for term in page_of(folder).all("dt") if term[2] == "†"]
-    result = read_json(folder / "tablex.json")
+    result = read_json(folder / "table5.json")
     result["source"] = f"a paper {HOSTILE}"
     result["cells"][0] |= {"literature": 5.5, "literature_printed": "5.5"}
-    write_json(folder / "tablex.json", result)
+    write_json(folder / "table5.json", result)
     page = page_of(folder)
     assert "5.5 †" in next(cell for cell in page.all("td") if "tabindex" in cell[1])[2]
     explained = zip(page.all("dt"), page.all("dd"), strict=True)
@@ -183,7 +184,7 @@ def test_ids_are_unique_and_links_within_the_page_lead_somewhere(folder):
     inside = [link[1]["href"][1:] for link in page.all("a") if link[1]["href"].startswith("#")]
     assert inside and set(inside) <= set(ids)
     files = [link[1]["href"] for link in page.all("a") if not link[1]["href"].startswith("#")]
-    assert "tablex.json" in files
+    assert "table5.json" in files
 
 
 def links_of(page, section):
@@ -194,15 +195,14 @@ def links_of(page, section):
 
 
 def test_all_files_beside_the_page_are_linked_and_no_other(folder):
-    result = read_json(folder / "tablex.json")
-    report.write(result, folder)
-    words, targets = links_of(page_of(folder), "tablex")
+    report.write(Result.from_json(read_json(folder / "table5.json")), folder)
+    words, targets = links_of(page_of(folder), "table5")
     assert words == ["json", "md", "csv", "tex", "png", "svg"]
-    assert {f"tablex.{word}" for word in words} <= targets
+    assert {f"table5.{word}" for word in words} <= targets
     for suffix in (".png", ".svg"):  # a table that has nothing to draw
-        (folder / f"tablex{suffix}").unlink()
-    words, targets = links_of(page_of(folder), "tablex")
-    assert words == ["json", "md", "csv", "tex"] and "tablex.png" not in targets
+        (folder / f"table5{suffix}").unlink()
+    words, targets = links_of(page_of(folder), "table5")
+    assert words == ["json", "md", "csv", "tex"] and "table5.png" not in targets
 
 
 def test_the_same_results_give_the_same_bytes(folder):
@@ -229,7 +229,7 @@ def test_all_tables_are_there_and_the_page_stays_small(tmp_path, context):
                 for number, row in enumerate((*table.rows, *table.more_rows))
             ]
             result = result_of(rows, context, table)
-        write_json(out / f"{name}.json", result)
+        write_json(out / f"{name}.json", result.to_json())
     page = page_of(out)
     assert (out / "index.html").stat().st_size < 2_000_000
     sections = [section[1]["id"] for section in page.all("section")]
@@ -242,18 +242,23 @@ def test_all_tables_are_there_and_the_page_stays_small(tmp_path, context):
 
 
 def test_results_of_an_earlier_layout_are_named_and_not_shown(folder):
-    older = read_json(folder / "tablex.json") | {"schema_version": 1}
-    write_json(folder / "tabley.json", older)
+    older = read_json(folder / "table5.json") | {"schema_version": 1}
+    write_json(folder / "table6.json", older)
     (folder / "broken.json").write_text("{")
     page = page_of(folder)
     assert len(page.all("table", class_="values")) == 1
-    (words,) = [one[2] for one in page.all("p") if one[2].startswith("Not shown")]
-    assert "tabley.json" in words and "broken.json" in words
+    refused = [one[2] for one in page.all("p") if one[2].startswith("Not shown")]
+    assert refused == [
+        "Not shown: broken.json: is not JSON: Expecting property name enclosed in double quotes: "
+        "line 1 column 2 (char 1)",
+        "Not shown: table6.json: is of the schema version 1, and this program reads 3",
+    ]
 
 
 def test_a_figure_is_shown_with_what_is_missing_in_it(folder):
     figure = {
         "schema_version": 1, "figure": "figure4", "title": HOSTILE, "profile": "smoke",
+        "data": "", "body": "", "values": {}, "drawn_from": "", "provenance": {"packages": {}},
         "status": "drawn", "reason": None, "caption": f"Read it so: {HOSTILE}", "notes": [],
         "rows": [
             {"label": "Our", "task": "v2m", "status": "measured", "reason": None},

@@ -11,9 +11,10 @@ from benchmark.api.metric import Score
 from benchmark.api.table import Column, Row, TableSpec, Trend
 from benchmark.profiles import smoke
 from benchmark.results import table as report
-from benchmark.results.cells import RowOutcome
-from benchmark.results.findings import findings, spearman
+from benchmark.results.cells import RowOutcome, without_value
+from benchmark.results.findings import findings
 from benchmark.results.render import figure, latex, layout, markdown
+from benchmark.results.schema import Cell, Result
 from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.chain import Outcome
 from benchmark.runs.work_item import RunContext, WorkItem
@@ -23,7 +24,7 @@ from datasets.tools.files import read_json
 HOSTILE = r"a|b_c*d`<script>&\%$#{x}~^[y](z)"
 
 TABLE = TableSpec(
-    id="tablex",
+    id="table5",
     title="A table",
     columns=(
         Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
@@ -66,7 +67,7 @@ def row_of(row, *outcomes, absent="", is_extra=False):
         WorkItem("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
         for seed in range(len(outcomes))
     ]
-    return RowOutcome(row, items, outcomes, absent, is_extra)
+    return RowOutcome(row=row, items=items, outcomes=outcomes, absent=absent, is_extra=is_extra)
 
 
 def result_of(rows, context, table=TABLE):
@@ -108,23 +109,24 @@ def result(context):
 
 
 def cell(result, row, column):
-    return next(cell for cell in result["cells"] if (cell["row"], cell["column"]) == (row, column))
+    return result.cell(row, column)
 
 
 def test_measured_cells(result):
     one = cell(result, "one", "mpjpe")
-    assert (one["status"], one["value"], one["n"]) == ("measured", 20.0, 2)
-    assert 19.0 <= one["low"] < one["high"] <= 21.0
-    assert (one["paper"], one["paper_printed"]) == (8.6344, "8.6344")
-    assert re.fullmatch(r"score/[0-9a-f]{16}", one["run_id"])
+    assert (one.status, one.value, one.n) == ("measured", 20.0, 2)
+    # Student's t of two groups whose means are 19 and 21: 20 ± 12.7 times their standard error, 1.
+    assert (one.low, one.high) == pytest.approx((20 - 12.7062, 20 + 12.7062), abs=1e-4)
+    assert (one.paper, one.paper_printed) == (8.6344, "8.6344")
+    assert re.fullmatch(r"score/[0-9a-f]{16}", one.run_id)
     use = cell(result, "one", "codebook_util_pct")
-    assert (use["value"], use["n"], use["low"], use["high"]) == (50.0, 2, None, None)
+    assert (use.value, use.n, use.low, use.high) == (50.0, 2, None, None)
 
 
 def test_a_value_that_is_not_there_is_never_filled_in(result):
     missing = cell(result, "three", "mpjpe")
-    assert (missing["status"], missing["value"], missing["run_id"]) == ("unavailable", None, None)
-    assert missing["reason"].startswith("failed: ")
+    assert (missing.status, missing.value, missing.run_id) == ("unavailable", None, None)
+    assert missing.reason.startswith("failed: ")
     text = markdown.to_markdown(result)
     line = next(line for line in text.splitlines() if line.startswith("| three"))
     assert line.count("unavailable (a)") == 2
@@ -137,7 +139,7 @@ def test_a_column_that_does_not_apply(context):
     made.scores["codebook"].clear()
     rows = [row_of(TABLE.rows[0], made)]
     result = result_of(rows, context)
-    assert cell(result, "one", "codebook_util_pct")["status"] == "not_applicable"
+    assert cell(result, "one", "codebook_util_pct").status == "not_applicable"
 
 
 def test_best_and_second_are_marked_among_measured_cells(result):
@@ -168,8 +170,8 @@ def test_the_report_names_profile_data_body_and_n(result):
         "smplx22",
     ):
         assert fact in text
-    assert result["provenance"]["git"]["commit"]
-    assert result["provenance"]["body"]["sha256"] == find_body().sha256
+    assert result.provenance.git.commit
+    assert result.provenance.body.sha256 == find_body().sha256
 
 
 def test_markdown_shows_hostile_names_literally(result):
@@ -181,7 +183,7 @@ def test_markdown_shows_hostile_names_literally(result):
 
 
 def test_latex_shows_hostile_names_literally(result):
-    text = latex.to_latex(result)
+    text = latex.to_latex(result, full=True)
     row = next(line for line in text.splitlines() if "script" in line)
     assert r"a\textbar{}b\_c*d" in row
     assert r"\textless{}script\textgreater{}\&\textbackslash{}\%\$\#\{x\}" in row
@@ -193,9 +195,9 @@ def test_latex_shows_hostile_names_literally(result):
 
 def test_csv_has_a_line_a_cell(result, tmp_path):
     report.write(result, tmp_path)
-    with open(tmp_path / "tablex.csv", newline="") as file:
+    with open(tmp_path / "table5.csv", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(result["cells"])
+    assert len(lines) == len(result.cells)
     assert lines[0]["row"] == "one" and float(lines[0]["value"]) == 20.0
     assert lines[-1]["row"] == HOSTILE
     assert lines[4]["value"] == "" and lines[4]["status"] == "unavailable"
@@ -204,7 +206,7 @@ def test_csv_has_a_line_a_cell(result, tmp_path):
 def test_every_file_is_made_from_the_json(result, tmp_path):
     paths = report.write(result, tmp_path / "new")
     assert [path.suffix for path in paths] == [".json", ".md", ".csv", ".tex", ".png", ".svg"]
-    again = read_json(paths[0])
+    again = Result.from_json(read_json(paths[0]))
     assert again == result
     assert markdown.to_markdown(again) == paths[1].read_text()
     assert latex.to_latex(again) == paths[3].read_text()
@@ -215,7 +217,7 @@ def test_every_file_is_made_from_the_json(result, tmp_path):
 
 
 def test_figures_of_dots_are_drawn_for_hostile_names(result, tmp_path):
-    figure.render(result | {"figure": None}, tmp_path / "dots.png")
+    figure.render(dataclasses.replace(result, figure=None), tmp_path / "dots.png")
     assert (tmp_path / "dots.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -228,19 +230,18 @@ def test_nothing_measured_draws_nothing(context, tmp_path):
 
 def test_a_kill_before_the_json_leaves_no_stale_figure(result, tmp_path, monkeypatch):
     report.write(result, tmp_path)
-    (tmp_path / f"{result['table']}.png").write_bytes(b"of other numbers")
-    (tmp_path / f"{result['table']}.json").write_text("{}")
+    (tmp_path / f"{result.table}.png").write_bytes(b"of other numbers")
+    (tmp_path / f"{result.table}.json").write_text("{}")
     report.write(result, tmp_path)
-    assert (tmp_path / f"{result['table']}.png").read_bytes() != b"of other numbers"
+    assert (tmp_path / f"{result.table}.png").read_bytes() != b"of other numbers"
 
 
 def test_a_figure_of_nothing_is_removed(result, tmp_path):
     report.write(result, tmp_path)
-    gone = {"status": "unavailable", "value": None, "reason": "gone"}
-    empty = [{**cell, **gone} for cell in result["cells"]]
-    paths = report.write({**result, "cells": empty}, tmp_path)
+    empty = tuple(without_value(cell, "gone") for cell in result.cells)
+    paths = report.write(dataclasses.replace(result, cells=empty), tmp_path)
     assert not any(path.suffix == ".png" for path in paths)
-    assert not (tmp_path / f"{result['table']}.png").exists()
+    assert not (tmp_path / f"{result.table}.png").exists()
 
 
 def test_computed_tables_are_values_or_say_why_not():
@@ -257,24 +258,17 @@ def test_computed_tables_are_values_or_say_why_not():
         spec = TableSpec(
             id="t", title="T", columns=columns, rows=rows, paper=paper, compute=compute
         )
-        (made,) = report.computed_result(spec)["cells"]
-        assert (made["status"], made["value"], made["paper"]) == (status, value, 16)
+        (made,) = report.computed_result(spec).cells
+        assert (made.status, made.value, made.paper) == (status, value, 16)
     text = markdown.to_markdown(report.computed_result(spec))
     assert "unavailable (a)" in text and "- **(a):** not here" in text
 
 
-def test_spearman():
-    assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
-    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
-    assert spearman([1, 1, 2], [1, 2, 3]) == pytest.approx(3**0.5 / 2)
-    assert spearman([1, 1], [1, 2]) is None
-
-
 def test_findings_name_the_best_rows_and_the_order():
     def made(row, value, paper):
-        return {"row": row, "column": "m", "status": "measured", "value": value, "paper": paper}
+        return Cell(row=row, column="m", status="measured", value=value, paper=paper)
 
-    columns = [{"key": "m", "label": "M", "better": "lower"}]
+    columns = [Column("m", "M", better="lower")]
     cells = [made("a", 4, 1), made("b", 3, 2), made("c", 2, 3), made("d", 1, 4)]
     assert findings(columns, cells) == [
         "The best row differs from the paper's. M: d here, a in the paper.",
@@ -282,13 +276,25 @@ def test_findings_name_the_best_rows_and_the_order():
         "same order): M -1.00.",
     ]
     assert findings(columns, cells[:2])[0].startswith("The best row differs")
-    assert findings([{**columns[0], "better": None}], cells) == []
+    assert findings([Column("m", "M")], cells) == []
+    # Ties share their mean rank; a constant side has no order.
+    tied = [made("a", 1, 1), made("b", 1, 2), made("c", 2, 3), made("d", 2, 4)]
+    assert findings(columns, tied)[-1].endswith(f"M {2 / 5**0.5:+.2f}.")
+    assert (
+        len(
+            findings(
+                columns,
+                [made(name, 1, paper) for name, paper in zip("abcd", range(4), strict=True)],
+            )
+        )
+        == 1
+    )
 
 
 def test_every_reason_has_one_letter(result):
     three = next(line for line in layout.grid(result) if line[0].text == "three")
     assert [field.text for field in three[1:]] == ["unavailable (a)"] * 2
-    letters = layout.reasons({"cells": [{"status": "x", "reason": str(n)} for n in range(28)]})
+    letters = layout.letters_of(str(number) for number in range(28))
     assert list(letters.values())[24:] == ["y", "z", "aa", "ab"]
 
 
@@ -297,17 +303,17 @@ def test_several_seeds_give_mean_and_standard_deviation(context):
     rows = [row_of(TABLE.rows[0], *(outcome(context, value, 256) for value in values))]
     result = result_of(rows, context)
     made = cell(result, "one", "mpjpe")
-    assert (made["value"], made["std"], made["low"]) == (12.0, 2.0, None)
-    assert made["run_id"].count("score/") == 3
+    assert (made.value, made.std, made.low) == (12.0, 2.0, None)
+    assert made.run_id.count("score/") == 3
     text = markdown.to_markdown(result)
     assert "12.00 ± 2.00" in text and "seeds 0, 1, 2" in text
-    assert list(result["provenance"]["runs"]) == ["one, seed 0", "one, seed 1", "one, seed 2"]
+    assert list(result.provenance.runs) == ["one, seed 0", "one, seed 1", "one, seed 2"]
 
 
 def test_of_several_seeds_none_may_be_missing(context):
     rows = [row_of(TABLE.rows[0], outcome(context, 10.0, 256), unfinished(context), absent="died")]
     made = cell(result_of(rows, context), "one", "mpjpe")
-    assert (made["status"], made["value"], made["reason"]) == ("unavailable", None, "died")
+    assert (made.status, made.value, made.reason) == ("unavailable", None, "died")
 
 
 def test_rows_beside_the_papers_are_never_the_best(context):
@@ -322,15 +328,15 @@ def test_rows_beside_the_papers_are_never_the_best(context):
 
 def test_a_row_that_cannot_be_done_says_why_in_every_column(context):
     rows = [row_of(TABLE.rows[0], absent="weights.pt is not there")]
-    cells = result_of(rows, context)["cells"]
-    assert {cell["reason"] for cell in cells} == {"weights.pt is not there"}
-    assert {cell["status"] for cell in cells} == {"unavailable"}
+    cells = result_of(rows, context).cells
+    assert {cell.reason for cell in cells} == {"weights.pt is not there"}
+    assert {cell.status for cell in cells} == {"unavailable"}
 
 
 def test_clips_that_failed_are_told(context):
     made = outcome(context, 20.0, 256)
     made.records["predict"] = StageRecord(failed={"c": "no_person: nobody is seen"})
-    notes = result_of([row_of(TABLE.rows[0], made)], context)["notes"]
+    notes = result_of([row_of(TABLE.rows[0], made)], context).notes
     assert (
         "one: 1 of 2 test clips failed and are in none of its numbers, as c: no_person: nobody is "
         "seen."
@@ -343,7 +349,7 @@ def test_published_numbers_stand_on_a_line_of_their_own(context):
     )
     result = result_of([row_of(TABLE.rows[0], outcome(context, 20.0, 256))], context, table)
     made = cell(result, "one", "mpjpe")
-    assert (made["literature"], made["literature_printed"]) == (5.5, "5.5")
+    assert (made.literature, made.literature_printed) == (5.5, "5.5")
     lines = [line for line in layout.grid(result) if line[0].text == "published elsewhere"]
     assert [[field.text for field in line[1:]] for line in lines] == [["5.5", "-"]]
     assert ("Published elsewhere", "a paper") in layout.facts(result)

@@ -1,4 +1,4 @@
-"""What is drawn from the cache and kept beside the page, with the runs that it is of."""
+"""A cache of drawings beside the page: each is stored with the runs that it was drawn from."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.api.errors import Unavailable, UserError, one_line
+from benchmark.results.schema import Result
 from datasets.tools.files import read_json, write_json
 
 _SCHEMA_VERSION = 1
@@ -27,11 +28,11 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A folder of things drawn from runs, and ``<folder>.json`` in it, which says of which.
+class DrawingCache:
+    """A folder of drawings, and ``<folder>.json`` in it, which names the runs of each.
 
     Attributes:
-        folder: of the things.
+        folder: of the drawings.
     """
 
     folder: Path
@@ -39,26 +40,25 @@ class Kept:
     def entry(
         self, name: str, runs: Mapping[str, str], draw: Callable[[], dict], *, version: int
     ) -> dict | None:
-        """What is kept under a name, if it is of these runs; else what `draw` makes anew.
+        """Return the entry of a name that is of these runs; draw it where there is none.
 
         Args:
             name: of the entry.
             runs: what is drawn from: name -> run id.
             draw: writes files into `folder` and returns what the page must know, with their names
-                in ``files``; raises `Unavailable` where the cache has not what it needs, and an
-                OSError, ValueError or `UserError` where that is damaged or not the same any more.
+                in ``files``. It raises `Unavailable` where the cache of runs lacks something, and
+                an OSError, ValueError or `UserError` where that is damaged or has changed.
             version: of the drawing, to be raised when it changes.
 
         Returns:
-            None where there is nothing of these runs; why it could not be drawn is told on stderr,
-            unless that is for want of a cache.
+            None if it cannot be drawn; the error is printed, except when a run is not in the cache.
         """
         index = self.folder / f"{self.folder.name}.json"
         known = read_json(index) or {}
         entries = known.get("entries", {}) if known.get("schema_version") == _SCHEMA_VERSION else {}
-        old = entries.get(name)
+        old = entries.get(name, {})
         made_of = {"version": version, "runs": dict(runs)}
-        if old and old["made_of"] == made_of and self._there(old):
+        if old.get("made_of") == made_of and self._has_files(old):
             return old
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -68,19 +68,19 @@ class Kept:
         except (UserError, OSError, ValueError) as error:
             print(f"{self.folder / name} is not drawn: {one_line(error)}", file=sys.stderr)
             return None
-        for file in (old or {}).get("files", []):
+        for file in old.get("files", []):
             if file not in new["files"]:
                 (self.folder / Path(file).name).unlink(missing_ok=True)
         entries[name] = new
         write_json(index, {"schema_version": _SCHEMA_VERSION, "entries": entries})
         return new
 
-    def _there(self, entry: dict) -> bool:
+    def _has_files(self, entry: dict) -> bool:
         return all((self.folder / Path(file).name).is_file() for file in entry["files"])
 
 
 def run_folder(cache: Path, run_id: str) -> Path:
-    """Folder of a run in the cache.
+    """Return the folder of a run in the cache.
 
     Raises:
         Unavailable: it is not there.
@@ -92,16 +92,14 @@ def run_folder(cache: Path, run_id: str) -> Path:
     return folder
 
 
-def of_seed(result: dict) -> str:
-    """Which of several trainings `runs_of_row` is of, as the end of a title; else empty."""
-    seeds = result.get("provenance", {}).get("seeds") or [0]
+def seed_of(result: Result) -> str:
+    """Return the seed that `runs_of_row` is of, as the end of a title; empty for a single one."""
+    seeds = result.provenance.seeds
     return f" (seed {seeds[0]})" if len(seeds) > 1 else ""
 
 
-def runs_of_row(result: dict, label: str) -> dict[str, str]:
-    """Stage -> run id of a row, of the first of several seeds; empty without any."""
-    provenance = result.get("provenance", {})
-    runs = provenance.get("runs", {})
-    seeds = provenance.get("seeds") or [0]
+def runs_of_row(result: Result, label: str) -> dict[str, str]:
+    """Return stage -> run id of a row, of the first of several seeds; empty without any."""
+    runs, seeds = result.provenance.run_facts, result.provenance.seeds or (0,)
     found = runs.get(label) or runs.get(f"{label}, seed {seeds[0]}") or {}
-    return {stage: run["run_id"] for stage, run in found.items()}
+    return {stage: run.run_id for stage, run in found.items()}

@@ -1,0 +1,404 @@
+"""The JSON files of results as typed records: a table's `Result`, a figure's `FigureResult`.
+
+`from_json` refuses what a result cannot say: a value that is no finite number or lies outside its
+interval, a cell that is doubled, missing, or of an unknown row or column.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
+
+from benchmark.api.table import Column, Quoted, Trend
+from datasets.tools.typed_json import Record, decode
+
+SCHEMA_VERSION = 3  # of a table's result
+_ROUNDING = 1e-9  # relative, of a mean and its interval that are added up in other orders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(Record):
+    """One row in one column.
+
+    Attributes:
+        row: label of the row.
+        column: key of the column.
+        value: the measured value; None where it is not measured.
+        n: number of clips behind the value.
+        low: lower end of the 95 % bootstrap interval over groups of clips.
+        high: upper end of it.
+        std: standard deviation over trainings with several seeds (over n - 1).
+        status: ``measured``, ``unavailable`` (not here) or ``not_applicable`` (nowhere).
+        reason: why there is no value; None where there is one.
+        paper: the paper's number; None where it prints none.
+        paper_printed: the same as printed.
+        literature: the number that the system's own authors publish.
+        literature_printed: the same as printed.
+        run_id: the run, or the runs of several seeds, that the value is from.
+    """
+
+    row: str
+    column: str
+    value: float | None = None
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+    std: float | None = None
+    status: Literal["measured", "unavailable", "not_applicable"]
+    reason: str | None = None
+    paper: float | None = None
+    paper_printed: str | None = None
+    literature: float | None = None
+    literature_printed: str | None = None
+    run_id: str | None = None
+
+    @property
+    def measured_value(self) -> float:
+        """The value of a measured cell."""
+        assert self.value is not None
+        return self.value
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Lower and upper end of the interval, or None without one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def check(self) -> None:
+        """Refuse a cell whose parts contradict each other.
+
+        Raises:
+            ValueError: the message names the cell and the contradiction.
+        """
+        where = f"the cell ({self.row!r}, {self.column!r})"
+        if (self.status == "measured") != (self.value is not None):
+            raise ValueError(f"{where} is {self.status}, but its value is {self.value}")
+        if (self.status == "measured") != (self.reason is None):
+            raise ValueError(f"{where} is {self.status}, but its reason is {self.reason!r}")
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"{where} has one end of an interval without the other")
+        if self.interval is not None:
+            low, high = self.interval
+            slack = _ROUNDING * max(abs(low), abs(high))
+            if self.value is None or not low - slack <= self.value <= high + slack:
+                raise ValueError(f"{where} has {self.value} outside its interval [{low}, {high}]")
+        if (self.std or 0) < 0 or (self.n is not None and self.n < 1):
+            raise ValueError(f"{where} has n = {self.n} and the standard deviation {self.std}")
+        for value, printed in (
+            (self.paper, self.paper_printed),
+            (self.literature, self.literature_printed),
+        ):
+            if value is None and printed is None:
+                continue
+            try:
+                same = float(Quoted(printed=printed or "", value=value or 0.0).exact) == value
+            except ArithmeticError:  # no number is printed
+                same = False
+            if not same:
+                raise ValueError(f"{where} quotes {value} for what is printed as {printed!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow(Record):
+    """A row of a result.
+
+    Attributes:
+        label: as printed; no other row has it.
+        params: of its method.
+        dataset: the dataset that it is about; empty for a row of whatever the table is run on.
+        beside: True for a row that stands beside the paper's for scale and takes no rank.
+    """
+
+    label: str
+    params: Mapping[str, Any]
+    dataset: str
+    beside: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Git(Record):
+    """The code that computed.
+
+    Attributes:
+        commit: hash of the commit, or ``unknown``.
+        dirty: True if files differed from the commit; None where that is unknown.
+    """
+
+    commit: str
+    dirty: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreIdentity(Record):
+    """A clip store.
+
+    Attributes:
+        sha256: of its contents.
+        split_rule: that made its splits.
+    """
+
+    sha256: str
+    split_rule: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyIdentity(Record):
+    """A body model.
+
+    Attributes:
+        name: such as ``stand-in``.
+        sha256: of its file.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts(Record):
+    """A finished stage of a row.
+
+    Attributes:
+        run_id: of the run in the cache.
+        finished: UTC time in ISO format.
+        device: ``cpu`` or ``cuda``.
+        gpu: model of the GPU.
+        seconds: that the stage took.
+        git: the code.
+    """
+
+    run_id: str
+    finished: str = ""
+    device: str = ""
+    gpu: str | None = None
+    seconds: float | None = None
+    git: Git | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance(Record):
+    """When, where and with what a result was made.
+
+    Attributes:
+        created: UTC time in ISO format.
+        argv: words of the command.
+        platform: operating system.
+        cpu_cores: number of cores.
+        git: the code.
+        python: version of the interpreter.
+        packages: name -> version, None where it is not installed.
+        cpu: model name of the processor.
+        options: of the command, with what open ones were resolved to.
+        seeds: of the trainings, in ascending order.
+        data: name of a store -> what identifies it.
+        body: the body model.
+        runs: label of a row -> stage -> ``run_id`` and the run's record.
+    """
+
+    created: str = ""
+    argv: tuple[str, ...] = ()
+    platform: str = ""
+    cpu_cores: int | None = None
+    git: Git | None = None
+    python: str = ""
+    packages: Mapping[str, str | None]
+    cpu: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    data: Mapping[str, StoreIdentity] = field(default_factory=dict)
+    body: BodyIdentity | None = None
+    runs: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    @cached_property
+    def run_facts(self) -> dict[str, dict[str, RunFacts]]:
+        """Label of a row -> stage -> facts, of all runs.
+
+        Raises:
+            ValueError: a run lacks its id, or a fact is of another type.
+        """
+        known = {field.name for field in fields(RunFacts)}
+        return {
+            label: {
+                stage: decode(
+                    RunFacts,
+                    {name: record[name] for name in known & record.keys()},
+                    f"provenance.runs.{label}.{stage}",
+                )
+                for stage, record in stages.items()
+            }
+            for label, stages in self.runs.items()
+        }
+
+
+class ResultFile(Record):
+    """A record that is a whole file, with the version of its schema."""
+
+    SCHEMA_VERSION: ClassVar[int]
+
+    @classmethod
+    def from_json(cls, value: object) -> Self:
+        """Return the record of a JSON object whose parts fit each other.
+
+        Raises:
+            ValueError: another schema, or a part that does not fit; the message names it.
+        """
+        version = value.get("schema_version") if isinstance(value, dict) else None
+        if version != cls.SCHEMA_VERSION:
+            raise ValueError(
+                f"is of the schema version {version}, and this program reads {cls.SCHEMA_VERSION}"
+            )
+        found = decode(cls, value)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Refuse parts that do not fit each other; raises ValueError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(ResultFile):
+    """A table as measured.
+
+    Attributes:
+        schema_version: of this layout.
+        table: name of the table, such as ``table5``.
+        title: its caption, shortened.
+        profile: the size of everything; None for a table that is computed, as are the next three.
+        data: the clips, in words.
+        body: name and hash of the body model.
+        training: the trainings, in words.
+        protocol: metric -> how its values are made.
+        figure: how the picture is laid out; None for a dot a row.
+        columns: in the printed order.
+        rows: in the printed order, then those beside the paper's.
+        cells: one for each row and column, row by row.
+        notes: what a reader must know.
+        source: where the numbers of the literature are from; empty without any.
+        provenance: when, where and with what it was made.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
+
+    schema_version: int = SCHEMA_VERSION
+    table: str
+    title: str
+    profile: str | None = None
+    data: str | None = None
+    body: str | None = None
+    training: str | None = None
+    protocol: Mapping[str, str]
+    figure: Trend | None
+    columns: tuple[Column, ...]
+    rows: tuple[ResultRow, ...]
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+    source: str = ""
+    provenance: Provenance
+
+    def cell(self, row: str, column: str) -> Cell:
+        """Return the cell of a row's label and a column's key."""
+        return self._cells[row, column]
+
+    def cells_of(self, row: ResultRow) -> list[Cell]:
+        """Return the cells of a row, in the order of the columns."""
+        return [self._cells[row.label, column.key] for column in self.columns]
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], Cell]:
+        return {(cell.row, cell.column): cell for cell in self.cells}
+
+    def check(self) -> None:
+        """Refuse rows, columns and cells that do not fit each other.
+
+        Raises:
+            ValueError: the message names what does not fit.
+        """
+        if not re.fullmatch(r"\w+", self.table, re.ASCII):
+            raise ValueError(f"{self.table!r} is no name of a table")
+        labels, keys = [row.label for row in self.rows], [column.key for column in self.columns]
+        _require_distinct("row", labels)
+        _require_distinct("column", keys)
+        _require_distinct("cell", ((cell.row, cell.column) for cell in self.cells))
+        wanted = [(label, key) for label in labels for key in keys]
+        for place in self._cells.keys() - set(wanted):
+            raise ValueError(f"the cell {place} is of an unknown row or column")
+        for place in wanted:
+            if place not in self._cells:
+                raise ValueError(f"the cell {place} is missing")
+        for cell in self.cells:
+            cell.check()
+        _ = self.provenance.run_facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureRow(Record):
+    """A system of a figure.
+
+    Attributes:
+        label: as printed.
+        task: what it does, one of `benchmark.api.table.TASKS`.
+        status: ``measured`` (it is drawn) or ``unavailable``.
+        reason: why it is not drawn; None where it is.
+        run_id: the prediction that is drawn.
+    """
+
+    label: str
+    task: str
+    status: Literal["measured", "unavailable"]
+    reason: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureResult(ResultFile):
+    """A figure as drawn.
+
+    Attributes:
+        schema_version: of this layout.
+        figure: name of the figure, such as ``figure7``.
+        title: its caption, shortened.
+        profile: the size of everything.
+        data: the clips, in words.
+        body: name and hash of the body model.
+        status: ``drawn``, ``unavailable`` (nothing to draw) or ``failed``.
+        reason: why there is no picture; None where there is one.
+        caption: how to read the picture.
+        clips: ids of the clips in it.
+        rows: the systems asked for.
+        values: the numbers in the picture.
+        notes: what a reader must know.
+        drawn_from: hash of all that the picture depends on.
+        provenance: when, where and with what it was made.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+
+    schema_version: int = SCHEMA_VERSION
+    figure: str
+    title: str
+    profile: str
+    data: str
+    body: str
+    status: Literal["drawn", "unavailable", "failed"]
+    reason: str | None
+    caption: str = ""
+    clips: tuple[str, ...] = ()
+    rows: tuple[FigureRow, ...]
+    values: Mapping[str, Any]
+    notes: tuple[str, ...]
+    drawn_from: str
+    provenance: Provenance
+
+    def check(self) -> None:
+        """Refuse a name that is no figure's, and doubled rows; raises ValueError."""
+        if not re.fullmatch(r"\w+", self.figure, re.ASCII):
+            raise ValueError(f"{self.figure!r} is no name of a figure")
+        _require_distinct("row", ((row.label, row.task) for row in self.rows))
+        _ = self.provenance.run_facts
+
+
+def _require_distinct(what: str, names: Iterable[object]) -> None:
+    for name, number in Counter(names).items():
+        if number > 1:
+            raise ValueError(f"the {what} {name!r} stands {number} times")
