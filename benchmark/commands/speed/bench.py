@@ -1,20 +1,19 @@
-"""One measurement of speed: parts made of cases, each of which may fail alone."""
+"""The machine and the sizes that speed is measured with, and rows that may fail one by one."""
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
 
 from benchmark.api.errors import Unavailable
-from benchmark.commands.speed import machine
 from model.transformer.config import UniMoConfig
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Bench:
-    """What is measured, and what the parts learn for each other.
+    """What is measured, and what later parts of a report need from earlier ones.
 
     Attributes:
         device: ``cpu`` or ``cuda``.
@@ -38,7 +37,7 @@ class Bench:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of activations in generation."""
+        """Dtype of activations in generation."""
         if self.weights in ("bf16", "fp32"):
             return torch.bfloat16 if self.weights == "bf16" else torch.float32
         small_on_cpu = self.device == "cpu" and self.size != "paper"
@@ -46,83 +45,48 @@ class Bench:
 
     @property
     def weight_bytes(self) -> int:
-        """Of one weight in generation."""
+        """Bytes of one weight in generation."""
         return 1 if self.weights in ("int8", "fp8") else self.dtype.itemsize
 
     @property
     def estimates(self) -> bool:
-        """Whether whole sequences would take hours here."""
+        """True if whole sequences would take hours here."""
         return self.device == "cpu" and self.size == "paper"
 
 
-@dataclass(frozen=True)
-class Case:
-    """One row of a part.
-
-    Attributes:
-        labels: column -> what the row is about, the first two as progress tells it.
-        measure: column -> number; ``how`` may say that they are estimated.
-    """
-
-    labels: dict[str, str | int]
-    measure: Callable[[], dict[str, float | str | None]]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """One table.
+    """One table of the report.
 
     Attributes:
-        name: of the part.
         title: of the table.
         columns: key -> heading.
-        cases: of a bench, made one after the other.
+        rows: measures the rows of a bench, one after the other.
         notes: below the table.
     """
 
-    name: str
     title: str
     columns: dict[str, str]
-    cases: Callable[[Bench], Iterator[Case]]
+    rows: Callable[[Bench], Iterable[dict]]
     notes: tuple[str, ...] = ()
 
 
-def run(parts: Iterable[Part], bench: Bench) -> list[dict]:
-    """Measure the parts; JSON-ready. Progress goes to stderr."""
-    done = []
-    for part in parts:
-        rows = _rows(part, bench)
-        machine.release(bench.device)
-        done.append(
-            {
-                "name": part.name,
-                "title": part.title,
-                "columns": part.columns,
-                "rows": rows,
-                "notes": list(part.notes),
-            }
-        )
-    return done
+def measured_row(labels: dict[str, str | int], measure: Callable[[], dict]) -> dict:
+    """Return the labels with what `measure` returns, or with the reason why it failed.
 
-
-def _rows(part: Part, bench: Bench) -> list[dict]:
-    rows = []
-    for case in part.cases(bench):
-        said = ", ".join(str(label) for label in list(case.labels.values())[:2])
-        print(f"{part.name}: {said}", file=sys.stderr, flush=True)
-        rows.append({**case.labels, **_measured(case)})
-    return rows
-
-
-def _measured(case: Case) -> dict:
+    Args:
+        labels: column -> what the row is about. The first two are printed as progress.
+        measure: returns column -> number, and ``how`` if that is not ``measured``.
+    """
+    print(", ".join(map(str, list(labels.values())[:2])), file=sys.stderr, flush=True)
     try:
-        values = {"how": "measured", **case.measure()}
+        values = {"how": "measured", **measure()}
         wrong = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
         if wrong:
             raise Unavailable(f"{', '.join(wrong)} came out as no finite number")
-        return values
-    # Whatever is wrong with one case on a machine never seen before, the others are worth having.
+        return {**labels, **values}
+    # Whatever is wrong with one row on a machine never seen before, the others are worth having.
     except Exception as error:
         text = " ".join(str(error).split()) or "no reason given"
         kind = "" if isinstance(error, Unavailable) else f"{type(error).__name__}: "
-        return {"how": f"unavailable: {kind}{text[:200]}"}
+        return {**labels, "how": f"unavailable: {kind}{text[:200]}"}

@@ -3,12 +3,12 @@
 import contextlib
 import gc
 import os
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.utils.benchmark import Timer
 
 from benchmark.api.errors import Unavailable
 from benchmark.runs import provenance
@@ -30,7 +30,7 @@ DATASHEETS = {
 
 
 def describe(device: str) -> dict[str, str | int]:
-    """Names and versions."""
+    """Return names and versions of what speed depends on, and what else runs."""
     facts = {
         "cpu": provenance.cpu_name(),
         "threads": torch.get_num_threads(),
@@ -44,7 +44,7 @@ def describe(device: str) -> dict[str, str | int]:
 
 
 def datasheet_flops(device: str) -> float | None:
-    """Dense bf16 FLOP/s that the GPU's maker names, where it is known here."""
+    """Return the GPU's dense bf16 FLOP/s by its datasheet; None for a CPU or an unknown GPU."""
     if device != "cuda":
         return None
     name = torch.cuda.get_device_name()
@@ -52,7 +52,7 @@ def datasheet_flops(device: str) -> float | None:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that can be allocated; on Linux less what a container may not use."""
+    """Return the bytes that can be allocated, within the limit of a container."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0]
     free = 1 << 62
@@ -67,10 +67,10 @@ def free_memory(device: str) -> int:
 
 
 def require_memory(device: str, needed: float, what: str) -> None:
-    """Refuse before allocating: a system that runs out of memory ends whatever it likes.
+    """Check free memory before allocating: a system without memory ends any process it likes.
 
     Raises:
-        Unavailable: less is free.
+        Unavailable: less than `needed` bytes are free.
     """
     free = free_memory(device)
     if needed > free:
@@ -78,7 +78,7 @@ def require_memory(device: str, needed: float, what: str) -> None:
 
 
 def release(device: str) -> None:
-    """Give back what models that are no longer referred to have used."""
+    """Free the memory of models that are no longer referred to."""
     torch.compiler.reset()
     gc.collect()
     if device == "cuda":
@@ -86,7 +86,7 @@ def release(device: str) -> None:
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
-    """Wall-clock seconds of `work`, the GPU's part included."""
+    """Return the wall-clock seconds of one call of `work`, the GPU's part included."""
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     wait()
     started = time.perf_counter()
@@ -95,21 +95,21 @@ def seconds(work: Callable[[], object], device: str) -> float:
     return time.perf_counter() - started
 
 
-def typical(work: Callable[[], object], device: str, repeats: int = 5) -> float:
-    """Median seconds of `work`, after one call that does not count."""
-    work()
-    return statistics.median(seconds(work, device) for _ in range(repeats))
+def typical(work: Callable[[], object]) -> float:
+    """Return the median seconds of `work` over as many calls as take 0.2 s, after a warm-up."""
+    timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=0.2).median
 
 
 def copy_bandwidth(device: str, size: int) -> float:
-    """Bytes a second, read and written, of copying a buffer of `size` bytes."""
+    """Return the bytes a second, read and written, of copying a buffer of `size` bytes."""
     require_memory(device, 2 * size, "the buffers")
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)
-    return 2 * size / typical(lambda: target.copy_(source), device, repeats=7)
+    return 2 * size / typical(lambda: target.copy_(source))
 
 
 def matmul_flops(device: str, size: int, dtype: torch.dtype) -> float:
-    """FLOP/s of multiplying two square matrices."""
+    """Return the FLOP/s of multiplying two square matrices."""
     a = torch.full((size, size), 0.01, device=device, dtype=dtype)
-    return 2 * size**3 / typical(lambda: a @ a, device)
+    return 2 * size**3 / typical(lambda: a @ a)

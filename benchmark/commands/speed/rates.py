@@ -1,15 +1,14 @@
-"""Everything beside the transformer: tokenizer, metrics, stores."""
+"""The speed of everything beside the transformer: tokenizer, metrics, clip stores."""
 
 import tempfile
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmark.commands.speed.bench import Bench, Case, Part
-from benchmark.commands.speed.machine import seconds, typical
+from benchmark.commands.speed.bench import Bench, Part, measured_row
+from benchmark.commands.speed.machine import typical
 from benchmark.metrics.features.motion import geometric_features, kinetic_features
 from benchmark.metrics.pose import pose_errors
 from datasets.motion import Motion
@@ -25,51 +24,52 @@ from model.transformer.train import distributed
 _FRAMES = 65
 _JOINTS, _VERTICES, _SMPL_VERTICES = 22, 10475, 6890
 
+Work = Callable[[], object]
 
-def cases(bench: Bench) -> Iterator[Case]:
-    """Rows: what, of how many, how fast."""
-    paper = bench.size == "paper"
+
+def _rows(bench: Bench) -> Iterator[dict]:
+    """Yield a row for each kind of work: what, of how many, how fast."""
+    paper, cuda = bench.size == "paper", bench.device == "cuda"
     config = TokenizerConfig.paper() if paper else TokenizerConfig.small()
     # The paper's batch is 128 windows: minutes for a CPU, where so few have the same rate.
-    windows = (128 if bench.device == "cuda" else 2) if paper else 4
+    windows = (128 if cuda else 2) if paper else 4
     clips = 300 if bench.size != "tiny" else 8
-    coded = (clips if bench.device == "cuda" else 4) if paper else clips
-    of = f"{config.width} channels, k = {config.tokens_per_frame}"
-    for what, size, unit, measure in (
-        (f"tokenizer, training step ({of})", f"{windows} windows", "frames/s", _training),
-        (f"tokenizer, encode ({of})", f"{coded} clips", "frames/s", _encode),
-        (f"tokenizer, decode ({of})", f"{coded} clips", "frames/s", _decode),
-    ):
-        count = windows if measure is _training else coded
-        labels = {"what": what, "size": size, "unit": unit}
-        yield Case(labels, partial(measure, bench, config, count))
-    for what, vertices in (
-        ("joints", 0),
-        (f"{_SMPL_VERTICES} vertices", _SMPL_VERTICES),
-        (f"{_VERTICES} vertices", _VERTICES),
-    ):
-        labels = {"what": f"pose metrics, {what} (CPU)", "size": f"{clips} clips"}
-        yield Case({**labels, "unit": "frames/s"}, partial(_pose, vertices, clips))
-    labels = {"what": "FID and DIV features (CPU)", "size": f"{clips} clips", "unit": "frames/s"}
-    yield Case(labels, partial(_features, clips))
-    for what, measure in (
-        ("clip store, write", _write),
-        ("clip store, open and read motions", _read),
-        ("clip store, read clips one by one", _read_each),
-    ):
-        labels = {"what": what, "size": f"{clips} clips", "unit": "clips/s"}
-        yield Case(labels, partial(measure, clips))
+    coded = 4 if paper and not cuda else clips
+    of = f"({config.width} channels, k = {config.tokens_per_frame})"
+
+    def rate(
+        what: str, count: int, prepare: Callable[..., Work], *args, each: str = "clips"
+    ) -> dict:
+        unit = "clips/s" if "store" in what else "frames/s"
+        frames = {"windows": TrainingConfig.paper().window, "clips": _FRAMES}[each]
+        amount = count if unit == "clips/s" else count * frames
+
+        def measure() -> dict:
+            taken = typical(prepare(*args))
+            return {"seconds": taken, "rate": amount / taken}
+
+        return measured_row({"what": what, "size": f"{count} {each}", "unit": unit}, measure)
+
+    step = f"tokenizer, training step {of}"
+    yield rate(step, windows, _training, bench, config, windows, each="windows")
+    for what in ("encode", "decode"):
+        yield rate(f"tokenizer, {what} {of}", coded, _coding, bench, config, coded, what)
+    for vertices in (0, _SMPL_VERTICES, _VERTICES):
+        what = f"{vertices} vertices" if vertices else "joints"
+        yield rate(f"pose metrics, {what} (CPU)", clips, _pose, vertices, clips)
+    yield rate("FID and DIV features (CPU)", clips, _features, clips)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield rate("clip store, write", clips, lambda: lambda: _store(folder, clips))
+        yield rate("clip store, open and read motions", clips, _read, folder, clips)
+        yield rate("clip store, read clips one by one", clips, _read_each, folder, clips)
 
 
 def _channels(clips: int) -> np.ndarray:
     return 0.1 * np.random.default_rng(0).standard_normal((clips, _FRAMES, 79), np.float32)
 
 
-def _row(taken: float, amount: float) -> dict:
-    return {"seconds": taken, "rate": amount / taken}
-
-
-def _training(bench: Bench, config: TokenizerConfig, windows: int) -> dict:
+def _training(bench: Bench, config: TokenizerConfig, windows: int) -> Work:
     preset = TrainingConfig.paper if bench.size == "paper" else TrainingConfig.small
     training = preset(steps=1000)
     model = MotionTokenizer(config).to(bench.device)
@@ -85,52 +85,35 @@ def _training(bench: Bench, config: TokenizerConfig, windows: int) -> dict:
             loss = model.loss(batch, Step(0.5, torch.Generator().manual_seed(0)))
         run.update([loss])
 
-    return _row(typical(step, bench.device), windows * training.window)
+    return step
 
 
-def _coder(bench: Bench, config: TokenizerConfig, clips: int) -> tuple[MotionTokenizer, np.ndarray]:
+def _coding(bench: Bench, config: TokenizerConfig, clips: int, what: str) -> Work:
     model, channels = MotionTokenizer(config), _channels(clips)
     model.fit_statistics(model.prepare(channels), 32)
-    return model.to(bench.device).eval(), channels
-
-
-def _encode(bench: Bench, config: TokenizerConfig, clips: int) -> dict:
-    model, channels = _coder(bench, config, clips)
-    taken = typical(lambda: model.encode_channels(channels), bench.device, repeats=3)
-    return _row(taken, clips * _FRAMES)
-
-
-def _decode(bench: Bench, config: TokenizerConfig, clips: int) -> dict:
-    model, _ = _coder(bench, config, clips)
+    model = model.to(bench.device).eval()
     ids = np.zeros((clips, _FRAMES * config.tokens_per_frame), np.int64)
-    taken = typical(lambda: model.decode_channels(ids), bench.device, repeats=3)
-    return _row(taken, clips * _FRAMES)
+    encode = what == "encode"
+    return lambda: model.encode_channels(channels) if encode else model.decode_channels(ids)
 
 
-def _pose(vertices: int, clips: int) -> dict:
+def _pose(vertices: int, clips: int) -> Work:
     rng = np.random.default_rng(0)
     pred, true = rng.standard_normal((2, _FRAMES, _JOINTS, 3))
     meshes = rng.standard_normal((2, _FRAMES, vertices, 3), np.float32) if vertices else (None,) * 2
-
-    def work() -> None:
-        for _ in range(clips):  # one after the other, as tables are scored
-            pose_errors(pred, true, *meshes, pelvis=(1, 2))
-
-    return _row(typical(work, "cpu", repeats=3), clips * _FRAMES)
+    # One after the other, as tables are scored.
+    return lambda: [pose_errors(pred, true, *meshes, pelvis=(1, 2)) for _ in range(clips)]
 
 
-def _features(clips: int) -> dict:
+def _features(clips: int) -> Work:
     joints = np.random.default_rng(0).standard_normal((clips, _FRAMES, 24, 3))
-
-    def work() -> None:
-        kinetic_features(joints)
-        geometric_features(joints, check_up=False)
-
-    return _row(typical(work, "cpu", repeats=3), clips * _FRAMES)
+    return lambda: (kinetic_features(joints), geometric_features(joints, check_up=False))
 
 
-def _store(folder: Path, clips: int) -> None:
-    with ClipStoreWriter(folder, num_frames=_FRAMES) as writer:
+def _store(folder: Path, clips: int) -> Path:
+    """Write a clip store in a folder of its own; returns its path."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / "store"
+    with ClipStoreWriter(path, num_frames=_FRAMES) as writer:
         for number, channels in enumerate(_channels(clips)):
             writer.add(
                 Clip(
@@ -145,33 +128,25 @@ def _store(folder: Path, clips: int) -> None:
                 )
             )
         writer.close({})
+    return path
 
 
-def _write(clips: int) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
-        return _row(seconds(lambda: _store(Path(folder) / "store", clips), "cpu"), clips)
+def _read(folder: Path, clips: int) -> Work:
+    path = _store(folder, clips)
+
+    def work() -> None:
+        store = ClipStore.open(path)
+        store.channels(store.clip_ids)
+
+    return work
 
 
-def _read(clips: int) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
-        _store(Path(folder) / "store", clips)
-
-        def work() -> None:
-            store = ClipStore.open(Path(folder) / "store")
-            store.channels(store.clip_ids)
-
-        return _row(typical(work, "cpu"), clips)
-
-
-def _read_each(clips: int) -> dict:
-    with tempfile.TemporaryDirectory() as folder:
-        _store(Path(folder) / "store", clips)
-        store = ClipStore.open(Path(folder) / "store")
-        return _row(seconds(lambda: [store[i] for i in range(clips)], "cpu"), clips)
+def _read_each(folder: Path, clips: int) -> Work:
+    store = ClipStore.open(_store(folder, clips))
+    return lambda: [store[number] for number in range(clips)]
 
 
 PART = Part(
-    name="rates",
     title="Tokenizer, metrics, stores",
     columns={
         "what": "what",
@@ -181,6 +156,6 @@ PART = Part(
         "unit": "unit",
         "how": "how",
     },
-    cases=cases,
-    notes=("Of noise in the place of motion, and networks with random weights.",),
+    rows=_rows,
+    notes=("Motions are noise, and networks have random weights.",),
 )

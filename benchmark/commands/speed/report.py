@@ -1,22 +1,23 @@
 """The verb ``speed``: measure, write JSON and Markdown, print the latter."""
 
+import functools
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmark.commands.options import device_named
 from benchmark.commands.speed import generation, machine, rates, training
-from benchmark.commands.speed.bench import Bench, Case, Part, run
-from benchmark.results.render.markdown import escape
+from benchmark.commands.speed.bench import Bench, Part, measured_row
+from benchmark.results.render.layout import Field
+from benchmark.results.render.markdown import escape, table
 from benchmark.runs import provenance
 from datasets.tools.files import write_json, write_text
 
 SCHEMA_VERSION = 1
 
 
-def _machine_cases(bench: Bench) -> Iterator[Case]:
+def _machine_rows(bench: Bench) -> Iterator[dict]:
     large = bench.device == "cuda"
     buffer = 1 << 30 if large else 1 << (24 if bench.size == "tiny" else 28)
     side = 8192 if large else 256 if bench.size == "tiny" else 2048
@@ -29,27 +30,32 @@ def _machine_cases(bench: Bench) -> Iterator[Case]:
         bench.peak = machine.matmul_flops(bench.device, side, dtype)
         return {"value": bench.peak / 1e12, "unit": "TFLOP/s"}
 
-    yield Case({"what": f"copy of {buffer >> 20} MB, read and written"}, copy)
+    yield measured_row({"what": f"copy of {buffer >> 20} MB, read and written"}, copy)
     dtype = torch.bfloat16 if large else torch.float32
     name = str(dtype).removeprefix("torch.")
-    yield Case({"what": f"product of {side} x {side} matrices, {name}"}, partial(product, dtype))
+    what = f"product of {side} x {side} matrices, {name}"
+    yield measured_row({"what": what}, functools.partial(product, dtype))
     sheet = machine.datasheet_flops(bench.device)
     if sheet:
-        row = {"value": sheet / 1e12, "unit": "TFLOP/s", "how": "the datasheet"}
-        yield Case({"what": "dense bfloat16 product"}, lambda: row)
+        values = {"value": sheet / 1e12, "unit": "TFLOP/s", "how": "the datasheet"}
+        yield measured_row({"what": "dense bfloat16 product"}, lambda: values)
 
 
-MACHINE = Part(
-    name="machine",
-    title="Machine",
-    columns={"what": "what", "value": "value", "unit": "unit", "how": "how"},
-    cases=_machine_cases,
-)
-PARTS = (MACHINE, generation.PART, training.PART, rates.PART)
+# Name -> part, in the order in which they are measured.
+PARTS = {
+    "machine": Part(
+        title="Machine",
+        columns={"what": "what", "value": "value", "unit": "unit", "how": "how"},
+        rows=_machine_rows,
+    ),
+    "generation": generation.PART,
+    "training": training.PART,
+    "rates": rates.PART,
+}
 
 
 def measure(device: str, size: str | None, weights: str | None, batches: list[int]) -> dict:
-    """Everything, as a JSON-ready result; defaults depend on the device.
+    """Measure all parts; returns a JSON-ready result. Defaults depend on the device.
 
     Raises:
         UserError: a device that is not there.
@@ -57,18 +63,25 @@ def measure(device: str, size: str | None, weights: str | None, batches: list[in
     device = device_named(device)
     size = size or ("paper" if device == "cuda" else "embedded")
     weights = weights or ("bf16" if device == "cuda" or size == "paper" else "fp32")
-    bench = Bench(device, size, weights, tuple(dict.fromkeys(batches)))
+    bench = Bench(device=device, size=size, weights=weights, batches=tuple(dict.fromkeys(batches)))
     facts = machine.describe(device)
-    parts = run(PARTS, bench)
     return {
         "schema_version": SCHEMA_VERSION,
         "device": device,
         "size": size,
         "weights": weights,
         "machine": facts,
-        "parts": parts,
+        "parts": [measure_part(name, part, bench) for name, part in PARTS.items()],
         "provenance": provenance.collect(),
     }
+
+
+def measure_part(name: str, part: Part, bench: Bench) -> dict:
+    """Measure the rows of one part, JSON-ready; memory is free again afterwards."""
+    rows = list(part.rows(bench))
+    machine.release(bench.device)
+    shown = {"title": part.title, "columns": part.columns}
+    return {"name": name, **shown, "rows": rows, "notes": list(part.notes)}
 
 
 def write(result: dict, out: Path) -> list[Path]:
@@ -81,25 +94,18 @@ def write(result: dict, out: Path) -> list[Path]:
 
 
 def to_markdown(result: dict) -> str:
-    """The report as text."""
+    """Return the report as text."""
     lines = [f"# Speed: {result['size']} size, {result['weights']} weights, {result['device']}", ""]
     names = {"load": "load before (processes that compute)", "free_memory_gb": "free memory, GB"}
     for name, value in result["machine"].items():
         lines.append(f"- {names.get(name, name)}: {escape(str(value))}")
     for part in result["parts"]:
-        lines += ["", f"## {part['title']}", "", *_table(part), ""]
+        grid = [list(part["columns"].values())]
+        grid += [[_text(row.get(key)) for key in part["columns"]] for row in part["rows"]]
+        fields = [[Field(text) for text in line] for line in grid]
+        lines += ["", f"## {part['title']}", "", *table(fields), ""]
         lines += [f"- {escape(note)}" for note in part["notes"]]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(part: dict) -> list[str]:
-    grid = [list(part["columns"].values())]
-    for row in part["rows"]:
-        grid.append([_text(row.get(key)) for key in part["columns"]])
-    grid = [[escape(text) for text in line] for line in grid]
-    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    lines = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in grid]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
 def _text(value: float | str | None) -> str:

@@ -1,14 +1,14 @@
 """Training steps of the transformer, and the share of the machine's FLOP/s that they use."""
 
+import functools
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmark.api.errors import Unavailable
 from benchmark.commands.speed import formulas
-from benchmark.commands.speed.bench import Bench, Case, Part
+from benchmark.commands.speed.bench import Bench, Part, measured_row
 from benchmark.commands.speed.generation import empty, fill
 from benchmark.commands.speed.machine import datasheet_flops, require_memory, typical
 from model.training.loop import TrainingRun
@@ -23,7 +23,7 @@ _CLIPS = {"paper": 1, "embedded": 16, "tiny": 2}
 
 
 def measure(bench: Bench, task: str) -> dict:
-    """A row."""
+    """Return the numbers of one task."""
     config, device, clips = bench.config, bench.device, _CLIPS[bench.size]
     schedule = schedules(config)[task]
     flops = clips * formulas.training_flops(config, schedule)
@@ -44,7 +44,7 @@ def measure(bench: Bench, task: str) -> dict:
             loss = sum(found.sum() for found in losses.values()) / targets
         run.update([(loss, {})])
 
-    taken = typical(step, device, repeats=3 if bench.size == "paper" else 7)
+    taken = typical(step)
     sheet = datasheet_flops(device)
     return {
         "step_seconds": taken,
@@ -57,10 +57,10 @@ def measure(bench: Bench, task: str) -> dict:
 
 
 def _require_possible(bench: Bench, flops: float) -> None:
-    """Refuse a step of that many operations that lacks memory or would take minutes.
+    """Check that there is memory for a step of that many operations, and that it takes seconds.
 
     Raises:
-        Unavailable: so it is.
+        Unavailable: there is not, or it takes longer.
     """
     parameters = sum(p.numel() for p in empty(bench.config, torch.float32).parameters())
     what = "weights, gradients and averages in float32 (activations come on top)"
@@ -78,14 +78,13 @@ def _build(bench: Bench) -> UniMo:
     return model
 
 
-def cases(bench: Bench) -> Iterator[Case]:
-    """Both tasks."""
+def _rows(bench: Bench) -> Iterator[dict]:
     for task in ("v2m", "i2vm"):
-        yield Case({"task": task, "clips": _CLIPS[bench.size]}, partial(measure, bench, task))
+        labels = {"task": task, "clips": _CLIPS[bench.size]}
+        yield measured_row(labels, functools.partial(measure, bench, task))
 
 
 PART = Part(
-    name="training",
     title="Training of the transformer",
     columns={
         "task": "task",
@@ -98,7 +97,7 @@ PART = Part(
         "mfu_datasheet": "of datasheet %",
         "how": "how",
     },
-    cases=cases,
+    rows=_rows,
     notes=(
         "One process, with the optimiser of the training preset (paper, or embedded); float32, on "
         "a GPU with bf16 autocast.",

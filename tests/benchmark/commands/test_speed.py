@@ -9,8 +9,7 @@ import torch
 from benchmark import run
 from benchmark.api.errors import Unavailable
 from benchmark.commands.speed import formulas, generation, machine, report, training
-from benchmark.commands.speed.bench import Bench, Case, Part
-from benchmark.commands.speed.bench import run as measure
+from benchmark.commands.speed.bench import Bench, measured_row
 from model.sequence import MOTION, TASKS, VISUAL
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train.steps import schedules
@@ -96,7 +95,7 @@ def test_the_verb_writes_its_files(tmp_path, capsys):
     text = (tmp_path / "speed" / "cpu-tiny.md").read_text()
     assert text in capsys.readouterr().out
     assert {path.suffix for path in (tmp_path / "speed").iterdir()} == {".json", ".md"}
-    assert [part["name"] for part in result["parts"]] == [part.name for part in report.PARTS]
+    assert [part["name"] for part in result["parts"]] == [*report.PARTS]
     for _, row in every_cell(result):
         assert row["how"] == "measured", row
         for value in row.values():
@@ -107,12 +106,12 @@ def test_the_verb_writes_its_files(tmp_path, capsys):
 
 @pytest.mark.parametrize("weights", ["int8", "fp8", "bf16"])
 def test_other_weights(weights, monkeypatch):
-    monkeypatch.setattr(report, "PARTS", (generation.PART,))
+    monkeypatch.setattr(report, "PARTS", {"generation": generation.PART})
     result = report.measure("cpu", "tiny", weights, [1])
     assert [row["how"] for _, row in every_cell(result)] == ["measured"] * 2
 
 
-def test_one_case_that_fails_leaves_the_others():
+def test_one_row_that_fails_leaves_the_others():
     def no_memory():
         raise torch.OutOfMemoryError("tried to\nallocate")
 
@@ -125,14 +124,8 @@ def test_one_case_that_fails_leaves_the_others():
         "not a number": lambda: {"value": math.nan},
         "works": lambda: {"value": 1.0},
     }
-    part = Part(
-        "p",
-        "P",
-        {"what": "what", "value": "value", "how": "how"},
-        lambda bench: [Case({"what": what}, work) for what, work in found.items()],
-    )
-    (made,) = measure([part], Bench("cpu", "tiny", "fp32", (1,)))
-    assert [row["how"] for row in made["rows"]] == [
+    made = [measured_row({"what": what}, work) for what, work in found.items()]
+    assert [one["how"] for one in made] == [
         "unavailable: OutOfMemoryError: tried to allocate",
         "unavailable: no such thing",
         "unavailable: value came out as no finite number",
@@ -142,20 +135,19 @@ def test_one_case_that_fails_leaves_the_others():
 
 def test_what_does_not_fit_is_said_before_it_is_tried(monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda device: 5 * 10**9)
-    bench = Bench("cpu", "paper", "bf16", (1,))
-    made = measure([generation.PART, training.PART], bench)
-    for part in made:
-        for row in part["rows"]:
-            assert row["how"].startswith("unavailable: ") and "5.0 GB are free" in row["how"]
-    assert "8.4 GB" in made[0]["rows"][0]["how"] and "64.3 GB" in made[1]["rows"][0]["how"]
+    bench = Bench(device="cpu", size="paper", weights="bf16", batches=(1,))
+    made = [list(part.rows(bench)) for part in (generation.PART, training.PART)]
+    for one in (*made[0], *made[1]):
+        assert one["how"].startswith("unavailable: ") and "5.0 GB are free" in one["how"]
+    assert "8.4 GB" in made[0][0]["how"] and "64.3 GB" in made[1][0]["how"]
 
 
 def test_estimates_say_so(monkeypatch):
     monkeypatch.setattr(Bench, "estimates", property(lambda bench: True))
     monkeypatch.setattr(generation, "_SAMPLE", 8)
-    (made,) = measure([generation.PART], Bench("cpu", "tiny", "fp32", (1,)))
-    for row in made["rows"]:
-        assert row["how"].startswith("estimated from ") and row["seconds"] > 0
+    bench = Bench(device="cpu", size="tiny", weights="fp32", batches=(1,))
+    for one in generation.PART.rows(bench):
+        assert one["how"].startswith("estimated from ") and one["seconds"] > 0
 
 
 def test_stopping_writes_nothing(tmp_path, monkeypatch, capsys):
