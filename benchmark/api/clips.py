@@ -38,7 +38,7 @@ class Clips:
     K_sources: Sequence[str] = ()
 
     def __getitem__(self, piece: "slice | np.ndarray") -> "Clips":
-        """Some of the clips: a slice, or indices."""
+        """Return some of the clips, by a slice or by indices."""
         rows = range(len(self.ids))[piece] if isinstance(piece, slice) else piece
         return Clips(
             ids=[self.ids[row] for row in rows],
@@ -55,15 +55,15 @@ class Clips:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a method makes of N clips.
+    """The result of a method on N clips.
 
     Attributes:
         channels: (N, T, 79) float32 SMPL-X motion in the order of the clips given, (N, T, 85) of an
-            SMPL motion (the same order with 69 numbers of body pose); None from a system that makes
-            videos alone. Rows of clips in `failed` are not looked at.
+            SMPL motion (the same order with 69 numbers of body pose); None from a system that only
+            makes videos. Rows of clips in `failed` are ignored.
         tokens: (N, L) integer codes, or None for a method without tokens.
         videos: the N videos (T, H, W, 3) uint8, one after the other, or None.
-        failed: clip id -> why there is nothing, of the clips that could not be done.
+        failed: clip id -> error message, for clips without a prediction.
     """
 
     channels: "np.ndarray | None"
@@ -84,10 +84,10 @@ class Data:
         num_frames: frames per clip.
         train_ids: clips trained on, in store order.
         test_ids: clips evaluated on, in store order.
-        split_rule: how the store was split, in its own words.
-        dataset: what all its clips are from, such as ``threedpw``; empty for a mixture.
+        split_rule: how the store was split, as its manifest says.
+        dataset: the one that all its clips are from, such as ``threedpw``; empty for a mixture.
         with_videos: whether the task shows the clips' videos to methods.
-        notes: what a reader of a table must know of the clips, such as who estimated the motion.
+        notes: facts that a reader of a table needs, such as who estimated the motion.
         groups: test clip -> the group it belongs to (take, actor, source video: what no split
             separates); clips of one are not independent.
     """
@@ -106,12 +106,12 @@ class Data:
 
     @property
     def inputs(self) -> dict:
-        """What identifies the training clips in a cache key."""
+        """The identity of the training clips in a cache key."""
         return self._identity(self.train_ids)
 
     @property
     def test_inputs(self) -> dict:
-        """What identifies the test clips in a cache key."""
+        """The identity of the test clips in a cache key."""
         return self._identity(self.test_ids)
 
     def _identity(self, ids: Sequence[str]) -> dict:
@@ -120,11 +120,11 @@ class Data:
         return {"data": self.sha256, "clips": hash_lines(ids)}
 
     def group_of(self, clip_id: str) -> str:
-        """The group of a test clip; of a clip without one, such as ``pooled``, it is its own."""
+        """Return the group of a test clip; an id without one, such as ``pooled``, is its own."""
         return self.groups.get(clip_id, clip_id)
 
     def clips(self, ids: Sequence[str]) -> Clips:
-        """The clips named, with their videos if the task has any."""
+        """Return the clips with these ids, with their videos if the task has any."""
         from datasets.store import ClipStore
 
         store = ClipStore.open(self.path)
@@ -144,7 +144,7 @@ class Data:
 
 
 def _videos(store: "ClipStore", ids: Sequence[str]):
-    """Files of the clips named, intrinsics (N, T, 3, 3) and where these are from."""
+    """Return the clips' video files, intrinsics (N, T, 3, 3) and where these are from."""
     import numpy as np
 
     from datasets.sequence import camera_of

@@ -1,4 +1,4 @@
-"""What a figure is drawn from, and what drawing it gives."""
+"""Specifications of figures, what they are drawn from, and drawn pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemOutput:
-    """What a system made of the test clips.
+    """The output of a system on the test clips.
 
     Attributes:
         label: of its row.
@@ -27,7 +27,7 @@ class SystemOutput:
         training: folder of its training; None for weights given by the user.
         weights: its weights file.
         read_prediction: reads its prediction of all test clips, without videos.
-        videos: the videos that it generated, one for each test clip; not there where it makes none.
+        videos: files of the videos that it generated, one for each test clip.
         device: ``cpu`` or ``cuda``.
         seed: of its sampling.
     """
@@ -66,7 +66,7 @@ class SystemOutput:
 
     @property
     def is_smpl(self) -> bool:
-        """Whether its motion is SMPL's, which is not drawn on SMPL-X's body."""
+        """True if its motion is SMPL's, which cannot be drawn on SMPL-X's body."""
         from datasets.motion import NUM_SMPL_CHANNELS
 
         channels = self.prediction.channels
@@ -100,8 +100,8 @@ class FigureSpec:
         rows: task, one of `TASKS` -> the systems shown; equal to rows of tables where the same is
             meant, so that both share their runs. No label stands twice.
         draw: makes the picture of those that are there.
-        notes: what the reader must know of it.
-        takes_checkpoint: whether a user's checkpoint may stand beside the rows.
+        notes: facts that a reader needs.
+        takes_checkpoint: True if a user's checkpoint may stand beside the rows.
     """
 
     id: str

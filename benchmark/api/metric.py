@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricContext:
-    """What a metric may need to know before there is anything to score.
+    """The circumstances of an evaluation, known before there is anything to score.
 
     Attributes:
         task: one of `TASKS`.
         body: file of the body model of the evaluation.
-        seed: of whatever is drawn at random.
+        seed: of random draws.
         dataset: what all clips are from, such as ``threedpw``; empty for a mixture.
-        cache: a folder where it may keep what is costly.
+        cache: a folder where it may store costly values.
     """
 
     task: str
@@ -44,7 +44,7 @@ class MetricContext:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
-    """What a metric is given: N clips and what a system made of them.
+    """The input of a metric: N clips and the output of a system on them.
 
     Attributes:
         context: see `MetricContext`.

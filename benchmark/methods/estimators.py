@@ -1,4 +1,4 @@
-"""Estimators of motion as methods that fill rows: what they say of the clips' videos."""
+"""Motion estimators as methods: they estimate the motion in the clips' videos."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,15 @@ from benchmark.api.profile import Profile
 from datasets.tools.files import write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from datasets.estimators import Estimator
+    from datasets.motion import Motion
 
 
 @dataclass(frozen=True)
 class External(Method):
-    """An estimator with weights of its own, which there is nothing to train of.
+    """A pretrained external estimator; `train` only records its identity.
 
     Attributes:
         name: of the estimator.
@@ -37,7 +40,7 @@ class External(Method):
             raise Unavailable(str(error)) from error
 
     def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
-        """Keeps what the estimator is made of, and trains nothing."""
+        """Write the identity of the estimator; nothing is trained."""
         path = out / "estimator.json"
         write_json(path, json.loads(json.dumps(spec["estimator"])))
         return path
@@ -49,7 +52,9 @@ class External(Method):
 
 
 def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
-    """The motions that an estimator sees in the clips' videos; a clip it cannot do is `failed`.
+    """Return the motions that an estimator sees in the clips' videos.
+
+    Clips that it cannot process are in `Prediction.failed`.
 
     Raises:
         Unavailable: it cannot run here.
@@ -74,14 +79,16 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
                     channels.append(_channels(session.estimate(video).camera_motion))
                 except EstimatorUnavailable:
                     raise
-                except Exception as error:  # of foreign code, as it comes: the others go on
+                except Exception as error:  # whatever foreign code raises: the other clips go on
                     known = isinstance(error, EstimateError)
                     failed[name] = str(error) if known else one_line(error)
                     channels.append(None)
     except EstimatorUnavailable as error:
         raise Unavailable(str(error)) from error
     if len(failed) == len(clips.ids):
-        return Prediction(None, failed=failed)  # nobody knows whose motion it would have been
+        return Prediction(
+            None, failed=failed
+        )  # no clip succeeded, so SMPL or SMPL-X width is unknown
     width = next(found.shape[1] for found in channels if found is not None)
     nothing = np.zeros((clips.channels.shape[1], width), np.float32)
     return Prediction(
@@ -89,8 +96,8 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
     )
 
 
-def _channels(motion):
-    """(T, 79) of an SMPL-X motion, (T, 85) of an SMPL motion."""
+def _channels(motion: "Motion") -> "np.ndarray":
+    """Return (T, 79) of an SMPL-X motion, (T, 85) of an SMPL motion."""
     import numpy as np
 
     betas = np.broadcast_to(motion.betas, (len(motion), 10))

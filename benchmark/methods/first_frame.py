@@ -15,7 +15,7 @@ class _Untrained(Method):
         return {}
 
     def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
-        """There is nothing to train."""
+        """Write a file that says what the system is; nothing is trained."""
         path = out / "first_frame.txt"
         write_text(path, "the first frame held\n")
         return path

@@ -36,10 +36,10 @@ _CODEC, _TOKENIZER = "codec.safetensors", "tokenizer.safetensors"
 def training_spec(
     profile: Profile, *, tasks: Sequence[str], unified: bool = False, seed: int
 ) -> dict:
-    """All that a training depends on besides the clips, as JSON values.
+    """Return all that a training depends on besides the clips, as JSON values.
 
     Raises:
-        Unavailable: weights of Cosmos that the profile starts from are not here.
+        Unavailable: weights of Cosmos that the profile starts from are missing.
     """
     from model import assets
 
@@ -98,7 +98,7 @@ def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progre
 
 
 def load(weights: Path, device: str) -> "Pipeline":
-    """A trained transformer with its codec and its tokenizer.
+    """Return a trained transformer with its codec and its tokenizer.
 
     Those are the files ``codec.safetensors`` and ``tokenizer.safetensors`` beside the weights,
     where there are any, else those that ship with the package; and Cosmos's codec for what was
@@ -150,7 +150,7 @@ def is_cosmos(codec: object) -> bool:
 
 
 def num_parameters(weights: Path) -> float:
-    """Parameters of a checkpoint, read off its header."""
+    """Return the number of parameters of a checkpoint, from its header."""
     from safetensors import safe_open
 
     with safe_open(weights, framework="numpy") as file:
@@ -159,7 +159,7 @@ def num_parameters(weights: Path) -> float:
 
 
 def clip_seeds(ids: Sequence[str], seed: int) -> list[int]:
-    """A seed for each clip, of its name: what is sampled for it depends on no other clip."""
+    """Return a seed for each clip, made of its name: its samples depend on no other clip."""
     digests = (hashlib.sha256(f"{seed} {name}".encode()).digest() for name in ids)
     return [int.from_bytes(digest[:7], "big") for digest in digests]
 
@@ -179,7 +179,9 @@ def videos(clips: Clips, indices: Sequence[int] | None = None) -> "Iterator[np.n
 
 
 def first_pictures(clips: Clips) -> "tuple[np.ndarray, dict[str, str]]":
-    """(N, H, W, 3) uint8, the first picture of each clip; clip id -> why it is a black one.
+    """Return the first picture of each clip, (N, H, W, 3) uint8, and clip id -> error.
+
+    The picture of a clip with an error is black.
 
     Raises:
         ValueError: no video can be read.
@@ -222,7 +224,7 @@ def _tokens(spec: Mapping, data: Data, out: Path, *, device: str, progress: Prog
 
 
 def cosmos_file() -> Path:
-    """The file of Cosmos's transformer.
+    """Return the file of Cosmos's transformer.
 
     Raises:
         Unavailable: it is not there.
@@ -237,7 +239,7 @@ def cosmos_file() -> Path:
 
 
 def cosmos_tokenizer() -> Path:
-    """The folder of Cosmos's video tokenizer.
+    """Return the folder of Cosmos's video tokenizer.
 
     Raises:
         Unavailable: a file of it is not there.

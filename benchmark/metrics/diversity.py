@@ -167,7 +167,7 @@ class DiversityMetric(Metric):
         )
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Pooled scores, none for another task.
+        """Return pooled scores, none for another task.
 
         Raises:
             Unavailable: clips of different frame rates, in world space or too short, motion of
@@ -214,7 +214,7 @@ class DiversityMetric(Metric):
         return scores
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
-        """The number of clips, and what it means for FID; the truth's DIV; features left out."""
+        """Say the number of clips and what it means for FID, the truth's DIV, features left out."""
         found = {score.column: score for score in scores}
         if "fid" not in found:
             return []

@@ -203,14 +203,14 @@ class PoseMetric(Metric):
         return protocols.describe(protocols.choose(context), context)
 
     def missing(self, context: MetricContext) -> dict[str, str]:
-        """What official labels need; other data can always be measured on some body."""
-        wants = protocols.wants(protocols.choose(context), context)
-        return dict.fromkeys(self.columns, "; ".join(wants)) if wants else {}
+        """Return what official labels need; other data can always be measured on some body."""
+        lacking = protocols.lacking(protocols.choose(context), context)
+        return dict.fromkeys(self.columns, "; ".join(lacking)) if lacking else {}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """Sums and counts per clip and column; see `benchmark.api.metric.Metric`.
+        """Return sums and counts per clip and column.
 
-        A clip that cannot be measured has one score of no count instead, whose column says why.
+        A clip that cannot be measured has one score with count 0 instead, whose column says why.
 
         Raises:
             Unavailable: no clip can be measured.
@@ -255,7 +255,7 @@ class PoseMetric(Metric):
         return scores
 
     def notes(self, scores: Sequence[Score]) -> list[str]:
-        """How many clips were left out, for each reason."""
+        """Say how many clips were left out, for each reason."""
         return [
             f"pose errors: {number} clip{'s' if number > 1 else ''} left out: {reason}"
             for reason, number in _left_out(scores).items()
@@ -263,7 +263,7 @@ class PoseMetric(Metric):
 
 
 def _left_out(scores: Sequence[Score]) -> Counter[str]:
-    """Why clips have no errors, and how many of them for each reason."""
+    """Count the clips without errors by reason."""
     columns = (score.column for score in scores)
     return Counter(
         column.removeprefix(_LEFT_OUT) for column in columns if column.startswith(_LEFT_OUT)

@@ -26,19 +26,19 @@ _COLUMNS = {
 
 
 def mean_of_dimensions(column: str, values: Sequence[float]) -> float:
-    """What a column says of a clip, from the values of its dimensions: their plain mean."""
+    """Return the value of a column for a clip: the plain mean of its dimensions."""
     if len(values) != len(_COLUMNS[column]):
         raise ValueError(f"{column} is of {len(_COLUMNS[column])} values, not of {len(values)}")
     return sum(values) / len(values)
 
 
 class VBenchMetric(Metric):
-    """The six dimensions of VBench that can be had of any video, and their overalls."""
+    """The six dimensions of VBench that any video has, and their overalls."""
 
     columns = tuple(_COLUMNS)
 
     def protocol(self, context: MetricContext) -> str:
-        """See `benchmark.api.metric.Metric`; names versions, device, the sha256 of all weights."""
+        """Name the versions, the device and the sha256 of all weights."""
         if context.task != "i2vm":
             return "of generated videos only"
         from benchmark.metrics.vbench_tool import client, weights
@@ -74,11 +74,12 @@ class VBenchMetric(Metric):
             column: "; ".join(absent[name] for name in dimensions if name in absent)
             for column, dimensions in _COLUMNS.items()
         }
-        cure = f"for another folder than {weights.shown(weights.root())} set ${weights.ENV_ROOT}"
+        root = weights.display_path(weights.root())
+        cure = f"for another folder than {root} set ${weights.ENV_ROOT}"
         return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
-        """One score a clip and column; none without videos. See `benchmark.api.metric.Metric`.
+        """Return one score a clip and column; none without videos.
 
         Raises:
             VBenchError: see `benchmark.metrics.vbench_tool.client.measure`; nothing half measured
@@ -113,7 +114,7 @@ class VBenchMetric(Metric):
         ]
 
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
-        """The dimensions that some of the videos are too small for, and their overalls."""
+        """Return the dimensions that some videos are too small for, and their overalls."""
         if not evaluation.videos:
             return {}
         from benchmark.metrics.vbench_tool import client

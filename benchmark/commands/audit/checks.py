@@ -46,11 +46,7 @@ CHECKS = (
         ("9",),
         rules.means("motion_overall", "motion_smoothness", "temporal_flickering", "dynamic_degree"),
     ),
-    Check(
-        "App. and Mot. are the overall scores",
-        ("2", "9"),
-        rules.overall_repeated,
-    ),
+    Check("App. and Mot. are the overall scores", ("2", "9"), rules.overall_repeated),
     Check(
         "Ours on I2VM is printed twice alike",
         ("2", "8"),
@@ -126,15 +122,9 @@ CHECKS = (
         rules.aligned_is_smaller,
         "alignment minimises squares, so this is all but certain to hold for means",
     ),
+    Check("Claim: expansion adds about 30 M parameters", ("5", "text"), counts.extra_parameters),
     Check(
-        "Claim: expansion adds about 30 M parameters",
-        ("5", "text"),
-        counts.extra_parameters,
-    ),
-    Check(
-        "Claim: our tokenizer reconstructs better than SOLAMI",
-        ("1",),
-        rules.best("table1", "Our"),
+        "Claim: our tokenizer reconstructs better than SOLAMI", ("1",), rules.best("table1", "Our")
     ),
     Check(
         "Claim: I2VM outperforms the baseline",
@@ -147,26 +137,14 @@ CHECKS = (
         ("5",),
         rules.best("table5", "s=1/36 B=512", keys=POSE),
     ),
-    Check(
-        "Claim: one token a frame is inadequate",
-        ("5",),
-        rules.worst("table5", "s=1/1 B=512"),
-    ),
+    Check("Claim: one token a frame is inadequate", ("5",), rules.worst("table5", "s=1/1 B=512")),
     Check(
         "Claim: the 6D representation is superior",
         ("6",),
         rules.best("table6", "6D Representation"),
     ),
-    Check(
-        "Claim: both tasks and own embeddings help V2M",
-        ("7",),
-        rules.best("table7", "Our"),
-    ),
-    Check(
-        "Claim: both tasks and own embeddings help I2VM",
-        ("8",),
-        rules.best("table8", "Ours"),
-    ),
+    Check("Claim: both tasks and own embeddings help V2M", ("7",), rules.best("table7", "Our")),
+    Check("Claim: both tasks and own embeddings help I2VM", ("8",), rules.best("table8", "Ours")),
     Check(
         "Claim: the baseline leads in smoothness and flickering alone",
         ("9",),
@@ -178,11 +156,7 @@ CHECKS = (
         rules.not_best_everywhere,
         "the claim of comparable results names no measure",
     ),
-    Check(
-        "Claim: a larger codebook is used less",
-        ("5",),
-        counts.utilisation_falls,
-    ),
+    Check("Claim: a larger codebook is used less", ("5",), counts.utilisation_falls),
     Check(
         "Claim: a larger codebook is less accurate",
         ("5",),
@@ -221,11 +195,6 @@ CHECKS = (
         counts.frame_rate,
         "rounded wording, or videos resampled",
     ),
-    Check(
-        "A column has one precision",
-        ("1-3", "5-11"),
-        rules.equal_decimals,
-        "formatting",
-    ),
+    Check("A column has one precision", ("1-3", "5-11"), rules.equal_decimals, "formatting"),
     Check("Scores have one precision", ("9",), rules.equal_decimals_of_scores, "formatting"),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.api.errors import Unavailable, one_line
 from benchmark.commands.doctor.page import Group
 from benchmark.methods import transformers
-from benchmark.metrics.bodies import regressors
+from benchmark.metrics.bodies import joint_regressors
 from benchmark.metrics.vbench_tool import weights as vbench
 from datasets.bodies import smpl_file
 from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
@@ -46,7 +46,7 @@ def _gvhmr() -> Group:
 
 
 def _regressors() -> Group:
-    files = (regressors.SMPLX_TO_SMPL, regressors.SMPL24, regressors.LSP14)
+    files = (joint_regressors.SMPLX_TO_SMPL, joint_regressors.SMPL24, joint_regressors.LSP14)
     rows = [_looked_for(file.name, file.path) for file in files]
     return Group("GVHMR's regressors, which come with its package", _as_above(rows))
 

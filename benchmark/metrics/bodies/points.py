@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import MetricContext
+from benchmark.metrics.bodies.joint_regressors import SMPLX_TO_SMPL
 from benchmark.metrics.bodies.protocols import PoseProtocol
-from benchmark.metrics.bodies.regressors import SMPLX_TO_SMPL
 from datasets.bodies.smpl import load_smpl
 from datasets.bodies.smpl_file import find_smpl
 from datasets.bodies.smplx import BodyModel, load_body
@@ -34,7 +34,7 @@ class Points(NamedTuple):
 
 
 class Bodies:
-    """What turns motions into points, loaded once for all clips.
+    """The bodies and matrices that turn motions into points, loaded once for all clips.
 
     Args:
         protocol: of the points.
@@ -55,7 +55,7 @@ class Bodies:
     def pair(
         self, clip_id: str, motion: np.ndarray, truth: np.ndarray, *, space: str, gender: str
     ) -> tuple[Points, Points]:
-        """Predicted and true points of a clip, in the frames that count.
+        """Return predicted and true points of a clip, in the frames that count.
 
         Args:
             clip_id: of the clip.
@@ -105,7 +105,7 @@ class Bodies:
         if self._protocol.regressor is None:
             raise Unavailable(
                 "its motion is SMPL, which is not comparable with the SMPL-X-layout body of "
-                f"{self._protocol.name} ({self._protocol.why})"
+                f"{self._protocol.name} ({self._protocol.reason})"
             )
         try:
             find_smpl()

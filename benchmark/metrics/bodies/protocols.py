@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import MetricContext
-from benchmark.metrics.bodies.regressors import LSP14, SMPL24, SMPLX_TO_SMPL, Regressor
+from benchmark.metrics.bodies.joint_regressors import LSP14, SMPL24, SMPLX_TO_SMPL, JointRegressor
 from datasets.bodies.smpl_file import find_smpl
 from datasets.bodies.smplx_file import BodyFile, find_body
 
@@ -26,21 +26,21 @@ _GENDERS = ("female", "male")
 
 @dataclass(frozen=True)
 class PoseProtocol:
-    """What is compared, and how.
+    """The body, joints and labels of an evaluation.
 
     Attributes:
         name: ``smplx22``, ``smpl24`` or ``lsp14``.
         pelvis: joints whose mean is the root.
         regressor: of the joints from SMPL's vertices; None where the body has them.
         official: the dataset whose own labels are the truth, or empty.
-        why: why it is not ``smpl24``, where that is for a want; else empty.
+        reason: what is missing for ``smpl24``; empty if nothing.
     """
 
     name: str
     pelvis: tuple[int, int]
-    regressor: Regressor | None
+    regressor: JointRegressor | None
     official: str = ""
-    why: str = ""
+    reason: str = ""
 
 
 def choose(context: MetricContext) -> PoseProtocol:
@@ -64,12 +64,12 @@ def choose(context: MetricContext) -> PoseProtocol:
     return PoseProtocol("smpl24", HIPS, SMPL24)
 
 
-def _smplx22(why: str) -> PoseProtocol:
-    return PoseProtocol("smplx22", HIPS, None, why=why)
+def _smplx22(reason: str) -> PoseProtocol:
+    return PoseProtocol("smplx22", HIPS, None, reason=reason)
 
 
-def wants(protocol: PoseProtocol, context: MetricContext) -> list[str]:
-    """What a protocol with official labels needs and has not, each with how to get it."""
+def lacking(protocol: PoseProtocol, context: MetricContext) -> list[str]:
+    """Return what is missing for a protocol with official labels, each with how to get it."""
     if not protocol.official:
         return []
     found = []
@@ -91,7 +91,7 @@ def wants(protocol: PoseProtocol, context: MetricContext) -> list[str]:
 
 
 def describe(protocol: PoseProtocol, context: MetricContext) -> str:
-    """The protocol in one line, with the hash of every file that it reads."""
+    """Return the protocol in one line, with the hash of every file that it reads."""
     accel = "Accel in m/s² at the clip's own fps, all T-2 values"
     genders = ""
     if not protocol.official and context.body.name != "stand-in":
@@ -99,7 +99,7 @@ def describe(protocol: PoseProtocol, context: MetricContext) -> str:
     if protocol.regressor is None:
         return (
             f"smplx22: body {context.body_id}{genders}; 22 body joints, all vertices; root = mean "
-            f"of the hips (joints 1, 2); {accel}; no frame masked; not smpl24: {protocol.why}"
+            f"of the hips (joints 1, 2); {accel}; no frame masked; not smpl24: {protocol.reason}"
         )
     joints, (first, second) = protocol.regressor.shape[0], protocol.pelvis
     mesh, regressor = (

@@ -1,4 +1,4 @@
-"""Values that were measured, kept in a file."""
+"""A file of measured values."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from datasets.tools.files import locked
 
 
 class ValueCache:
-    """Values on disk: a JSON line each, appended. A line that was cut off is as none."""
+    """Values on disk, one JSON line each, appended. A line that was cut off is ignored."""
 
     def __init__(self, path: Path):
         self._path = path
 
     def read(self, made_by: str) -> dict[str, float]:
-        """Video's sha256 -> value, of those that were made like this."""
+        """Return video's sha256 -> value, for the values that `made_by` describes."""
         try:
             lines = self._path.read_bytes().splitlines()
         except FileNotFoundError:

@@ -64,8 +64,8 @@ def root() -> Path:
     return Path(named or Path.home() / ".cache" / "vbench").absolute()
 
 
-def shown(path: Path) -> str:
-    """A path as it is told: below ``~`` where it is."""
+def display_path(path: Path) -> str:
+    """Return the path, with ``~`` for the home folder."""
     home = Path.home()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
@@ -109,11 +109,12 @@ def _problem(weight: Weight) -> str:
     """What is wrong with a file, in words; empty if nothing."""
     path = root() / weight.path
     if not path.is_file():
-        return f"no {shown(path)} (from {weight.source})"
+        return f"no {display_path(path)} (from {weight.source})"
     try:
         found = checked_sha256(path)
     except (EstimatorUnavailable, OSError) as error:
         return str(error)
     if weight.sha256 not in (None, found):
-        return f"{shown(path)} is not the file from {weight.source}: its sha256 is {found[:12]}…"
+        file = display_path(path)
+        return f"{file} is not the file from {weight.source}: its sha256 is {found[:12]}…"
     return ""

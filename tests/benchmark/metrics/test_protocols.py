@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from benchmark.api.table import TASKS
-from benchmark.metrics.bodies import regressors
+from benchmark.metrics.bodies import joint_regressors
 from benchmark.metrics.bodies.protocols import choose
 from benchmark.metrics.pose import METRIC
 from datasets.bodies.smpl_file import ENV_SMPL
@@ -86,7 +86,7 @@ def test_the_line_names_what_is_measured(official, dataset):
     for part in (joints, f"joints {hips})", "6890", "Accel", context().body_id, "flat", "frame"):
         assert part in line
     for name in (MESH, JOINTS14 if dataset == "threedpw" else JOINTS24):
-        assert f"{name} {regressors.sha256_of(official.matrices / name)[:12]}" in line
+        assert f"{name} {joint_regressors.sha256_of(official.matrices / name)[:12]}" in line
 
 
 def changed(file):

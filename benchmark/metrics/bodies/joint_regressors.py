@@ -30,14 +30,14 @@ _TOLERANCE = 1e-3  # of a row's sum; those of the released files are within 4e-4
 
 
 @dataclass(frozen=True)
-class Regressor:
+class JointRegressor:
     """One of the files: rows are points, each a weighted mean of vertices."""
 
     name: str
     shape: tuple[int, int]
 
     def path(self) -> Path:
-        """Where the user's copy is.
+        """Return the path of the user's copy.
 
         Raises:
             Unavailable: it is not there; the message says how to get it.
@@ -48,7 +48,7 @@ class Regressor:
         return file
 
     def sha256(self) -> str:
-        """Of the user's copy.
+        """Return the hash of the user's copy.
 
         Raises:
             Unavailable: see `path`.
@@ -56,7 +56,7 @@ class Regressor:
         return sha256_of(self.path())
 
     def load(self) -> "csr_matrix":
-        """The matrix, float64, every row scaled to the sum 1.
+        """Return the matrix, float64, every row scaled to the sum 1.
 
         The released rows miss 1 by up to 4e-4, as much of a point's distance from the origin; the
         scaled ones give root-aligned errors that do not depend on where the person stands.
@@ -68,9 +68,9 @@ class Regressor:
         return _load(self, self.path(), self.sha256())
 
 
-SMPLX_TO_SMPL = Regressor("smplx2smpl_sparse.pt", (6890, 10475))
-SMPL24 = Regressor("smpl_neutral_J_regressor.pt", (24, 6890))
-LSP14 = Regressor("smpl_3dpw14_J_regressor_sparse.pt", (14, 6890))
+SMPLX_TO_SMPL = JointRegressor("smplx2smpl_sparse.pt", (6890, 10475))
+SMPL24 = JointRegressor("smpl_neutral_J_regressor.pt", (24, 6890))
+LSP14 = JointRegressor("smpl_3dpw14_J_regressor_sparse.pt", (14, 6890))
 
 
 def _folder() -> Path:
@@ -108,7 +108,7 @@ def _package(python: Path) -> Path | None:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(regressor: Regressor, path: Path, sha256: str) -> "csr_matrix":
+def _load(regressor: JointRegressor, path: Path, sha256: str) -> "csr_matrix":
     import numpy as np
     import torch
     from scipy.sparse import csr_matrix, diags

@@ -5,21 +5,21 @@ import pytest
 import torch
 
 from benchmark.api.errors import Unavailable
-from benchmark.metrics.bodies import regressors
+from benchmark.metrics.bodies import joint_regressors
 from tests.benchmark.methods import mini_gvhmr_files as mini
 from tests.benchmark.methods.official_files import JOINTS14, JOINTS24
 
 
 def test_rows_that_nearly_sum_to_one_are_scaled_and_others_refused(own):
     file = own.matrices / JOINTS14
-    whole = regressors.LSP14.load()
+    whole = joint_regressors.LSP14.load()
     torch.save(mini.tensor(JOINTS14) * (1 - 4e-4), file)
-    assert abs(regressors.LSP14.load() - whole).max() < 1e-7
-    np.testing.assert_allclose(regressors.LSP14.load().sum(axis=1), 1, atol=1e-12)
+    assert abs(joint_regressors.LSP14.load() - whole).max() < 1e-7
+    np.testing.assert_allclose(joint_regressors.LSP14.load().sum(axis=1), 1, atol=1e-12)
     for spoilt in (mini.tensor(JOINTS14) * 0.9, mini.tensor(JOINTS14) * float("nan")):
         torch.save(spoilt, file)
         with pytest.raises(ValueError, match="do not sum to 1"):
-            regressors.LSP14.load()
+            joint_regressors.LSP14.load()
 
 
 def test_other_contents_are_refused_and_never_run(own, tmp_path):
@@ -39,11 +39,11 @@ def test_other_contents_are_refused_and_never_run(own, tmp_path):
     ):
         torch.save(content, file)
         with pytest.raises(ValueError, match=message) as error:
-            regressors.SMPL24.load()
+            joint_regressors.SMPL24.load()
         assert "\n" not in str(error.value)
     file.write_bytes(b"damaged")
     with pytest.raises(ValueError, match="install gvhmr again"):
-        regressors.SMPL24.load()
+        joint_regressors.SMPL24.load()
     assert not (tmp_path / "ran").exists()
 
 
@@ -53,7 +53,7 @@ def test_an_interpreter_that_cannot_run_has_no_files(tmp_path, monkeypatch):
     broken.chmod(0o755)
     monkeypatch.setenv("GVHMR_PYTHON", str(broken))
     with pytest.raises(Unavailable, match="has no package gvhmr"):
-        regressors.SMPL24.path()
+        joint_regressors.SMPL24.path()
 
 
 def test_the_package_is_found_whatever_lies_in_the_current_folder(official, tmp_path, monkeypatch):
@@ -61,5 +61,5 @@ def test_the_package_is_found_whatever_lies_in_the_current_folder(official, tmp_
     (tmp_path / "gvhmr" / "__init__.py").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    regressors._package.cache_clear()
-    assert regressors.SMPL24.path() == official.matrices / JOINTS24
+    joint_regressors._package.cache_clear()
+    assert joint_regressors.SMPL24.path() == official.matrices / JOINTS24
