@@ -1,223 +1,175 @@
 """A folder of BVH motion capture, converted to SMPL-X at 30 frames per second.
 
-Four skeletons are known by their joint names (`SKELETONS`), mostly the conversions of the CMU
-database; a file with another skeleton is skipped and the names that were missed are listed.
-
-The world orientation of every joint is kept, not its angles: with G the world rotation of the BVH
-joint and C the smallest rotation from the SMPL-X rest direction of the bone to that of the BVH
-bone, SMPL-X gets W = G C, and its angles follow from W of joint and parent. So bones of arms and
-legs point exactly where the recording has them, whatever the two rest poses are.
+Which joint is which is known by names (`formats.bvh.joint_names`); a file with another skeleton is
+skipped and the names that were missed are listed. Bones point exactly where the recording's joint
+positions have them, whatever the zero pose is (`formats.bvh.orientation`), and what was converted
+is compared with the recording once more. Lengths are scaled to the legs of SMPL-X's mean shape.
 
 The header's frame rate is taken at its word, which is not always right: conversions of CMU
-subjects 60 and 61 say 120 and were recorded at 60. Correct ``Frame Time:`` in such files first.
+subjects 60 and 61 say 120 and were recorded at 60.
 """
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from datasets import rotation
-from datasets.adapters.formats.bvh_file import BvhFile, Skeleton, read_bvh
-from datasets.adapters.formats.motion_files import MotionFolder, Recording, take_group
+from datasets.adapters.formats.bvh.bvh_file import read_bvh
+from datasets.adapters.formats.bvh.joint_names import SIDES, match, read_map
+from datasets.adapters.formats.bvh.orientation import Orientation
+from datasets.adapters.formats.bvh.recorded import INDEX
+from datasets.adapters.formats.bvh.take import HIPS, Take, leg_length, take_of
+from datasets.adapters.formats.bvh.turns import unit
+from datasets.adapters.formats.motion_files import (
+    MotionFolder,
+    ReadOptions,
+    Recording,
+    take_group,
+)
 from datasets.bodies.smplx import BODY_JOINTS, load_body
-from datasets.motion import JOINTS, Motion
+from datasets.motion import Motion
 
-TARGET_FPS = 30.0
 FOOT_HEIGHT = 0.03  # of the foot joint of a standing person, in metres
+_SAMPLE = 1000  # frames that the orientation of joints is learned from
+_MOST_OFF = 2.0  # degrees between a bone of the recording and of the motion
+_STRETCH = 0.01  # of the leg: position channels that differ less from the OFFSET are not told
 
-_INDEX = {name: index for index, name in enumerate(JOINTS)}
-_CENTRE = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
-_SIDES = ("left", "right")
-_SIDE = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
-
-# Joint -> the joint its bone leads to. Trunk, neck, head and collars keep the orientation of the
-# recording: turning a collar into the bone's direction would raise the shoulders.
-_BONES = {"hip": "knee", "knee": "ankle", "ankle": "foot", "shoulder": "elbow", "elbow": "wrist"}
-_SAME_BONE = {"foot": "ankle", "wrist": "elbow"}  # joints without a bone of their own
+_FEET = [INDEX["left_foot"], INDEX["right_foot"]]
 
 
-def _names(centre: str, side: str, left: str, right: str) -> dict[str, str]:
-    """SMPL-X joint -> BVH joint."""
-    names = dict(zip(_CENTRE, centre.split(), strict=True))
-    for own, other in (("left", left), ("right", right)):
-        for joint, name in zip(_SIDE, side.split(), strict=True):
-            names[f"{own}_{joint}"] = other + name
-    return names
-
-
-_BUILDER_SIDE = "UpLeg Leg Foot ToeBase Shoulder Arm ForeArm Hand"
-SKELETONS = {
-    "cgspeed MotionBuilder": _names(
-        "Hips LowerBack Spine Spine1 Neck Head", _BUILDER_SIDE, "Left", "Right"
-    ),
-    "cgspeed 3ds Max": _names(
-        "Hips lowerback Chest Chest2 lowerneck Head",
-        "Hip Knee Ankle Toe Collar Shoulder Elbow Wrist",
-        "Left",
-        "Right",
-    ),
-    "FAIR": _names("Hips Spine Spine2 Spine3 Neck Head", _BUILDER_SIDE, "Left", "Right"),
-    # No toe joint: the end site of the foot stands for it. One abdomen for two joints of ours.
-    "Poser": _names(
-        "hip abdomen abdomen chest neck head",
-        "Thigh Shin Foot Foot.end Collar Shldr ForeArm Hand",
-        "l",
-        "r",
-    ),
-}
-
-
-def read(path: Path) -> Motion:
+def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008 (frozen)
     """The y-up world motion of one file, in metres, on the ground, with the mean shape.
 
+    At or near 30 frames per second, unless `options` ask for a rate.
+
     Raises:
-        ValueError: it is not a BVH file, or not one of a known skeleton; the message says why.
+        ValueError: it is not a BVH file, its skeleton is unknown, or the motion would not be that
+            of the recording; the message says why.
         OSError: it cannot be read.
     """
     file = read_bvh(path)
-    joints = match(file.skeleton)
-    local, root, fps = _sample(file)
-    rotations, positions = file.skeleton.forward(local, root)
-    rest = file.skeleton.rest_positions()[joints]
-    axes = _body_axes(rest)
-    rotations = axes @ rotations[:, joints] @ axes.T
-    positions, rest = positions[:, joints] @ axes.T, rest @ axes.T
+    if options.skeleton is None:
+        joints = match(file.skeleton)
+    else:
+        joints = read_map(Path(options.skeleton), file.skeleton)
+    take = take_of(file, joints, options)
+    sample = take.recorded(take.rows(_SAMPLE))
+    orientation = Orientation(sample, joints.joints)
+    scale = leg_length(_own_rest()[None]) / sample.leg
+    motion = _convert(take, orientation, scale)
+    shift = _ground_shift(motion, take)
+    motion = dataclasses.replace(motion, transl=motion.transl + np.array([0, shift, 0]))
+    _require_same(motion, take, orientation)
+    return Recording(
+        motion=motion,
+        valid=take.valid,
+        up=take.up,
+        is_up_stated=options.up is not None,
+        assumed=tuple(_assumed(take, orientation, scale, shift)),
+    )
 
+
+def _convert(take: Take, orientation: Orientation, scale: float) -> Motion:
+    """The motion, with `scale` metres to the file's unit."""
     body = load_body()
-    own_rest = body.rest_joints(np.zeros(10))[:BODY_JOINTS].astype(np.float64)
-    parents = body.parents[:BODY_JOINTS]
-    world = rotations @ _bone_corrections(own_rest, rest)
-    _halve_shared(world, joints, parents)
-
-    local = world.copy()
-    local[:, 1:] = np.swapaxes(world[:, parents[1:]], -1, -2) @ world[:, 1:]
-    pose = rotation.matrix_to_axis_angle(local)
-
-    hips = [_INDEX["left_hip"], _INDEX["right_hip"]]
-    scale = _leg_length(own_rest) / _leg_length(rest)
-    hip_shift = own_rest[hips].mean(0) - own_rest[0]
-    pelvis = scale * positions[:, hips].mean(1) - world[:, 0] @ hip_shift
-    motion = Motion(
+    own_rest = _own_rest()
+    parents = body.parents[1:BODY_JOINTS]
+    hip_shift = own_rest[HIPS].mean(axis=0) - own_rest[0]
+    poses, places = [], []
+    for rows in take.blocks():
+        recorded = take.recorded(rows)
+        world = orientation.world(recorded)
+        local = world.copy()
+        local[:, 1:] = np.swapaxes(world[:, parents], -1, -2) @ world[:, 1:]
+        poses.append(rotation.matrix_to_axis_angle(local))
+        hips = recorded.positions[:, HIPS].mean(axis=1)
+        places.append(scale * hips - world[:, 0] @ hip_shift - own_rest[0])
+    pose = np.concatenate(poses)
+    return Motion(
         body_pose=pose[:, 1:].reshape(len(pose), -1),
         global_orient=pose[:, 0],
         betas=np.zeros(10),
-        transl=pelvis - own_rest[0],
-        fps=fps,
+        transl=np.concatenate(places),
+        fps=take.fps,
     )
-    return _on_ground(motion)
 
 
-def match(skeleton: Skeleton) -> list[int]:
-    """The BVH joint of each of the 22 SMPL-X joints (`datasets.motion.JOINTS`).
-
-    Raises:
-        ValueError: no known skeleton has all its names here; says which the nearest one lacks.
-    """
-    index = {name: joint for joint, name in enumerate(skeleton.names)}
-    lacking = {
-        known: sorted(set(names.values()) - index.keys()) for known, names in SKELETONS.items()
-    }
-    best = min(lacking, key=lambda known: len(lacking[known]))
-    if lacking[best]:
-        raise ValueError(
-            f"unknown skeleton; the nearest, {best}, also has the joints {', '.join(lacking[best])}"
-        )
-    return [index[SKELETONS[best][name]] for name in JOINTS]
+def _own_rest() -> np.ndarray:
+    """(22, 3) joints of the mean shape at rest, metres."""
+    return load_body().rest_joints(np.zeros(10))[:BODY_JOINTS].astype(np.float64)
 
 
-def _sample(file: BvhFile) -> tuple[np.ndarray, np.ndarray, float]:
-    """Local rotations, root positions and frame rate, at or near 30 frames per second.
-
-    Every n-th frame where the rate is a multiple of 30 (within 1 %), interpolation elsewhere. The
-    first frame is left out: conversions of the CMU database put a T-pose there.
-    """
-    frames = file.frames[1:]
-    if not len(frames):
-        raise ValueError("no frame besides the first, which holds the rest pose")
-    ratio = file.fps / TARGET_FPS
-    stride = round(ratio)
-    if stride and abs(ratio / stride - 1) < 0.01:
-        return *file.skeleton.local_pose(frames[::stride]), file.fps / stride
-    local, root = file.skeleton.local_pose(frames)
-    # The small excess keeps a last frame that falls on the end exactly.
-    at = np.arange(int((len(frames) - 1) / ratio + 1e-6) + 1) * ratio
-    before = np.minimum(at.astype(int), len(frames) - 1)
-    after = np.minimum(before + 1, len(frames) - 1)
-    weight = at - before
-    step = rotation.matrix_to_axis_angle(np.swapaxes(local[before], -1, -2) @ local[after])
-    turn = rotation.axis_angle_to_matrix(weight[:, None, None] * step)
-    root = root[before] + weight[:, None] * (root[after] - root[before])
-    return local[before] @ turn, root, TARGET_FPS
-
-
-def _body_axes(rest: np.ndarray) -> np.ndarray:
-    """Rotation (3, 3) from the file's axes to ours: x to the left, y up, z ahead of the rest pose.
-
-    Files differ in it (y up facing z, z up facing -y); each direction is read off the rest pose and
-    snapped to the nearest axis.
-    """
-    hip, other_hip = rest[_INDEX["left_hip"]], rest[_INDEX["right_hip"]]
-    up = _nearest_axis(rest[_INDEX["head"]] - (hip + other_hip) / 2)
-    left = _nearest_axis(hip - other_hip)
-    axes = np.stack([left, up, np.cross(left, up)])
-    if not axes.any(axis=1).all():
-        raise ValueError("the rest pose does not stand upright")
-    return axes
-
-
-def _nearest_axis(direction: np.ndarray) -> np.ndarray:
-    axis = np.argmax(np.abs(direction))
-    return np.eye(3)[axis] * np.sign(direction[axis])
-
-
-def _bone_corrections(own_rest: np.ndarray, rest: np.ndarray) -> np.ndarray:
-    """C of every joint (22, 3, 3), from the two rest poses (22, 3)."""
-    corrections = np.tile(np.eye(3), (BODY_JOINTS, 1, 1))
-    for side in _SIDES:
-        for start, end in _BONES.items():
-            first, last = _INDEX[f"{side}_{start}"], _INDEX[f"{side}_{end}"]
-            bone, own_bone = rest[last] - rest[first], own_rest[last] - own_rest[first]
-            if not np.linalg.norm(bone):
-                raise ValueError(f"the bone from {side} {start} to {end} has no length")
-            corrections[first] = Rotation.align_vectors(bone, own_bone)[0].as_matrix()
-        for joint, source in _SAME_BONE.items():
-            corrections[_INDEX[f"{side}_{joint}"]] = corrections[_INDEX[f"{side}_{source}"]]
-    return corrections
-
-
-def _halve_shared(world: np.ndarray, joints: list[int], parents: np.ndarray) -> None:
-    """Where a joint and its child have one BVH joint, give the first half of the rotation."""
-    for child, joint in enumerate(parents):
-        if joint > 0 and joints[child] == joints[joint]:
-            parent = world[:, parents[joint]]
-            relative = np.swapaxes(parent, -1, -2) @ world[:, joint]
-            half = rotation.matrix_to_axis_angle(relative) / 2
-            world[:, joint] = parent @ rotation.axis_angle_to_matrix(half)
-
-
-def _leg_length(rest: np.ndarray) -> float:
-    """Thigh and shank, mean of both legs."""
-    legs = [[_INDEX[f"{side}_{name}"] for name in ("hip", "knee", "ankle")] for side in _SIDES]
-    return float(np.linalg.norm(np.diff(rest[legs], axis=1), axis=-1).sum(1).mean())
-
-
-def _on_ground(motion: Motion) -> Motion:
-    """The motion moved up or down until its lower foot joint is at `FOOT_HEIGHT` at rest.
+def _ground_shift(motion: Motion, take: Take) -> float:
+    """Metres up to the place where the lower foot joint is at `FOOT_HEIGHT` at rest.
 
     At rest: the 5th percentile over time, so that neither a jump nor one bad frame counts.
     """
-    feet = [_INDEX["left_foot"], _INDEX["right_foot"]]
-    heights = load_body().joints(motion.to_channels())[:, feet, 1].min(axis=1)
-    shift = np.array([0, FOOT_HEIGHT - np.percentile(heights, 5), 0])
-    return dataclasses.replace(motion, transl=motion.transl + shift)
+    joints = (load_body().joints(motion[rows].to_channels()) for rows in take.blocks())
+    heights = np.concatenate([some[:, _FEET, 1].min(axis=1) for some in joints])
+    return FOOT_HEIGHT - float(np.percentile(heights[take.valid], 5))
+
+
+def _require_same(motion: Motion, take: Take, orientation: Orientation) -> None:
+    """Compare the motion's bones with the recording's joint positions, in every frame.
+
+    Raises:
+        ValueError: they point elsewhere; names the bones.
+    """
+    lines = [*orientation.bones, ("right_hip", "left_hip")]
+    worst = np.zeros(len(lines))
+    ahead = 0.0
+    for rows in take.blocks():
+        rows = rows[take.valid[rows]]
+        if not len(rows):
+            continue
+        recorded = take.recorded(rows)
+        joints = load_body().joints(motion[rows].to_channels()).astype(np.float64)
+        for line, (start, end) in enumerate(lines):
+            ours = unit(joints[:, INDEX[end]] - joints[:, INDEX[start]])
+            apart = np.linalg.norm(ours - unit(recorded.vectors(start, end)), axis=1)
+            worst[line] = max(worst[line], np.degrees(2 * np.arcsin(apart.max() / 2)))
+        toes = [unit(recorded.vectors(f"{side}_ankle", f"{side}_foot")) for side in SIDES]
+        facing = orientation.world(recorded)[:, 0, :, 2]
+        ahead += float(np.sum(facing * sum(toes)))
+    off = [f"{a} to {b}" for (a, b), angle in zip(lines, worst, strict=True) if angle > _MOST_OFF]
+    if off:
+        raise ValueError(
+            f"the motion would not be the recording's, by up to {worst.max():.0f} degrees: bones "
+            f"{', '.join(off)}".replace("_", " ")
+        )
+    if ahead < 0:
+        raise ValueError("the toes point backwards: are left and right swapped, or x mirrored?")
+
+
+def _assumed(take: Take, orientation: Orientation, scale: float, shift: float) -> list[str]:
+    """What the file does not say, each in a few words."""
+    assumed = [
+        f"skeleton of {take.joints.family}",
+        f"{take.up} is up",
+        f"a unit of {100 * scale:.4g} cm, by the length of the legs, and the mean shape",
+        f"the ground, by the feet ({shift:+.2f} m)",
+    ]
+    if orientation.standing is None:
+        assumed.append("the twist of bones, by the recording: the zero pose is no T- or A-pose")
+    for joint in orientation.by_zero_pose:
+        assumed.append(f"the orientation of the {joint}, by the zero pose")
+    if take.joints.missing:
+        assumed.append(
+            f"no joint of its own for {', '.join(take.joints.missing)}".replace("_", " ")
+        )
+    if take.starts_with_t_pose:
+        assumed.append("the first frame, a T-pose, as none of the motion")
+    if stretched := take.stretched(_STRETCH):
+        assumed.append(f"bones of changing length, by position channels: {', '.join(stretched)}")
+    return assumed
 
 
 DATASET = MotionFolder(
     name="bvh",
-    version=1,
+    version=2,
     suffix=".bvh",
-    read=lambda path, options: Recording(motion=read(path)),
+    read=read,
     group=take_group,
+    takes=("up", "source_fps", "skeleton"),
 )
