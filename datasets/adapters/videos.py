@@ -24,6 +24,17 @@ _SUFFIXES = (
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """What the user says about the files.
+
+    Attributes:
+        fps: rows per second, and the rate of folders of pictures; None keeps each video's own rate.
+    """
+
+    fps: float | None = None
+
+
 @dataclass(frozen=True)
 class Videos:
     """A dataset adapter over a folder of videos, searched recursively in sorted order.
@@ -36,13 +47,13 @@ class Videos:
     ``native["source_frame"]`` says which frame a row shows.
 
     Attributes:
-        fps: rows per second; None keeps each video's own rate. The rate of folders of pictures.
+        options: see `VideoOptions`.
     """
 
     name: str = "videos"
     version: int = 2
     needs_root: bool = True
-    fps: float | None = None
+    options: VideoOptions = VideoOptions()
 
     def sequences(
         self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
@@ -74,7 +85,7 @@ class Videos:
         names = {path: name for name, path in usable.items()}
         for name, path in usable.items():
             try:
-                source = VideoFile.of(path, fps=self.fps)
+                source = VideoFile.of(path, fps=self.options.fps)
             except (OSError, VideoError) as error:
                 skipped.add(name, error.why if isinstance(error, VideoError) else str(error))
                 continue
@@ -82,7 +93,7 @@ class Videos:
         for folder, files in folders.items():
             name = printable(folder.relative_to(root).as_posix())
             try:
-                yield _of_pictures(name, files, self.fps)
+                yield _of_pictures(name, files, self.options.fps)
             except ValueError as error:
                 skipped.add(name, str(error))
 

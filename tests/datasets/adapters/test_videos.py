@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from datasets import adapters
-from datasets.adapters.videos import DATASET
+from datasets.adapters.videos import DATASET, VideoOptions
 from datasets.sequence import SkipLog
 from tests.datasets.mini.video import encode, number_of, numbered
 
@@ -30,6 +30,10 @@ def clip(path, count=6, **options):
     container = CONTAINERS.get(path.suffix.lower(), "mp4")
     frames = [numbered(i) for i in range(count)]
     return encode(path, frames, container=container, **options)
+
+
+def at_rate(fps):
+    return dataclasses.replace(DATASET, options=VideoOptions(fps=fps))
 
 
 def read_all(root):
@@ -129,7 +133,7 @@ def test_a_folder_of_pictures_is_a_sequence_in_the_order_of_its_numbers(tmp_path
     found, skipped = read_all(tmp_path)
     assert not found
     assert skipped == {"shots/one": "12 pictures have no rate: give their frames per second, --fps"}
-    (sequence,) = dataclasses.replace(DATASET, fps=24.0).sequences(tmp_path)
+    (sequence,) = at_rate(24.0).sequences(tmp_path)
     assert (sequence.sequence, sequence.fps, len(sequence)) == ("shots/one", 24.0, 12)
     assert [number_of(frame) for frame in sequence.source.frames(range(12))] == list(range(12))
 
@@ -137,7 +141,7 @@ def test_a_folder_of_pictures_is_a_sequence_in_the_order_of_its_numbers(tmp_path
 def test_at_a_rate_that_is_given_every_row_shows_the_frame_of_its_time(tmp_path):
     clip(tmp_path / "a.mp4", count=12)  # 30 frames per second
     for fps, rows in ((15.0, 6), (24.0, 9), (60.0, 23)):
-        (sequence,) = dataclasses.replace(DATASET, fps=fps).sequences(tmp_path)
+        (sequence,) = at_rate(fps).sequences(tmp_path)
         assert (sequence.fps, len(sequence)) == (fps, rows) and sequence.valid.all()
         source = sequence.native["source_frame"]
         assert (np.abs(source / 30 - np.arange(rows) / fps) <= 1 / 60 + 1e-4).all()
