@@ -20,7 +20,7 @@ def motion_of_video(
     seed: int,
     progress: bool = False,
 ) -> Motion:
-    """The camera-space motion of the person in a video of any size and length.
+    """The motion of the person in a video of any size and length, in `Pipeline.space`.
 
     Long videos are cut into windows that overlap, short ones are held at their last frame.
 
@@ -28,7 +28,7 @@ def motion_of_video(
         pipeline: the model and its tokenizers.
         frames: T pictures (H, W, 3) uint8 RGB, at least one; each is let go of once it is small.
         fps: frames per second; kept for the motion.
-        seed: of the sampling; window i has seed + i.
+        seed: of the sampling; window i has the i-th of `window_seeds`.
         progress: show progress on stderr.
     """
     config = pipeline.model.config
@@ -38,10 +38,19 @@ def motion_of_video(
     small = np.concatenate([small, np.repeat(small[-1:], missing, axis=0)])
     starts = window_starts(len(small), config.num_frames, min(OVERLAP, config.num_frames - 1))
     windows = np.stack([small[start : start + config.num_frames] for start in starts])
-    seeds = [seed + number for number in range(len(starts))]
+    seeds = window_seeds(seed, len(starts))
     parts = pipeline.v2m(windows, seeds, progress=progress)
     channels = join_motions(parts, starts)[:count]
-    return Motion.from_channels(channels, fps=fps, space="camera")
+    return Motion.from_channels(channels, fps=fps, space=pipeline.space)
+
+
+def window_seeds(seed: int, count: int) -> list[int]:
+    """Seeds of a video's windows: `seed` itself, then numbers that no other seed's windows share.
+
+    With ``seed + i``, sample 1 would draw for window i what sample 0 drew for window i + 1.
+    """
+    hashed = [np.random.SeedSequence((seed, number)) for number in range(1, count)]
+    return [seed, *(int(entropy.generate_state(1, np.uint64)[0] >> 1) for entropy in hashed)]
 
 
 def window_starts(num_frames: int, length: int, overlap: int) -> list[int]:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from model.transformer.sampling import Noise
 from model.transformer.train.steps import schedules
 from model.video_tokens.codec import VideoCodec, checked_frames
 
+FPS = 30.0  # of checkpoints that do not say the rate of their clips
 CLIPS_ON_GPU = 8  # at the paper's size, a cache of 0.8 GB each
 CLIPS_AT_ONCE = 64  # on the CPU; a step of one clip costs nearly as much as one of many
 
@@ -48,7 +50,9 @@ class Pipeline:
         codec: video <-> visual tokens.
         tokenizer: motion <-> motion tokens.
         sampling: how tokens are drawn.
-        note: what whoever uses it must know of what it was trained on; empty where nothing.
+        note: a warning for users about the training data; empty where there is none.
+        fps: frames per second of the clips it was trained on.
+        space: frame of reference of its motion, ``camera`` or ``world``.
     """
 
     model: UniMo
@@ -56,6 +60,8 @@ class Pipeline:
     tokenizer: MotionTokenizer
     sampling: Sampling = Sampling()
     note: str = ""
+    fps: float = FPS
+    space: Literal["camera", "world"] = "camera"
 
     @classmethod
     def load(
@@ -86,13 +92,25 @@ class Pipeline:
         model = UniMo.load(path).to(device)
         if device == "cuda":
             model = model.bfloat16()  # a step reads every weight: half the bytes, half the time
-        note = ""
+        notes = []
         if extra.get("made_by") == assets.MADE_BY or _is_built_in(trained.get("dataset")):
-            note = (
+            notes.append(
                 "this model has only seen rendered people of the built-in data, in pictures of "
                 f"{model.config.width} pixels: what it makes of real pictures is often wrong"
             )
-        return cls(model, codec, tokenizer, sampling or Sampling(), note)
+        fps, space = trained.get("fps"), trained.get("space", "camera")
+        if not isinstance(fps, (int, float)) or not 0 < fps <= 1000:
+            fps = FPS
+            if extra.get("made_by") != assets.MADE_BY:
+                notes.append(
+                    f"the checkpoint does not say the rate of its clips: {FPS:g} frames per second "
+                    "are assumed"
+                )
+        if space not in ("camera", "world"):
+            raise CheckpointError(f"{path} was trained on motions in {space} space: not in one")
+        return cls(
+            model, codec, tokenizer, sampling or Sampling(), "; ".join(notes), float(fps), space
+        )
 
     @property
     def schedules(self) -> dict[str, Schedule]:

@@ -39,4 +39,5 @@ def fresh_model(**changes) -> UniMo:
 def make_unimo(folder: Path, tokenizer: Path, codec: VideoCodec | None = None) -> Path:
     """A model of `CONFIG` with random weights, as if trained on a codec's tokens (the linear's)."""
     identity = token_identity(codec or LinearCodec(), MotionTokenizer.load(tokenizer))
-    return fresh_model().save(folder / "unimo.safetensors", extra={"training": identity})
+    training = {**identity, "fps": 30.0, "space": "camera"}
+    return fresh_model().save(folder / "unimo.safetensors", extra={"training": training})

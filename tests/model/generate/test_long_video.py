@@ -6,7 +6,7 @@ import pytest
 from datasets.adapters.embedded import DATASET
 from datasets.motion import split_channels
 from datasets.rotation import axis_angle_to_matrix
-from model.generate.long_video import join_motions, window_starts
+from model.generate.long_video import join_motions, window_seeds, window_starts
 
 
 @pytest.mark.parametrize("frames", [17, 18, 25, 26, 27, 100, 312])
@@ -16,6 +16,12 @@ def test_windows_cover_every_frame_and_overlap_as_asked(frames, overlap):
     assert starts[0] == 0 and starts[-1] == frames - 17
     steps = np.diff(starts)
     assert np.all(steps > 0) and np.all(steps <= 17 - overlap)
+
+
+def test_no_window_of_a_sample_draws_as_one_of_another_sample():
+    seeds = [seed for sample in range(20) for seed in window_seeds(sample, 30)]
+    assert len(set(seeds)) == 600 and all(0 <= seed < 2**63 for seed in seeds)
+    assert window_seeds(7, 1) == window_seeds(7, 4)[:1] == [7]
 
 
 def test_windows_of_one_motion_join_to_that_motion():

@@ -14,7 +14,8 @@ from datasets.adapters import amass
 from datasets.adapters.embedded_shots import LENS, EmbeddedShots
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion
-from datasets.video.files import read_video, write_video
+from datasets.tools.files import owned
+from datasets.video.files import read_video
 from datasets.video.probe import probe
 from model import assets
 from model.generate.__main__ import main
@@ -23,28 +24,7 @@ from model.generate.pipeline import Pipeline
 from model.tokenizer import MotionTokenizer
 from model.training.checkpoint import CheckpointError
 from model.video_tokens.fitted.linear import LinearCodec
-from tests.model.mini_unimo import make_tokenizer, make_unimo
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("unimo")
-    make_unimo(path, make_tokenizer(path))
-    (shot, *_) = EmbeddedShots(1, 0, image_size=64).sequences()
-    frames = list(shot.source.frames(range(17)))
-    Image.fromarray(frames[0]).save(path / "person.png")
-    write_video(path / "walk.mp4", frames, fps=30)
-    return path
-
-
-@pytest.fixture
-def run(folder, tmp_path):
-    own = [
-        *("--codec", "linear"),
-        *("--tokenizer", str(folder / "tokenizer.safetensors")),
-        *("--checkpoint", str(folder / "unimo.safetensors")),
-    ]
-    return lambda *words: main([*map(str, words), "--out", str(tmp_path / "out"), *own, "--quiet"])
+from tests.model.mini_unimo import make_tokenizer
 
 
 def pipeline(folder):
@@ -85,17 +65,6 @@ def test_the_same_seed_gives_the_same_files_whatever_is_beside_it(folder, run, t
     np.testing.assert_array_equal(first[[2, 0]], second)
 
 
-@pytest.mark.parametrize(("frames", "fps", "expected"), [(40, 30, 40), (5, 25, 5), (41, 60, 21)])
-def test_videos_of_any_length_size_and_rate_get_their_motion(run, tmp_path, frames, fps, expected):
-    pictures = np.random.default_rng(0).integers(0, 255, (frames, 48, 90, 3), np.uint8)
-    write_video(tmp_path / "clip.mp4", pictures, fps=fps)
-    assert run("v2m", tmp_path / "clip.mp4") == 0
-    motion = amass.read(tmp_path / "out" / "clip.npz").motion
-    assert len(motion) == expected and motion.fps == pytest.approx(fps * expected / frames, 0.03)
-    info = probe(tmp_path / "out" / "clip-overlay.mp4")
-    assert info.num_frames == expected and info.width > 3 * info.height
-
-
 def test_what_was_stopped_has_no_json_and_what_is_complete_is_listed(
     folder, run, tmp_path, capsys, monkeypatch
 ):
@@ -112,13 +81,14 @@ def test_what_was_stopped_has_no_json_and_what_is_complete_is_listed(
             signal.raise_signal(signal.SIGINT)
         yield from overlay(*args)
 
-    monkeypatch.setattr("model.generate.pictures.overlay", overlay_and_stop)
+    monkeypatch.setattr("model.generate.samples.overlay", overlay_and_stop)
     assert run(*words) == 130
     captured = capsys.readouterr()
-    endings = (".npz", "-overlay.mp4", ".json")
+    endings = (".npz", "-camera.npz", "-overlay.mp4", ".json")
     assert captured.out.split() == [str(out / f"walk-seed0{ending}") for ending in endings]
     assert captured.err == "stopped; files without their .json are incomplete\n"
-    assert {path for path in before if not path.exists()} == {out / "walk-seed1.json"}
+    missing = {path.name for path in before if not path.exists()}
+    assert missing == {"walk-seed1.json"}
     assert {path.name for path in out.iterdir()} <= {path.name for path in before}
 
 
@@ -139,7 +109,7 @@ def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys, tas
         words = [
             *(task, folder / name, "--samples", 2, "--out", tmp_path / "out", "--quiet"),
             *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
-            *("--checkpoint", tmp_path / "unimo.safetensors"),
+            *("--checkpoint", tmp_path / "unimo.safetensors", "--overwrite"),
         ]
         assert main([*map(str, words)]) == 0
         notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
@@ -161,8 +131,51 @@ def test_drawing_has_a_progress_bar(folder, tmp_path, capsys):
     ]
     assert main([*map(str, words)]) == 0
     assert "overlay:   0%" in capsys.readouterr().err
-    assert main([*map(str, words), "--quiet"]) == 0
+    assert main([*map(str, words), "--quiet", "--overwrite"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_nothing_is_overwritten_unless_asked_and_that_is_said_before_any_work(
+    folder, tmp_path, capsys
+):
+    words = [
+        *("v2m", folder / "walk.mp4", "--out", tmp_path / "out", "--quiet"),
+        *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
+    ]
+    words = [str(word) for word in words]
+    own = ["--checkpoint", str(folder / "unimo.safetensors")]
+    assert main([*words, *own, "--no-overlay"]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert sorted(path.name for path in before) == ["walk-camera.npz", "walk.json", "walk.npz"]
+    capsys.readouterr()
+    assert main([*words, "--checkpoint", "none.safetensors"]) == 1  # refused before it is read
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path / 'out' / 'walk.npz'} is there already: name another folder with --out, "
+        "or give --overwrite\n"
+    )
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert main([*words, *own, "--no-overlay", "--overwrite"]) == 0
+
+
+def test_two_calls_in_one_folder_have_one_owner(folder, run, tmp_path, capsys):
+    with owned(tmp_path / "out", "generate"):
+        assert run("v2m", folder / "walk.mp4") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out" / "walk.npz").exists()
+
+
+def test_motion_in_the_frame_of_the_camera_is_written_with_its_lens(folder, run, tmp_path):
+    assert run("v2m", folder / "walk.mp4", "--no-overlay") == 0
+    world = amass.read(tmp_path / "out" / "walk.npz").motion
+    with np.load(tmp_path / "out" / "walk-camera.npz") as file:
+        motion = Motion(
+            **{name: file[name] for name in ("body_pose", "global_orient", "betas", "transl")},
+            fps=float(file["fps"]),
+            space=str(file["space"]),
+        )
+        np.testing.assert_allclose(file["K"], camera(64, 64, 1).K[0])
+    joints = load_body().joints(motion.to_channels()) * [1, -1, -1]
+    np.testing.assert_allclose(load_body().joints(world.to_channels()), joints, atol=1e-4)
 
 
 def test_a_folder_that_cannot_be_written_is_named(folder, run, tmp_path, capsys):
@@ -277,7 +290,7 @@ def test_no_file_is_written_twice_and_no_input_is_written_over(folder, run, tmp_
         picture.write_bytes(content)
     assert run("i2vm", *pictures) == 0
     written = capsys.readouterr().out.split()
-    assert len(written) == len(set(written)) == 16
+    assert len(written) == len(set(written)) == 20
     out = tmp_path / "out"
     before = {path: path.read_bytes() for path in (out / "a.mp4", out / "a-overlay.mp4")}
     assert run("v2m", *before) == 1
