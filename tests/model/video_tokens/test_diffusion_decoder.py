@@ -120,7 +120,7 @@ def test_generation_starts_the_network_once_for_all_samples(home, tmp_path, caps
     assert probe(tmp_path / "out" / "a-seed1.mp4").num_frames == 17
     assert "7B diffusion decoder" in capsys.readouterr().err
     script.write_text(FAKE.replace("> 90", "> -1"))
-    assert main(words.split()) == 1
+    assert main([*words.split(), "--overwrite"]) == 1
     assert capsys.readouterr().err == "error: cosmos-predict1: RuntimeError: too bright for me\n"
 
 
