@@ -79,7 +79,7 @@ def test_a_first_clip_takes_one_command(shots, tmp_path, capsys):
     clip = shots[0]
     assert main(["v2m", str(clip.video), "--out", str(tmp_path), "--quiet"]) == 0
     out, err = capsys.readouterr()
-    assert len(out.split()) == 3
+    assert len(out.split()) == 4
     assert err.count("\n") == 1 and "only seen rendered people" in err and "64 pixels" in err
 
 
