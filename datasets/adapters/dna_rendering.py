@@ -2,8 +2,9 @@
 
 ``--root`` holds ``main/`` with ``<actor>_<performance>.smc`` and ``annotations/`` with
 ``<actor>_<performance>_annots.smc``, both HDF5; pairs of folders with the owner's names,
-``dna_rendering_part1_main`` and ``dna_rendering_part1_annotations``, will do too. A person-sequence
-is one camera of one recording; frames are numbered from 0, 15 a second.
+``dna_rendering_part1_main`` and ``dna_rendering_part1_annotations``, will do too, and so will a
+folder with several such parts (``Part 1/``, ``Part 2/``). A person-sequence is one camera of one
+recording; frames are numbered from 0, 15 a second.
 
 Labels are gendered SMPL-X in the frame of the calibration, whose up axis is documented nowhere. The
 mean "up" of all cameras is taken for it, and the world is that frame turned to y up about its
@@ -17,6 +18,7 @@ There is no official split. An actor is one group, and one in five is the test s
 (`datasets.store.splits.split_of` the actor's number).
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,7 +106,9 @@ def _recording(main: Path, annotations: Path, skipped: SkipLog) -> Iterator[Pers
                 taken.camera in calibrations,
                 f"no usable Camera_Parameter/{taken.camera:0>2} in {annotations.name}",
             )
-            yield _seen(taken, calibrations[taken.camera], stored, gender, world)
+            yield _seen(
+                taken, calibrations[taken.camera], stored, gender, world, (main, annotations)
+            )
         except ValueError as error:
             skipped.add(f"{main.stem}/{taken.camera}", str(error))
 
@@ -115,6 +119,7 @@ def _seen(
     stored: dict[str, np.ndarray],
     gender: str,
     world: np.ndarray,
+    files: tuple[Path, ...],
 ) -> PersonSequence:
     """One camera; `world` (4, 4) turns the frame of the calibration and of `stored` to y up."""
     frames = len(stored.get("fullpose", ()))
@@ -160,6 +165,7 @@ def _seen(
         native_frames=frozenset(per_frame),
         pelvis_rest=rest if rest is not None and rest.ndim == 1 else None,
         source=UndistortedPictures(taken, frame_ids, calibration["K"], calibration["D"]),
+        files=files,
     )
 
 
@@ -189,8 +195,18 @@ def _labels(
 
 
 def _main_folders(root: Path) -> list[Path]:
+    """The folders of main files: in `root`, or in its subfolders where at least two have some."""
+    found = _main_folders_in(root)
+    if not found and root.is_dir():
+        parts = [_main_folders_in(folder) for folder in sorted(root.glob("*"))]
+        parts = [folders for folders in parts if folders]
+        found = [folder for folders in parts for folder in folders] if len(parts) > 1 else []
+    return found
+
+
+def _main_folders_in(root: Path) -> list[Path]:
     folders = [root / "main", *sorted(root.glob("*_main"))]
-    return [folder for folder in folders if folder.is_dir()]
+    return [folder for folder in folders if os.path.isdir(folder)]  # no error in a closed folder
 
 
 DATASET = DnaRendering()

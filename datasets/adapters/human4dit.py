@@ -3,8 +3,8 @@
 ``root`` directly holds the CSV with the list of cuts, ``cut/`` with the videos as the dataset's
 ``video_cut.py`` leaves them, and ``smpl/demo_<video>.pkl`` (optional: the archive that is handed
 out has held empty files). A sequence is a cut, named as in the list with the colons of its times,
-which may be ``%3A`` or ``_`` in file names. A cut is yielded without labels where its SMPL file
-is missing or not readable; nobody has counted the people in it then.
+which may be ``%3A``, ``_`` or ``-`` in file names. A cut is yielded without labels where its SMPL
+file is missing or not readable; nobody has counted the people in it then.
 
 Labels are SMPL (neutral) in camera space, per-frame estimates of one track that were never
 smoothed: the shape changes with every frame, and depth follows from an assumed lens
@@ -34,6 +34,7 @@ from datasets.store.splits import split_of
 from datasets.video.frames import VideoFile
 
 _TIME = "%H:%M:%S.%f"
+_TIME_IN_NAME = re.compile(r"(\d\d)(?::|%3[Aa]|[_-])(\d\d)(?::|%3[Aa]|[_-])(\d\d\.\d)")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Human4DiT:
             if _plain(name) in labels:
                 file = labels[_plain(name)]
                 try:
-                    fields = labels_of(read_track(file), source)
+                    fields = {**labels_of(read_track(file), source), "files": (file,)}
                 except (OSError, ValueError) as error:
                     skipped.add(file.name, f"labels not used: {error}")
             yield PersonSequence(
@@ -223,8 +224,8 @@ def _by_name(folder: Path, prefix: str, suffix: str) -> dict[str, Path]:
 
 
 def _plain(name: str) -> str:
-    """A name as it is compared, however the colons in it were written."""
-    return name.replace("%3A", "_").replace("%3a", "_").replace(":", "_")
+    """A name as it is compared, however the colons of its times were written."""
+    return _TIME_IN_NAME.sub(r"\1:\2:\3", name)
 
 
 DATASET = Human4DiT()

@@ -148,6 +148,7 @@ def _recording(root: Path, split: str, name: str, skipped: SkipLog) -> Iterator[
                 person=person,
                 split=split,
                 num_people=len(subjects),
+                files=tuple(files.values()),
                 # An estimate of the motion, which a store may hold in its place, has no gender.
                 native={
                     **labels.native,

@@ -98,6 +98,7 @@ class ThreeDPW:
                     fps=FPS,
                     frame_ids=np.arange(len(there)),
                     source=source,
+                    files=(file,),
                     **_labels_of(_native(labels, person), there, source),
                 )
             except (OSError, ValueError) as error:

@@ -117,6 +117,7 @@ def from_motion(
         native_frames=frozenset({*per_frame, *track}),
         pelvis_rest=pelvis_rest,
         source=source,
+        files=(path,),
         **names,
     )
 

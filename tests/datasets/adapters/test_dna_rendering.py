@@ -325,6 +325,21 @@ def test_the_owners_folder_names_will_do(copy, original):
     assert {name for name, _ in sequences_of(root)[0]} == {"0007_01", "0018_05"}
 
 
+def test_several_parts_below_one_folder_are_one_dataset(copy, original):
+    root, main, annotations = copy
+    for part, name, number in (
+        ("main", "0018_05.smc", 2),
+        ("annotations", "0018_05_annots.smc", 2),
+    ):
+        folder = root / "Part 2" / f"dna_rendering_part{number}_{part}"
+        folder.mkdir(parents=True)
+        shutil.copy(original[0] / part / name, folder)
+    (root / "Part 1").mkdir()
+    for folder in (main.parent, annotations.parent):
+        folder.rename(root / "Part 1" / folder.name)
+    assert {name for name, _ in sequences_of(root)[0]} == {"0007_01", "0018_05"}
+
+
 @pytest.mark.parametrize("wrong", ["", "copy/main", "copy/annotations"])
 def test_a_wrong_level_names_the_right_folder(copy, wrong):
     with pytest.raises(FileNotFoundError, match=f"--root {copy[0]}$"):

@@ -55,6 +55,18 @@ def test_cuts_are_found_however_their_colons_are_written(root):
     assert found[mini.WITH_PART].camera_motion is not None  # its labels are escaped likewise
 
 
+@pytest.mark.parametrize("colon", ["-", "_", "%3A", "%3a", ":"])
+def test_a_file_system_without_colons_changes_no_cut(root, tmp_path, colon):
+    copy = shutil.copytree(root, tmp_path / "copy")
+    for name, on_disk in mini.ON_DISK.items():
+        for file in copy.glob(f"*/*{on_disk}.*"):
+            file.rename(file.with_name(file.name.replace(on_disk, name.replace(":", colon))))
+    before, found = read(root)[0], read(copy)[0]
+    assert list(found) == list(before)
+    for name, sequence in before.items():
+        assert (found[name].camera_motion is None) == (sequence.camera_motion is None)
+
+
 def test_rows_files_and_labels_that_are_left_out_are_told(root):
     _, skipped = read(root)
     assert skipped.keys() == {
