@@ -113,7 +113,7 @@ def _ship(trained: Path, model, path: Path) -> None:
 
 
 def measure(pipeline: "Pipeline", store: "ClipStore", *, progress: bool = True) -> dict:
-    """What the set does on the test shots of the built-in data.
+    """Measure the set on the test shots of the built-in data.
 
     Distances are means over 22 joints about the middle of the hips, in the camera frame, from the
     truth: of V2M; of the same given the videos of other clips; of the mean pose of the training

@@ -307,7 +307,7 @@ def _lists(array: np.ndarray) -> pa.Array:
 
 
 def token_identity(codec: VideoCodec, tokenizer: MotionTokenizer) -> dict[str, str]:
-    """What a checkpoint keeps of the tokens it was trained on."""
+    """The identity of tokens, which a checkpoint keeps: the codec's and the tokenizer's."""
     return {
         "codec": json.dumps(codec.identity(), sort_keys=True),
         "tokenizer_sha256": weights_sha256(tokenizer),

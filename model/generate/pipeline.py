@@ -251,7 +251,7 @@ class Pipeline:
 
 
 def _extra_of(path: Path) -> dict:
-    """What the writer of a checkpoint kept in its sidecar, which may be nothing, or nonsense."""
+    """Return the ``extra`` of a checkpoint's sidecar; empty if it is missing or malformed."""
     extra = read_sidecar(path, expected_class="UniMo").get("extra")
     return extra if isinstance(extra, dict) else {}
 

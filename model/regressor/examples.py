@@ -1,4 +1,4 @@
-"""What the built-in estimator learns from: the clips of a store, or rendered built-in sequences."""
+"""Training examples of the built-in estimator: clips of a store, or rendered sequences."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ _ARRAYS = ("pictures", "features", "focal", "rest")
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """What the network learns from: N sequences of T frames.
+    """Training examples: N sequences of T frames.
 
     Attributes:
         pictures: (N, T, size, size, 3) uint8 RGB.
@@ -127,7 +127,7 @@ def _read_pictures(video: Path, resize: "PadResize", out: "np.ndarray") -> bool:
 
 
 def built_in_identity(sequences: int, size: int) -> dict:
-    """What identifies the examples of `render_built_in`."""
+    """The identity of the examples of `render_built_in`."""
     from datasets.adapters.embedded import DATASET
     from datasets.bodies.smplx import load_body
 

@@ -189,7 +189,7 @@ class MotionTokenizer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return self.representation.mean.device
 
     def _pieces(self, array: np.ndarray, frames: int) -> list[np.ndarray]:

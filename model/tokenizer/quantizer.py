@@ -17,7 +17,7 @@ from model.tokenizer.config import TokenizerConfig
 
 
 class Quantizer(nn.Module):
-    """What both have in common: the first codes, the nearest code, straight-through gradients."""
+    """Common part of both: the first codes, the nearest code, straight-through gradients."""
 
     codebook: Tensor
 

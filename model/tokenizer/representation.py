@@ -1,4 +1,4 @@
-"""What the tokenizer's network sees: motion channels <-> normalised features.
+"""The input of the tokenizer's network: motion channels <-> normalised features.
 
 Features are ordered as in the paper, (theta, beta, phi, tau): body pose, shape, root orientation,
 translation. Translation is absolute in the first frame of a window and a displacement (metres per

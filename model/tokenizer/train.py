@@ -113,7 +113,7 @@ def train(
 
 
 def _describe(channels: np.ndarray, window: int) -> dict:
-    """What identifies the training clips.
+    """The identity of the training clips.
 
     Raises:
         TrainingError: the clips have another shape, or are not finite.

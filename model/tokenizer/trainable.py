@@ -1,4 +1,4 @@
-"""What the training loop and a model agree on. Standard library and NumPy only."""
+"""The interface between the training loop and a model. Standard library and NumPy only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """Where a training step stands.
+    """The place of a step in its training.
 
     Attributes:
         progress: share of the training that is done, in [0, 1).
@@ -24,7 +24,7 @@ class Step:
 
 
 class Trainable(Protocol):
-    """What `train` asks of a model, besides being a `torch.nn.Module`."""
+    """The interface that `train` needs of a model, besides `torch.nn.Module`."""
 
     config: object
     """Has `to_dict()`; a run is only resumed with an equal one."""

@@ -1,1 +1,1 @@
-"""What all trainings share: loop, configuration, checkpoints, optimisers."""
+"""Shared by all trainings: loop, configuration, checkpoints, optimisers."""

@@ -8,7 +8,7 @@ from model.training.config import TrainingConfig, TrainingError
 
 
 class Savable(Protocol):
-    """What a run asks of a model, besides being a `torch.nn.Module`."""
+    """The interface that a run needs of a model, besides `torch.nn.Module`."""
 
     config: object
     """Has `to_dict()`; a run is only resumed with an equal one."""

@@ -52,7 +52,7 @@ class Attention(nn.Module):
     def placed(
         self, x: Tensor, at: Positions, gate: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `rotated`, with absolute positions where they belong to queries and keys."""
+        """Like `rotated`, plus absolute positions where the configuration adds them here."""
         q, k, v = self.rotated(x, at)
         if self.ape == "qk":
             shift = (gate * at.ape).to(q.dtype)

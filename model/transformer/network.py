@@ -263,7 +263,7 @@ class UniMo(nn.Module):
     def read(
         self, token: Tensor, position: Tensor, modality: int, cache: Cache, seen: Tensor | None
     ) -> Tensor:
-        """As `decode_step`, of a position (1,) on the device and what `cached_attention` wants."""
+        """Like `decode_step`, with tensor `position` (1,) and `cached_attention`'s mask `seen`."""
         x = self._tables()[modality](token)[:, None]
         at = cache.at[position]
         for layer, kept in zip(self.layers, cache.layers, strict=True):

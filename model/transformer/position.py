@@ -94,7 +94,7 @@ def _tables(angles: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Positions:
-    """What a block knows of where its tokens stand.
+    """Rotary and absolute positions of the tokens that a block reads.
 
     Attributes:
         cos: (S, D) rotary cosines.
@@ -142,7 +142,7 @@ def make_positions(config: UniMoConfig, schedule: Schedule, device: torch.device
 
 @dataclass(frozen=True)
 class Order:
-    """Where the tokens of a sequence's first n positions are, as indices on the device.
+    """Indices, on the device, that gather a sequence's first n tokens by modality and back.
 
     Attributes:
         positions: modality -> its positions, increasing.

@@ -96,7 +96,7 @@ class DigitHead(nn.Module):
         self.given = nn.ModuleList(nn.Embedding(levels, dim) for levels in fsq.LEVELS[:-1])
 
     def losses(self, hidden: Tensor, tokens: Tensor, rivals: Tensor | None) -> Tensor:
-        """As `TableHead.losses`."""
+        """Return cross-entropies, like `TableHead.losses`."""
         digits = fsq.split(tokens)
         total = 0.0
         for place, output in enumerate(self.outputs):

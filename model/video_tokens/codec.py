@@ -1,4 +1,4 @@
-"""What a video codec is: pictures to ids of Cosmos's 64,000 words and back.
+"""The interface of video codecs: pictures to ids of Cosmos's 64,000 words and back.
 
 The first frame is a latent frame of its own, every later one stands for eight frames; a token is
 16 x 16 pixels of its latent frame. Codecs are causal: what a latent frame is depends on no frame
@@ -26,7 +26,7 @@ class VideoCodec(Protocol):
     """One line: what makes the pixels, for whoever looks at them."""
 
     def identity(self) -> dict[str, str]:
-        """What pins the ids in cache keys: name, version, weights."""
+        """The codec's part of cache keys: name, version, weights."""
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Ids of videos.

@@ -74,7 +74,7 @@ def digits(ids: Numbers) -> Tensor:
 
 
 def split(ids: Tensor) -> Tensor:
-    """As `digits` of int64 ids that are known to be valid: asks nothing of their device."""
+    """Return `digits` of int64 ids without checking them, so that no device is waited for."""
     places = [ids // base % levels for base, levels in zip(_BASIS, LEVELS, strict=True)]
     return torch.stack(places, dim=-1)
 

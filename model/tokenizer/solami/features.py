@@ -34,7 +34,7 @@ _UPSIDE_DOWN = np.diag([1.0, -1.0, -1.0])  # half a turn about x
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """What the features of N clips of T frames leave out.
+    """The facts that the features of N clips of T frames leave out.
 
     Attributes:
         betas: (N, T, 10) shape.

@@ -55,7 +55,7 @@ def first_process_first() -> Iterator[None]:
 
 
 def gathered(value: T) -> list[T]:
-    """What each process gives, by its number; every process waits for all."""
+    """Return the values of all processes, by their number; every process waits for all."""
     values: list = [None] * rank_and_processes()[1]
     torch.distributed.all_gather_object(values, value)
     return values

@@ -51,7 +51,7 @@ class Batch:
 def draw(
     training: ARTrainingConfig, step: int, num_clips: int, *, rank: int = 0, processes: int = 1
 ) -> list[Batch]:
-    """What a process does in a step: every clip once an epoch, tasks in equal parts."""
+    """The batches of a process in a step: every clip once an epoch, tasks in equal parts."""
     numbers = step * training.batch_size + np.arange(training.batch_size)
     epochs, places = np.divmod(numbers, num_clips)
     clips = np.array(
@@ -134,7 +134,7 @@ def _corrupted(
     numbers: np.ndarray,
     motion_vocab: int,
 ) -> np.ndarray:
-    """What the model sees of tokens (B, S): some motion tokens replaced, see `ARTrainingConfig`."""
+    """The model's input for tokens (B, S): some motion tokens replaced, see `ARTrainingConfig`."""
     late = step >= training.clip_noise_until * training.steps
     clip_noise = training.clip_noise_end if late else training.clip_noise
     if not clip_noise and not training.token_noise:

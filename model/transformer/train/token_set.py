@@ -19,7 +19,7 @@ CACHE = Path(__file__).parents[3] / "data" / "tokens"
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """What the transformer learns from.
+    """The tokens that a transformer is trained on and examined with.
 
     Attributes:
         train: clips that are trained on.

@@ -38,7 +38,7 @@ class Release:
     md5: dict[str, str]
 
     def missing(self, folder: Path) -> str:
-        """What is not in `folder`, and where to get it; empty if nothing."""
+        """List the files that `folder` lacks and where to get them; empty if none."""
         absent = [name for name in self.md5 if not (folder / name).is_file()]
         if not absent:
             return ""
@@ -99,7 +99,7 @@ class Networks:
         return {"name": name, "version": "1", "dtype": str(self.dtype)[len("torch.") :], **files}
 
     def encode(self, clip: np.ndarray) -> Tensor | tuple:
-        """What the encoder says of a clip (T, H, W, 3) uint8."""
+        """Return the encoder's output for a clip (T, H, W, 3) uint8."""
         # A copy: arrays may run backwards or be read-only, which torch takes badly.
         pixels = torch.from_numpy(clip.copy()).to(self.device).permute(3, 0, 1, 2)[None]
         return self._run(self._encoder, "encoder.jit", (pixels.float() / 127.5 - 1).to(self.dtype))

@@ -109,7 +109,7 @@ class FittedCodec(nn.Module):
         self._sha256: str | None = None
 
     def train(self, mode: bool = True) -> "FittedCodec":
-        """As `torch.nn.Module.train`; weights may change, so the identity is computed anew."""
+        """Set the mode, like `torch.nn.Module.train`, and forget the hash: weights may change."""
         self._sha256 = None
         return super().train(mode)
 

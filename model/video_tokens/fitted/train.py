@@ -112,7 +112,7 @@ def train_codec(
 
 
 def _describe(frames: "np.ndarray") -> dict:
-    """What identifies the videos."""
+    """The identity of the training videos."""
     digest = hashlib.sha256(repr(frames.shape).encode())
     for video in frames:
         digest.update(video.tobytes())
