@@ -37,7 +37,7 @@ class Clips:
     K: "np.ndarray | None" = None
     K_sources: Sequence[str] = ()
 
-    def __getitem__(self, piece: "slice | np.ndarray") -> "Clips":
+    def __getitem__(self, piece: "slice | Sequence[int] | np.ndarray") -> "Clips":
         """Return some of the clips, by a slice or by indices."""
         rows = range(len(self.ids))[piece] if isinstance(piece, slice) else piece
         return Clips(

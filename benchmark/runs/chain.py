@@ -112,18 +112,20 @@ def _stage(
 ) -> CachedStage:
     """The stage of that name, given the stages before it and their records."""
 
-    def weights(one: WorkItem, training: str) -> str:
-        return weights_sha256(one.weights) if one.weights else records[training].weights_sha256
+    def weights(of: WorkItem, training: str) -> str:
+        return weights_sha256(of.weights) if of.weights else records[training].weights_sha256
 
     kind, _, metric = name.partition(" ")
     if kind == "score":
         return score_stage(context, item, stages["predict"], stages.get("estimate"), metric)
     if name == "predict":
         return predict_stage(context, item, weights(item, "train"))
-    if name == "estimate":
-        learned = weights(item.estimator, "train estimator")
-        return estimate_stage(context, item, stages["predict"], learned)
-    return train_stage(context, item if name == "train" else item.estimator)
+    if name == "train" or item.estimator is None:
+        return train_stage(context, item)
+    if name == "train estimator":
+        return train_stage(context, item.estimator)
+    learned = weights(item.estimator, "train estimator")
+    return estimate_stage(context, item, item.estimator, stages["predict"], learned)
 
 
 def _scores(stage: CachedStage) -> list[Score] | None:
@@ -143,7 +145,7 @@ def _add(reasons: dict[str, list[str]], further: Mapping[str, str]) -> None:
 def train_stage(context: RunContext, item: WorkItem) -> CachedStage:
     """The training of a work item."""
     inputs = {
-        "settings": item.settings,
+        "settings": item.training_spec,
         "precision": context.precision,
         **_method_inputs(context, item),
         **item.data.inputs,
@@ -166,7 +168,11 @@ def predict_stage(context: RunContext, item: WorkItem, weights: str) -> CachedSt
 
 
 def estimate_stage(
-    context: RunContext, item: WorkItem, prediction: CachedStage, weights: str
+    context: RunContext,
+    item: WorkItem,
+    estimator: WorkItem,
+    prediction: CachedStage,
+    weights: str,
 ) -> CachedStage:
     """The motion that an estimator sees in predicted videos, with its weights of this sha256."""
     inputs = {
@@ -175,12 +181,12 @@ def estimate_stage(
         "seed": item.seed,
         "precision": context.precision,
         "part_size": artifacts.PART_SIZE,
-        **_method_inputs(context, item.estimator),
+        **_method_inputs(context, estimator),
     }
     return CachedStage(context.cache, "estimate", inputs)
 
 
-def _method_inputs(context: RunContext, item: WorkItem) -> dict:
+def _method_inputs(context: RunContext, item: WorkItem) -> dict[str, object]:
     body = {"body": context.body.sha256} if item.implementation.uses_body else {}
     return {"method": item.method, "method_version": item.implementation.version, **body}
 
@@ -193,13 +199,13 @@ def score_stage(
     metric: str,
 ) -> CachedStage:
     """The scores of one metric on a prediction."""
-    judge = discover.load("metrics", metric)
+    scorer = discover.load("metrics", metric)
     inputs = {
         "prediction": prediction.key,
         "estimate": estimate and estimate.key,
         "metric": metric,
-        "metric_version": judge.version,
-        "protocol": judge.protocol(item.metric_context(context)),
+        "metric_version": scorer.version,
+        "protocol": scorer.protocol(item.metric_context(context)),
         "body": context.body.sha256,
     }
     return CachedStage(context.cache, "score", inputs)

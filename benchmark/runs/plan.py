@@ -125,19 +125,22 @@ def _planned(
     rows: str | None,
     seeds: Sequence[int],
 ) -> PlannedRow:
-    is_table = isinstance(exhibit, TableSpec)
-    # Floors and stand-ins come with any of the paper's rows.
-    labels = [one.label for one in exhibit.rows] if is_table and is_extra else [row.label]
+    labels = [row.label]
+    metrics: tuple[str, ...] = ()
+    if isinstance(exhibit, TableSpec):
+        metrics = discover.metrics_of(exhibit)
+        if is_extra:  # floors and stand-ins come with any of the paper's rows
+            labels = [one.label for one in exhibit.rows]
+    else:
+        seeds = seeds[:1]
     selected = rows is None or row.weights is not None or bool(fnmatch.filter(labels, rows))
     items, absent = [], "" if selected else LEFT_OUT
     # A table also displays what is cached of rows that are not selected; a figure does not.
-    if selected or is_table:
+    if selected or isinstance(exhibit, TableSpec):
         try:
             data = stores.find(task, row.dataset)
-            metrics = discover.metrics_of(exhibit) if is_table else ()
             items = [
-                make_item(row, task, profile, data, seed=seed, metrics=metrics)
-                for seed in (seeds if is_table else seeds[:1])
+                make_item(row, task, profile, data, seed=seed, metrics=metrics) for seed in seeds
             ]
         except Unavailable as error:
             absent = absent or str(error)
@@ -163,7 +166,8 @@ def require_rows(checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[Exhib
         does = f"--checkpoint {one.path} {what_it_does(one.methods)}"
         if len(without) == len(exhibits):
             tables, figures = discover.exhibits(["all"])
-            others = [spec.id for spec in (*tables, *figures) if _has_row(spec, one)]
+            known: list[Exhibit] = [*tables, *figures]
+            others = [spec.id for spec in known if _has_row(spec, one)]
             show = "does not show" if len(without) == 1 else "do not show"
             raise UserError(
                 f"{does}, which {', '.join(without)} {show}: name one of {', '.join(others)}"

@@ -5,6 +5,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from benchmark import discover
 from benchmark.api.clips import Clips, Prediction
 from benchmark.api.errors import Unavailable
@@ -65,7 +67,7 @@ def _train(
     context: RunContext, item: WorkItem, folder: Path, progress: Progress
 ) -> Mapping[str, object]:
     weights = item.implementation.train(
-        dict(item.settings), item.data, folder, device=context.device, progress=progress
+        dict(item.training_spec), item.data, folder, device=context.device, progress=progress
     )
     trained = Checkpoint.read(weights)
     return {
@@ -93,7 +95,7 @@ def _predict(
             made = item.implementation.predict(
                 weights, batch, device=context.device, seed=item.seed
             )
-            artifacts.write_videos(folder, start, made.videos, batch.fps)
+            artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
             artifacts.write_predictions(path, batch.ids, made)
         progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
     return dict(artifacts.read_predictions(folder, clips.ids).failed)
@@ -107,7 +109,7 @@ def _estimated(
     if estimator is None:
         return None
     weights = estimator.weights or trained_weights(context, estimator, progress=progress)
-    stage = chain.estimate_stage(context, item, prediction, weights_sha256(weights))
+    stage = chain.estimate_stage(context, item, estimator, prediction, weights_sha256(weights))
 
     def estimate() -> Mapping[str, object]:
         clips = item.data.clips(item.data.test_ids)
@@ -154,7 +156,7 @@ def _evaluation(
     prediction: CachedStage,
     estimate: CachedStage | None,
 ) -> Evaluation:
-    """What metrics are given: the clips that neither the system nor the estimator failed on.
+    """Return the clips that neither the system nor the estimator failed on, with its output.
 
     Raises:
         ValueError: a damaged prediction, which is removed; or no clip is left.
@@ -169,23 +171,27 @@ def _evaluation(
         clip, reason = next(iter(failed.items()))
         raise ValueError(f"all {len(failed)} clips failed, as {clip}: {reason}")
     left = clips[rows]
-    made = _read(prediction, left.ids)
-    motion, truth, videos = made.channels, left.channels, ()
+    output = _read(prediction, left.ids)
+    motion: np.ndarray | None = output.channels
+    truth: np.ndarray | None = left.channels
+    videos: Sequence[Path] = ()
     if item.task == "i2vm":
         every = artifacts.videos(prediction.folder, len(clips.ids))
         videos = [every[row] for row in rows]
-        seen = _read(estimate, left.ids).channels if estimate is not None else None
-        # A system that makes videos alone has the motion that is seen in them, and none of its own
-        # to compare with it.
-        motion, truth = (seen, None) if made.channels is None else (made.channels, seen)
+        truth = _read(estimate, left.ids).channels if estimate is not None else None
+        # A system that generates videos alone has the motion that the estimator sees in them, and
+        # none of its own to compare with it.
+        if motion is None:
+            motion, truth = truth, None
+    codes = predicted.facts.get("codebook_size")
     return Evaluation(
         context=item.metric_context(context),
         clips=left,
         motion=motion,
         truth=truth,
-        tokens=made.tokens,
+        tokens=output.tokens,
         videos=videos,
-        codebook_size=predicted.facts.get("codebook_size"),
+        codebook_size=None if codes is None else int(codes),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tasks: the work of one row with one seed."""
+"""Work items: the work of one row with one seed."""
 
 import dataclasses
 import functools
@@ -9,20 +9,21 @@ from pathlib import Path
 from benchmark import discover
 from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable
+from benchmark.api.method import Method
 from benchmark.api.metric import MetricContext
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
-from benchmark.runs import cache as store
+from benchmark.runs.cache import make_key
 from benchmark.runs.checkpoints import weights_sha256
 from datasets.bodies.smplx_file import BodyFile
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all rows of a run share.
+    """What all work items of a run share.
 
     Attributes:
-        cache: folder of the runs.
+        cache: folder of the cached stages.
         body: the body model file of the evaluation.
         device: ``cpu`` or ``cuda``.
     """
@@ -37,7 +38,7 @@ class RunContext:
         return "bf16" if self.device == "cuda" else "fp32"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkItem:
     """One row's work with one seed.
 
@@ -46,48 +47,50 @@ class WorkItem:
         method: name of the method.
         data: the clips.
         seed: of training, sampling and whatever is drawn at random.
-        settings: what it trains; empty where `weights` are given.
-        weights: trained weights of the user's, or None.
+        training_spec: all that training depends on besides the clips, as JSON values; empty if
+            there are `weights`.
+        weights: trained weights of the user; None trains some.
         metrics: names of the metrics that score it.
-        estimator: whose motions stand for the true ones of generated videos.
-        no_estimator: why there is none, where there should be.
-        label: for messages only.
+        estimator: the training, or the weights, of the estimator whose motions stand for the true
+            ones of generated videos; None for other tasks.
+        no_estimator: why there is no estimator for a task that needs one.
+        label: of its row, for messages.
     """
 
     task: str
     method: str
     data: Data = field(repr=False)
-    seed: int
-    settings: Mapping[str, object]
-    weights: Path | None
-    metrics: tuple[str, ...]
+    seed: int = 0
+    training_spec: Mapping[str, object] = field(default_factory=dict)
+    weights: Path | None = None
+    metrics: tuple[str, ...] = ()
     estimator: "WorkItem | None" = None
     no_estimator: str = ""
     label: str = field(default="", compare=False)
 
     @functools.cached_property
     def identity(self) -> str:
-        """Equal for items that are the same work."""
-        return store.make_key(
+        """A hash that is equal for items that are the same work."""
+        return make_key(
             {
                 "kind": self.task,
                 "method": self.method,
                 "train": self.data.inputs,
                 "test": self.data.test_inputs,
                 "seed": self.seed,
-                "settings": self.settings,
+                "settings": self.training_spec,
                 "weights": self.weights and weights_sha256(self.weights),
                 "estimator": self.estimator and self.estimator.identity,
             }
         )
 
     @property
-    def implementation(self):
-        """The method, see `benchmark.api.method.Method`."""
+    def implementation(self) -> Method:
+        """The method that does it."""
         return discover.method(self.method, self.task)
 
     def metric_context(self, context: RunContext) -> MetricContext:
-        """What metrics are told."""
+        """What metrics know of it before they score."""
         return MetricContext(
             task=self.task,
             body=context.body,
@@ -100,14 +103,14 @@ class WorkItem:
 def make_item(
     row: Row, task: str, profile: Profile, data: Data, *, seed: int, metrics: tuple[str, ...]
 ) -> WorkItem:
-    """The item of a table's row at a profile's size.
+    """Return the work of a row at a profile's size.
 
     Raises:
         Unavailable: the row's method needs something that is not here.
     """
-    settings = {}
+    method, spec = discover.method(row.method, task), {}
     if row.weights is None:
-        settings = discover.method(row.method, task).training_spec(row.params, profile, seed=seed)
+        spec = method.training_spec(row.params, profile, seed=seed)
     estimator, reason = None, ""
     if task == "i2vm":
         try:
@@ -115,21 +118,21 @@ def make_item(
         except Unavailable as error:
             reason = str(error)
     return WorkItem(
-        task,
-        row.method,
-        data,
-        seed,
-        settings,
-        row.weights,
-        metrics,
-        estimator,
-        reason,
+        task=task,
+        method=row.method,
+        data=data,
+        seed=seed,
+        training_spec=spec,
+        weights=row.weights,
+        metrics=metrics,
+        estimator=estimator,
+        no_estimator=reason,
         label=row.label,
     )
 
 
 def estimator_item(profile: Profile, data: Data, *, seed: int) -> WorkItem:
-    """The training of the profile's estimator.
+    """Return the training of the profile's estimator.
 
     Raises:
         Unavailable: it needs something that is not here.
@@ -139,7 +142,7 @@ def estimator_item(profile: Profile, data: Data, *, seed: int) -> WorkItem:
 
 
 def distinct(items: Iterable[WorkItem]) -> list[WorkItem]:
-    """Each piece of work once, with the metrics of all items that share it."""
+    """Return each piece of work once, with the metrics of all items that share it."""
     merged: dict[str, WorkItem] = {}
     for item in items:
         known = merged.get(item.identity, item)

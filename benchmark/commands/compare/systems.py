@@ -63,7 +63,7 @@ def find_judge(task: str, data: Data, given: Path | None) -> Judge:
         if method != _ESTIMATOR:
             raise UserError(f"--estimator {given} is of the method {method}: give a {_ESTIMATOR}")
         label = f"estimator {labels_of([given])[given]}"
-        return Judge(WorkItem("v2m", method, data, 0, {}, given, (), label=label))
+        return Judge(WorkItem(task="v2m", method=method, data=data, weights=given, label=label))
     try:
         open_data(data.path, task=task, splits=("train",))
         profile = discover.load("profiles", _PROFILE)
@@ -97,15 +97,13 @@ def find_systems(
     for option, path in named:
         method = method_of(path, table.task, option=option)
         work = WorkItem(
-            table.task,
-            method,
-            data,
-            0,
-            {},
-            path,
-            metrics,
-            judge.item,
-            judge.absent,
+            task=table.task,
+            method=method,
+            data=data,
+            weights=path,
+            metrics=metrics,
+            estimator=judge.item,
+            no_estimator=judge.absent,
             label=labels[path],
         )
         try:

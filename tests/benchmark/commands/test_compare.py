@@ -154,7 +154,9 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
     clips = data.open_data(clips_folder)
     context = RunContext(tmp_path / "out" / "runs", find_body(), device="cpu")
     weights = tmp_path / "a/model.safetensors"
-    item = WorkItem("tokenizer", "unimo", clips, 0, {}, weights, ("pose",))
+    item = WorkItem(
+        task="tokenizer", method="unimo", data=clips, weights=weights, metrics=("pose",)
+    )
     outcome = chain.lookup(context, item)
     assert outcome.missing == []
     lines = {(line["against"], line["column"]): line for line in first["comparisons"]}

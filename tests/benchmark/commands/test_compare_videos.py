@@ -47,7 +47,7 @@ def trained(shots_folder, tmp_path_factory):
             wanted = transformers.training_spec(hardly_trained(), tasks=("v2m", "i2vm"), seed=seed)
             transformers.train(wanted, data, folder / name, device="cpu", progress=ignore)
     (folder / "regressor").mkdir()
-    wanted = regressor.settings({}, hardly_trained(), seed=0)
+    wanted = regressor.training_spec({}, hardly_trained(), seed=0)
     regressor.train(wanted, data, folder / "regressor", device="cpu", progress=ignore)
     return folder
 
@@ -107,7 +107,7 @@ def test_v2m_of_transformers_and_a_regressor(trained, shots_folder, tmp_path, he
     assert made["provenance"]["data"][data.name]["sha256"] == data.sha256
 
     context = RunContext(tmp_path / "runs", find_body(), device="cpu")
-    item = WorkItem("v2m", "unimo", data, 0, {}, trained / A, ("pose",))
+    item = WorkItem(task="v2m", method="unimo", data=data, weights=trained / A, metrics=("pose",))
     outcome = chain.lookup(context, item)
     assert outcome.missing == []
     line = by_column(made, "b/model")["mpjpe"]

@@ -370,9 +370,8 @@ def test_a_store_without_videos_is_refused_for_a_video_task(clips_folder, tiny):
 
 
 def test_a_store_of_another_size_is_refused(shots_folder, tiny):
-    wide = dataclasses.replace(
-        tiny, unimo=lambda **changes: tiny.unimo(latent_shape=(3, 8, 8), **changes)
-    )
+    model = dataclasses.replace(tiny.unimo, latent_shape=(3, 8, 8))
+    wide = dataclasses.replace(tiny, unimo=model)
     with pytest.raises(UserError, match=r"17 frames of 64x64 pixels.* take 17 of 128x128"):
         Stores(wide, data=shots_folder).find("i2vm")
 

@@ -70,7 +70,7 @@ def row_of(row, *outcomes, task="tokenizer", absent="", is_extra=False):
         split_rule=HOSTILE,
     )
     metrics = ("codebook", "pose") if task == "tokenizer" else ("pose",)
-    items = [WorkItem(task, "unimo", data, 0, {}, None, metrics) for _ in outcomes]
+    items = [WorkItem(task=task, method="unimo", data=data, metrics=metrics) for _ in outcomes]
     return RowOutcome(row=row, items=items, outcomes=outcomes, absent=absent, is_extra=is_extra)
 
 

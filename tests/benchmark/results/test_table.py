@@ -64,7 +64,14 @@ def row_of(row, *outcomes, absent="", is_extra=False):
     )
     method = row.method or "unimo"
     items = [
-        WorkItem("tokenizer", method, data, seed, {}, row.weights, ("codebook", "pose"))
+        WorkItem(
+            task="tokenizer",
+            method=method,
+            data=data,
+            seed=seed,
+            weights=row.weights,
+            metrics=("codebook", "pose"),
+        )
         for seed in range(len(outcomes))
     ]
     return RowOutcome(row=row, items=items, outcomes=outcomes, absent=absent, is_extra=is_extra)

@@ -242,5 +242,5 @@ def test_one_training_serves_all_rows_called_ours(tmp_path):
 
 
 def test_all_rows_of_table_5_train_alike():
-    trainings = [item.settings["training"] for item in items_of("table5").values()]
+    trainings = [item.training_spec["training"] for item in items_of("table5").values()]
     assert all(training == trainings[0] for training in trainings)
