@@ -5,7 +5,7 @@ import functools
 import itertools
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ def spread(
     retries: int = 1,
     ordered: bool = False,
     one_thread: bool = True,
-) -> Iterator[Outcome | Message | None]:
+) -> Generator[Outcome | Message | None, None, None]:
     """Yield the outcome of every task, the messages of workers, and None about once a second.
 
     A worker that dies is replaced and its task is tried again. Workers end with this process, even
