@@ -8,8 +8,6 @@ from benchmark.results.page.names import anchor, files_of, heading
 from benchmark.results.page.tables import RunView, provenance_of, runs_of
 from benchmark.results.schema import FigureResult
 
-_SUFFIXES = (".svg", ".png")  # the smaller of the two is shown
-
 
 @dataclass(frozen=True)
 class FigureView:
@@ -48,16 +46,15 @@ class FigureView:
 
 def view(name: str, drawing: FigureResult, folder: Path) -> FigureView:
     """Return the figure of a result whose files, in `folder`, are called `name`."""
-    files = [folder / f"{name}{suffix}" for suffix in _SUFFIXES]
-    files = sorted((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
-    drawn = drawing.status == "drawn" and bool(files)
+    picture = f"{name}.png"
+    drawn = drawing.status == "drawn" and (folder / picture).is_file()
     whole = all(row.status == "measured" for row in drawing.rows)
     return FigureView(
         id=anchor(name),
         name=heading(name),
         title=drawing.title,
         state=("drawn" if whole else "partly") if drawn else "unavailable",
-        file=files[0].name if drawn else "",
+        file=picture if drawn else "",
         caption=drawing.caption,
         reason=drawing.reason or ("" if drawn else "its picture is not here"),
         rows=[(row.label, row.status, row.reason or "") for row in drawing.rows],
@@ -65,5 +62,5 @@ def view(name: str, drawing: FigureResult, folder: Path) -> FigureView:
         notes=drawing.notes,
         provenance=provenance_of(drawing.provenance),
         runs=runs_of(drawing.provenance),
-        files=files_of(name, folder, (".json", ".md", ".png", ".svg")),
+        files=files_of(name, folder, (".json", ".md", ".png")),
     )

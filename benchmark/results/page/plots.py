@@ -25,7 +25,7 @@ from benchmark.runs import artifacts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_VERSION = 2
+_VERSION = 3
 _POSE = "mpjpe"  # the column whose errors are shown clip by clip
 _HELD_OUT = "held_out_"  # begins the columns of losses on clips that are not trained on
 _POINTS = 150  # of a curve
@@ -44,7 +44,7 @@ def charts(result: Result, folder: Path, cache: Path) -> list[Chart]:
         if not runs:
             continue
         name = f"{anchor(result.table)}-{what}"
-        path = drawings.folder / f"{name}.svg"
+        path = drawings.folder / f"{name}.png"
         entry = drawings.entry(
             name, runs, partial(_draw, draw, result, runs, cache, path), version=_VERSION
         )
@@ -112,9 +112,7 @@ def _errors(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figu
         colour = COLORS[place % len(COLORS)]
         # Apart by the golden ratio: even, and the same every time.
         apart = 0.5 * ((np.arange(len(errors)) * 0.618034) % 1.0 - 0.5)
-        axis.scatter(
-            errors, place + apart, s=7, color=colour, alpha=_SHADES, linewidths=0, rasterized=True
-        )
+        axis.scatter(errors, place + apart, s=7, color=colour, alpha=_SHADES, linewidths=0)
         low, middle, high = np.percentile(errors, (25, 50, 75))
         axis.plot([low, high], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
         for colour, width in (("#FFFFFF", 3.4), ("#000000", 1.4)):

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.api.table import Column
 from benchmark.results.page.drawing_cache import Chart
 from benchmark.results.page.names import anchor, files_of, heading
-from benchmark.results.render import SUFFIXES, layout
+from benchmark.results.render import layout
 from benchmark.results.schema import Cell, Git, Provenance, Result
 
 
@@ -136,7 +136,7 @@ def view(name: str, result: Result, charts: Sequence[Chart], folder: Path) -> Ta
         provenance=provenance_of(result.provenance),
         runs=runs_of(result.provenance),
         charts=charts,
-        files=files_of(name, folder, (".json", *SUFFIXES)),
+        files=files_of(name, folder, (".json", ".md", ".csv", ".tex", ".png")),
     )
 
 

@@ -197,10 +197,10 @@ def links_of(page, section):
 def test_all_files_beside_the_page_are_linked_and_no_other(folder):
     report.write(Result.from_json(read_json(folder / "table5.json")), folder)
     words, targets = links_of(page_of(folder), "table5")
-    assert words == ["json", "md", "csv", "tex", "png", "svg"]
+    assert words == ["json", "md", "csv", "tex", "png"]
     assert {f"table5.{word}" for word in words} <= targets
-    for suffix in (".png", ".svg"):  # a table that has nothing to draw
-        (folder / f"table5{suffix}").unlink()
+    assert (folder / "table5.svg").is_file() and "table5.svg" not in targets  # never committed
+    (folder / "table5.png").unlink()  # a table that has nothing to draw
     words, targets = links_of(page_of(folder), "table5")
     assert words == ["json", "md", "csv", "tex"] and "table5.png" not in targets
 
@@ -267,12 +267,11 @@ def test_a_figure_is_shown_with_what_is_missing_in_it(folder):
     }  # fmt: skip
     write_json(folder / "figure4.json", figure)
     assert not page_of(folder).all("img")  # its picture is not here
-    (folder / "figure4.png").write_bytes(b"larger than the other")
-    (folder / "figure4.svg").write_bytes(b"small")
+    (folder / "figure4.png").write_bytes(b"a picture")
     page = page_of(folder)
     (picture,) = page.all("img")
-    assert picture[1]["src"] == "figure4.svg"
+    assert picture[1]["src"] == "figure4.png"
     words, targets = links_of(page, "figure4")
-    assert words == ["json", "png", "svg"] and "figure4.png" in targets
+    assert words == ["json", "png"] and "figure4.png" in targets
     (section,) = page.all("section", id="figure4")
     assert f"{squeezed(HOSTILE)} unavailable {squeezed(HOSTILE)}" in squeezed(section[2])

@@ -76,8 +76,8 @@ def test_what_was_drawn_is_kept_without_the_cache(drawn):
     assert (drawn / "index.html").read_bytes() == before
     assert len(videos(page)) == 3
     assert {image[1]["src"] for image in page.all("img")} == {
-        "page/table3-errors.svg",
-        "page/table3-losses.svg",
+        "page/table3-errors.png",
+        "page/table3-losses.png",
     }
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_drawn_though_the_runs_are_there_is_told(drawn, capsys):
     for scores in (drawn.parent / "runs" / "score").glob("*/scores.parquet"):
         scores.write_bytes(b"damaged")
     page = page_of(drawn, drawn.parent / "runs")
-    assert "page/table3-errors.svg" not in {image[1]["src"] for image in page.all("img")}
+    assert "page/table3-errors.png" not in {image[1]["src"] for image in page.all("img")}
     (line,) = capsys.readouterr().err.splitlines()
     assert "page/table3-errors is not drawn: " in line
 
@@ -130,5 +130,3 @@ def test_hostile_names_in_what_is_drawn(drawn):
     assert "alert" not in script[2]
     assert len(videos(page)) == 3
     assert all(HOSTILE in video[1]["aria-label"] for video in page.all("video"))
-    charts = (drawn / "page" / "table3-errors.svg").read_text("utf-8")
-    assert "<script" not in charts and "&lt;script" in charts
