@@ -13,9 +13,10 @@ from pathlib import Path
 
 from datasets import estimators
 from datasets.estimators import EstimatorUnavailable
-from datasets.pseudo_gt import executors
-from datasets.pseudo_gt.estimate_store import TIMEOUT, estimate_store
+from datasets.pseudo_gt.estimate_store import TIMEOUT, Extraction, estimate_store
 from datasets.tools.command_line import positive
+from datasets.tools.workers.spread import EXECUTORS, Executor
+from datasets.tools.workers.worker import ExecutorError, ExecutorUnavailable
 
 _EPILOG = """\
 A job that was stopped goes on where it was when the same command is given again.
@@ -40,23 +41,23 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     try:
         manifest = estimate_store(
-            args.store,
-            estimator,
+            Extraction(
+                store=args.store,
+                estimator=estimator,
+                device=args.device,
+                split=args.split,
+                limit=args.limit,
+            ),
             args.out,
-            executor=args.executor,
-            workers=args.workers,
-            device=args.device,
-            split=args.split,
-            limit=args.limit,
+            executor=Executor(name=args.executor, workers=args.workers, address=args.address),
             timeout=args.timeout,
-            address=args.address,
             retry=args.retry,
             progress=not args.quiet,
         )
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it was", file=sys.stderr)
         return 130  # what shells expect of Ctrl-C
-    except (EstimatorUnavailable, OSError, ValueError, executors.ExecutorError) as error:
+    except (EstimatorUnavailable, OSError, ValueError, ExecutorError) as error:
         from datasets.pseudo_gt.summary import error_line
 
         print(f"error: {error_line(error, args.out)}", file=sys.stderr)
@@ -85,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="STORE2", required=True, help="the folder to create")
     parser.add_argument(
         "--executor",
-        choices=executors.NAMES,
-        default="local",
+        choices=EXECUTORS,
+        default=EXECUTORS[0],
         help="processes of this machine, or a Ray cluster (default: %(default)s)",
     )
     parser.add_argument(
@@ -147,7 +148,7 @@ def _time(file: Path) -> int | None:
 def _is_users_mistake(error: Exception) -> bool:
     from datasets.store.schema import FolderError
 
-    unavailable = EstimatorUnavailable | executors.ExecutorUnavailable
+    unavailable = EstimatorUnavailable | ExecutorUnavailable
     return isinstance(error, unavailable | FolderError)
 
 

@@ -3,31 +3,49 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.estimators import Estimator
+from datasets.tools.workers.spread import Executor, Outcome, spread
 
 if TYPE_CHECKING:
+    from datasets.pseudo_gt.progress import ClipsDone
     from datasets.pseudo_gt.shards import Shard
-    from datasets.pseudo_gt.worker import ShardTask, StartWorker
+    from datasets.pseudo_gt.worker import StartWorker
+    from datasets.store.reader import ClipStore
 
 
 TIMEOUT = 7200.0  # seconds for one clip; estimators may have shorter limits of their own
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """The choices that the content of a new store depends on.
+
+    Attributes:
+        store: folder of the store with the videos.
+        estimator: what estimates; imported by name in other processes.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where the machine that calls has one; the
+            same for all clips, as their numbers depend on it.
+        split: estimate only the clips of this split.
+        limit: estimate only the first so many clips.
+    """
+
+    store: str | Path
+    estimator: Estimator
+    device: str = "auto"
+    split: str | None = None
+    limit: int | None = None
+
+
 def estimate_store(
-    store: str | Path,
-    estimator: Estimator,
+    extraction: Extraction,
     out: str | Path,
     *,
-    executor: str = "local",
-    workers: int = 1,
-    device: str = "auto",
-    split: str | None = None,
-    limit: int | None = None,
+    executor: Executor,
     timeout: float = TIMEOUT,
-    address: str | None = None,
     retry: bool = False,
     progress: bool = True,
 ) -> dict:
@@ -38,17 +56,10 @@ def estimate_store(
     on where it was when it is called again.
 
     Args:
-        store: folder of the store with the videos.
-        estimator: what estimates; imported by name in other processes.
+        extraction: the clips and the estimator.
         out: the new store's folder, whose name becomes the store's.
-        executor: ``local`` or ``ray``.
-        workers: processes, each with an estimator of its own.
-        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where the machine that calls has one; the
-            same for all clips, as their numbers depend on it.
-        split: estimate only the clips of this split.
-        limit: estimate only the first so many clips.
+        executor: the worker processes, each with an estimator of its own.
         timeout: seconds after which a clip is given up.
-        address: of the Ray cluster to join; None for one on this machine.
         retry: where the job came to its end, estimate the clips that failed again.
         progress: show a progress bar on stderr.
 
@@ -61,49 +72,31 @@ def estimate_store(
         StoreError: a store cannot be read or written, `out` is in use or of another job, there is
             no clip with a video of one person, or no clip could be estimated.
     """
-    from datasets.pseudo_gt.input import select, tasks
+    from datasets.pseudo_gt.input import select
     from datasets.pseudo_gt.progress import ClipsDone
     from datasets.pseudo_gt.shards import plan, reopen
     from datasets.pseudo_gt.store import STATUS_FILE, write_store
     from datasets.pseudo_gt.summary import count, num_failed
-    from datasets.pseudo_gt.worker import StartWorker, kind_of_device, resume
+    from datasets.pseudo_gt.worker import StartWorker, resume
     from datasets.store.reader import ClipStore
     from datasets.store.schema import WORK, StoreError
     from datasets.store.work_folder import claimed, is_finished
 
-    source = ClipStore.open(store)
-    out = Path(out)
-    job = {  # all that the store's content depends on
-        "source": {"name": source.manifest.get("name", ""), "content_sha256": source.sha256},
-        "estimator": {
-            "name": estimator.name,
-            "note": estimator.note,
-            "identity": estimator.identity(),
-        },
-        "device": kind_of_device(device),
-        "only_split": split,
-        "only_first": limit,
-    }
+    source, out = ClipStore.open(extraction.store), Path(out)
+    job = _job(extraction, source)
     if is_finished(out, job):
         manifest = ClipStore.open(out).manifest
         if not (retry and num_failed(manifest["pseudo_gt"]["statuses"])):
             return manifest
-    clip_ids, left_out = select(source, split, limit)
+    clip_ids, left_out = select(source, extraction.split, extraction.limit)
     shards = plan([name for name in clip_ids if name not in left_out], job)
     with claimed(out, job, files=(STATUS_FILE,), keep="shards"):
         work = out / WORK
         if retry:
             reopen(shards, work)
-        start = StartWorker(estimator, job["device"], timeout, resume(work))
-        bar = ClipsDone(work, shards, shown=progress)
-        todo = tasks(source, list(bar.unfinished.values()), work)
-        results = _run(executor, todo, start, workers=workers, address=address)
-        with contextlib.closing(bar), contextlib.closing(results):
-            for done in results:
-                if done is not None:
-                    bar.finish(done)
-                    shutil.rmtree(done.shard.scratch(work))
-                bar.show()
+        start = StartWorker(extraction.estimator, timeout, resume(work))
+        with contextlib.closing(ClipsDone(work, shards, shown=progress)) as bar:
+            _estimate(source, work, start, executor, job["device"], bar)
         rows = _rows(clip_ids, left_out, shards, work, num_frames=source.num_frames)
         counts = write_store(out, source, clip_ids, rows, job)
         if not counts.get("ok"):
@@ -114,30 +107,50 @@ def estimate_store(
     return ClipStore.open(out).manifest
 
 
-def _run(
-    executor: str,
-    tasks: "Iterator[ShardTask]",
+def _job(extraction: Extraction, source: "ClipStore") -> dict[str, Any]:
+    """All that the content of the new store depends on."""
+    from datasets.pseudo_gt.worker import kind_of_device
+
+    estimator = extraction.estimator
+    return {
+        "source": {"name": source.manifest.get("name", ""), "content_sha256": source.sha256},
+        "estimator": {
+            "name": estimator.name,
+            "note": estimator.note,
+            "identity": estimator.identity(),
+        },
+        "device": kind_of_device(extraction.device),
+        "only_split": extraction.split,
+        "only_first": extraction.limit,
+    }
+
+
+def _estimate(
+    source: "ClipStore",
+    work: Path,
     start: "StartWorker",
-    *,
-    workers: int,
-    address: str | None,
-) -> Iterator:
-    from datasets.pseudo_gt.worker import RETRIES
+    executor: Executor,
+    device: str,
+    bar: "ClipsDone",
+) -> None:
+    """Do the shards that the bar counts as unfinished."""
+    from datasets.pseudo_gt.input import tasks
+    from datasets.pseudo_gt.worker import RETRIES, devices_to_deal
 
-    if executor == "ray":
-        from datasets.pseudo_gt.executors import ray
-
-        return ray.run(
-            tasks,
-            start,
-            workers=workers,
-            retries=RETRIES,
-            address=address,
-            gpus=start.device != "cpu",
-        )
-    from datasets.pseudo_gt.executors import local
-
-    return local.run(tasks, start, workers=workers, retries=RETRIES)
+    outcomes = spread(
+        ((task.shard, task) for task in tasks(source, list(bar.unfinished.values()), work)),
+        start,
+        executor,
+        # Ray knows the GPUs of its machines.
+        devices=[device] if executor.name == "ray" else devices_to_deal(device),
+        retries=RETRIES,
+    )
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            if isinstance(outcome, Outcome):
+                bar.finish(outcome.item, outcome.result())
+                shutil.rmtree(outcome.item.scratch(work))
+            bar.show()
 
 
 def _rows(

@@ -7,7 +7,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from datasets.pseudo_gt.shards import Shard, read_rows, scratch_files
-from datasets.pseudo_gt.worker import ShardDone
 
 
 class ClipsDone:
@@ -36,10 +35,10 @@ class ClipsDone:
                 self._statuses.update(rows.column("status").to_pylist())
         self._bar = tqdm(total=total, unit=" clips", leave=False, disable=not shown)
 
-    def finish(self, done: ShardDone) -> None:
-        """Count a shard whose file was written."""
-        del self.unfinished[done.shard.number]
-        self._statuses.update(done.statuses)
+    def finish(self, shard: Shard, statuses: Counter[str]) -> None:
+        """Count a shard whose file was written, and its clips by their status."""
+        del self.unfinished[shard.number]
+        self._statuses.update(statuses)
 
     def show(self) -> None:
         """Bring the bar up to date."""

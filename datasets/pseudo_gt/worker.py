@@ -42,6 +42,7 @@ from datasets.pseudo_gt.shards import (
     write_rows,
 )
 from datasets.tools.files import sha256_of
+from datasets.tools.workers.worker import WorkerContext
 
 _DEATHS = 2  # of its workers that a clip may cause
 RETRIES = _DEATHS * SIZE  # of a shard: enough for one in which every clip is deadly
@@ -65,39 +66,32 @@ class ShardTask:
 
 
 @dataclass(frozen=True, eq=False)
-class ShardDone:
-    """A shard whose file is written, and how many of its clips have which status."""
-
-    shard: Shard
-    statuses: Counter
-
-
-@dataclass(frozen=True, eq=False)
 class StartWorker:
-    """Starts an estimator in a worker process (see `datasets.pseudo_gt.executors`).
+    """Starts an estimator in a worker process (see `datasets.tools.workers.spread`).
 
     Attributes:
         estimator: what to start.
-        device: ``cpu`` or ``cuda``; several GPUs are dealt out in turn.
         timeout: seconds for one clip.
         temporary: folder for the worker's temporary files, which a worker that is killed leaves.
     """
 
     estimator: Estimator
-    device: str
     timeout: float
     temporary: Path
 
     @contextlib.contextmanager
-    def __call__(self, index: int) -> Iterator[Callable[[ShardTask], ShardDone]]:
-        """Hold the running estimator; what is given does a shard with it."""
+    def __call__(self, worker: WorkerContext) -> Iterator[Callable[[ShardTask], Counter[str]]]:
+        """Hold the running estimator; yields the function that does a shard with it."""
         tempfile.tempdir = str(self.temporary)
-        with self.estimator.start(_device(self.device, index)) as session:
+        with self.estimator.start(worker.device) as session:
             yield functools.partial(run_shard, session=session, timeout=self.timeout)
 
 
-def run_shard(task: ShardTask, *, session: Session, timeout: float) -> ShardDone:
+def run_shard(task: ShardTask, *, session: Session, timeout: float) -> Counter[str]:
     """Estimate the clips of a shard that have no result yet, then write the shard's file.
+
+    Returns:
+        The number of the shard's clips with each status.
 
     Raises:
         EstimatorUnavailable: the estimator cannot run any more.
@@ -123,7 +117,7 @@ def run_shard(task: ShardTask, *, session: Session, timeout: float) -> ShardDone
             tables.append(table)
     whole = pa.concat_tables(tables)
     write_rows(file, whole, shard.key)
-    return ShardDone(shard, Counter(whole.column("status").to_pylist()))
+    return Counter(whole.column("status").to_pylist())
 
 
 def resume(work: Path) -> Path:
@@ -281,18 +275,16 @@ def kind_of_device(device: str) -> str:
     return device if device != "auto" else "cuda" if _num_gpus() else "cpu"
 
 
-def _device(kind: str, index: int) -> str:
-    """The device of worker `index`.
+def devices_to_deal(kind: str) -> list[str]:
+    """Return the devices of this machine that workers are dealt.
 
     Raises:
         EstimatorUnavailable: a GPU is asked for where there is none.
     """
-    if kind == "cpu":
-        return "cpu"
-    gpus = _num_gpus()
-    if not gpus:
+    devices = ["cpu"] if kind == "cpu" else [f"cuda:{index}" for index in range(_num_gpus())]
+    if not devices:
         raise EstimatorUnavailable("--device cuda: this machine has no GPU that torch can use")
-    return f"cuda:{index % gpus}"
+    return devices
 
 
 def _num_gpus() -> int:

@@ -14,10 +14,11 @@ import numpy as np
 
 from datasets.estimators import ClipVideo, Estimate, EstimateError, EstimatorUnavailable
 from datasets.motion import Camera, Motion
-from datasets.pseudo_gt.estimate_store import estimate_store
+from datasets.pseudo_gt.estimate_store import Extraction, estimate_store
 from datasets.sequence import Clip
 from datasets.store.reader import ClipStore
 from datasets.store.writer import ClipStoreWriter
+from datasets.tools.workers.spread import Executor
 from datasets.video.pad_resize import PadResize
 
 T = 5
@@ -210,8 +211,17 @@ def scripted(folder, script=(), **options):
 
 
 def estimate(source, estimator, out, **options):
-    options = {"device": "cpu", "progress": False, **options}
-    return estimate_store(source.path, estimator, out, **options)
+    """Run `estimate_store` on the CPU; `options` are those of all its values."""
+    names = ("device", "split", "limit")
+    choices = {name: options.pop(name) for name in names if name in options}
+    names = {"executor": "name", "workers": "workers", "address": "address"}
+    where = {names[name]: options.pop(name) for name in names if name in options}
+    extraction = Extraction(
+        **{"store": source.path, "estimator": estimator, "device": "cpu", **choices}
+    )
+    return estimate_store(
+        extraction, out, executor=Executor(**where), **{"progress": False, **options}
+    )
 
 
 def contents(folder):

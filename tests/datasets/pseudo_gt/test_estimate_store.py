@@ -23,6 +23,7 @@ from datasets.sequence import camera_of
 from datasets.store.reader import ClipStore
 from datasets.store.schema import FolderError, StoreError
 from datasets.store.work_folder import claimed
+from datasets.tools.workers.worker import WorkerContext
 from tests.datasets.pseudo_gt.pseudo_estimators import (
     FPS,
     NoOp,
@@ -207,8 +208,8 @@ def test_damaged_and_missing_videos_are_decode_errors(tmp_path):
     source[0].video.write_bytes(b"video O")
     source[1].video.unlink()
     estimator = scripted(tmp_path / "log")
-    task, done = shard_run(source, estimator, tmp_path)
-    assert done.statuses == {"decode_error": 2, "ok": 1}
+    task, statuses = shard_run(source, estimator, tmp_path)
+    assert statuses == {"decode_error": 2, "ok": 1}
     reasons = read_rows(task.shard.file(tmp_path), task.shard.key).column("reason").to_pylist()
     assert reasons == [
         "its video is damaged: its sha256 is not the index's",
@@ -365,8 +366,8 @@ def test_clips_without_a_video_or_with_several_people_are_counted_and_not_estima
 def test_temporary_files_of_a_killed_job_are_removed_by_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     for _ in range(2):
-        start = StartWorker(NoOp(), "cpu", 60, resume(tmp_path))
-        with start(0):
+        start = StartWorker(NoOp(), 60, resume(tmp_path))
+        with start(WorkerContext(0, "cpu", print)):
             left = Path(tempfile.mkdtemp())
         assert list((tmp_path / "temporary").iterdir()) == [left]
 

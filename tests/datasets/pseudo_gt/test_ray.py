@@ -9,8 +9,8 @@ import time
 import pytest
 
 from datasets.estimators import EstimatorUnavailable
-from datasets.pseudo_gt.executors import ExecutorError
 from datasets.store.reader import ClipStore
+from datasets.tools.workers.worker import ExecutorError
 from tests.datasets.pseudo_gt.pseudo_estimators import (
     Scripted,
     build_store,

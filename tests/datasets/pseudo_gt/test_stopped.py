@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from datasets.estimators import EstimatorUnavailable
-from datasets.pseudo_gt.executors import ExecutorError
 from datasets.store.reader import ClipStore
 from datasets.store.schema import StoreError
+from datasets.tools.workers.worker import ExecutorError
 from tests.datasets.pseudo_gt.pseudo_estimators import build_store, contents, estimate, scripted
 from tests.datasets.tools.process_ends import is_gone
 
