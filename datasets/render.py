@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.tools.command_line import run_command
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -284,4 +286,4 @@ def _even(picture: "np.ndarray") -> "np.ndarray":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

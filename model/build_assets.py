@@ -9,11 +9,10 @@ About a quarter of an hour on two cores; a run that was stopped goes on where it
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.tools.command_line import run_job
+from datasets.tools.command_line import run_command, run_job
 from datasets.tools.files import write_json
 from model import assets
 
@@ -179,4 +178,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datasets import adapters
 from datasets.prepare.prepare_store import NUM_FRAMES, VIDEO_SIZE, prepare
-from datasets.tools.command_line import positive
+from datasets.tools.command_line import positive, run_command
 
 _EPILOG = """\
 A command that was stopped goes on where it was; a finished store is never written over.
@@ -276,4 +276,4 @@ def _even(word: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

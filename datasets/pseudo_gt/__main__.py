@@ -14,7 +14,7 @@ from pathlib import Path
 from datasets import estimators
 from datasets.estimators import EstimatorUnavailable
 from datasets.pseudo_gt.estimate_store import TIMEOUT, Extraction, estimate_store
-from datasets.tools.command_line import positive
+from datasets.tools.command_line import positive, run_command
 from datasets.tools.workers.spread import EXECUTORS, Executor
 from datasets.tools.workers.worker import ExecutorError, ExecutorUnavailable
 
@@ -153,4 +153,4 @@ def _is_users_mistake(error: Exception) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -3,9 +3,11 @@
 import argparse
 import contextlib
 import errno
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from datasets.tools.files import BusyError, owned
 
@@ -75,3 +77,17 @@ def run_job(job: Callable[[], object], out: str | Path, *, owner: str = "") -> i
     if result is not None:
         print(result)
     return 0
+
+
+def run_command(main: Callable[[], int]) -> NoReturn:
+    """Run a command's main function and end the process with its exit code.
+
+    After Ctrl-C that is 130, however often it is pressed.
+    """
+    try:
+        code = main()
+    except KeyboardInterrupt:  # a second one, while `main` dealt with the first
+        code = 130
+    if code == 130:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)

@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from datasets.tools.command_line import cannot_write, natural, positive
+from datasets.tools.command_line import cannot_write, natural, positive, run_command
 from datasets.tools.files import BusyError, owned, write_json
 from model.generate.request import Request, sources
 
@@ -133,4 +133,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

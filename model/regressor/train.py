@@ -6,12 +6,11 @@ kept until it ends, and a step is a function of (seed, step) alone.
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.tools.command_line import positive, run_job
+from datasets.tools.command_line import positive, run_command, run_job
 from model.regressor.config import WEIGHTS
 from model.regressor.examples import Examples, built_in_identity, render_built_in
 
@@ -215,4 +214,4 @@ def _train(args: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

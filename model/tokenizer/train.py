@@ -12,14 +12,13 @@ The folder of a run holds ``model.safetensors`` and ``model.json`` once it is fi
 import argparse
 import contextlib
 import hashlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.tools.command_line import run_job
+from datasets.tools.command_line import run_command, run_job
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.trainable import Step, Trainable
 from model.training.config import TrainingConfig, TrainingError
@@ -213,4 +212,4 @@ def _train_from_store(args: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

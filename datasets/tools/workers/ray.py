@@ -98,9 +98,10 @@ class Cluster:
         if not done and not any(node["Alive"] for node in self.ray.nodes()):
             raise ExecutorError("no machine of the Ray cluster is alive any more")
         by_index = {worker.index: worker for worker in workers}
-        for index, content in self.mailbox.get_nowait_batch(self.mailbox.qsize()):
-            if index in by_index:
-                by_index[index].messages.append(content)
+        with contextlib.suppress(self.ray.exceptions.RayError):  # only progress is lost with it
+            for index, content in self.mailbox.get_nowait_batch(self.mailbox.qsize()):
+                if index in by_index:
+                    by_index[index].messages.append(content)
         return [worker for worker in workers if worker.call in done or worker.messages]
 
 
@@ -139,7 +140,10 @@ class _Actor(worker.Server):
     """Has no constructor arguments: Ray would keep them as objects of the cluster."""
 
     def begin(self, start: bytes, index: int, device: str, mailbox: Any) -> bytes:
+        from ray.exceptions import RayError
+
         def send(content: Any) -> None:
-            mailbox.put((index, content))  # returns when it is there: before the task's value
+            with contextlib.suppress(RayError):
+                mailbox.put((index, content))  # returns when it is there: before the task's value
 
         return self.start(start, WorkerContext(index, device, send))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.tools.command_line import run_command
 from model.tokenizer.representation import STD_FLOOR
 from model.tokenizer.solami.config import SolamiConfig
 from model.tokenizer.solami.features import NUM_FEATURES
@@ -124,4 +125,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

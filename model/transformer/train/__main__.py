@@ -20,7 +20,7 @@ import os
 import sys
 from pathlib import Path
 
-from datasets.tools.command_line import positive, run_job
+from datasets.tools.command_line import positive, run_command, run_job
 from model.sequence import TASKS, VIDEO_ALONE
 from model.training.config import TrainingError
 from model.transformer.config import UniMoConfig
@@ -164,4 +164,4 @@ def _train(args: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

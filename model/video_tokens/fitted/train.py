@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.tools.command_line import positive, run_job
+from datasets.tools.command_line import positive, run_command, run_job
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
@@ -220,4 +220,4 @@ def _train_from_store(args: argparse.Namespace) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

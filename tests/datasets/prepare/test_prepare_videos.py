@@ -49,9 +49,10 @@ sys.path[:0] = [{str(ROOT)!r}]
 from datasets import adapters
 from tests.datasets.mini.pictures import *
 from datasets.prepare.__main__ import main
+from datasets.tools.command_line import run_command
 adapters.get = lambda name: {dataset}
 {before}
-sys.exit(main({words!r}))
+run_command(lambda: main({words!r}))
 """
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -428,23 +429,28 @@ def test_a_full_disk_is_one_line_and_the_command_goes_on(tmp_path, workers):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_workers_too(tmp_path):
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_ctrl_c_stops_the_workers_too(tmp_path, times):
     slow = "(time.sleep(0.3), whole(self, index))[1]"
     before = (
         f"import time; whole = Pictures.sequence\nPictures.sequence = lambda self, index: {slow}"
     )
     out = tmp_path / "s"
-    process = script(out, dataset="Pictures(count=100)", before=before, words=["--workers", "2"])
+    process = script(out, dataset="Pictures(count=20)", before=before, words=["--workers", "2"])
     while not list(out.rglob("*.mp4")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.02)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in error
     assert error.splitlines()[-1].startswith("interrupted: the same command goes on")
     assert {p.name for p in out.iterdir()} == {".work", "videos"}
+    make(Pictures(count=20), out, workers=2)  # which removes the half-written videos
     assert not list(out.rglob("*.tmp"))
+    assert len(ClipStore.open(out)) == len(list(out.rglob("*.mp4")))
 
 
 @pytest.mark.slow
