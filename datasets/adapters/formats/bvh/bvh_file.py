@@ -18,8 +18,8 @@ from datasets.sequence import finite_rows, hold
 # Frame times, in seconds, that a recording of motion can have. Others are of another unit, or
 # damage, and to resample by one could take all memory.
 SHORTEST, LONGEST = 0.001, 1.0
-# What a file may hold: ten minutes of 120 frames per second and 60 joints are 13 million numbers.
-MOST_NUMBERS, MOST_JOINTS = 20_000_000, 2_000
+# What a file may hold: ten minutes of 120 frames per second and 40 joints are 9 million numbers.
+MOST_NUMBERS, MOST_JOINTS = 10_000_000, 2_000
 _MOST_HEADER = 1 << 22
 _CHUNK = 1 << 20
 _LONGEST_WORD = 100
@@ -67,7 +67,7 @@ def read_bvh(path: Path) -> BvhFile:
         values = _numbers(rest, count, skeleton.num_channels)
     frames = values.reshape(count, skeleton.num_channels)
     valid = finite_rows(frames)
-    frames = hold(frames, valid)
+    frames = frames if valid.all() else hold(frames, valid)
     return BvhFile(_without_empty_positions(skeleton, frames), frames, valid, fps)
 
 
