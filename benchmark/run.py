@@ -69,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
     from benchmark.commands.request import Options
 
     chosen = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
-    chosen["seeds"] = list(dict.fromkeys(args.seeds))  # a training named twice weighs no more
+    chosen["seeds"] = list(dict.fromkeys(args.seeds))  # a seed named twice counts once
     return regenerate(tables, profile, Options(**chosen), figures)
 
 

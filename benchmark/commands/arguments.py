@@ -1,7 +1,8 @@
-"""What the command line understands; nothing is done here, and nothing heavy imported."""
+"""The verbs and options of the command line. Nothing is done here, and nothing heavy imported."""
 
 import argparse
 from pathlib import Path
+from typing import NoReturn, TypeAlias
 
 from benchmark.api.paths import ROOT
 from benchmark.api.table import PAPER, TASKS
@@ -19,20 +20,23 @@ examples:
   python -m benchmark.run table1 --checkpoint my.safetensors
   python -m benchmark.run compare --checkpoint my.safetensors --against old.safetensors paper \\
       --task tokenizer --data data/cmu
-exit codes: 0 done, 1 a row or the system failed, 2 a mistake in the command or its inputs,
-3 with --strict: a cell was not measured, 130 stopped with Ctrl-C
+exit codes: 0 done; 1 a row or the machine failed; 2 a mistake in the command or its inputs;
+3 a cell was not measured (with --strict); 130 stopped with Ctrl-C
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like every other error of this program."""
+    """Prints a mistake in one line, like every other error of this program."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
 
+_Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
 def parser() -> argparse.ArgumentParser:
-    """The parser of all verbs."""
+    """Return the parser of all verbs."""
     top = _Parser(
         prog="python -m benchmark.run",
         description="Regenerate the tables and figures of the UniMo paper, measured beside "
@@ -40,16 +44,30 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    out, device, measuring, full = _out(), _device(), _measuring(), _full()
     verbs = top.add_subparsers(dest="verb", metavar="VERB")
+    _add_run(verbs)
+    _add_compare(verbs)
+    _add_list_and_show(verbs)
+    _add_audit(verbs)
+    _add_report(verbs)
+    _add_speed(verbs)
+    _add_setup_and_doctor(verbs)
+    return top
+
+
+def _add_run(verbs: _Verbs) -> None:
     run = verbs.add_parser(
         "run",
         help="measure tables, draw figures, write their reports",
-        parents=[measuring, device, out, full],
+        parents=[_measuring(), _device(), _out(), _full()],
     )
     run.add_argument("tables", nargs="+", metavar="NAME", help="such as table5 or figure7, or all")
-    run.add_argument("--profile", default="embedded", help="size of everything: see list profiles")
-    run.add_argument("--data", type=Path, metavar="STORE", help="a prepared clip store")
+    run.add_argument(
+        "--profile", default="embedded", help="size of models, data and training; see list profiles"
+    )
+    run.add_argument(
+        "--data", type=Path, metavar="STORE", help="a prepared clip store; default: built-in data"
+    )
     run.add_argument("--rows", metavar="GLOB", help="only rows whose label matches, as 's=1/36*'")
     run.add_argument("--steps", type=_positive, metavar="N", help="training steps of every row")
     run.add_argument(
@@ -58,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[0],
         metavar="N",
-        help="of training and sampling (0); of several: mean and standard deviation",
+        help="random seeds (default 0); several give mean and standard deviation",
     )
     run.add_argument(
         "--checkpoint",
@@ -66,15 +84,18 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="trained tokenizers or transformers (.safetensors), each as one more row",
+        help="trained tokenizers or transformers (.safetensors); each is a further row",
     )
-    run.add_argument("--dry-run", action="store_true", help="say what would be done")
-    run.add_argument("--always", action="store_true", help="redo what the cache holds")
+    run.add_argument("--dry-run", action="store_true", help="print what would be done")
+    run.add_argument("--always", action="store_true", help="do again what is cached")
     run.add_argument("--strict", action="store_true", help="exit 3 if a cell is not measured")
+
+
+def _add_compare(verbs: _Verbs) -> None:
     compare = verbs.add_parser(
         "compare",
-        help="a trained checkpoint against others, and the paper",
-        parents=[measuring, device, out],
+        help="compare a trained checkpoint with others, and with the paper",
+        parents=[_measuring(), _device(), _out()],
     )
     compare.add_argument(
         "--checkpoint", type=Path, required=True, metavar="PATH", help="a .safetensors file"
@@ -86,7 +107,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help=f"other .safetensors files; {PAPER} for the paper's numbers",
     )
-    compare.add_argument("--task", choices=tuple(TASKS), required=True, help="what they do")
+    compare.add_argument(
+        "--task", choices=tuple(TASKS), required=True, help="what the checkpoints do"
+    )
     compare.add_argument(
         "--data", type=Path, required=True, metavar="STORE", help="a clip store with test clips"
     )
@@ -94,8 +117,8 @@ def parser() -> argparse.ArgumentParser:
         "--estimator",
         type=Path,
         metavar="PATH",
-        help="of i2vm: a regressor that sees the motion in generated videos; default: one is "
-        "trained on the store's training clips",
+        help="for i2vm: a regressor that estimates the motion in generated videos; default: train "
+        "one on the store's training clips",
     )
     compare.add_argument(
         "--seeds",
@@ -105,10 +128,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="trainings of --checkpoint with other seeds: mean and standard deviation over all",
     )
-    listing = verbs.add_parser("list", help="what there is")
-    listing.add_argument("what", nargs="?", choices=LISTED, metavar="|".join(LISTED))
-    show = verbs.add_parser("show", help="what a table or figure shows; nothing runs")
-    show.add_argument("table", metavar="NAME")
+
+
+def _add_list_and_show(verbs: _Verbs) -> None:
+    listing = verbs.add_parser("list", help=f"list {', '.join(LISTED[:-1])} or {LISTED[-1]}")
+    listing.add_argument(
+        "what", nargs="?", choices=LISTED, metavar="|".join(LISTED), help="default: all"
+    )
+    show = verbs.add_parser("show", help="print the paper's numbers of a table; nothing runs")
+    show.add_argument("table", metavar="NAME", help="such as table5 or figure7")
+
+
+def _add_audit(verbs: _Verbs) -> None:
     audit = verbs.add_parser("audit", help="check the paper's numbers against each other")
     audit.add_argument(
         "--out",
@@ -116,48 +147,60 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const=REPORTS,
         metavar="DIR",
-        help="also write audit.json and audit.md there, without DIR in reports/",
+        help="also write audit.json and audit.md to DIR; default of DIR: reports/",
     )
+
+
+def _add_report(verbs: _Verbs) -> None:
     report = verbs.add_parser(
-        "report", help="render the files again from the JSON results", parents=[out, full]
+        "report", help="render the files again from the JSON results", parents=[_out(), _full()]
     )
-    report.add_argument("tables", nargs="*", metavar="TABLE")
+    report.add_argument("tables", nargs="*", metavar="TABLE", help="default: all that are there")
+
+
+def _add_speed(verbs: _Verbs) -> None:
     speed = verbs.add_parser(
-        "speed", help="how fast everything is on this machine", parents=[device, out]
+        "speed", help="measure speed on this machine", parents=[_device(), _out()]
     )
     speed.add_argument(
         "--size",
         choices=("paper", "embedded", "tiny"),
-        help="of the transformer; default: paper on cuda, embedded on cpu",
+        help="size of the transformer; default: paper on cuda, embedded on cpu",
     )
     speed.add_argument(
         "--weights",
         choices=("bf16", "fp32", "int8", "fp8"),
-        help="of generation; default: bf16, for the small sizes on cpu fp32",
+        help="number format of the weights in generation; default: bf16, but fp32 for the small "
+        "sizes on cpu",
     )
     speed.add_argument(
-        "--batch", type=_positive, nargs="+", default=[1], metavar="N", help="clips at once (1)"
+        "--batch",
+        type=_positive,
+        nargs="+",
+        default=[1],
+        metavar="N",
+        help="clips at once (default 1)",
     )
+
+
+def _add_setup_and_doctor(verbs: _Verbs) -> None:
     setup = verbs.add_parser("setup", help="install an external tool in an environment of its own")
-    setup.add_argument(
-        "tool", nargs="?", metavar="TOOL", help="such as gvhmr; without it: list them"
-    )
-    verbs.add_parser("doctor", help="what is installed and what is missing")
-    return top
+    setup.add_argument("tool", nargs="?", metavar="TOOL", help="such as gvhmr; default: list them")
+    verbs.add_parser("doctor", help="print what is installed and what is missing")
 
 
-def _out() -> argparse.ArgumentParser:
+def _out() -> _Parser:
     """The option of every verb that writes files."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = _Parser(add_help=False)
     shared.add_argument(
-        "--out", type=Path, default=REPORTS, metavar="DIR", help="of all that is written"
+        "--out", type=Path, default=REPORTS, metavar="DIR", help="output folder (default reports/)"
     )
     return shared
 
 
-def _full() -> argparse.ArgumentParser:
+def _full() -> _Parser:
     """The option of every verb that writes tables."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = _Parser(add_help=False)
     shared.add_argument(
         "--full",
         action="store_true",
@@ -166,29 +209,34 @@ def _full() -> argparse.ArgumentParser:
     return shared
 
 
-def _device() -> argparse.ArgumentParser:
+def _device() -> _Parser:
     """The option of every verb that computes."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    shared = _Parser(add_help=False)
+    shared.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="default auto: the GPU if there is one",
+    )
     return shared
 
 
-def _measuring() -> argparse.ArgumentParser:
+def _measuring() -> _Parser:
     """The options of every verb that measures systems on clips."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--limit", type=_positive, metavar="N", help="measure on N test clips")
+    shared = _Parser(add_help=False)
+    shared.add_argument("--limit", type=_positive, metavar="N", help="measure on N test clips only")
     shared.add_argument(
-        "--workers", type=_positive, metavar="N", help="processes; default: CPU cores"
+        "--workers", type=_positive, metavar="N", help="number of processes; default: CPU cores"
     )
     shared.add_argument(
         "--body", type=Path, metavar="PATH", help="an SMPLX_NEUTRAL.npz or its folder"
     )
-    shared.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    shared.add_argument("--quiet", action="store_true", help="print no progress")
     return shared
 
 
-# As in `datasets.tools.command_line`, which cannot be imported yet: a package of another's may have
-# the name `datasets`, and `benchmark.run` is about to say so.
+# As in `datasets.tools.command_line`, which cannot be imported yet: `datasets` may be another
+# package of that name, which is for `benchmark.run` to check.
 def _positive(word: str) -> int:
     if not word.isdecimal() or int(word) == 0:
         raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")

@@ -1,4 +1,4 @@
-"""What options shared by several verbs mean: a body, a device, a folder."""
+"""The options that several verbs share: a body, a device, a folder."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
 
 @contextlib.contextmanager
 def body_chosen(path: Path | None) -> Iterator[None]:
-    """Whatever loads the body, here or in a worker, takes this one: built-in data, baselines."""
+    """Set the body model for this process and its workers, through ``$UNIMO_BODY_MODEL``."""
     before = os.environ.get(ENV_BODY)
     if path is not None:
         os.environ[ENV_BODY] = str(path.resolve())
@@ -25,7 +25,7 @@ def body_chosen(path: Path | None) -> Iterator[None]:
 
 
 def body_file(path: Path | None) -> BodyFile:
-    """The body of ``--body``, or the default.
+    """Return the body of ``--body``, or the default.
 
     Raises:
         UserError: there is none.
@@ -37,7 +37,9 @@ def body_file(path: Path | None) -> BodyFile:
 
 
 def device_named(name: str) -> str:
-    """``auto`` is the GPU where there is one. torch is asked only where a driver is present.
+    """Return ``cpu`` or ``cuda``; ``auto`` is the GPU if there is one.
+
+    torch is imported only where a driver is present.
 
     Raises:
         UserError: ``cuda`` without a GPU.

@@ -31,7 +31,7 @@ def install(tool: str) -> int:
 
 
 def tool_state(tool: str) -> tuple[bool, str]:
-    """Whether a tool is installed; its interpreter, or what to do."""
+    """Return whether a tool is installed, and its interpreter or how to install it."""
     try:
         return True, f"installed: {isolated.python(tool)}"
     except isolated.ToolMissing as error:

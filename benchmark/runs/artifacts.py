@@ -1,4 +1,4 @@
-"""Predictions, videos and scores: what a run of the cache keeps besides JSON."""
+"""Predictions, videos and scores: the files of a cached stage besides JSON."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,8 @@ from benchmark.api.metric import Score
 from datasets.motion import NUM_CHANNELS, NUM_SMPL_CHANNELS
 from datasets.tools.files import replacing
 
-# Clips per file. A part is also the batch a model sees: a resumed run forms the same batches and so
-# ends in the same floats.
+# Clips per file, and the batch size of prediction: a resumed run forms the same batches, so it ends
+# in the same floats.
 PART_SIZE = 32
 
 _SCORES = pa.schema(
@@ -30,7 +30,7 @@ _SCORES = pa.schema(
 
 
 def part_path(folder: Path, number: int) -> Path:
-    """File of one part of a prediction."""
+    """Return the file of one part of a prediction."""
     return folder / f"predictions-{number:05d}.parquet"
 
 
@@ -39,7 +39,7 @@ def write_videos(
 ) -> None:
     """Write generated videos, the first of them of clip number `first`.
 
-    They are read by nobody before the part of their clips is there.
+    Nothing reads them before the part of the prediction with their clips is written.
     """
     if videos is None:
         return
@@ -51,7 +51,7 @@ def write_videos(
 
 
 def videos(folder: Path, count: int) -> list[Path]:
-    """The generated videos of `count` clips."""
+    """Return the files of the generated videos of `count` clips."""
     return [_video_path(folder, number) for number in range(count)]
 
 
@@ -131,7 +131,7 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
 
 
 def system_output(folder: Path, data: Data, **known) -> SystemOutput:
-    """The output of a system whose predictions of a store's test clips are in a folder.
+    """Return the output of a system from the folder of its predictions of a store's test clips.
 
     Args:
         folder: of the predictions.
@@ -159,7 +159,7 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Scores in the order written.
+    """Read scores, in the order in which they were written.
 
     Raises:
         ValueError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""The clips that are trained and evaluated on: the built-in data, or a store of the user's."""
+"""The clips to train and evaluate on: the built-in data, or a store of the user."""
 
 import os
 import sys
@@ -21,12 +21,12 @@ from datasets.video.probe import VideoError, probe
 
 
 def built_in_path(profile: Profile, task: str) -> Path:
-    """Where a profile's built-in data is, once it is made: named by what it is made from."""
+    """Return the folder of a profile's built-in data, named by what it is made from."""
     return store_path(**_built_in(profile, task))
 
 
 def make_built_in(profile: Profile, task: str, *, progress: bool = True) -> Path:
-    """The profile's built-in store for a task, made if it is not there.
+    """Return the profile's built-in store for a task, after making it if it is not there.
 
     Raises:
         UserError: it cannot be written.
@@ -40,7 +40,7 @@ def make_built_in(profile: Profile, task: str, *, progress: bool = True) -> Path
 
 
 def _built_in(profile: Profile, task: str) -> dict:
-    """Motions for tokenizers, short shots with pictures of the model's size for video tasks."""
+    """Arguments of `make_store`: motions for tokenizers, short shots with video for other tasks."""
     if task == "tokenizer":
         dataset = EmbeddedDataset(profile.train_sequences, profile.test_sequences)
         return {"dataset": dataset, "num_frames": NUM_FRAMES, "video_size": None}
@@ -55,7 +55,7 @@ def _built_in(profile: Profile, task: str) -> dict:
 
 
 def prepared_path(dataset: str) -> Path:
-    """Where the store of a dataset is looked for whose rows a table has, see `Row.dataset`."""
+    """Default folder of a prepared dataset: ``data/<dataset>``."""
     return FOLDER / dataset
 
 
@@ -72,10 +72,9 @@ def open_data(
     Args:
         path: of the store.
         task: what they are for, one of `benchmark.api.table.TASKS`.
-        name: shown in reports; the folder's name if empty.
+        name: to display in reports; the folder's name if empty.
         limit: evaluate on this many test clips, evenly spaced over the split; None: on all.
-        splits: those that must hold clips, all of them with motion, and with videos for a video
-            task.
+        splits: that must hold clips. Each clip needs a motion and, for a video task, a video.
 
     Raises:
         UserError: no readable store there, or no usable clips in one of the splits.
@@ -144,12 +143,12 @@ def _splits(store: ClipStore) -> str:
 
 
 def require_body(data: Data, body: BodyFile) -> None:
-    """Refuse a store whose labels were made with another body than that of the evaluation.
+    """Refuse a store that was prepared with another body than that of the evaluation.
 
-    A body says where the pelvis of a motion is: in the camera, labels of another one lie elsewhere.
+    The position of the pelvis depends on the body: labels of another body are displaced.
 
     Raises:
-        UserError: they were.
+        UserError: the store's body is another.
     """
     made_with = read_manifest(data.path).get("body")
     if not isinstance(made_with, dict) or made_with.get("sha256") in (None, body.sha256):
@@ -169,11 +168,11 @@ class Stores:
         data: the store of ``--data``; None for built-in data.
         limit: evaluate on this many test clips; None: on all.
         quiet: display no progress.
-        make: make built-in data that is not there. Else there are no clips in its place, so that
-            nothing of it is in the cache.
+        make: make built-in data that is not there; if False, `find` returns no clips in its place,
+            and the cache holds nothing of them.
 
     Attributes:
-        unmade: the tasks of such places.
+        unmade: the tasks whose built-in data is not there and was not made.
     """
 
     def __init__(
@@ -191,7 +190,7 @@ class Stores:
         self._found: dict[tuple[str, Path | None], Data] = {}
 
     def find(self, task: str, dataset: str = "") -> Data:
-        """The clips for a task, of one dataset if its name is given.
+        """Return the clips for a task, of one dataset if it has a name.
 
         Raises:
             UserError: the user's store does not serve the task.
@@ -253,7 +252,7 @@ class Stores:
         return found
 
     def _require_size(self, found: Data) -> None:
-        """Refuse clips of another length or size than the profile's transformer."""
+        """Refuse clips of another length or size than the profile's transformer takes."""
         model = self._profile.unimo
         try:
             size = probe(found.clips(found.test_ids[:1]).videos[0])

@@ -1,4 +1,4 @@
-"""Where and with what a report was made."""
+"""Provenance of a report: time, command, code, packages and machine."""
 
 import functools
 import importlib.metadata
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def collect() -> dict:
-    """Time, command, code and machine, as JSON values."""
+    """Return time, command, code and machine as JSON values."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": sys.argv[1:],
@@ -36,7 +36,7 @@ def collect() -> dict:
 
 @functools.cache
 def software() -> dict:
-    """What computes: the code, the interpreter, the packages, the processor."""
+    """Return the versions of code, interpreter and packages, and the processor."""
     return {
         "git": git_state(),
         "python": platform.python_version(),
