@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.api.errors import UserError
+from benchmark.api.paths import display_path
 from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
 
 
@@ -67,3 +68,19 @@ def require_writable(out: Path) -> None:
         raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
     if not os.access(out, os.W_OK | os.X_OK):
         raise UserError(f"--out {out} cannot be written: name a folder of yours")
+
+
+def as_json(options: object, **resolved: object) -> dict[str, object]:
+    """Return the options of a verb as JSON values, with paths as the user sees them.
+
+    Args:
+        options: a dataclass.
+        resolved: what was chosen for options that were left open, and further facts.
+    """
+
+    def display(value: object) -> object:
+        if isinstance(value, list | tuple):
+            return [display(one) for one in value]
+        return display_path(value) if isinstance(value, Path) else value
+
+    return {name: display(value) for name, value in (vars(options) | resolved).items()}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.api.figure import FigureSpec
-from benchmark.api.paths import display_path, file_name
+from benchmark.api.paths import file_name
 from benchmark.api.profile import Profile
 from benchmark.api.table import TableSpec
-from benchmark.commands.options import body_file, device_named, require_writable
+from benchmark.commands.options import as_json, body_file, device_named, require_writable
 from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
 from benchmark.runs.plan import require_rows
 from benchmark.runs.work_item import RunContext
@@ -72,15 +72,12 @@ class Request:
     @property
     def resolved(self) -> dict[str, object]:
         """The options as JSON values, with what was chosen where they are left open."""
-        resolved = vars(self.options) | {
-            "profile": self.profile.name,
-            "checkpoint": [display_path(path) for path in self.options.checkpoint],
-            "device": self.context.device,
-            "workers": self.workers,
-        }
-        return resolved | {
-            name: display_path(path) for name, path in resolved.items() if isinstance(path, Path)
-        }
+        return as_json(
+            self.options,
+            profile=self.profile.name,
+            device=self.context.device,
+            workers=self.workers,
+        )
 
 
 def make_request(

@@ -123,7 +123,7 @@ def _findings(result: Result) -> list[str]:
 
 
 def protocols(table: TableSpec, items: Sequence[WorkItem], context: RunContext) -> dict[str, str]:
-    """Metric -> how its numbers are made; by dataset, where they are made in several ways."""
+    """Return metric -> how its values are made, by dataset where they are made in several ways."""
     found: dict[str, dict[str, str]] = {}
     for name in metrics_of(table):
         metric = discover.load("metrics", name)
@@ -213,7 +213,7 @@ def _frame(table: TableSpec, rows: Sequence[tuple[Row, bool]], cells: Sequence[C
 
 
 def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
-    """What the reader of the rows must know: of the methods, the metrics, and what failed."""
+    """Return notes on the rows: of their methods and metrics, and of clips that failed."""
     notes = []
     for row in rows:
         label = row.row.label
@@ -246,12 +246,12 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
 
 
 def data_text(data: Data) -> str:
-    """Clips of a store in words."""
+    """Return the clips of a store in words."""
     return f"{data.name}: {len(data.train_ids)} training and {test_text(data)}"
 
 
 def test_text(data: Data) -> str:
-    """Test clips of a store in words."""
+    """Return the test clips of a store in words."""
     groups = len({data.group_of(name) for name in data.test_ids})
     grouped = f" ({groups} groups)" if groups < len(data.test_ids) else ""
     return f"{len(data.test_ids)} test clips{grouped} of {data.num_frames} frames"
@@ -272,7 +272,7 @@ def _training(task: str, profile: Profile) -> str:
 
 
 def run_facts(outcome: chain.Outcome) -> dict:
-    """Stage -> run id and ``run.json``, of what is done."""
+    """Return stage -> run id and ``run.json``, of the finished stages."""
     return {
         name: {"run_id": stage.id, **outcome.records[name].to_json(stage.name)}
         for name, stage in outcome.stages.items()

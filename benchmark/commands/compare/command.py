@@ -13,7 +13,13 @@ from benchmark.commands.compare import files, fitting, systems
 from benchmark.commands.compare.result import make_result
 from benchmark.commands.compare.schema import Comparison
 from benchmark.commands.compare.trainings import require_only_seed_differs
-from benchmark.commands.options import body_chosen, body_file, device_named, require_writable
+from benchmark.commands.options import (
+    as_json,
+    body_chosen,
+    body_file,
+    device_named,
+    require_writable,
+)
 from benchmark.runs.checkpoints import labels_of
 from benchmark.runs.data import open_data, require_body
 from benchmark.runs.work_item import RunContext
@@ -59,12 +65,12 @@ def _compare(options: Options) -> int:
     further = [("--seeds", path) for path in options.seeds]
     own = ("--checkpoint", options.checkpoint)
     data = open_data(options.data, task=options.task, limit=options.limit, splits=("test",))
-    judge = systems.find_judge(options.task, data, options.estimator)
+    estimator = systems.find_estimator(options.task, data, options.estimator)
     labels = labels_of([path for _, path in [own, *opponents, *further]])
-    found = systems.find_systems(table, data, judge, [own, *opponents], labels)
+    found = systems.find_systems(table, data, estimator, [own, *opponents], labels)
     trainings = []
     if further:
-        trainings = systems.find_systems(table, data, judge, [own, *further], labels)
+        trainings = systems.find_systems(table, data, estimator, [own, *further], labels)
         require_only_seed_differs(trainings)
     with_paper = PAPER in options.against
     if with_paper and found[0].paper is None:
@@ -84,24 +90,15 @@ def _compare(options: Options) -> int:
         table,
         found,
         trainings,
-        judge,
+        estimator,
         context,
         with_paper=with_paper,
-        options=_resolved(options, context, workers),
+        options=as_json(options, device=context.device, workers=workers),
     )
     paths = files.write(result, options.out / "compare" / _name(result))
     print(files.to_markdown(result))
     print("\n".join(f"wrote {display_path(path)}" for path in paths))
     return 0
-
-
-def _resolved(options: Options, context: RunContext, workers: int) -> dict:
-    """The options as JSON values, with what was chosen for those left open."""
-    resolved = vars(options) | {"device": context.device, "workers": workers}
-    resolved["seeds"] = [display_path(path) for path in options.seeds]
-    return resolved | {
-        name: display_path(path) for name, path in resolved.items() if isinstance(path, Path)
-    }
 
 
 def _name(result: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""What is compared must fit together: the store, the clip size, what a checkpoint was trained on.
+"""Checks that store, clip size and training data of the checkpoints fit together.
 
 Clip sizes are read off the checkpoints' sidecars; `require_loads` opens the files.
 """

@@ -1,11 +1,11 @@
-"""What the reader of a comparison must know of its numbers."""
+"""Notes for the reader of a comparison."""
 
 from collections.abc import Sequence
 
 from benchmark.api.paths import display_path
 from benchmark.api.table import TableSpec
 from benchmark.commands.compare.schema import Difference
-from benchmark.commands.compare.systems import Judge, System
+from benchmark.commands.compare.systems import Estimator, System
 from benchmark.runs import chain
 from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import RunContext
@@ -15,7 +15,7 @@ _ALPHA = 0.05
 
 
 def of_tests(own: System, comparisons: Sequence[Difference]) -> list[str]:
-    """How differences are tested, and what a test does not see."""
+    """Return how differences are tested, and what a test does not see."""
     notes = [
         "Means are over the frames of all clips, their intervals a bootstrap over groups of "
         "clips (clips of one take, actor or source video are one group). A difference is "
@@ -37,7 +37,7 @@ def of_tests(own: System, comparisons: Sequence[Difference]) -> list[str]:
 
 
 def of_seeds(own: System, number: int) -> list[str]:
-    """What the spread over trainings is, and what it is not used for."""
+    """Return what the spread over trainings is, and what it is not used for."""
     return [
         f"Mean ± standard deviation (over n - 1) and range are over {number} trainings that differ "
         f"in their seed alone. Differences, intervals, tests and verdicts are of {own.row.label} "
@@ -46,7 +46,7 @@ def of_seeds(own: System, number: int) -> list[str]:
 
 
 def of_task(table: TableSpec) -> list[str]:
-    """What a task's columns are."""
+    """Return what the columns of a task are."""
     if table.task == "tokenizer":
         return []
     sampled = "Tokens are sampled once a clip, from the same seed for all checkpoints."
@@ -63,7 +63,7 @@ def of_task(table: TableSpec) -> list[str]:
 
 
 def of_paper(table: TableSpec, own: System) -> list[str]:
-    """Why a difference to the paper tests nothing."""
+    """Return why a difference to the paper tests nothing."""
     estimator = " and with another estimator" if table.task == "i2vm" else ""
     notes = [
         f"The paper's numbers are {table.id}'s, row {own.paper.label}, measured on other data and "
@@ -75,7 +75,7 @@ def of_paper(table: TableSpec, own: System) -> list[str]:
 
 
 def of_methods(systems: Sequence[System]) -> list[str]:
-    """The methods' own notes."""
+    """Return the methods' own notes."""
     notes = []
     for method in dict.fromkeys(system.item.method for system in systems):
         own = [system for system in systems if system.item.method == method]
@@ -84,20 +84,20 @@ def of_methods(systems: Sequence[System]) -> list[str]:
     return notes
 
 
-def judge_text(judge: Judge, context: RunContext) -> str:
-    """What says which motion is in a generated video, or why nothing does."""
-    if judge.item is None:
-        return judge.absent
-    weights = judge.item.weights
+def estimator_text(estimator: Estimator, context: RunContext) -> str:
+    """Return the estimator in words, or why there is none."""
+    if estimator.item is None:
+        return estimator.absent
+    weights = estimator.item.weights
     if weights is not None:
         return f"{display_path(weights)}, weights sha256 {sha256_of(weights)}"
-    run = chain.train_stage(context, judge.item)
-    clips = len(judge.item.data.train_ids)
-    return f"{judge.item.method}, trained here on the store's {clips} training clips ({run.id})"
+    run = chain.train_stage(context, estimator.item)
+    clips = len(estimator.item.data.train_ids)
+    return f"{estimator.item.method}, trained here on the store's {clips} training clips ({run.id})"
 
 
 def _other_settings(system: System) -> str:
-    """Where the paper's row has other parameters than the checkpoint."""
+    """Return the parameters in which the paper's row differs from the checkpoint."""
     config = Checkpoint.read(system.row.weights).config or {}
     return ", ".join(
         f"{name} {printed} (here {config[name]})"

@@ -10,7 +10,7 @@ from benchmark.api.paths import display_path
 from benchmark.api.table import PAPER, Column, TableSpec
 from benchmark.commands.compare import notes, paired
 from benchmark.commands.compare.schema import ClipChange, Comparison, Difference, MeasuredSystem
-from benchmark.commands.compare.systems import Judge, System
+from benchmark.commands.compare.systems import Estimator, System
 from benchmark.commands.compare.trainings import seed_statistics, training_facts
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome, make_cell
@@ -28,7 +28,7 @@ def make_result(
     table: TableSpec,
     systems: Sequence[System],
     trainings: Sequence[System],
-    judge: Judge,
+    estimator: Estimator,
     context: RunContext,
     *,
     with_paper: bool,
@@ -40,7 +40,7 @@ def make_result(
         table: whose columns they are compared in.
         systems: the checkpoint and its opponents, measured.
         trainings: the checkpoint and its further trainings, measured; or none.
-        judge: see `benchmark.commands.compare.systems.find_judge`.
+        estimator: see `benchmark.commands.compare.systems.find_estimator`.
         context: they were measured in.
         with_paper: compare with the paper's numbers, too.
         options: of the command, for the record.
@@ -76,7 +76,7 @@ def make_result(
         table=table.id,
         data=f"{data.name}: {report.test_text(data)}",
         body=systems[0].item.metric_context(context).body_id,
-        estimator=notes.judge_text(judge, context) if table.task == "i2vm" else None,
+        estimator=notes.estimator_text(estimator, context) if table.task == "i2vm" else None,
         protocol=report.protocols(table, [systems[0].item], context),
         columns=columns,
         systems={

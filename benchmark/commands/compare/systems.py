@@ -1,4 +1,4 @@
-"""The checkpoints of a comparison: found, told apart, measured through the stages of ``run``."""
+"""The checkpoints of a comparison: found, labelled, and measured through the stages of ``run``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class System:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What says which motion is in a generated video.
+class Estimator:
+    """The estimator of the motion in generated videos.
 
     Attributes:
         item: a trained estimator, or the training of one; None where there is none.
@@ -48,8 +48,8 @@ class Judge:
     absent: str = ""
 
 
-def find_judge(task: str, data: Data, given: Path | None) -> Judge:
-    """The estimator of a task's videos: the one given, or one to be trained on the store's clips.
+def find_estimator(task: str, data: Data, given: Path | None) -> Estimator:
+    """Return the estimator of a task: the one given, or one to be trained on the store's clips.
 
     Raises:
         UserError: one is given that is no estimator, or to a task that needs none.
@@ -57,35 +57,35 @@ def find_judge(task: str, data: Data, given: Path | None) -> Judge:
     if task != "i2vm":
         if given is not None:
             raise UserError(f"--estimator is for --task i2vm: leave it out for {task}")
-        return Judge()
+        return Estimator()
     if given is not None:
         method = method_of(given, "v2m", option="--estimator")
         if method != _ESTIMATOR:
             raise UserError(f"--estimator {given} is of the method {method}: give a {_ESTIMATOR}")
         label = f"estimator {labels_of([given])[given]}"
-        return Judge(WorkItem(task="v2m", method=method, data=data, weights=given, label=label))
+        return Estimator(WorkItem(task="v2m", method=method, data=data, weights=given, label=label))
     try:
         open_data(data.path, task=task, splits=("train",))
         profile = discover.load("profiles", _PROFILE)
-        return Judge(estimator_item(profile, data, seed=0))
+        return Estimator(estimator_item(profile, data, seed=0))
     except (UserError, Unavailable) as error:
         cure = f"name a {_ESTIMATOR}'s checkpoint with --estimator"
-        return Judge(absent=f"no estimator can be trained: {error}; or {cure}")
+        return Estimator(absent=f"no estimator can be trained: {error}; or {cure}")
 
 
 def find_systems(
     table: TableSpec,
     data: Data,
-    judge: Judge,
+    estimator: Estimator,
     named: Sequence[tuple[str, Path]],
     labels: Mapping[Path, str],
 ) -> list[System]:
-    """The checkpoints named.
+    """Return the checkpoints named by options.
 
     Args:
         table: whose task they do.
         data: the clips.
-        judge: for a task that needs one.
+        estimator: for a task that needs one.
         named: option and path of each.
         labels: of `benchmark.runs.checkpoints.labels_of`.
 
@@ -102,8 +102,8 @@ def find_systems(
             data=data,
             weights=path,
             metrics=metrics,
-            estimator=judge.item,
-            no_estimator=judge.absent,
+            estimator=estimator.item,
+            no_estimator=estimator.absent,
             label=labels[path],
         )
         try:
@@ -123,7 +123,7 @@ def find_systems(
 def measure(
     context: RunContext, systems: Sequence[System], *, workers: int, quiet: bool
 ) -> dict[str, str]:
-    """Do what the cache lacks; returns label -> reason of those that failed.
+    """Do what the cache lacks; return label -> reason of those that failed.
 
     Raises:
         UserError: a checkpoint that cannot be loaded.
@@ -135,8 +135,8 @@ def measure(
             require_loads(item)
         if missing:
             todo.append(item)
-    judge = systems[0].item.estimator
-    if todo and judge is not None and judge.weights is not None:
-        require_loads(judge)
+    estimator = systems[0].item.estimator
+    if todo and estimator is not None and estimator.weights is not None:
+        require_loads(estimator)
     failures = execute(todo, context, workers=workers, quiet=quiet)
     return {item.label: failures[item.identity] for item in todo if item.identity in failures}

@@ -1,4 +1,4 @@
-"""The verb ``doctor``: what is here, what is missing, what that blocks, and how to get it."""
+"""The verb ``doctor``: lists what is installed, what is missing, what that blocks, and the cure."""
 
 import importlib
 
@@ -16,7 +16,7 @@ _SECTIONS = {
 
 
 def examine() -> int:
-    """Print all sections as they are known; returns 1 if something needed is missing, else 0."""
+    """Print all sections, each as soon as it is known; return 1 if a required item is missing."""
     missing = 0
     for number, (title, module) in enumerate(_SECTIONS.items(), 1):
         print(f"{number}. {title}", flush=True)
@@ -24,14 +24,14 @@ def examine() -> int:
         missing += sum(row[0] == "MISSING" for group in groups for row in group.rows)
         print(render(groups))
     if missing:
-        print(f"{missing} MISSING in section 1: nothing runs without; do first what stands there.")
+        print(f"MISSING in section 1: {missing}. Nothing runs without them: install them first.")
     else:
         print("What section 5 does not name can be measured now: python -m benchmark.run all")
     return int(missing > 0)
 
 
 def _groups(module: str) -> list[Group]:
-    """A section's groups; in their place why there are none, whatever is broken."""
+    """Return a section's groups; if it fails, a group that says why."""
     try:
         return importlib.import_module(f"benchmark.commands.doctor.{module}").groups()
     except ImportError as error:

@@ -58,7 +58,7 @@ def _rows(tables: Mapping[tuple[str, str], list[str]]) -> list[tuple[str, str, s
 
 
 class _Asked:
-    """What methods, stores and metrics say with a profile, each asked once."""
+    """The answers of methods, stores and metrics with a profile, each asked once."""
 
     def __init__(self, profile: Profile, body: BodyFile):
         self._profile, self._body = profile, body
@@ -68,7 +68,7 @@ class _Asked:
         self._data = functools.cache(self._ask_store)
 
     def told(self, table: TableSpec) -> list[tuple[str, str]]:
-        """Reasons, each with what it blocks of a table."""
+        """Return the reasons, each with what it blocks of a table."""
         found: dict[str, Cells] = {}
         columns = {column.key for column in (*table.columns, *table.more_columns)}
         for row in (*table.rows, *table.more_rows):
@@ -113,7 +113,7 @@ class _Asked:
 
 
 def _reason(name: str, ask: Callable[[], object]) -> str:
-    """Why what has that name answers with an exception; empty if it does not."""
+    """Return the error message of `ask`, or an empty string if it raises nothing."""
     try:
         ask()
     except (Unavailable, UserError) as error:
@@ -130,7 +130,7 @@ def _damaged(name: str, error: Exception) -> str:
 
 
 def taken_apart(missing: Mapping[str, str], column: str) -> list[str]:
-    """The reasons of a column; where others' make up the whole of it, these, which say it once."""
+    """Split a combined reason into the single reasons already reported for other columns."""
 
     def parts(reason: str) -> set[str]:
         return set(reason.split("; "))

@@ -33,7 +33,7 @@ def _system() -> list[tuple[str, str, str]]:
 
 
 def _packages() -> list[tuple[str, str, str]]:
-    """Pinned packages that are missing or others, and the number of those that are as pinned."""
+    """Return a row for each pinned package that is missing or differs, and one for the rest."""
     rows, same, developers = [], 0, _of_developers()
     for name, wanted in re.findall(r"^([\w.-]+)==(\S+)", _PINS.read_text("utf-8"), re.MULTILINE):
         found = provenance.package_version(name)
@@ -49,14 +49,14 @@ def _packages() -> list[tuple[str, str, str]]:
 
 
 def _of_developers() -> set[str]:
-    """Packages that only the tests and the checks of the code's style need."""
+    """Return the packages that only tests and style checks need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = project["optional-dependencies"]["dev"]
     return {re.match(r"[\w.-]+", requirement)[0] for requirement in wanted}
 
 
 def _datasets_package() -> tuple[str, str, str]:
-    """Whether Hugging Face's package of the same name is about."""
+    """Return the row about Hugging Face's package of the same name as ours."""
     installed = provenance.package_version("datasets")
     if installed is None:
         return "ok", "datasets", "this program's own package"
@@ -69,7 +69,7 @@ def _datasets_package() -> tuple[str, str, str]:
 
 
 def _device() -> str:
-    """What ``--device auto`` takes; torch is imported only where a driver is present."""
+    """Return what ``--device auto`` takes; torch is imported only where a driver is present."""
     if not Path("/dev/nvidiactl").exists():
         return "cpu (no NVIDIA driver)"
     if importlib.util.find_spec("torch") is None:

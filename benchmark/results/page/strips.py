@@ -82,7 +82,7 @@ def draw(systems: Systems, data: Data, cache: Path, folder: Path, name: str) -> 
 
 
 class Scene:
-    """What is drawn of the clips of a table.
+    """The drawings of the clips of a table.
 
     Args:
         systems: the rows.

@@ -1,4 +1,4 @@
-"""What the page shows of a table: its cells, their details, what it was made with."""
+"""The view of a table on the page: its cells, their details, its provenance."""
 
 import shlex
 from collections.abc import Mapping, Sequence

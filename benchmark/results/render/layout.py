@@ -1,4 +1,4 @@
-"""What the renderers share: the rows of a table as text, who is best, the facts below it."""
+"""Shared by the renderers: the rows of a table as text, their ranks, the facts below the table."""
 
 import itertools
 from collections.abc import Iterable, Sequence
