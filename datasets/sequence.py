@@ -1,4 +1,4 @@
-"""What dataset adapters yield and clip stores keep: `PersonSequence`, `Clip`, `FrameSource`."""
+"""The types of adapters and clip stores: `PersonSequence`, `Clip`, `FrameSource`, `Dataset`."""
 
 import dataclasses
 import math
@@ -44,7 +44,7 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PersonSequence:
-    """What a dataset adapter yields: one person seen by one camera (or by none) for M frames.
+    """One person seen by one camera (or by none) for M frames, as a dataset adapter yields it.
 
     Attributes:
         dataset: the adapter's name.

@@ -53,7 +53,7 @@ People = list[tuple[str, Callable[..., PersonSequence]]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are below a root.
+    """The folders of scenes and labels below a root.
 
     Attributes:
         scenes: scene folders, sorted.
@@ -139,7 +139,7 @@ def split_of(scene: str, take: str) -> str | None:
 
 
 def is_rotated(scene: str) -> bool:
-    """Whether a scene folder's pictures lie on their side: 90 degrees clockwise is upright.
+    """True if a scene folder's pictures lie on their side: 90 degrees clockwise is upright.
 
     Words of a folder name are parted by ``-`` or ``_`` (one is spelled ``20221020-3-8_250_…``).
     """

@@ -110,7 +110,7 @@ def _testset(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
 
 
 def _go_on(out: str) -> str:
-    """What is left of a stopped command, for the user; empty if nothing."""
+    """Say that a stopped command can go on; empty if nothing is left of it."""
     from datasets.store.schema import WORK
 
     there = (Path(out) / WORK).is_dir()

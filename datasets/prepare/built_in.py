@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parents[2] / "data"
 def store_path(
     dataset: "Dataset", *, num_frames: int, video_size: int | None, folder: Path = FOLDER
 ) -> Path:
-    """Where the store of a built-in dataset is, or will be.
+    """The path of the store of a built-in dataset, made or not.
 
     Args:
         dataset: a built-in one, a dataclass of its settings.

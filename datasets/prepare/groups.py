@@ -1,4 +1,4 @@
-"""What a split must not separate: the groups of a dataset, measured in a pass over its labels."""
+"""The groups of a dataset, which a split must not separate, measured in a pass over its labels."""
 
 from dataclasses import dataclass, field
 
@@ -81,7 +81,7 @@ class Groups:
 
 
 def verdict(groups: int) -> str:
-    """What `compare` and the tables can say of a test split with so many groups; empty if all.
+    """The limits of `compare` and the tables with so many test groups, in words; empty if none.
 
     An interval needs two groups. The signed-rank test of `compare` has at best p = 2 / 2^groups,
     which Holm's correction multiplies by the number of comparisons.

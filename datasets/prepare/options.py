@@ -1,4 +1,4 @@
-"""What the user says about a dataset, beside which one it is."""
+"""Options of a dataset: how its files are read and how it is split."""
 
 import dataclasses
 import re
@@ -79,8 +79,6 @@ def with_options(dataset: "Dataset", *, fps: float | None, **given: Any) -> "Dat
     for name in given:
         if name not in known:
             raise OptionError(f"{dataset.name} does not know {option_word(name)}")
-    if hasattr(dataset, "fps"):  # it reads at any rate
-        return dataclasses.replace(dataset, fps=fps)
     if not hasattr(dataset, "options"):
         return dataset
     options = dataclasses.replace(dataset.options, fps=fps, **given)

@@ -1,4 +1,4 @@
-"""Which clips a dataset gives, decided from its labels alone: no picture is read."""
+"""The clips that a dataset gives, decided from its labels alone: no picture is read."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ VIDEO_ALONE = "it has no labels, and its video was not asked for"
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRules:
-    """What all clips of a store have in common.
+    """The length, size and rate that all clips of a store have.
 
     Attributes:
         root: the store's folder.

@@ -238,7 +238,7 @@ def _to_encode(
 
 @dataclass
 class _Tally:
-    """What went into a store, and what was left out."""
+    """Counts of what went into a store and what was left out."""
 
     sequences: set[tuple[str, str, str]] = field(default_factory=set)
     videos: set[Path] = field(default_factory=set)

@@ -62,12 +62,12 @@ class RetimedFrames:
 
     @property
     def width(self) -> int:
-        """Of every picture, in pixels."""
+        """Width of every picture in pixels."""
         return self.source.width
 
     @property
     def height(self) -> int:
-        """Of every picture, in pixels."""
+        """Height of every picture in pixels."""
         return self.source.height
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:

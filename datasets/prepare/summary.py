@@ -34,7 +34,7 @@ def no_clip(
 
 
 def summary(manifest: dict, out: str) -> str:
-    """What was written, in lines for the user."""
+    """The lines for the user on a finished store."""
     splits = ", ".join(f"{name} {count}" for name, count in sorted(manifest["splits"].items()))
     lines = [
         f"{manifest['num_clips']} clips of {manifest['num_frames']} frames ({splits}) "
@@ -83,7 +83,7 @@ def _group_lines(manifest: dict) -> list[str]:
 
 
 def skipped_lines(skipped: list[Skipped]) -> list[str]:
-    """What was left out, a line for every reason; none if nothing was."""
+    """The lines on what was left out, one a reason; none if nothing was."""
     if not skipped:
         return []
     lines = [f"skipped {len(skipped)}:"]

@@ -40,7 +40,7 @@ _NUM_5MP_CAMERAS = 48
 
 @dataclass(frozen=True)
 class Choice:
-    """What the rule takes.
+    """The clips that the rule takes.
 
     Attributes:
         ids: of the chosen clips, by rank.

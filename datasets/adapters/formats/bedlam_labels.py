@@ -214,7 +214,7 @@ def _require_rows(arrays: dict[str, np.ndarray], names: Iterable[str]) -> None:
 
 
 def _is_6_fps(numbers: np.ndarray) -> bool:
-    """Whether image numbers are those of the 6 fps release, which keeps those of 30 fps: 0, 5, 10.
+    """True if image numbers are those of the 6 fps release, which keeps those of 30 fps: 0, 5, 10.
 
     One picture alone does not tell.
     """

@@ -12,7 +12,7 @@ _STRIP = 16  # rows
 
 
 def distort(points: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Where the lens moves points of an ideal pinhole camera.
+    """Points of an ideal pinhole camera as the lens moves them.
 
     Args:
         points: (..., 2) normalised image coordinates x / z and y / z.

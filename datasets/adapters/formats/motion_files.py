@@ -1,4 +1,4 @@
-"""What the adapters for a user's own motion files share: one file is one sequence.
+"""The common part of adapters for a user's own motion files: one file is one sequence.
 
 An adapter says which files are its own and how to read one; `MotionFolder` walks the folder, skips
 what cannot be read (with the reason) and keeps recordings of one moment in one group.
@@ -36,7 +36,7 @@ _CMU_PARTNERS = {19: 18, 21: 20, 23: 22, 34: 33, 61: 60}
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What the user says about all files of a folder; None where nothing.
+    """Statements of the user about all files of a folder; None where there is none.
 
     Attributes:
         up: axis that is up in files that do not say it, a key of `UP_TO_Y`.
@@ -55,7 +55,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recording:
-    """What a file holds.
+    """The motion in a file, and how it was read.
 
     Attributes:
         motion: in a world with y up, in metres.

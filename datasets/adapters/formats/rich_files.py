@@ -19,7 +19,7 @@ LABELS = ("global_orient", "body_pose", "betas", "transl")
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the toolkit's ``resource`` folder says of a sequence; every file of it is optional.
+    """The facts in the toolkit's ``resource`` folder on a sequence; every file of it is optional.
 
     Attributes:
         folder: ``resource``.
@@ -104,7 +104,7 @@ def read_bodies(
 
 
 def in_words(problems: dict[str, list[str]]) -> str:
-    """What is wrong with body files, each reason once, with the first file and how many more."""
+    """The faults of body files, each reason once, with the first file and how many more."""
     return "; ".join(
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
         for reason, names in problems.items()

@@ -90,12 +90,12 @@ class UndistortedPictures:
 
     @property
     def width(self) -> int:
-        """Of every picture, in pixels."""
+        """Width of every picture in pixels."""
         return self.taken.width
 
     @property
     def height(self) -> int:
-        """Of every picture, in pixels."""
+        """Height of every picture in pixels."""
         return self.taken.height
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
@@ -186,7 +186,7 @@ def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """What a group holds by a name, which may be nothing.
+    """The item of a group by its name, None where there is none.
 
     Raises:
         ValueError: it is a link, or its data is in another file.

@@ -42,7 +42,7 @@ HEAD_LEADS = 0.25  # seconds by which the head turns before the body
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same about one person through a sequence.
+    """The traits of one person that stay the same through a sequence.
 
     Attributes:
         tempo: factor on speeds and frequencies.

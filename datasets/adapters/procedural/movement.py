@@ -1,4 +1,4 @@
-"""What an action is: from a `Scene` (when, how fast, how large) to a `Movement`."""
+"""An action: from a `Scene` (when, how fast, how large) to a `Movement`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
