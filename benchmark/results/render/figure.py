@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MARKERS = ("s", "o", "^", "D", "v", "P", "X")
 _PANELS = 6  # columns drawn, from the left of the table
-_ROWS = 60  # rows drawn, from its top
+_ROWS = 30  # rows drawn, from its top
 _LABEL, _LINES = 26, 3  # letters of a row's label on a line; lines of it at most
 
 Source = Literal["paper", "value"]  # field of a cell that is drawn

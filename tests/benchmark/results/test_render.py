@@ -81,4 +81,4 @@ def test_more_rows_than_a_picture_has_room_for(tmp_path):
         tmp_path / "x.svg",
     )
     text = (tmp_path / "x.svg").read_text()
-    assert "the first 60 of 400 rows" in text and "row 59" in text and "row 60" not in text
+    assert "the first 30 of 400 rows" in text and "row 29" in text and "row 30" not in text
