@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,7 @@ def estimate_store(
     from datasets.pseudo_gt.input import select
     from datasets.pseudo_gt.progress import ClipsDone
     from datasets.pseudo_gt.shards import plan, reopen
-    from datasets.pseudo_gt.store import STATUS_FILE, write_store
+    from datasets.pseudo_gt.store import STATUS_FILE, is_whole, write_store
     from datasets.pseudo_gt.summary import count, num_failed
     from datasets.pseudo_gt.worker import StartWorker, resume
     from datasets.store.reader import ClipStore
@@ -86,7 +87,9 @@ def estimate_store(
     job = _job(extraction, source)
     if is_finished(out, job):
         manifest = ClipStore.open(out).manifest
-        if not (retry and num_failed(manifest["pseudo_gt"]["statuses"])):
+        if not is_whole(out, manifest):
+            print(f"{out / STATUS_FILE} is damaged: it is made again", file=sys.stderr)
+        elif not (retry and num_failed(manifest["pseudo_gt"]["statuses"])):
             return manifest
     clip_ids, left_out = select(source, extraction.split, extraction.limit)
     shards = plan([name for name in clip_ids if name not in left_out], job)
@@ -161,13 +164,26 @@ def _rows(
     *,
     num_frames: int,
 ) -> Iterator[dict]:
-    """The result of every clip, in store order; `left_out` are those in no shard."""
-    from datasets.pseudo_gt.shards import failed_row, read_rows
-    from datasets.store.schema import rows_of
+    """Yield the result of every clip, in store order; `left_out` are those in no shard.
 
-    estimated = (row for shard in shards for row in rows_of(read_rows(shard.file(work), shard.key)))
+    Raises:
+        StoreError: a shard is damaged.
+    """
+    from datasets.pseudo_gt.shards import failed_row, read_rows
+    from datasets.store.schema import StoreError, rows_of
+
+    def estimated() -> Iterator[dict]:
+        for shard in shards:
+            table = read_rows(shard.file(work), shard.key)
+            if table is None:
+                raise StoreError(
+                    f"{shard.file(work)} was damaged just now: the same command makes it again"
+                )
+            yield from rows_of(table)
+
+    rows = estimated()
     for name in clip_ids:
         if name in left_out:
             yield failed_row(name, *left_out[name], n_frames=num_frames)
         else:
-            yield next(estimated)
+            yield next(rows)

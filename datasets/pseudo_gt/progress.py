@@ -1,5 +1,6 @@
 """How far an extraction is, and a bar that shows it."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,8 @@ class ClipsDone:
             rows = read_rows(shard.file(work), shard.key)
             if rows is None:
                 self.unfinished[shard.number] = shard
+                if shard.file(work).exists():
+                    print(f"{shard.file(work)} is damaged: it is made again", file=sys.stderr)
             else:
                 self._statuses.update(rows.column("status").to_pylist())
         self._bar = tqdm(total=total, unit=" clips", leave=False, disable=not shown)

@@ -1,7 +1,7 @@
 """The shards of an extraction: which clips each has, and the files that keep its results.
 
-Every file is written under a temporary name and renamed, and carries the key of its shard: one
-that is damaged or of another job counts as not there.
+Every file is written under a temporary name and renamed, and begins with a sha256 over the key of
+its shard and its rows: one that is damaged or of another job counts as not there.
 """
 
 import errno
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from datasets.tools.files import replacing
 
 SIZE = 32  # clips of a shard
-_VERSION = 1  # of the rows
-_KEY = b"shard_key"
+_VERSION = 2  # of the rows
+_DIGEST_BYTES = 32  # of a sha256
 TRIES = "tries"  # the one file of a scratch folder that is no result: see datasets.pseudo_gt.worker
 
 # One row a clip. Lists are row-major and empty where the clip failed.
@@ -48,7 +47,7 @@ class Shard:
 
     Attributes:
         number: in the job.
-        key: of the job and these clips; in the metadata of every file of the shard.
+        key: of the job and these clips; in the sha256 of every file of the shard.
         clip_ids: in store order.
     """
 
@@ -58,7 +57,7 @@ class Shard:
 
     def file(self, work: Path) -> Path:
         """The finished shard below the job's working folder."""
-        return work / "shards" / f"shard-{self.number:05d}.parquet"
+        return work / "shards" / f"shard-{self.number:05d}.rows"
 
     def scratch(self, work: Path) -> Path:
         """Folder with the clips of a shard that is not finished."""
@@ -89,36 +88,31 @@ def failed_row(
 
 
 def write_rows(path: Path, table: pa.Table, key: str) -> None:
-    """Write rows of `SCHEMA`, all or nothing.
-
-    A shard is a Parquet file; a single clip has Arrow's own format, written in a sixtieth of the
-    time.
-    """
-    table = table.replace_schema_metadata({_KEY: key})
+    """Write rows of `SCHEMA` in Arrow's file format behind their sha256, all or nothing."""
     sink = pa.BufferOutputStream()
-    if path.suffix == ".parquet":
-        pq.write_table(table, sink, compression="zstd")
-    else:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_file(sink, SCHEMA, options=options) as writer:
+        writer.write_table(table.combine_chunks())
+    rows = sink.getvalue().to_pybytes()
     # A worker whose computer was cut off may still write the same file.
     with replacing(path, unique=True) as temporary:
-        temporary.write_bytes(sink.getvalue())
+        temporary.write_bytes(_digest(rows, key) + rows)
 
 
 def read_rows(path: Path, key: str) -> pa.Table | None:
     """The rows of a file that `write_rows` wrote with this key, None where there is none."""
     try:
-        data = pa.BufferReader(path.read_bytes())
-        if path.suffix == ".parquet":
-            table = pq.read_table(data)
-        else:
-            table = pa.ipc.open_file(data).read_all()
-        if (table.schema.metadata or {}).get(_KEY) != key.encode():
-            return None
-        return table.cast(SCHEMA)  # Parquet has its own names for the parts of lists
-    except (OSError, ValueError, pa.ArrowException):
+        data = path.read_bytes()
+    except OSError:
         return None
+    digest, rows = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if digest != _digest(rows, key):
+        return None
+    return pa.ipc.open_file(pa.BufferReader(rows)).read_all()
+
+
+def _digest(rows: bytes, key: str) -> bytes:
+    return hashlib.sha256(key.encode() + rows).digest()
 
 
 def reopen(shards: Sequence[Shard], work: Path) -> None:

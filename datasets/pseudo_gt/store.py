@@ -18,7 +18,7 @@ from datasets.store.native import native_of_rows
 from datasets.store.reader import ClipStore
 from datasets.store.schema import WORK, clip_of_rows
 from datasets.store.writer import ClipStoreWriter
-from datasets.tools.files import write_bytes
+from datasets.tools.files import sha256_of, write_bytes
 
 STATUS_FILE = "pseudo_gt.parquet"
 STATUS_SCHEMA = pa.schema([field for field in SCHEMA if not pa.types.is_list(field.type)][:6])
@@ -74,6 +74,14 @@ def write_store(
         if counts["ok"]:
             writer.close(_manifest(out, source, statuses, counts, job, data))
     return dict(sorted(counts.items()))
+
+
+def is_whole(out: Path, manifest: dict) -> bool:
+    """True if the status file of a finished store is the one that its manifest was written with."""
+    try:
+        return sha256_of(out / STATUS_FILE) == manifest["pseudo_gt"]["status_sha256"]
+    except OSError:
+        return False
 
 
 def _new_facts(row: dict, estimator: str) -> dict:

@@ -12,6 +12,7 @@ import functools
 import json
 import math
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ from datasets.pseudo_gt.shards import (
     scratch_files,
     write_rows,
 )
-from datasets.tools.files import sha256_of
+from datasets.tools.files import hash_lines, sha256_of
 from datasets.tools.workers.worker import WorkerContext
 
 _DEATHS = 2  # of its workers that a clip may cause
@@ -102,15 +103,16 @@ def run_shard(task: ShardTask, *, session: Session, timeout: float) -> Counter[s
     scratch.mkdir(parents=True, exist_ok=True)
     file.parent.mkdir(exist_ok=True)
     tables = []
-    with open(scratch / TRIES, "a+") as log:
-        tries = _Tries(log, timeout)
+    with open(scratch / TRIES, "a+", errors="replace") as log:
+        tries = _Tries(log, timeout, shard.key)
         found = {file.stem: file for file in scratch_files(scratch)}
         for position, request in enumerate(task.requests):
             name = f"{position:02d}"
             table = read_rows(found[name], shard.key) if name in found else None
             if table is None:
                 if name in found:
-                    found[name].unlink()  # damaged
+                    print(f"{found[name]} is damaged: it is made again", file=sys.stderr)
+                    found[name].unlink()
                 row = _try(request, session, tries, position)
                 table = pa.Table.from_pylist([row], schema=SCHEMA)
                 write_rows(shard.clip_file(task.work, position, row["status"]), table, shard.key)
@@ -139,28 +141,33 @@ def resume(work: Path) -> Path:
 class _Tries:
     """The file ``tries`` of a shard: clips that were begun, by position, and which took too long.
 
+    A line has the position and a hash of it. One that is damaged counts for no clip.
+
     Attributes:
         begun: how often each clip was.
         hung: the clips that were still running at the end of their time.
     """
 
-    def __init__(self, file: TextIO, timeout: float):
+    def __init__(self, file: TextIO, timeout: float, key: str):
         self.file, self.timeout = file, timeout
+        self._lines = [
+            f"{position} {hash_lines([key, str(position)])}\n" for position in range(SIZE)
+        ]
         self.begun: Counter[int] = Counter()
         self.hung: set[int] = set()
-        position = -1
+        position, positions = -1, {line: position for position, line in enumerate(self._lines)}
         file.seek(0)
         for line in file:
-            if line.strip().isdecimal():
-                position = int(line)
-                self.begun[position] += 1
-            elif line.startswith("Timeout"):  # the beginning of Python's report
+            if line.startswith("Timeout"):  # the beginning of Python's report
                 self.hung.add(position)
+            else:
+                position = positions.get(line, -1)
+                self.begun[position] += 1
 
     @contextlib.contextmanager
     def begin(self, position: int) -> Iterator[None]:
         """Count a try. This process ends where it is not done in time."""
-        self.file.write(f"{position}\n")
+        self.file.write(self._lines[position])
         self.file.flush()
         # A thread outside the interpreter: it ends even a process that hangs in foreign code.
         faulthandler.dump_traceback_later(self.timeout, file=self.file, exit=True)

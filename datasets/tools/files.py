@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 OWNER_FILE = ".owner"
+_OWN_SHA256 = "own_sha256"
 
 # What `flock` fails with on a file system that has no locks.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -123,6 +124,26 @@ def _sha256(path: Path) -> str:
 @functools.lru_cache(maxsize=256)
 def _remembered_sha256(path: Path, *version: int) -> str:
     return _sha256(path)
+
+
+def with_own_sha256(value: dict[str, Any]) -> dict[str, Any]:
+    """`value` with a member ``own_sha256``, the sha256 of its others: see `fits_own_sha256`.
+
+    Raises:
+        TypeError: a value that JSON has no form for.
+    """
+    rest = {name: member for name, member in value.items() if name != _OWN_SHA256}
+    plain = json.loads(json.dumps(rest))  # as it is read again
+    text = json.dumps(plain, sort_keys=True)
+    return {**rest, _OWN_SHA256: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def fits_own_sha256(value: dict[str, Any]) -> bool:
+    """True unless an object of a JSON file was changed after `with_own_sha256`.
+
+    An object without a sha256 of its own, written by an older version, fits.
+    """
+    return _OWN_SHA256 not in value or value[_OWN_SHA256] == with_own_sha256(value)[_OWN_SHA256]
 
 
 def hash_lines(lines: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -19,15 +20,18 @@ from datasets.tools.files import (
     OWNER_FILE,
     BusyError,
     NoLocksError,
+    fits_own_sha256,
     hash_lines,
     locked,
     owned,
     read_json,
     replacing,
     sha256_of,
+    with_own_sha256,
     write_json,
     write_text,
 )
+from tests.damage import edit_json
 
 
 def in_another_process(body, *arguments):
@@ -257,3 +261,19 @@ def test_the_folder_is_free_after_an_error(tmp_path):
         raise RuntimeError
     with owned(tmp_path, "training"):
         pass
+
+
+def test_an_object_with_a_sha256_of_its_own_tells_every_change(tmp_path):
+    value = {"b": [1, 2.5, None, "ü"], "a": {"x": (True,), "": -0.0}}
+    sealed = with_own_sha256(value)
+    assert {**value, "own_sha256": sealed["own_sha256"]} == sealed == with_own_sha256(sealed)
+    write_json(tmp_path / "file.json", dict(reversed(sealed.items())))
+    whole = read_json(tmp_path / "file.json")
+    assert fits_own_sha256(whole) and fits_own_sha256(value)
+    rng = random.Random(0)
+    for _ in range(60):
+        write_json(tmp_path / "file.json", sealed)
+        done = edit_json(tmp_path / "file.json", rng)
+        assert not fits_own_sha256(read_json(tmp_path / "file.json")), done
+    assert not fits_own_sha256({**whole, "more": 1})
+    assert not fits_own_sha256({**whole, "own_sha256": None})
