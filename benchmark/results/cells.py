@@ -94,6 +94,7 @@ def _cell_of_training(
             empty,
             value=stats.pooled_mean(sums, counts),
             n=sum(score.clips for score in own),
+            groups=len({group for group, count in zip(groups, counts, strict=True) if count}),
             low=low,
             high=high,
             run_id=outcome.stages[f"score {metric}"].id,
@@ -126,7 +127,7 @@ def empty_cell(
 
 def without_value(cell: Cell, reason: str) -> Cell:
     """Return the cell with nothing but what others print, and the reason."""
-    nothing = dict.fromkeys(("value", "n", "low", "high", "std", "run_id"))
+    nothing = dict.fromkeys(("value", "n", "groups", "low", "high", "std", "run_id"))
     return dataclasses.replace(
         cell,
         status="unavailable",

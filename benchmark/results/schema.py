@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from benchmark.api.table import Column, Quoted, Trend
 from datasets.tools.typed_json import Record, decode
 
-SCHEMA_VERSION = 3  # of a table's result
+SCHEMA_VERSION = 4  # of a table's result
 _ROUNDING = 1e-9  # relative, of a mean and its interval that are added up in other orders
 
 
@@ -27,7 +27,9 @@ class Cell(Record):
         column: key of the column.
         value: the measured value; None where it is not measured.
         n: number of clips behind the value.
-        low: lower end of the 95 % bootstrap interval over groups of clips.
+        groups: number of independent groups of clips (takes, actors, source videos) among them.
+        low: lower end of the 95 % interval over groups of clips, see
+            `benchmark.results.statistics.interval_method`.
         high: upper end of it.
         std: standard deviation over trainings with several seeds (over n - 1).
         status: ``measured``, ``unavailable`` (not here) or ``not_applicable`` (nowhere).
@@ -36,6 +38,8 @@ class Cell(Record):
         paper_printed: the same as printed.
         literature: the number that the system's own authors publish.
         literature_printed: the same as printed.
+        tied: True for the best cell of its column where a paired test does not part it from the
+            next; None where no test was made.
         run_id: the run, or the runs of several seeds, that the value is from.
     """
 
@@ -43,6 +47,7 @@ class Cell(Record):
     column: str
     value: float | None = None
     n: int | None = None
+    groups: int | None = None
     low: float | None = None
     high: float | None = None
     std: float | None = None
@@ -52,6 +57,7 @@ class Cell(Record):
     paper_printed: str | None = None
     literature: float | None = None
     literature_printed: str | None = None
+    tied: bool | None = None
     run_id: str | None = None
 
     @property
@@ -235,6 +241,7 @@ class ResultFile(Record):
     """A record that is a whole file, with the version of its schema."""
 
     SCHEMA_VERSION: ClassVar[int]
+    EARLIER: ClassVar[tuple[int, ...]] = ()  # versions that are read too: they only lack parts
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -244,11 +251,11 @@ class ResultFile(Record):
             ValueError: another schema, or a part that does not fit; the message names it.
         """
         version = value.get("schema_version") if isinstance(value, dict) else None
-        if version != cls.SCHEMA_VERSION:
+        if not isinstance(value, dict) or version not in (cls.SCHEMA_VERSION, *cls.EARLIER):
             raise ValueError(
                 f"is of the schema version {version}, and this program reads {cls.SCHEMA_VERSION}"
             )
-        found = decode(cls, value)
+        found = decode(cls, value | {"schema_version": cls.SCHEMA_VERSION})
         found.check()
         return found
 
@@ -279,6 +286,7 @@ class Result(ResultFile):
     """
 
     SCHEMA_VERSION: ClassVar[int] = SCHEMA_VERSION
+    EARLIER: ClassVar[tuple[int, ...]] = (3,)  # without `Cell.groups` and `Cell.tied`
 
     schema_version: int = SCHEMA_VERSION
     table: str
@@ -303,6 +311,14 @@ class Result(ResultFile):
     def cells_of(self, row: ResultRow) -> list[Cell]:
         """Return the cells of a row, in the order of the columns."""
         return [self._cells[row.label, column.key] for column in self.columns]
+
+    def rivals(self) -> list[list[str]]:
+        """Return the labels of the paper's rows that are ranked together: dataset by dataset."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            if not row.beside:
+                found.setdefault(row.dataset, []).append(row.label)
+        return list(found.values())
 
     @cached_property
     def _cells(self) -> dict[tuple[str, str], Cell]:

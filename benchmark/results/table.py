@@ -15,6 +15,7 @@ from benchmark.results.cells import RowOutcome, empty_cell, make_cell, with_valu
 from benchmark.results.findings import findings
 from benchmark.results.render import PICTURES, renderers
 from benchmark.results.schema import Cell, Provenance, Result, ResultRow
+from benchmark.results.ties import with_ties
 from benchmark.runs import chain, provenance
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.tools.files import locked, sha256_of, write_json
@@ -49,7 +50,7 @@ def measured_result(
         for row in rows
         for column in (*table.columns, *table.more_columns)
     ]
-    result = _frame(table, [(row.row, row.is_extra) for row in rows], cells)
+    result = with_ties(_frame(table, [(row.row, row.is_extra) for row in rows], cells), rows)
     items = [item for row in rows for item in row.items]
     used = list({item.data.path: item.data for item in items}.values())
     notes = [

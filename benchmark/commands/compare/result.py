@@ -8,10 +8,11 @@ from benchmark.api.errors import UserError
 from benchmark.api.metric import Score
 from benchmark.api.paths import display_path
 from benchmark.api.table import PAPER, Column, TableSpec
-from benchmark.commands.compare import notes, paired
+from benchmark.commands.compare import notes
 from benchmark.commands.compare.schema import ClipChange, Comparison, Difference, MeasuredSystem
 from benchmark.commands.compare.systems import Estimator, System
 from benchmark.commands.compare.trainings import seed_statistics, training_facts
+from benchmark.results import paired
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.results.schema import Cell

@@ -105,4 +105,5 @@ def _field(field: layout.Field) -> str:
     if field.quoted:
         return rf"\textit{{{text}}}"
     marked = {0: rf"\textbf{{{text}}}", 1: rf"\underline{{{text}}}", None: text}[field.rank]
-    return marked + field.spread.replace("±", r"$\pm$") + field.interval
+    spread = field.spread.replace("±", r"$\pm$").replace(layout.TIE, r"$\approx$")
+    return marked + spread + field.interval

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from benchmark.api.table import Column
 from benchmark.results.schema import Cell, Result
+from benchmark.results.statistics import interval_method
 
 NO_NUMBER = "-"  # where the paper prints none
+TIE = "≈"  # after a best value that a test does not part from the next
 
 
 class Field(NamedTuple):
@@ -16,7 +18,7 @@ class Field(NamedTuple):
 
     Attributes:
         text: what is marked, if the field is.
-        spread: `` ± …`` of several trainings, which follows unmarked.
+        spread: `TIE` of a best value, `` ± …`` of several trainings; it follows unmarked.
         interval: `` [low, high]``, which follows unmarked.
         rank: 0 for the best measured value of a column, 1 for the second, else None.
         quoted: True for a number of the paper or the literature, not measured here.
@@ -121,11 +123,7 @@ def _ranks(result: Result) -> dict[tuple[str, str], int]:
     rows beside the paper's take none. Rows about several datasets are ranked dataset by dataset.
     """
     ranks = {}
-    rivals: dict[str, list[str]] = {}
-    for row in result.rows:
-        if not row.beside:
-            rivals.setdefault(row.dataset, []).append(row.label)
-    for column, labels in itertools.product(result.columns, rivals.values()):
+    for column, labels in itertools.product(result.columns, result.rivals()):
         cells = [result.cell(label, column.key) for label in labels]
         measured = {
             cell.row: float(column.format(cell.value)) for cell in cells if cell.value is not None
@@ -163,7 +161,8 @@ def _measured(column: Column, cell: Cell, letters: dict[str, str], rank: int | N
     if cell.interval is not None:
         low, high = map(column.format, cell.interval)
         interval = f" [{low}, {high}]"
-    spread = "" if cell.std is None else f" ± {column.format(cell.std)}"
+    spread = f" {TIE}" if cell.tied else ""
+    spread += "" if cell.std is None else f" ± {column.format(cell.std)}"
     return Field(column.format(cell.value), spread, interval, rank)
 
 
@@ -196,7 +195,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
         return []
     counts = sorted({cell.n for cell in result.cells if cell.n})
     seeds = result.provenance.seeds
-    spread = ("Intervals", "95 % bootstrap over groups (clips of one take, actor or source video)")
+    spread = ("Intervals", _interval_text(result))
     if len(seeds) > 1:
         text = f"mean ± standard deviation over {len(seeds)} trainings that differ in their seed"
         spread = ("Spread", text)
@@ -208,8 +207,38 @@ def facts(result: Result) -> list[tuple[str, str]]:
         ("Training", f"{result.training}, {_seeds(seeds)}"),
         *((f"Protocol ({name})", text) for name, text in result.protocol.items()),
         spread,
+        *([("Ties", _TIES)] if any(cell.tied for cell in result.cells) else []),
         *([("Published elsewhere", result.source)] if result.source else []),
     ]
+
+
+_TIES = (
+    f"{TIE} after a best value: a paired test at 95 % (over groups of clips; over trainings where "
+    "there are several) does not part it from the next"
+)
+
+
+def _interval_text(result: Result) -> str:
+    """Return how the intervals of the cells are made, and over how many groups."""
+    kinds: dict[str, list[int]] = {}
+    for cell in result.cells:
+        if cell.interval is not None and cell.groups is not None:
+            kinds.setdefault(interval_method(cell.groups), []).append(cell.groups)
+    words = []
+    if "t" in kinds:
+        words.append(f"Student's t over the means of {_range(kinds['t'])} groups")
+    if "bootstrap" in kinds:
+        words.append(f"bootstrap over {_range(kinds['bootstrap'])} groups")
+    if not words and any(cell.interval for cell in result.cells):
+        return "95 %, over groups (clips of one take, actor or source video)"
+    if not words:
+        return "none: fewer than two groups of clips (of one take, actor or source video)"
+    return f"95 %, {' or '.join(words)} (clips of one take, actor or source video)"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def footnotes(result: Result) -> list[tuple[str, str]]:

@@ -13,8 +13,8 @@ from benchmark.api.errors import UserError
 from benchmark.api.metric import Score
 from benchmark.api.table import Column
 from benchmark.commands.compare import result, systems, trainings
-from benchmark.commands.compare.paired import holm, join
 from benchmark.commands.compare.schema import ClipChange
+from benchmark.results.paired import holm, join
 from benchmark.results.schema import Cell
 from benchmark.results.statistics import pooled_mean
 from benchmark.runs import chain, data

@@ -3,6 +3,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.api.clips import Data
@@ -128,6 +129,47 @@ def test_measured_cells(result):
     assert re.fullmatch(r"score/[0-9a-f]{16}", one.run_id)
     use = cell(result, "one", "codebook_util_pct")
     assert (use.value, use.n, use.low, use.high) == (50.0, 2, None, None)
+
+
+def scored(context, values, name="mpjpe"):
+    """An outcome whose clips, each a group by itself, have these means."""
+    scores = [Score(f"c{n}", name, sum=10 * value, count=10) for n, value in enumerate(values)]
+    return dataclasses.replace(outcome(context, 0.0, 1), scores={"pose": scores})
+
+
+@pytest.mark.parametrize(("shift", "tied"), [(0.0, True), (5.0, False)])
+def test_a_best_value_is_a_tie_unless_a_paired_test_parts_it_from_the_next(context, shift, tied):
+    rng = np.random.default_rng(0)
+    clips = rng.normal(50, 20, 12)  # hard and easy ones, for both systems
+    near, far = clips + rng.normal(0, 1, 12), clips + shift + rng.normal(0.1, 1, 12)
+    rows = [
+        row_of(row, scored(context, values))
+        for row, values in zip(TABLE.rows, (near, far, clips + 99), strict=True)
+    ]
+    result = result_of(rows, context)
+    best = "one" if near.mean() < far.mean() else "two"
+    assert {cell.row: cell.tied for cell in result.cells if cell.tied is not None} == {best: tied}
+    assert ("≈" in markdown.to_markdown(result)) == tied
+    assert (r"\approx" in latex.to_latex(result)) == tied
+
+
+def test_a_column_without_values_of_single_clips_has_no_test(result):
+    assert cell(result, "two", "codebook_util_pct").tied is None
+
+
+def test_several_trainings_are_tested_over_the_trainings(context):
+    def trained(seed, value):
+        made = scored(context, [value])
+        train = CachedStage(context.cache, "train", {"seed": seed, "value": value})
+        return dataclasses.replace(made, stages=made.stages | {"train": train})
+
+    def tied(first, second):
+        values = zip(TABLE.rows, (first, second), strict=False)
+        rows = [row_of(row, *(trained(*one) for one in enumerate(own))) for row, own in values]
+        return result_of([*rows, row_of(TABLE.rows[2], absent="no")], context).cell("one", "mpjpe")
+
+    assert tied([10.0, 10.2, 9.9], [10.1, 10.3, 9.8]).tied is True
+    assert tied([10.0, 10.2, 9.9], [12.1, 12.3, 11.8]).tied is False
 
 
 def test_a_value_that_is_not_there_is_never_filled_in(result):

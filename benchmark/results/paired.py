@@ -69,8 +69,29 @@ def join(first: Sequence[Score], second: Sequence[Score]) -> Pairs:
     if len(uneven):
         raise ValueError(f"{len(uneven)} clips have frames on one side only, as {ids[uneven[0]]}")
     kept = used[0]
-    ids = tuple(name for name, keep in zip(ids, kept, strict=True) if keep)
-    return Pairs(ids, sums[:, kept], counts[:, kept])
+    names = tuple(name for name, keep in zip(ids, kept, strict=True) if keep)
+    return Pairs(names, sums[:, kept], counts[:, kept])
+
+
+def parts(first: Sequence[Score], second: Sequence[Score], group_of: Callable[[str], str]) -> bool:
+    """Return True if two systems differ: the 95 % interval of their difference excludes zero.
+
+    It is over groups of the clips that both have, and Student's t where groups are few.
+
+    Args:
+        first: scores of one column.
+        second: the same of the other system.
+        group_of: clip id -> name of its group.
+
+    Raises:
+        ValueError: fewer than two groups have frames on both sides.
+    """
+    both = {s.clip_id for s in first if s.count} & {s.clip_id for s in second if s.count}
+    own, theirs = ([s for s in scores if s.clip_id in both] for scores in (first, second))
+    interval = difference_interval(grouped(join(own, theirs), group_of))
+    if interval is None:
+        raise ValueError(f"{len(both)} clips of one group: no test")
+    return not interval[0] <= 0 <= interval[1]
 
 
 def grouped(pairs: Pairs, group_of: Callable[[str], str]) -> Pairs:
@@ -125,9 +146,9 @@ def signed_rank(differences: Sequence[float]) -> float:
 
     Zeros say nothing and are left out; 1 where there are only zeros.
     """
-    differences = np.asarray(differences, np.float64)
-    differences = differences[differences != 0.0]
-    return float(wilcoxon(differences).pvalue) if len(differences) else 1.0
+    values = np.asarray(differences, np.float64)
+    values = values[values != 0.0]
+    return float(wilcoxon(values).pvalue) if len(values) else 1.0
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -136,10 +157,8 @@ def holm(values: Sequence[float]) -> list[float]:
     The k-th smallest of m is multiplied by m - k + 1; none gets smaller than one before it, or
     larger than 1.
     """
-    values = np.asarray(values, np.float64)
-    order = np.argsort(values, kind="stable")
-    corrected = np.empty_like(values)
-    corrected[order] = np.minimum(
-        1.0, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    )
+    p = np.asarray(values, np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return corrected.tolist()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from benchmark.commands.compare.paired import (
+from benchmark.results.paired import (
     Pairs,
     difference_interval,
     grouped,
