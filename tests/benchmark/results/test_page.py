@@ -251,7 +251,7 @@ def test_results_of_an_earlier_layout_are_named_and_not_shown(folder):
     assert refused == [
         "Not shown: broken.json: is not JSON: Expecting property name enclosed in double quotes: "
         "line 1 column 2 (char 1)",
-        "Not shown: table6.json: is of the schema version 1, and this program reads 3",
+        "Not shown: table6.json: is of the schema version 1, and this program reads 4",
     ]
 
 
