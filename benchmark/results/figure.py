@@ -10,7 +10,7 @@ from benchmark.api.errors import Unavailable, one_line
 from benchmark.api.figure import FigureSpec, Picture, SystemOutput
 from benchmark.api.paths import ROOT, redact_paths
 from benchmark.api.profile import Profile
-from benchmark.figures.drawing.style import STYLE, plain
+from benchmark.figures.drawing.style import plain, styled
 from benchmark.results import table
 from benchmark.results.cells import RowOutcome
 from benchmark.results.render.markdown import escape
@@ -34,9 +34,7 @@ def write_pictures(result: FigureResult, path: Path, draw: Callable[[], Picture]
     Raises:
         Unavailable: whatever `draw` raises; nothing is written.
     """
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
+    with styled():
         picture = draw()
         _inscribe(picture.figure, result)
         _save(picture.figure, path)

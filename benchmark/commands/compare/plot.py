@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.commands.compare.schema import Comparison, Difference
-from benchmark.figures.drawing.style import COLORS, GRID, STYLE, plain
+from benchmark.figures.drawing.style import COLORS, GRID, plain, styled
 from benchmark.results.render.figure import save
 from benchmark.results.render.layout import signed
 
@@ -28,7 +28,7 @@ def render(result: Comparison, paths: Sequence[Path]) -> None:
 
     opponents = list(dict.fromkeys(line.against for line in tested))
     own = next(iter(result.systems))
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(
             len(opponents),
             1,

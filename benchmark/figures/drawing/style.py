@@ -1,5 +1,8 @@
 """Colours and matplotlib settings of all figures."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 # Okabe and Ito's colours, distinguishable with any colour vision; a series also has its marker.
@@ -16,6 +19,16 @@ STYLE: dict[Any, Any] = {  # of matplotlib
     "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
     "svg.fonttype": "none",
 }
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of all figures; letters that the font lacks are drawn as boxes, unsaid."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        yield
 
 
 def plain(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from benchmark.results.page import figures, gallery, plots, tables
+from benchmark.results.page.index import write_index
 from benchmark.results.reading import Results, read
 from datasets.tools.files import locked, write_text
 
@@ -17,7 +18,9 @@ _FILES = Path(__file__).parent
 
 
 def write_page(folder: Path, cache: Path, results: Results | None = None) -> list[Path]:
-    """Write the page of a folder; return its path, or nothing where there are no results.
+    """Write the page of a folder and the index of all; return their paths.
+
+    Where the folder holds no results, nothing is written or returned.
 
     Args:
         folder: of the results, such as ``reports/embedded``.
@@ -36,7 +39,7 @@ def write_page(folder: Path, cache: Path, results: Results | None = None) -> lis
         drawings = [figures.view(name, one, folder) for name, one in results.figures.items()]
         path = folder / "index.html"
         write_text(path, to_html(views, drawings, galleries, results.refused, folder.name))
-    return [path]
+    return [path, write_index(folder.parent)]
 
 
 def to_html(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.table import Column
-from benchmark.figures.drawing.style import COLORS, GRID, STYLE, plain
+from benchmark.figures.drawing.style import COLORS, GRID, plain, styled
 from benchmark.results.page.drawing_cache import (
     Chart,
     DrawingCache,
@@ -90,9 +90,7 @@ def _draw(
     path: Path,
 ) -> dict:
     """Draw a chart; return its entry."""
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
+    with styled():
         figure, title, text = draw(result, runs, cache)
         save(figure, path)
     return {"files": [path.name], "title": title, "text": text}

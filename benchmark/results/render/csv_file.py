@@ -1,7 +1,8 @@
 """A result as tidy CSV: one line a cell.
 
-The file is UTF-8 without a byte order mark: pandas would skip the mark, but Python's csv module and
-most other readers take it for part of the first column's name.
+The file is UTF-8. Only where a text is not plain ASCII does it begin with a byte order mark,
+without which Excel reads such texts wrongly: pandas skips the mark, while Python's csv module takes
+it for part of the first name unless the file is opened as ``utf-8-sig``.
 """
 
 import csv
@@ -27,7 +28,8 @@ def render(result: Result, path: Path) -> None:
         [*where, units[cell.column], *(getattr(cell, name) for name in names)]
         for cell in result.cells
     )
-    write_text(path, to_csv(["table", "profile", "data", "body", "unit", *names], lines))
+    text = to_csv(["table", "profile", "data", "body", "unit", *names], lines)
+    write_text(path, text if text.isascii() else f"\ufeff{text}")
 
 
 def to_csv(heading: Sequence[str], lines: Iterable[Sequence[object]]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.api.table import Column, Trend
-from benchmark.figures.drawing.style import COLORS, GRID, STYLE, plain
+from benchmark.figures.drawing.style import COLORS, GRID, plain, styled
 from benchmark.results.schema import Cell, Result, ResultRow
 from datasets.tools.files import replacing
 
@@ -45,7 +45,7 @@ def render(result: Result, path: Path) -> None:
     heading = f"{result.table}: {result.title}\n{result.data}"
     if len(rows) < len(result.rows):
         heading += f"\nthe first {len(rows)} of {len(result.rows)} rows"
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(
             len(columns),
             2,

@@ -52,6 +52,6 @@ def squeezed(text):
 
 
 def page_of(folder, cache=Path("nowhere")):
-    (path,) = write_page(folder, cache)
+    path, _ = write_page(folder, cache)
     assert path == folder / "index.html"
     return Page(path.read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from benchmark.runs.chain import Outcome
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json, write_json
-from tests.benchmark.results.pages import HOSTILE, page_of, squeezed
+from tests.benchmark.results.pages import HOSTILE, Page, page_of, squeezed
 
 LONG = "a name that goes on and on " * 40
 TABLE = TableSpec(
@@ -205,8 +206,24 @@ def test_all_files_beside_the_page_are_linked_and_no_other(folder):
     assert words == ["json", "md", "csv", "tex"] and "table5.png" not in targets
 
 
+def test_the_index_links_every_report_folder_and_comparison(folder):
+    out = folder.parent
+    shutil.copytree(folder, out / "smoke-a<b-steps10")
+    (out / "compare" / "mine").mkdir(parents=True)
+    (out / "compare" / "mine" / "compare.md").write_text("# compare")
+    (out / "runs").mkdir(exist_ok=True)
+    _, index = write_page(out / "smoke-a<b-steps10", Path("nowhere"))
+    write_page(folder, Path("nowhere"))
+    links = [one[1]["href"] for one in Page(index.read_text("utf-8")).all("a")]
+    assert sorted(links) == [
+        "compare/mine/compare.md",
+        "smoke-a%3Cb-steps10/index.html",
+        "smoke/index.html",
+    ]
+
+
 def test_the_same_results_give_the_same_bytes(folder):
-    (path,) = write_page(folder, Path("nowhere"))
+    path, _ = write_page(folder, Path("nowhere"))
     before = path.read_bytes()
     write_page(folder, Path("nowhere"))
     assert path.read_bytes() == before

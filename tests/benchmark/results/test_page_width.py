@@ -58,7 +58,7 @@ def test_the_page_is_as_wide_as_its_window(width, columns, tmp_path):
             ),
         )
         write_json(folder / "table1.json", wide.to_json())
-    (page,) = write_page(folder, tmp_path / "nowhere")
+    page, _ = write_page(folder, tmp_path / "nowhere")
     text = FRAME.format(width=width, page=html.escape(page.read_text("utf-8")))
     (tmp_path / "frame.html").write_text(text)
     done = subprocess.run(

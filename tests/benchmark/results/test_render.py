@@ -2,6 +2,7 @@
 
 import warnings
 
+import pandas as pd
 import pytest
 
 from benchmark.api.table import Column
@@ -57,6 +58,23 @@ def test_a_label_of_any_length_leaves_room_for_the_numbers(tmp_path):
         warnings.simplefilter("error")  # matplotlib's, that axes have no size left
         figure.render(result, tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_letters_that_the_font_lacks_are_drawn_without_a_word_on_stderr(tmp_path):
+    result = result_of(Column("m", "M", better="lower"), ("走路 $x", 12.0, "10"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.render(result, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("label", ["walk", "走路"])
+def test_csv_of_any_letters_is_read_as_written(tmp_path, label):
+    csv_file.render(result_of(Column("m", "M"), (label, 12.0, "10")), tmp_path / "x.csv")
+    marked = (tmp_path / "x.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert marked == (not label.isascii())  # Excel takes it for UTF-8 by the mark alone
+    (row,) = pd.read_csv(tmp_path / "x.csv").to_dict("records")
+    assert (row["table"], row["row"], row["value"]) == ("tablex", label, 12.0)
 
 
 def test_texts_that_begin_a_formula_are_no_formula_and_numbers_stay_numbers():
