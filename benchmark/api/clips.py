@@ -90,6 +90,7 @@ class Data:
         notes: facts that a reader of a table needs, such as who estimated the motion.
         groups: test clip -> the group it belongs to (take, actor, source video: what no split
             separates); clips of one are not independent.
+        rates: frames per second of the training and test clips, each rate once, sorted.
     """
 
     path: Path
@@ -103,6 +104,7 @@ class Data:
     with_videos: bool = False
     notes: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict, hash=False)
+    rates: tuple[float, ...] = ()
 
     @property
     def inputs(self) -> dict:

@@ -18,6 +18,7 @@ from benchmark.results.schema import Cell, Provenance, Result, ResultRow
 from benchmark.results.ties import with_ties
 from benchmark.runs import chain, provenance
 from benchmark.runs.work_item import RunContext, WorkItem
+from datasets.tools.command_line import counted
 from datasets.tools.files import locked, sha256_of, write_json
 from datasets.tools.typed_json import load
 
@@ -248,14 +249,18 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
 
 def data_text(data: Data) -> str:
     """Return the clips of a store in words."""
-    return f"{data.name}: {len(data.train_ids)} training and {test_text(data)}"
+    return f"{data.name}: {counted(len(data.train_ids), 'training clip')} and {test_text(data)}"
 
 
 def test_text(data: Data) -> str:
     """Return the test clips of a store in words."""
     groups = len({data.group_of(name) for name in data.test_ids})
-    grouped = f" ({groups} groups)" if groups < len(data.test_ids) else ""
-    return f"{len(data.test_ids)} test clips{grouped} of {data.num_frames} frames"
+    grouped = f" ({counted(groups, 'group')})" if groups < len(data.test_ids) else ""
+    rate = " to ".join(f"{fps:g}" for fps in dict.fromkeys((*data.rates[:1], *data.rates[-1:])))
+    return (
+        f"{counted(len(data.test_ids), 'test clip')}{grouped} of {data.num_frames} frames"
+        f"{rate and f' at {rate} frames per second'}"
+    )
 
 
 def _training(task: str, profile: Profile) -> str:

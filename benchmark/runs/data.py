@@ -108,6 +108,7 @@ def open_data(
                 )
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]
+    rates = tuple(sorted({float(fps) for fps in store.fps([*train, *test])}))
     return Data(
         path=Path(path),
         name=name or Path(path).resolve().name,
@@ -118,9 +119,20 @@ def open_data(
         split_rule=str(store.manifest.get("split_rule", "")),
         dataset=store.dataset,
         with_videos=with_videos,
-        notes=tuple(f"Data: {note}." for note in store.manifest.get("notes", [])),
+        notes=(*(f"Data: {note}." for note in store.manifest.get("notes", [])), *_mixture(rates)),
         groups=_groups(store, test),
+        rates=rates,
     )
+
+
+def _mixture(rates: Sequence[float]) -> list[str]:
+    """A note where clips have several rates (as `model.training.clip_facts` counts them)."""
+    if len(rates) < 2 or rates[-1] <= 1.01 * rates[0]:
+        return []
+    return [
+        f"Data: takes of {rates[0]:g} to {rates[-1]:g} frames per second in one store: clips last "
+        "differently long, and measures of speed mix them. Prepare it again with --fps."
+    ]
 
 
 def _groups(store: ClipStore, ids: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -242,8 +241,7 @@ class _Tally:
 
     sequences: set[tuple[str, str, str]] = field(default_factory=set)
     videos: set[Path] = field(default_factory=set)
-    groups: dict[str, set[str]] = field(default_factory=dict)  # by split
-    rates: Counter[float] = field(default_factory=Counter)  # clips
+    test_groups: set[str] = field(default_factory=set)
     assumed: dict[str, list[str]] = field(default_factory=dict)  # -> sequences
     left_out: "list[Skipped]" = field(default_factory=list)
     made_again: list[str] = field(default_factory=list)
@@ -252,8 +250,8 @@ class _Tally:
         """Count a clip that was written."""
         self.sequences.add((clip.sequence, clip.camera, clip.person))
         self.videos.add(clip.video)
-        self.groups.setdefault(clip.split, set()).add(clip.group)
-        self.rates[clip.fps] += 1
+        if clip.split == "test":
+            self.test_groups.add(clip.group)
         for text in sequence.assumed:
             names = self.assumed.setdefault(text, [])
             if clip.sequence not in names[-1:]:
@@ -272,12 +270,10 @@ class _Tally:
         notes = []
         if splits is not None and len(splits) == 1:
             notes.append("all sequences belong to one group, so all are in one split")
-        tested = {} if splits is None else {"test_groups": sorted(self.groups.get("test", ()))}
+        tested = {} if splits is None else {"test_groups": sorted(self.test_groups)}
         return {
             **tested,
             "num_sequences": len(self.sequences),
-            "groups": {split: len(found) for split, found in sorted(self.groups.items())},
-            "rates": [{"fps": fps, "clips": self.rates[fps]} for fps in sorted(self.rates)],
             "assumed": [
                 {"what": text, "sequences": len(names), "examples": names[:3]}
                 for text, names in sorted(self.assumed.items())

@@ -4,6 +4,7 @@ from datasets.prepare.groups import verdict
 from datasets.prepare.plan import VIDEO_ALONE
 from datasets.sequence import Skipped
 from datasets.store.schema import StoreError
+from datasets.tools.command_line import counted
 
 _REASONS = 10  # shown of why something was left out; the manifest has all
 _GROUPS = 5  # shown of those that were drawn for the test split; the manifest has all
@@ -37,8 +38,9 @@ def summary(manifest: dict, out: str) -> str:
     """The lines for the user on a finished store."""
     splits = ", ".join(f"{name} {count}" for name, count in sorted(manifest["splits"].items()))
     lines = [
-        f"{manifest['num_clips']} clips of {manifest['num_frames']} frames ({splits}) "
-        f"from {manifest['num_sequences']} sequences of {manifest['dataset']}",
+        f"{counted(manifest['num_clips'], 'clip')} of {counted(manifest['num_frames'], 'frame')} "
+        f"({splits}) from {counted(manifest['num_sequences'], 'sequence')} of "
+        f"{manifest['dataset']}",
         *_rate_lines(manifest.get("rates", []), manifest["num_frames"]),
         *_group_lines(manifest),
     ]
@@ -59,7 +61,7 @@ def summary(manifest: dict, out: str) -> str:
 def _rate_lines(rates: list[dict], num_frames: int) -> list[str]:
     if len(rates) < 2:
         return [f"frames per second: {rate['fps']:g}" for rate in rates]
-    each = ", ".join(f"{rate['fps']:g} ({rate['clips']} clips)" for rate in rates)
+    each = ", ".join(f"{rate['fps']:g} ({counted(rate['clips'], 'clip')})" for rate in rates)
     shortest, longest = num_frames / rates[-1]["fps"], num_frames / rates[0]["fps"]
     return [
         f"frames per second: {each}",

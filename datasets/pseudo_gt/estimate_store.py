@@ -77,7 +77,7 @@ def estimate_store(
     from datasets.pseudo_gt.progress import ClipsDone
     from datasets.pseudo_gt.shards import plan, reopen
     from datasets.pseudo_gt.store import STATUS_FILE, is_whole, write_store
-    from datasets.pseudo_gt.summary import count, num_failed
+    from datasets.pseudo_gt.summary import num_failed, status_text
     from datasets.pseudo_gt.worker import StartWorker, resume
     from datasets.store.reader import ClipStore
     from datasets.store.schema import WORK, StoreError
@@ -104,7 +104,7 @@ def estimate_store(
         counts = write_store(out, source, clip_ids, rows, job)
         if not counts.get("ok"):
             raise StoreError(
-                f"no clip could be estimated ({count(counts)}): {out / STATUS_FILE} has the "
+                f"no clip could be estimated ({status_text(counts)}): {out / STATUS_FILE} has the "
                 f"reason of each; --retry tries them again"
             )
     return ClipStore.open(out).manifest

@@ -24,7 +24,7 @@ STATUS_FILE = "pseudo_gt.parquet"
 STATUS_SCHEMA = pa.schema([field for field in SCHEMA if not pa.types.is_list(field.type)][:6])
 _ARRAYS = [field.name for field in SCHEMA if pa.types.is_list(field.type)]
 # What the new store takes over from the manifest of the old one.
-_INHERITED = ("dataset", "dataset_version", "split_rule", "split", "limit", "body")
+_INHERITED = ("dataset", "dataset_version", "split_rule", "split", "limit", "body", "assumed")
 
 
 def write_store(

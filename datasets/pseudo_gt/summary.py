@@ -4,6 +4,7 @@ from datasets.prepare.summary import skipped_lines
 from datasets.pseudo_gt.input import LEFT_OUT
 from datasets.pseudo_gt.shards import is_full_disk
 from datasets.sequence import Skipped
+from datasets.tools.command_line import counted
 
 
 def summary(manifest: dict, out: str, *, was_there: bool) -> str:
@@ -11,8 +12,8 @@ def summary(manifest: dict, out: str, *, was_there: bool) -> str:
     facts = manifest["pseudo_gt"]
     lines = ["finished before: nothing to do"] if was_there else []
     lines.append(
-        f"{manifest['num_clips']} clips of {manifest['num_frames']} frames with motion "
-        f"by {manifest['estimator']['name']} ({count(facts['statuses'])})"
+        f"{counted(manifest['num_clips'], 'clip')} of {manifest['num_frames']} frames with motion "
+        f"by {manifest['estimator']['name']} ({status_text(facts['statuses'])})"
     )
     lines += [f"note: {note}" for note in manifest["notes"]]
     lines += skipped_lines([Skipped(**entry) for entry in manifest["skipped"]])
@@ -35,6 +36,6 @@ def error_line(error: Exception, out: str) -> str:
     return f"{where}{text}; make room, and the same command goes on where it was"
 
 
-def count(statuses: dict[str, int]) -> str:
+def status_text(statuses: dict[str, int]) -> str:
     """How many clips have which status, in words."""
     return ", ".join(f"{name} {number}" for name, number in statuses.items())

@@ -14,9 +14,10 @@ Every file is written under a temporary name and renamed. The same input gives t
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,8 @@ from datasets.sequence import Clip
 from datasets.store.manifest import REBUILD, check_file, read_manifest
 from datasets.store.native import native_of_rows
 from datasets.store.schema import ROW_GROUP, StoreError, clip_of_rows, rows_of
+
+_ROW_GROUPS = 64  # that stay in memory: about 50 MB of clips of 65 frames
 
 
 class ClipStore:
@@ -79,15 +82,25 @@ class ClipStore:
         for facts, arrays in zip(self.index.to_pylist(), self._motion_rows(), strict=True):
             yield clip_of_rows(facts, arrays, self.path)
 
-    def __getitem__(self, key: int | str) -> Clip:
-        """One clip, by position or clip id; reads one row group (32 clips).
+    @overload
+    def __getitem__(self, key: int | str) -> Clip: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> list[Clip]: ...
+
+    def __getitem__(self, key: int | str | slice) -> Clip | list[Clip]:
+        """One clip, by position or clip id, or the clips of a slice.
+
+        Reads a row group (32 clips) and keeps the last few, so that order matters little.
 
         Raises:
             KeyError: unknown clip id.
             IndexError: position out of range.
         """
+        if isinstance(key, slice):
+            return [self[position] for position in range(len(self))[key]]
         position = self._position[key] if isinstance(key, str) else range(len(self))[key]
-        table = self._motion.read_row_group(position // ROW_GROUP)
+        table = self._row_group(position // ROW_GROUP)
         (arrays,) = rows_of(table.slice(position % ROW_GROUP, 1))
         (facts,) = self.index.slice(position, 1).to_pylist()
         return clip_of_rows(facts, arrays, self.path)
@@ -138,7 +151,7 @@ class ClipStore:
         """The clips named, in store order; reads every row group that holds one of them once."""
         rows = sorted(self._position[name] for name in ids)
         for group, members in itertools.groupby(rows, key=lambda row: row // ROW_GROUP):
-            table = self._motion.read_row_group(group)
+            table = self._row_group(group)
             for row in members:
                 (arrays,) = rows_of(table.slice(row % ROW_GROUP, 1))
                 (facts,) = self.index.slice(row, 1).to_pylist()
@@ -198,6 +211,11 @@ class ClipStore:
     @cached_property
     def _motion(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.path / "motion.parquet")
+
+    @cached_property
+    def _row_group(self) -> Callable[[int], pa.Table]:
+        """Reads a row group of ``motion.parquet``, once while it is among the last."""
+        return lru_cache(maxsize=_ROW_GROUPS)(self._motion.read_row_group)
 
     @cached_property
     def _native(self) -> pq.ParquetFile:

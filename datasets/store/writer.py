@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -178,14 +180,11 @@ class ClipStoreWriter:
         for name in FILES:
             file = self._temporary(name)
             files[name] = {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
-        splits: dict[str, int] = {}
-        for row in self._index:
-            splits[row["split"]] = splits.get(row["split"], 0) + 1
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "num_clips": len(self._index),
             "num_frames": self.num_frames,
-            "splits": splits,
+            **_counts(self._index),
             **manifest,
             "files": files,
             "content_sha256": content_digest(files),
@@ -228,6 +227,18 @@ class ClipStoreWriter:
         except OSError as error:
             line = cannot_write(error, self.path) or f"cannot write {self.path}: {error}"
             raise StoreError(line) from error
+
+
+def _counts(index: list[dict]) -> dict[str, Any]:
+    """Counts for the manifest: clips and groups of each split, clips of each frame rate."""
+    splits = Counter(row["split"] for row in index)
+    groups = Counter(split for split, *_ in {(r["split"], r["dataset"], r["group"]) for r in index})
+    rates = Counter(row["fps"] for row in index)
+    return {
+        "splits": dict(splits),
+        "groups": dict(sorted(groups.items())),
+        "rates": [{"fps": fps, "clips": rates[fps]} for fps in sorted(rates)],
+    }
 
 
 def _parquet_writer(path: Path, schema: pa.Schema, split: list[str]) -> pq.ParquetWriter:

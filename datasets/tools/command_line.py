@@ -29,6 +29,11 @@ def natural(word: str) -> int:
     return int(word)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 clip`` or ``2 clips``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def cannot_write(error: Exception, out: str | Path) -> str | None:
     """The message for an error that means that nothing can be written to `out`, else None.
 

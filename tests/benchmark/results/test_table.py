@@ -213,7 +213,7 @@ def test_the_report_names_profile_data_body_and_n(result):
     text = markdown.to_markdown(result)
     for fact in (
         "smoke",
-        "cmu: 1 training and 2 test clips",
+        "cmu: 1 training clip and 2 test clips",
         "stand-in",
         "2 test clips",
         "smplx22",

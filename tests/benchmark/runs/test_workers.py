@@ -6,13 +6,17 @@ import pytest
 
 from benchmark.api.errors import UserError
 from benchmark.api.table import Row
+from benchmark.results.table import data_text
 from benchmark.runs import chain
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, distinct, make_item
 from benchmark.runs.workers import execute
 from datasets.bodies.smplx_file import BodyFile, find_body
+from datasets.prepare.cut import cut
+from datasets.store.writer import ClipStoreWriter
 from datasets.tools.files import read_json, write_json
+from tests.datasets.mini.clips import T, sequence
 
 ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
 METRICS = ("codebook", "pose")
@@ -234,6 +238,25 @@ def test_limits_take_clips_from_the_whole_split(clips_folder):
     whole = open_data(clips_folder)
     assert open_data(clips_folder, limit=2).test_ids == (whole.test_ids[0], whole.test_ids[2])
     assert open_data(clips_folder, limit=99).test_ids == whole.test_ids
+
+
+def test_the_rates_of_takes_are_said_and_a_mixture_is_warned_of(clips_folder, tmp_path):
+    one_rate = open_data(clips_folder)
+    assert data_text(one_rate).endswith(" of 65 frames at 30 frames per second")
+    assert one_rate.notes == ()
+    with ClipStoreWriter(tmp_path / "s", num_frames=T) as writer:
+        for split, fps in (("train", 24.0), ("train", 60.0), ("test", 120.0)):
+            take = sequence(f"take {fps:g}", T, cameras="none")
+            motion = dataclasses.replace(take.world_motion, fps=fps)
+            take = dataclasses.replace(take, fps=fps, world_motion=motion)
+            writer.add(*cut(take, split, T))
+        writer.close({})
+    data = open_data(tmp_path / "s")
+    assert data_text(data) == (
+        f"s: 2 training clips and 1 test clip of {T} frames at 24 to 120 frames per second"
+    )
+    (note,) = data.notes
+    assert "24 to 120 frames per second in one store" in note and "--fps" in note
 
 
 def test_stores_that_cannot_be_used_are_one_line_errors(clips_folder, tmp_path):

@@ -69,10 +69,23 @@ def test_random_access_equals_iteration_across_row_groups(tmp_path):
     expected = np.stack([store[name].motion.to_channels() for name in some])
     np.testing.assert_array_equal(store.channels(some), expected)
     np.testing.assert_array_equal(store.fps(some), [25.0] * 4)
+    for part in (slice(0, 3), slice(-2, None), slice(131, 60, -35), slice(9, 9)):
+        for got, expected in zip(store[part], clips[part], strict=True):
+            assert_same(got, expected)
     with pytest.raises(KeyError):
         store["nothing"]
     with pytest.raises(IndexError):
         store[len(store)]
+
+
+def test_reading_in_any_order_reads_each_row_group_once(tmp_path, monkeypatch):
+    write(tmp_path / "s", [sequence(frames=T * 100)])
+    store, read = ClipStore.open(tmp_path / "s"), []
+    inner = store._motion.read_row_group
+    monkeypatch.setattr(store._motion, "read_row_group", lambda n: read.append(n) or inner(n))
+    for position in np.random.default_rng(0).permutation(100):
+        store[int(position)]
+    assert sorted(read) == [0, 1, 2, 3]
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
@@ -101,6 +114,8 @@ def test_ids_of_a_split(tmp_path):
     assert [store[name].sequence for name in store.ids("train")] == ["a", "c"]
     assert store.ids("val") == []
     assert store.manifest["splits"] == {"train": 2, "test": 1}
+    assert store.manifest["groups"] == {"train": 2, "test": 1}
+    assert store.manifest["rates"] == [{"fps": 25.0, "clips": 3}]
 
 
 def test_every_kind_of_clip_comes_back_whole(tmp_path):
