@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark.commands.audit.checks import CHECKS
+from benchmark.commands.audit import arithmetic, claims
 from benchmark.commands.audit.paper import Paper
 from benchmark.results.render.layout import Field
 from benchmark.results.render.markdown import escape, table
@@ -10,6 +10,7 @@ from benchmark.runs import provenance
 from datasets.tools.files import write_json, write_text
 
 SCHEMA_VERSION = 1
+CHECKS = (*arithmetic.CHECKS, *claims.CHECKS)
 # What a reader of the table should know is missing from it, as no printed number decides it.
 _OPEN = (
     "Not stated in the paper: the joints behind MPJPE, the unit and frame rate of Accel, the "

@@ -1,18 +1,21 @@
 """The ways to check numbers against each other; each returns a `Finding`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from statistics import median
 from typing import NamedTuple
 
-from benchmark.commands.audit.paper import TABLES, Cells, Paper
+from benchmark.commands.audit.paper import Paper
 
 POSE = ("mpjpe", "pa_mpjpe", "pve", "accel")
+POSE_TABLES = "1-3, 5-8, 10, 11"
+FINAL = "s=1/36 B=512"  # the final tokenizer's row of table 5
+MILLION = 10**6
 
 
 class Finding(NamedTuple):
-    """What a check found: what ought to be printed, what is, and whether they agree."""
+    """The text that ought to be printed, the text that is, and whether they agree."""
 
     expected: str
     printed: str
@@ -22,27 +25,53 @@ class Finding(NamedTuple):
 Rule = Callable[[Paper], Finding]
 
 
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: what is checked, in one phrase.
+        tables: numbers of the tables it reads, and ``text`` for the running text.
+        find: compares expected and printed.
+        note: how to read it.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    find: Rule
+    note: str
+
+
+class Checks(list[Check]):
+    """Checks in the order in which they are printed."""
+
+    def add(self, name: str, tables: str, note: str = "") -> Callable[[Rule], Rule]:
+        """Return what appends a rule as a check; `tables` is a list with commas."""
+
+        def append(rule: Rule) -> Rule:
+            self.append(Check(name, tuple(tables.split(", ")), rule, note))
+            return rule
+
+        return append
+
+
+def equal(expected: Sequence[Decimal], *printed: Sequence[Decimal]) -> Finding:
+    """Compare all of `printed` with `expected`; the first that differs is shown."""
+    other = next((values for values in printed if values != expected), printed[0])
+    return Finding(join(expected), join(other), other == expected)
+
+
+def unbroken(expected: str, broken: Iterable[str], otherwise: str = "so in all") -> Finding:
+    """Return a finding that shows what breaks the expectation, or `otherwise` if nothing does."""
+    text = "; ".join(broken)
+    return Finding(expected, text or otherwise, not text)
+
+
 def repeated(source: tuple[str, str], *copies: tuple[str, str], keys: Sequence[str] = POSE) -> Rule:
     """The copies' rows print what the source's row does; rows are (table, label)."""
-
-    def find(paper: Paper) -> Finding:
-        printed = [paper.values(*copy, *keys) for copy in copies]
-        return equal(paper.values(*source, *keys), *printed)
-
-    return find
-
-
-def rounded(source: tuple[str, str], copy: tuple[str, str], keys: Sequence[str] = POSE) -> Rule:
-    """The copy's row is the source's, rounded to the decimals that the copy prints."""
-
-    def find(paper: Paper) -> Finding:
-        printed = paper.values(*copy, *keys)
-        full = paper.values(*source, *keys)
-        return equal(
-            [round_like(value, like) for value, like in zip(full, printed, strict=True)], printed
-        )
-
-    return find
+    return lambda paper: equal(
+        paper.values(*source, *keys), *(paper.values(*copy, *keys) for copy in copies)
+    )
 
 
 def means(overall: str, *parts: str) -> Rule:
@@ -50,57 +79,11 @@ def means(overall: str, *parts: str) -> Rule:
 
     def find(paper: Paper) -> Finding:
         rows = paper.rows["table9"].values()
-        printed = [row[overall] for row in rows]
         exact = [sum(row[part] for part in parts) / len(parts) for row in rows]
-        return equal(
-            [round_like(mean, like) for mean, like in zip(exact, printed, strict=True)], printed
-        )
+        printed = [row[overall] for row in rows]
+        return equal([*map(round_like, exact, printed)], printed)
 
     return find
-
-
-def overall_repeated(paper: Paper) -> Finding:
-    """Table 2 prints the two overall columns of table 9."""
-    methods = ("Baseline", "Ours")
-    overall = ("appearance_overall", "motion_overall")
-    expected = [value for method in methods for value in paper.values("table9", method, *overall)]
-    printed = [
-        value for method in methods for value in paper.values("table2", method, "app", "mot")
-    ]
-    return equal(expected, printed)
-
-
-def aligned_is_smaller(paper: Paper) -> Finding:
-    """Alignment lowers the error, in every row of the paper."""
-    rows = list(_pose_rows(paper))
-    ratios = [row["pa_mpjpe"] / row["mpjpe"] for _, row in rows]
-    broken = [where for (where, _), ratio in zip(rows, ratios, strict=True) if ratio > 1]
-    told = f"ratios {min(ratios):.3f} to {max(ratios):.3f}"
-    return Finding(f"PA-MPJPE at most MPJPE in {len(rows)} rows", or_else(broken, told), not broken)
-
-
-def surface_is_larger(paper: Paper) -> Finding:
-    """Vertices err more than joints, in every row of the paper."""
-    rows = list(_pose_rows(paper))
-    broken = [
-        f"{where}: PVE {row['pve']}, MPJPE {row['mpjpe']}"
-        for where, row in rows
-        if row["pve"] <= row["mpjpe"]
-    ]
-    return Finding(f"PVE above MPJPE in {len(rows)} rows", or_else(broken, "so in all"), not broken)
-
-
-def surface_ratio(paper: Paper) -> Finding:
-    """PVE / MPJPE of table 11's rows lie within a quarter of their median."""
-    ratios = {label: row["pve"] / row["mpjpe"] for label, row in paper.rows["table11"].items()}
-    middle = median(ratios.values())
-    broken = [
-        f"{label}: {ratio:.2f}"
-        for label, ratio in ratios.items()
-        if abs(ratio / middle - 1) > Decimal("0.25")
-    ]
-    told = f"{min(ratios.values()):.2f} to {max(ratios.values()):.2f}"
-    return Finding(f"PVE/MPJPE within 25 % of {middle:.2f}", or_else(broken, told), not broken)
 
 
 def best(table: str, row: str, *, keys: Sequence[str] = (), but: Sequence[str] = ()) -> Rule:
@@ -108,107 +91,35 @@ def best(table: str, row: str, *, keys: Sequence[str] = (), but: Sequence[str] =
 
     def find(paper: Paper) -> Finding:
         others = [label for label in paper.rows[table] if label != row]
-        ahead = _ahead(paper, table, row, others, keys)
+        ahead = is_ahead(paper, table, row, others, keys)
         labels = {column.key: column.label for column in paper.columns[table]}
         lost = [key for key, wins in ahead.items() if not wins]
         elsewhere = f" but {', '.join(labels[key] for key in but)}" if but else ""
-        told = [f"not in {', '.join(labels[key] for key in lost)}"] if lost else []
-        return Finding(
-            f"{row} best in all {len(ahead)} columns{elsewhere}",
-            or_else(told, "so in all"),
-            set(lost) == set(but),
-        )
+        printed = f"not in {', '.join(labels[key] for key in lost)}" if lost else "so in all"
+        expected = f"{row} best in all {len(ahead)} columns{elsewhere}"
+        return Finding(expected, printed, set(lost) == set(but))
 
     return find
 
 
-def worst(table: str, row: str, keys: Sequence[str] = POSE) -> Rule:
-    """Every other row of the table is better in the columns `keys`."""
+def along_codebooks(rule: str, key: str, *, falls: bool) -> Rule:
+    """A column of table 5 falls, or else grows, with the size of the codebook."""
 
     def find(paper: Paper) -> Finding:
-        broken = [
-            other
-            for other in paper.rows[table]
-            if other != row and not all(_ahead(paper, table, other, [row], keys).values())
+        rows = [
+            [paper.value("table5", f"s=1/{tokens} B={size}", key) for size in (256, 512, 1024)]
+            for tokens in (24, 36)
         ]
-        return Finding(
-            f"{row} worst in {len(keys)} columns", or_else(broken, "so in all"), not broken
-        )
+        holds = all(row == sorted(set(row), reverse=falls) for row in rows)
+        return Finding(rule, "; ".join(map(join, rows)), holds)
 
     return find
 
 
-def not_best_everywhere(paper: Paper) -> Finding:
-    """UniMo is not the best of table 11 in every column of both datasets."""
-    wins = {}
-    for dataset in ("3DPW", "RICH"):
-        others = [f"{method}, {dataset}" for method in ("4DHuman", "GVHMR")]
-        ahead = _ahead(paper, "table11", f"Our, {dataset}", others, POSE)
-        wins |= {f"{dataset} {key}": won for key, won in ahead.items()}
-    won = sum(wins.values())
-    return Finding(f"Our best in fewer than {len(wins)}", f"best in {won}", won < len(wins))
-
-
-def equal_decimals(paper: Paper) -> Finding:
-    """The numbers of a column are printed with equally many decimals; table 4 has no column."""
-    broken = []
-    for table in TABLES:
-        for column in paper.columns[table] if table != "table4" else ():
-            values = [row[column.key] for row in paper.rows[table].values()]
-            odd = _odd_decimals(value for value in values if value is not None)
-            broken += [f"table {table[5:]} {column.label} {value}" for value in odd]
-    return Finding("one precision in every column", or_else(broken, "so in all"), not broken)
-
-
-def equal_decimals_of_scores(paper: Paper) -> Finding:
-    """All scores of table 9 are printed with equally many decimals."""
-    odd = _odd_decimals(value for row in paper.rows["table9"].values() for value in row.values())
-    return Finding("one precision in table 9", or_else(map(str, odd), "so in all"), not odd)
-
-
-def published(paper: Paper) -> Finding:
-    """Table 11's GVHMR is what its authors publish, as far as they print decimals."""
-    own = paper.published["table11"]
-    labels = [label for label in own if label.startswith("GVHMR")]
-    theirs = [own[label][key] for label in labels for key in POSE]
-    printed = [value for label in labels for value in paper.values("table11", label, *POSE)]
-    same = [round_like(value, like) == like for value, like in zip(printed, theirs, strict=True)]
-    return Finding(join(theirs), join(printed), all(same))
-
-
-def equal(expected: Sequence[Decimal], *printed: Sequence[Decimal]) -> Finding:
-    """All of `printed` equal `expected`; shows the first that does not."""
-    other = next((values for values in printed if values != expected), printed[0])
-    return Finding(join(expected), join(other), other == expected)
-
-
-def join(values: Iterable[Decimal]) -> str:
-    """Numbers as printed, in one line."""
-    return ", ".join(map(str, values))
-
-
-def or_else(broken: Iterable[str], told: str) -> str:
-    """What breaks a rule or, if nothing does, what is told of the numbers that keep it."""
-    return "; ".join(broken) or told
-
-
-def round_like(value: Decimal, like: Decimal) -> Decimal:
-    """`value` with the decimals of `like`."""
-    return value.quantize(Decimal(1).scaleb(like.as_tuple().exponent), ROUND_HALF_UP)
-
-
-def _pose_rows(paper: Paper) -> Iterator[tuple[str, Cells]]:
-    """(where, cells) of every row with motion errors."""
-    for table in TABLES:
-        for label, row in paper.rows[table].items():
-            if row.get("mpjpe") is not None:
-                yield f"table {table[5:]} {label}", row
-
-
-def _ahead(
+def is_ahead(
     paper: Paper, table: str, row: str, others: Sequence[str], keys: Sequence[str]
 ) -> dict[str, bool]:
-    """Column -> whether `row` is better than all `others`, where one of them has a number."""
+    """Return column -> True if `row` beats all `others`, for columns where one has a number."""
     ahead = {}
     for column in paper.columns[table]:
         rivals = [paper.rows[table][other][column.key] for other in others]
@@ -220,9 +131,35 @@ def _ahead(
     return ahead
 
 
-def _odd_decimals(values: Iterable[Decimal]) -> list[Decimal]:
-    """The numbers with other decimals than most."""
-    values = list(values)
-    decimals = Counter(-value.as_tuple().exponent for value in values)
+def odd_decimals(values: Iterable[Decimal | None]) -> list[Decimal]:
+    """Return the numbers with other decimals than most."""
+    numbers = [value for value in values if value is not None]
+    decimals = Counter(value.as_tuple().exponent for value in numbers)
     usual = decimals.most_common(1)[0][0]
-    return [value for value in values if -value.as_tuple().exponent != usual]
+    return [value for value in numbers if value.as_tuple().exponent != usual]
+
+
+def join(values: Iterable[Decimal]) -> str:
+    """Return numbers as printed, in one line."""
+    return ", ".join(map(str, values))
+
+
+def round_like(value: Decimal, like: Decimal) -> Decimal:
+    """Return `value` with the decimals of `like`."""
+    return value.quantize(Decimal(1).scaleb(like.as_tuple().exponent), ROUND_HALF_UP)
+
+
+def codes_of(label: str) -> Decimal:
+    """Return the size of the codebook in a row's label."""
+    return Decimal(label.rpartition("=")[2])
+
+
+def added(paper: Paper, before: str, after: str) -> Decimal:
+    """Return by how many millions of parameters two rows of table 5 differ."""
+    small, large = (paper.value("table5", label, "params_m") for label in (before, after))
+    return large - small
+
+
+def same_growth(expected: Decimal, printed: Decimal) -> Finding:
+    """Compare two differences in millions of parameters."""
+    return Finding(f"{expected:+} M", f"{printed:+} M", expected == printed)

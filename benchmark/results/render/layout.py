@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from benchmark.api.table import Column
 from benchmark.results.schema import Cell, Result
-from benchmark.results.statistics import interval_method
 
 NO_NUMBER = "-"  # where the paper prints none
 TIE = "≈"  # after a best value that a test does not part from the next
@@ -220,6 +219,8 @@ _TIES = (
 
 def _interval_text(result: Result) -> str:
     """Return how the intervals of the cells are made, and over how many groups."""
+    from benchmark.results.statistics import interval_method  # needs scipy, which `audit` does not
+
     kinds: dict[str, list[int]] = {}
     for cell in result.cells:
         if cell.interval is not None and cell.groups is not None:

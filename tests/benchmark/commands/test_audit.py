@@ -11,8 +11,8 @@ import pytest
 
 from benchmark import discover, run
 from benchmark.commands.audit import report
-from benchmark.commands.audit.checks import CHECKS
 from benchmark.commands.audit.paper import TABLES, Paper
+from benchmark.commands.audit.report import CHECKS
 
 ROOT = Path(__file__).parents[3]
 TRANSCRIPT = ROOT.parent / "shared" / "reference" / "paper_tables.json"
