@@ -1,18 +1,16 @@
 """The shape of the built-in estimator's network; imports the standard library only."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from model.training.config_checks import from_dict, require, require_count, require_number
+from model.training.config_checks import Config, require, require_count, require_number
 
 # Where training leaves the weights, and where they are looked for.
 WEIGHTS = Path(__file__).parents[2] / "data" / "regressor" / "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressorConfig:
+class RegressorConfig(Config):
     """Shape of the network.
 
     Attributes:
@@ -34,8 +32,7 @@ class RegressorConfig:
     smoothing: float = 2.5
 
     def __post_init__(self):
-        object.__setattr__(self, "widths", tuple(self.widths))
-        object.__setattr__(self, "dilations", tuple(self.dilations))
+        super().__post_init__()
         require_count("size", self.size, minimum=16)
         for name in ("widths", "dilations"):
             for value in getattr(self, name):
@@ -48,17 +45,3 @@ class RegressorConfig:
         )
         require_count("width", self.width, minimum=1)
         require_number("smoothing", self.smoothing, 0.0, 30.0)
-
-    def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        values = dataclasses.asdict(self)
-        return {**values, "widths": list(self.widths), "dilations": list(self.dilations)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)

@@ -9,8 +9,6 @@ picture and its depth in units of the focal length. So the network need not gues
 which no single picture shows; K turns the place into metres.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
@@ -22,7 +20,7 @@ from datasets.motion import OTHER_SIDE, Camera, Motion, split_channels
 from datasets.video.pad_resize import PadResize
 from model.kinematics import joints_from_rotations, sixd_to_matrix
 from model.regressor.config import RegressorConfig
-from model.training.checkpoint import load_model, save_model
+from model.training.saved_model import SavedModel
 
 FEATURES = {"rotations": BODY_JOINTS * 6, "betas": 10, "place": 3}
 NUM_FEATURES = sum(FEATURES.values())
@@ -31,8 +29,10 @@ JOINT_WEIGHT = 10.0  # of a metre against a standard deviation of the features
 VELOCITY_WEIGHT = 0.3
 
 
-class MotionRegressor(nn.Module):
+class MotionRegressor(SavedModel):
     """Convolutions over each picture, then over time, to the features of `targets`."""
+
+    config_class = RegressorConfig
 
     def __init__(self, config: RegressorConfig):
         super().__init__()
@@ -122,19 +122,6 @@ class MotionRegressor(nn.Module):
         if self.config.smoothing:
             features = gaussian_filter1d(features, self.config.smoothing, axis=0, mode="nearest")
         return from_features(features, seen, fps=fps)
-
-    def save(self, path: Path, *, extra: dict) -> Path:
-        """Write the checkpoint through `model.training.checkpoint`."""
-        return save_model(path, self, config=self.config.to_dict(), extra=extra)
-
-    @classmethod
-    def load(cls, path: Path) -> "MotionRegressor":
-        """The network of a checkpoint.
-
-        Raises:
-            CheckpointError: an unreadable or foreign file.
-        """
-        return load_model(path, cls, RegressorConfig)
 
 
 def focal_lengths(view: Camera) -> np.ndarray:

@@ -55,10 +55,8 @@ def train(
     import torch
     from tqdm import tqdm
 
-    from model.training.checkpoint import load_weights
     from model.training.config import TrainingError
-    from model.training.identity import identity_of, is_finished
-    from model.training.loop import TrainingRun
+    from model.training.loop import WEIGHTS, begin
 
     frames = examples.focal.shape[1]
     if frames < training.window:
@@ -66,16 +64,9 @@ def train(
             f"the clips have {frames} frames, fewer than the training window of {training.window}: "
             "choose longer clips or a shorter window"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(model, training, examples.identity)
-    path = out / "model.safetensors"
-    model.to(device)
-    if is_finished(path, identity):
-        load_weights(path, model)
-        model.eval()
-        return path
-    run = TrainingRun(model, training, identity, out)
-    run.resume()
+    run = begin(model, training, examples.identity, out, device=device)
+    if run is None:
+        return out / WEIGHTS
     if run.step == 0:
         model.fit_statistics(examples.features)
 
@@ -90,7 +81,7 @@ def train(
         shown=lambda row: f"joints={1000 * row['joints']:.0f} mm",
         on_step=on_step,
     )
-    return run.finish(path, "regressor")
+    return run.finish("regressor")
 
 
 def train_built_in(

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from model.training.config_checks import (
-    from_dict,
+    Config,
     require,
-    require_choice,
     require_count,
     require_number,
 )
@@ -20,7 +19,7 @@ BLOCKS = 4  # "the encoder is composed of four blocks", as is each decoder (appe
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerConfig:
+class TokenizerConfig(Config):
     """Shape and objective of one motion tokenizer (paper section 3.1, equation 5).
 
     Attributes:
@@ -70,7 +69,7 @@ class TokenizerConfig:
     joint_weight: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "strides", tuple(self.strides))
+        super().__post_init__()
         for name in ("tokens_per_frame", "width", "code_dim"):
             require_count(name, getattr(self, name), minimum=1)
         require_count("depth", self.depth, minimum=1, maximum=MAX_DEPTH)
@@ -84,9 +83,6 @@ class TokenizerConfig:
             f"strides {self.strides} multiply to {product}, not to tokens_per_frame "
             f"{self.tokens_per_frame}",
         )
-        require_choice("kernel", self.kernel, ("unfold", "overlap"))
-        require_choice("rotation", self.rotation, ("sixd", "matrix", "axis_angle"))
-        require_choice("quantizer", self.quantizer, ("ema", "gradient"))
         for name in (
             "commitment",
             "velocity_weight",
@@ -185,20 +181,11 @@ class TokenizerConfig:
         return encoder + decoders + codebook
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        values = {**dataclasses.asdict(self), "strides": list(self.strides)}
+        """Return a JSON-ready dictionary."""
+        values = super().to_dict()
         if not self.joint_weight:  # what was made before there was one keeps its identity
             del values["joint_weight"]
         return values
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)
 
 
 def expert_channels(rotation: str) -> dict[str, int]:

@@ -4,11 +4,9 @@ Shape legend: B clips, T frames, k tokens per frame, C feature channels (`repres
 D code dimension.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from datasets.bodies.smplx import BODY_JOINTS, load_body
 from datasets.motion import Motion
@@ -18,17 +16,19 @@ from model.tokenizer.layers import Encoder, ExpertDecoders, initialise
 from model.tokenizer.loss import expert_losses
 from model.tokenizer.quantizer import EMAQuantizer, GradientQuantizer
 from model.tokenizer.representation import Representation
-from model.training.checkpoint import load_model, save_model
+from model.training.saved_model import SavedModel
 
 PLACE_SHARE = 0.1  # of the joints' weight: with no such term, depth is learned late and badly
 _TOKENS_AT_ONCE = 2**15  # in encode_channels and decode_channels: bounds memory
 
 
-class MotionTokenizer(nn.Module):
+class MotionTokenizer(SavedModel):
     """SMPL-X motion <-> discrete tokens, k a frame, frame-major: frame t owns ids[t k : (t + 1) k].
 
     The network has no notion of clip length: any T works, whatever window it was trained on.
     """
+
+    config_class = TokenizerConfig
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -144,22 +144,6 @@ class MotionTokenizer(nn.Module):
         batch = self.representation(windows)
         _, losses, stats = self(batch, generator=step.generator if restart else None)
         return losses.pop("total"), {**losses, **stats}
-
-    # --- files ---
-
-    def save(self, path: str | Path, *, extra: dict | None = None) -> Path:
-        """Write ``*.safetensors`` and its JSON sidecar; `extra` is kept in the latter."""
-        return save_model(path, self, config=self.config.to_dict(), extra=extra)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "MotionTokenizer":
-        """The tokenizer of a checkpoint, in evaluation mode, on the CPU.
-
-        Raises:
-            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
-                not fit.
-        """
-        return load_model(path, cls, TokenizerConfig)
 
     # --- parts ---
 

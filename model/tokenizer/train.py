@@ -64,22 +64,12 @@ def train(
     """
     import torch
 
-    from model.training.checkpoint import load_weights
-    from model.training.identity import identity_of, is_finished
-    from model.training.loop import TrainingRun
+    from model.training.loop import WEIGHTS, begin
 
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(model, training, _describe(channels, training.window))
-    path = out / "model.safetensors"
-    model.to(device)
-    if is_finished(path, identity):
-        load_weights(path, model)
-        model.eval()
-        return path
-
-    run = TrainingRun(model, training, identity, out)
-    run.resume()
+    data = _describe(channels, training.window)
+    run = begin(model, training, data, Path(out), device=device)
+    if run is None:
+        return out / WEIGHTS
     prepared = model.prepare(channels)
     if run.step == 0:
         model.fit_statistics(prepared, training.window)
@@ -108,7 +98,7 @@ def train(
         checkpoint_seconds=checkpoint_seconds,
         on_step=on_step,
     )
-    return run.finish(path, description, **(facts or {}))
+    return run.finish(description, **(facts or {}))
 
 
 def _describe(channels: np.ndarray, window: int) -> dict:

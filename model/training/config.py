@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from model.training.config_checks import (
-    from_dict,
+    Config,
     require,
-    require_choice,
     require_count,
     require_number,
 )
@@ -19,7 +18,7 @@ class TrainingError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(Config):
     """How a network is trained. The defaults are the paper's tokenizer's, wherever it names one.
 
     Attributes:
@@ -53,15 +52,13 @@ class TrainingConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"
 
     def __post_init__(self):
-        object.__setattr__(self, "betas", tuple(self.betas))
+        super().__post_init__()
         require_count("steps", self.steps, minimum=1)
         require_count("batch_size", self.batch_size, minimum=1)
         require_count("warmup_steps", self.warmup_steps, minimum=0)
         # Second differences, and first differences of tau without frame 0, need three frames.
         require_count("window", self.window, minimum=3)
         require_count("seed", self.seed, minimum=0)
-        require_choice("schedule", self.schedule, ("constant", "cosine"))
-        require_choice("optimizer", self.optimizer, ("adamw", "muon"))
         require(len(self.betas) == 2, f"betas must be two numbers, got {self.betas}")
         for beta in self.betas:
             require_number("betas", beta, 0.0, math.nextafter(1.0, 0.0))
@@ -100,17 +97,8 @@ class TrainingConfig:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        values = {**dataclasses.asdict(self), "betas": list(self.betas)}
+        """Return a JSON-ready dictionary."""
+        values = super().to_dict()
         if self.optimizer == "adamw":  # what was trained before there was a choice stays itself
             del values["optimizer"]
         return values
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)

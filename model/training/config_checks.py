@@ -1,26 +1,49 @@
-"""Checks that configuration classes share. Standard library only."""
+"""The base of configuration classes and the checks they share. Standard library only."""
 
 import dataclasses
 import sys
-from typing import TypeVar
-
-T = TypeVar("T")
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 
-def from_dict(cls: type[T], values: dict) -> T:
-    """A dataclass from its dictionary.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of settings that are kept as JSON. Lists become tuples where a field is a tuple.
 
     Raises:
-        ValueError: unknown or missing settings, or values out of range.
+        ValueError: a field is none of its type's literals, or no bool where it is one.
     """
-    require(isinstance(values, dict), f"not a {cls.__name__}: {values!r}")
-    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    require(not unknown, f"unknown {cls.__name__} settings: {', '.join(unknown)}")
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ValueError(f"not a {cls.__name__}: {error}") from error
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            value, origin = getattr(self, name), get_origin(hint)
+            if origin is tuple:
+                object.__setattr__(self, name, tuple(value))
+            elif origin is Literal:
+                require_choice(name, value, get_args(hint))
+            elif hint is bool:
+                require(isinstance(value, bool), f"{name} is yes or no, got {value!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dictionary."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Self:
+        """Return the settings of a dictionary: the inverse of `to_dict`.
+
+        Raises:
+            ValueError: unknown or missing settings, or values out of range.
+        """
+        require(isinstance(values, dict), f"not a {cls.__name__}: {values!r}")
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        require(not unknown, f"unknown {cls.__name__} settings: {', '.join(unknown)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"not a {cls.__name__}: {error}") from error
 
 
 def require(condition: bool, message: str) -> None:

@@ -1,23 +1,13 @@
 """The identity of a training: what must be equal for a run to be resumed, or to be finished."""
 
 from pathlib import Path
-from typing import Protocol
 
 from model.training.checkpoint import CheckpointError, read_sidecar, sidecar_path
 from model.training.config import TrainingConfig, TrainingError
+from model.training.saved_model import SavedModel
 
 
-class Savable(Protocol):
-    """The interface that a run needs of a model, besides `torch.nn.Module`."""
-
-    config: object
-    """Has `to_dict()`; a run is only resumed with an equal one."""
-
-    def save(self, path: Path, *, extra: dict) -> Path:
-        """Write the checkpoint through `model.training.checkpoint`, with `extra` in its sidecar."""
-
-
-def identity_of(model: Savable, training: TrainingConfig, data: dict) -> dict:
+def identity_of(model: SavedModel, training: TrainingConfig, data: dict) -> dict:
     """Everything that must be equal for a run to be the same run.
 
     Args:

@@ -12,15 +12,44 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.training.checkpoint import writing
+from model.training.checkpoint import load_weights, writing
 from model.training.config import TrainingConfig, TrainingError
-from model.training.identity import Savable, require_same
+from model.training.identity import identity_of, is_finished, require_same
 from model.training.interrupt import interrupt_held
 from model.training.optimizer import make_optimizer
 from model.training.resume import DamagedState, delete_state, read_state, write_state
+from model.training.saved_model import SavedModel
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar to minimise, and named scalars to log."""
+
+WEIGHTS = "model.safetensors"  # in the folder of a run, once it has ended
+
+
+def begin(
+    model: SavedModel, training: TrainingConfig, data: dict, out: Path, *, device: str
+) -> "TrainingRun | None":
+    """Return the run of a fresh model, resumed; None if it has ended and the model has its weights.
+
+    Args:
+        model: is moved to the device.
+        training: its settings.
+        data: see `identity_of`.
+        out: folder of the run, made if needed.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        TrainingError: `out` holds another run.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    identity = identity_of(model, training, data)
+    if is_finished(out / WEIGHTS, identity):
+        load_weights(out / WEIGHTS, model)
+        model.to(device).eval()
+        return None
+    run = TrainingRun(model.to(device), training, identity, out)
+    run.resume()
+    return run
 
 
 class TrainingRun:
@@ -37,7 +66,7 @@ class TrainingRun:
 
     def __init__(
         self,
-        model: Savable,
+        model: SavedModel,
         training: TrainingConfig,
         identity: dict,
         out: Path,
@@ -181,14 +210,13 @@ class TrainingRun:
         """Seconds of training, those before the last resume included."""
         return self.seconds + time.monotonic() - self.started
 
-    def finish(self, path: Path, description: str, **facts) -> Path:
+    def finish(self, description: str, **facts) -> Path:
         """Write the checkpoint and delete the resume state.
 
         The state is brought up to date first: where there is no room for the checkpoint, the same
         command later only writes it.
 
         Args:
-            path: of the checkpoint.
             description: of what was trained.
             facts: JSON-ready, kept in the sidecar with what the run knows of itself; unlike the
                 identity they are no part of what makes two runs the same.
@@ -201,6 +229,7 @@ class TrainingRun:
         self.model.eval()
         for value, average in zip(self._values(), self.average, strict=False):
             value.copy_(average)
+        path = self.out / WEIGHTS
         self._write_checkpoint(path, {"training": self._facts(description) | facts})
         return path
 

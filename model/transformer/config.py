@@ -5,11 +5,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from model.sequence import LAYOUTS, Layout
+from model.sequence import Layout
 from model.training.config_checks import (
-    from_dict,
+    Config,
     require,
-    require_choice,
     require_count,
     require_number,
 )
@@ -17,7 +16,7 @@ from model.video_tokens.codec import SPATIAL, VOCABULARY, num_frames
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniMoConfig:
+class UniMoConfig(Config):
     """Shape of one UniMo transformer (paper section 3.2 and table 4).
 
     The defaults are Cosmos-1.0-Autoregressive-4B's, which table 4 repeats.
@@ -72,7 +71,7 @@ class UniMoConfig:
     visual_embedding: Literal["table", "factorised"] = "table"
 
     def __post_init__(self):
-        object.__setattr__(self, "latent_shape", tuple(self.latent_shape))
+        super().__post_init__()
         # A number from a damaged sidecar must not build layers without end.
         require_count("n_layers", self.n_layers, minimum=1, maximum=1000)
         for name in ("dim", "n_heads", "n_kv_heads", "ffn_hidden_size"):
@@ -94,11 +93,6 @@ class UniMoConfig:
         require_number("rope_theta", self.rope_theta, 1.0, math.inf)
         require_number("norm_eps", self.norm_eps, 0.0, 1.0)
         require_number("ape_gate", self.ape_gate, -1.0, 1.0)
-        require_choice("layout", self.layout, LAYOUTS)
-        require(isinstance(self.unified, bool), f"unified is yes or no, got {self.unified!r}")
-        require_choice("ape", self.ape, ("off", "hidden", "qk"))
-        require_choice("motion_rope", self.motion_rope, ("1d", "factorised"))
-        require_choice("visual_embedding", self.visual_embedding, ("table", "factorised"))
         require(
             self.visual_embedding == "table" or self.visual_vocab == VOCABULARY,
             f"a factorised embedding is of the {VOCABULARY} FSQ tokens",
@@ -171,16 +165,3 @@ class UniMoConfig:
     def num_tokens(self) -> int:
         """Positions of a sequence: the clip's tokens, the task's name, and ``STG``."""
         return math.prod(self.latent_shape) + self.num_frames * self.tokens_per_frame + 2
-
-    def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        return {**dataclasses.asdict(self), "latent_shape": list(self.latent_shape)}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)

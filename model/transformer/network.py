@@ -6,7 +6,6 @@ heads, D width of a head, V visual tokens, M motion tokens.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from model.sequence import MODALITIES, MOTION, SPECIAL, SPECIAL_TOKENS, VISUAL, Schedule
-from model.training.checkpoint import load_model, save_model
+from model.training.saved_model import SavedModel
 from model.transformer.block import Block, RMSNorm
 from model.transformer.config import UniMoConfig
 from model.transformer.position import Order, Positions, make_positions
@@ -37,7 +36,7 @@ class Cache:
     layers: list[tuple[Tensor, Tensor]]
 
 
-class UniMo(nn.Module):
+class UniMo(SavedModel):
     """Predicts visual and motion tokens from those before them.
 
     Token ids count within their modality; the schedule says which modality stands where, so each
@@ -46,6 +45,8 @@ class UniMo(nn.Module):
     Parameters named as in Cosmos 4B are its own (`cosmos_weights`); added are the motion's
     embedding and head, three special rows, and one gate a block for absolute positions.
     """
+
+    config_class = UniMoConfig
 
     def __init__(self, config: UniMoConfig):
         super().__init__()
@@ -308,22 +309,6 @@ class UniMo(nn.Module):
             yield token
             if position + 1 < len(schedule):
                 hidden = self.decode_step(token, position, cache)
-
-    # --- files ---
-
-    def save(self, path: str | Path, *, extra: dict | None = None, half: bool = False) -> Path:
-        """Write ``*.safetensors`` and its JSON sidecar; `extra` is kept in the latter."""
-        return save_model(path, self, config=self.config.to_dict(), extra=extra, half=half)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "UniMo":
-        """The model of a checkpoint, in evaluation mode, on the CPU.
-
-        Raises:
-            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
-                not fit.
-        """
-        return load_model(path, cls, UniMoConfig)
 
     # --- parts ---
 

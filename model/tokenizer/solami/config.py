@@ -1,15 +1,13 @@
 """Settings of the SOLAMI baseline. Standard library only."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Self
 
 from model.tokenizer.config import MAX_DEPTH
-from model.training.config_checks import from_dict, require_count, require_number
+from model.training.config_checks import Config, require_count, require_number
 
 
 @dataclass(frozen=True, kw_only=True)
-class SolamiConfig:
+class SolamiConfig(Config):
     """Shape and objective of SOLAMI's body tokenizer; the defaults are the published ones.
 
     Attributes:
@@ -46,16 +44,3 @@ class SolamiConfig:
             require_number(name, getattr(self, name), 0.0, float("inf"))
         for name in ("ema_decay", "restart_until"):
             require_number(name, getattr(self, name), 0.0, 1.0)
-
-    def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)

@@ -10,8 +10,6 @@ Parameter names are those of SOLAMI's files, so that its authors' weights load (
 Shape legend: B clips, L frames of features, w width, D code dimension.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,7 +19,7 @@ from model.tokenizer.quantizer import EMAQuantizer
 from model.tokenizer.representation import STD_FLOOR
 from model.tokenizer.solami.config import SolamiConfig
 from model.tokenizer.solami.features import NUM_FEATURES, Placement, extract, restore
-from model.training.checkpoint import load_model, save_model
+from model.training.saved_model import SavedModel
 
 FRAMES_PER_TOKEN = 4
 _VELOCITY_FEATURES = 75  # root and the first 11 joints: what SOLAMI's "velocity" loss looks at
@@ -87,11 +85,13 @@ def _decoder(config: SolamiConfig) -> Layers:
     )
 
 
-class SolamiTokenizer(nn.Module):
+class SolamiTokenizer(SavedModel):
     """SMPL-X motion <-> one token for every four frames (the last for what is left of the clip).
 
     Trained by `model.tokenizer.train.train`, like UniMo's tokenizer.
     """
+
+    config_class = SolamiConfig
 
     def __init__(self, config: SolamiConfig):
         super().__init__()
@@ -216,19 +216,3 @@ class SolamiTokenizer(nn.Module):
         )
         hit = torch.zeros(self.config.codebook_size, device=ids.device).index_fill_(0, ids, 1.0)
         return total, {**losses, "codes_used": hit.mean()}
-
-    # --- files ---
-
-    def save(self, path: str | Path, *, extra: dict | None = None) -> Path:
-        """Write ``*.safetensors`` and its JSON sidecar; `extra` is kept in the latter."""
-        return save_model(path, self, config=self.config.to_dict(), extra=extra)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "SolamiTokenizer":
-        """The tokenizer of a checkpoint of ours, in evaluation mode, on the CPU.
-
-        Raises:
-            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
-                not fit.
-        """
-        return load_model(path, cls, SolamiConfig)

@@ -46,7 +46,6 @@ class ARTrainingConfig(TrainingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "tasks", tuple(self.tasks))
         require(len(set(self.tasks)) == len(self.tasks) > 0, f"tasks are {self.tasks}")
         for task in self.tasks:
             require_choice("tasks", task, (*TASKS, VIDEO_ALONE))
@@ -97,5 +96,5 @@ class ARTrainingConfig(TrainingConfig):
         return dataclasses.replace(base, **changes)
 
     def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        return {**super().to_dict(), "optimizer": self.optimizer, "tasks": list(self.tasks)}
+        """Return a JSON-ready dictionary."""
+        return {**super().to_dict(), "optimizer": self.optimizer}

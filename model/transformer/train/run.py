@@ -115,7 +115,6 @@ def train(
     )
     description = "UniMo: " + " and ".join(training.tasks)
     return run.finish(
-        path,
         description,
         skipped_clips=len(tokens.skipped),
         dataset=tokens.dataset,

@@ -8,19 +8,18 @@ coefficients is that of pixels, and training never touches a pixel.
 Shapes: N videos of T frames, t latent frames of h x w blocks; C coefficients of a block.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.training.checkpoint import load_model, save_model, weights_sha256
-from model.training.config_checks import from_dict, require, require_count
+from model.training.checkpoint import weights_sha256
+from model.training.config_checks import Config, require, require_count
+from model.training.saved_model import SavedModel
 from model.video_tokens import fsq
 from model.video_tokens.codec import (
     SPATIAL,
@@ -43,7 +42,7 @@ PIECE = 4096  # blocks of a latent frame that are computed at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class FittedCodecConfig:
+class FittedCodecConfig(Config):
     """Shape of the codec.
 
     Attributes:
@@ -66,23 +65,11 @@ class FittedCodecConfig:
             f"a block has {FIRST_PIXELS} coefficients at most, got {self.coefficients}",
         )
 
-    def to_dict(self) -> dict:
-        """A JSON-ready dictionary."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Inverse of `to_dict`.
-
-        Raises:
-            ValueError: unknown settings, or values out of range.
-        """
-        return from_dict(cls, values)
-
-
-class FittedCodec(nn.Module):
+class FittedCodec(SavedModel):
     """Bases and networks on both sides of `fsq`; once trained, a `VideoCodec`."""
 
+    config_class = FittedCodecConfig
     name = "fitted"
     decoder = "a small network fitted to the training videos (built in): soft, coarse pictures"
 
@@ -213,24 +200,15 @@ class FittedCodec(nn.Module):
             # float32 on the CPU, wherever the network is: once, and the same for all devices.
             basis.fit(torch.from_numpy(blocks).float().div_(255))
 
-    def save(self, path: Path, *, extra: dict) -> Path:
-        """Write the checkpoint, in half precision, through `model.training.checkpoint`.
+    def save(self, path: str | Path, *, extra: dict | None = None, half: bool = True) -> Path:
+        """Write the checkpoint in half precision, see `SavedModel.save`.
 
         The weights here are rounded to it too: this codec gives what the loaded one will.
         """
         for tensor in self.state_dict().values():
             tensor.copy_(tensor.half())
         self._sha256 = None
-        return save_model(path, self, config=self.config.to_dict(), extra=extra, half=True)
-
-    @classmethod
-    def load(cls, path: Path) -> "FittedCodec":
-        """The codec of a checkpoint, in evaluation mode, on the CPU.
-
-        Raises:
-            CheckpointError: an unreadable or foreign file.
-        """
-        return load_model(path, cls, FittedCodecConfig)
+        return super().save(path, extra=extra, half=half)
 
     def _basis(self, latent: int) -> "_Basis":
         return self.first if latent == 0 else self.later

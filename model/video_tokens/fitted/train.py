@@ -70,10 +70,8 @@ def train_codec(
     import numpy as np
     from tqdm import tqdm
 
-    from model.training.checkpoint import load_weights
     from model.training.config_checks import require
-    from model.training.identity import identity_of, is_finished
-    from model.training.loop import TrainingRun
+    from model.training.loop import WEIGHTS, begin
     from model.video_tokens.codec import checked_frames
 
     require(np.ndim(frames) == 5 and len(frames) > 0, "no videos (N, T, H, W, 3) to train on")
@@ -82,17 +80,9 @@ def train_codec(
         f"the window is {training.window} frames, the videos have {frames.shape[1]}",
     )
     frames = checked_frames(frames[:, : training.window])
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    identity = identity_of(model, training, _describe(frames))
-    path = out / "model.safetensors"
-    if is_finished(path, identity):
-        load_weights(path, model)
-        model.to(device).eval()
-        return path
-    model.to(device)
-    run = TrainingRun(model, training, identity, out)
-    run.resume()
+    run = begin(model, training, _describe(frames), Path(out), device=device)
+    if run is None:
+        return out / WEIGHTS
     if run.step == 0:
         model.fit_statistics(frames)
     coefficients = _project(model, frames)
@@ -108,7 +98,7 @@ def train_codec(
         bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
         shown=lambda row: f"PSNR={-10 * math.log10(max(row['mse'], 1e-10)):.1f} dB",
     )
-    return run.finish(path, "fitted video codec")
+    return run.finish("fitted video codec")
 
 
 def _describe(frames: "np.ndarray") -> dict:
