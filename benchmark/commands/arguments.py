@@ -6,6 +6,7 @@ from typing import NoReturn, TypeAlias
 
 from benchmark.api.paths import ROOT
 from benchmark.api.table import PAPER, TASKS
+from benchmark.runs import STAGES
 
 REPORTS = ROOT / "reports"
 VERBS = ("run", "compare", "list", "show", "audit", "report", "speed", "setup", "doctor")
@@ -87,7 +88,18 @@ def _add_run(verbs: _Verbs) -> None:
         help="trained tokenizers or transformers (.safetensors); each is a further row",
     )
     run.add_argument("--dry-run", action="store_true", help="print what would be done")
-    run.add_argument("--always", action="store_true", help="do again what is cached")
+    run.add_argument(
+        "--always",
+        nargs="?",
+        choices=STAGES,
+        const="predict",
+        metavar="STAGE",
+        help=f"do again what is cached, from {', '.join(STAGES[:-1])} or {STAGES[-1]} on (default "
+        "predict); trainings only with --always train",
+    )
+    run.add_argument(
+        "--retry", action="store_true", help="do again what failed, single clips included"
+    )
     run.add_argument("--strict", action="store_true", help="exit 3 if a cell is not measured")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from benchmark.runs import STAGES
 from benchmark.runs.chain import Outcome
 from benchmark.runs.outcomes import Outcomes
 from benchmark.runs.plan import PlannedRow
@@ -16,7 +17,8 @@ def lines(
     outcomes: Outcomes,
     *,
     unmade: Sequence[str],
-    always: bool,
+    always: str | None,
+    retry: bool,
 ) -> Iterator[str]:
     """Yield a line for each piece of work, then one for each reason why some cannot be done.
 
@@ -25,7 +27,8 @@ def lines(
         rows: of the other tables and figures, as far as they are selected.
         outcomes: what the cache holds of the rows' items.
         unmade: see `benchmark.runs.data.Stores`.
-        always: whether finished work is done again.
+        always: the stage from which on finished work is done again; None: it is not.
+        retry: whether clips that failed are tried again.
     """
     if unmade:
         yield (
@@ -44,7 +47,8 @@ def lines(
             label = f"{row.row.label}, seed {item.seed}" if several else row.row.label
             _add(work.setdefault(item.identity, {}), label, row.exhibit)
     for identity, places in work.items():
-        yield f"{_where(places)}: {_state(outcomes.by_identity[identity], always=always)}"
+        state = _state(outcomes.by_identity[identity], always=always, retry=retry)
+        yield f"{_where(places)}: {state}"
     for reason, places in absent.items():
         yield f"{_where(places)}: cannot be done here: {reason}"
 
@@ -63,8 +67,17 @@ def _where(places: _Places) -> str:
     return "; ".join(f"{where}: {' and '.join(own)}" for where, own in labels.items())
 
 
-def _state(outcome: Outcome, *, always: bool) -> str:
+def _state(outcome: Outcome, *, always: str | None, retry: bool) -> str:
     """What becomes of a piece of work."""
-    if always and outcome.records:
-        return "would be done again"
+    if always is not None:
+        first = STAGES.index(always)
+        again = [
+            name
+            for name in outcome.records
+            if STAGES.index(outcome.stages[name].name) >= first and name != "train estimator"
+        ]
+        if again:
+            return f"would be done again, from {again[0]} on"
+    if retry and outcome.failed:
+        return f"would be done again for {len(outcome.failed)} clips that failed"
     return f"to do, from {outcome.missing[0]} on" if outcome.missing else "cached"

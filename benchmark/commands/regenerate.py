@@ -52,6 +52,7 @@ def regenerate(
             planned.items,
             _items(planned.selected),
             always=options.always,
+            retry=options.retry,
             workers=request.workers,
             quiet=options.quiet,
         )
@@ -109,6 +110,7 @@ def _dry_run(request: Request, planned: Plan, unmade: Sequence[str]) -> Iterator
         look_up(request.context, _items(planned.selected)),
         unmade=unmade,
         always=request.options.always,
+        retry=request.options.retry,
     )
 
 
@@ -158,7 +160,7 @@ def _write_figure(
         context=request.context,
         profile=request.profile,
         options=request.resolved,
-        always=request.options.always,
+        always=request.options.always is not None,
     )
     failed = result.status == "failed"
     if failed:

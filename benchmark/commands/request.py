@@ -33,7 +33,8 @@ class Options:
     checkpoint: Sequence[Path]
     out: Path
     dry_run: bool
-    always: bool
+    always: str | None
+    retry: bool
     strict: bool
     quiet: bool
     full: bool

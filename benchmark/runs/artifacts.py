@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 from benchmark.api.clips import Data, Prediction
 from benchmark.api.figure import SystemOutput
 from benchmark.api.metric import Score
+from benchmark.api.paths import display_path
+from benchmark.runs.cache import CachedStage, damage_of, hashes, say
 from datasets.motion import NUM_CHANNELS, NUM_SMPL_CHANNELS
-from datasets.tools.files import replacing
+from datasets.tools.files import read_json, replacing, with_own_sha256, write_json
 
 # Clips per file, and the batch size of prediction: a resumed run forms the same batches, so it ends
 # in the same floats.
@@ -27,6 +29,41 @@ _SCORES = pa.schema(
         ("clips", pa.int32()),
     ]
 )
+
+
+def finish_part(folder: Path, number: int, clips: range) -> None:
+    """Write the record of a part: the sha256 of its file and of the videos of its clips."""
+    path = part_path(folder, number)
+    videos = [_video_path(folder, clip) for clip in clips]
+    files = hashes(folder, [path, *(video for video in videos if video.is_file())])
+    write_json(path.with_suffix(".json"), with_own_sha256({"files": files}))
+
+
+def has_part(folder: Path, number: int) -> bool:
+    """True if a part is there, whole; one that is damaged is said, and is to be made again."""
+    path = part_path(folder, number)
+    if not path.exists():
+        return False
+    record = read_json(path.with_suffix(".json"))
+    damage = damage_of(folder, record) if record and "files" in record else "it has no record"
+    if damage:
+        say(f"{display_path(path)}: {damage}: it is made again")
+    return not damage
+
+
+def discard_failed_parts(stage: CachedStage) -> bool:
+    """Remove the parts of a finished prediction in which clips failed; False if there are none.
+
+    The stage is unfinished then.
+    """
+    record = stage.record()
+    if record is None or not record.failed:
+        return False
+    (stage.folder / "run.json").unlink()
+    for path in stage.folder.glob("predictions-*.parquet"):
+        if any(pq.read_table(path, columns=["failed"]).column("failed").to_pylist()):
+            path.unlink()
+    return True
 
 
 def part_path(folder: Path, number: int) -> Path:

@@ -5,13 +5,17 @@ A stage (``train``, ``predict``, ``estimate`` or ``score``) with fixed inputs ha
 
 * ``inputs.json``: the hashed object in clear;
 * what the stage writes: checkpoints, ``predictions-00000.parquet`` …, ``scores.parquet``;
-* ``run.json``: a `StageRecord`. It is written last: a stage without it is unfinished, and goes on
-  from the parts that it has;
+* ``run.json``: a `StageRecord`, with the sha256 of each of these files and of itself. It is written
+  last: a stage without it is unfinished, and goes on from the parts that it has;
 * ``error.json``: why the last attempt failed.
 
 Files appear under their final name complete or not at all, so a kill at any moment is harmless.
+Whoever reads the record checks it and the files (once for as long as they stay the same): what is
+damaged, missing or edited is said, discarded and made again. A record of an earlier version, which
+has no sha256, is read as it is.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -20,18 +24,31 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmark.api.errors import one_line
+from benchmark.api.paths import display_path
 from benchmark.runs import provenance
-from datasets.tools.files import locked, read_json, write_json
+from benchmark.runs.checkpoints import weights_sha256
+from datasets.tools.files import (
+    OWN_SHA256,
+    BusyError,
+    fits_own_sha256,
+    locked,
+    read_json,
+    sha256_of,
+    with_own_sha256,
+    write_json,
+)
+from datasets.tools.typed_json import printable
 
 SCHEMA_VERSION = 1
 _KEY_LENGTH = 16
+_RECORDS = ("inputs.json", "run.json", "error.json")  # of the cache itself
 
 
 def make_key(inputs: dict) -> str:
@@ -97,7 +114,7 @@ class StageRecord:
     absent: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self, stage: str) -> dict:
-        """The content of ``run.json``: what the stage has to say."""
+        """The content of ``run.json`` without sha256: what the stage has to say."""
         return {"schema_version": SCHEMA_VERSION} | {
             name: value
             for name, value in vars(self).items()
@@ -145,8 +162,37 @@ class CachedStage:
         return self.root / self.name / self.key
 
     def record(self) -> StageRecord | None:
-        """Read ``run.json``; None while the stage is not finished."""
-        return StageRecord.from_json(self.name, read_json(self.folder / "run.json") or {})
+        """Read ``run.json`` and check the stage's files; None while the stage is not finished.
+
+        What is damaged is said on stderr and discarded, unless another process works on it.
+        """
+        record, damage = self._read()
+        if damage:
+            # Whoever works there will find the damage, too; a folder may be read-only.
+            with contextlib.suppress(BusyError, OSError), locked(self.lock, wait=False):
+                record, damage = self._read()
+                self._discard_damaged(damage)
+        return record
+
+    def _read(self) -> tuple[StageRecord | None, str]:
+        """The record, or None and what is damaged, where anything is."""
+        if not (self.folder / "run.json").exists():
+            return None, ""
+        value, damage = read_record(self.folder)
+        record = None if damage else StageRecord.from_json(self.name, value)
+        if record is None:
+            return None, damage or "run.json lacks what a stage returns"
+        if record.weights and "files" not in value:
+            file = self.folder / record.weights
+            if not file.is_file() or weights_sha256(file) != record.weights_sha256:
+                return None, f"{record.weights} is missing or damaged"
+        return record, ""
+
+    def _discard_damaged(self, damage: str) -> None:
+        if damage:
+            where = display_path(self.folder)
+            say(f"{where}: {damage}: discarded, to be made again")
+            self.discard()
 
     @property
     def lock(self) -> Path:
@@ -176,7 +222,9 @@ class CachedStage:
             Exception: whatever the work raises; the reason is kept in ``error.json``.
         """
         with locked(self.lock):
-            return self.record() or self._attempt(work, device)
+            record, damage = self._read()
+            self._discard_damaged(damage)
+            return record or self._attempt(work, device)
 
     def _attempt(self, work: Callable[[], Mapping[str, Any]], device: str) -> StageRecord:
         write_json(self.folder / "inputs.json", {"stage": self.name, **self.inputs})
@@ -197,8 +245,61 @@ class CachedStage:
             **provenance.software(),
             **results,
         )
-        write_json(self.folder / "run.json", record.to_json(self.name))
+        files = {"files": hashes(self.folder, _files(self.folder))}
+        write_json(self.folder / "run.json", with_own_sha256(record.to_json(self.name) | files))
         return record
+
+
+def read_record(folder: Path) -> tuple[dict[str, Any], str]:
+    """Return what ``run.json`` in a stage's folder says, and what is damaged there, or ""."""
+    value = read_json(folder / "run.json")
+    if value is None:
+        return {}, "run.json is missing or damaged"
+    return value, damage_of(folder, value)
+
+
+def damage_of(folder: Path, record: Mapping[str, Any]) -> str:
+    """Return what is damaged of a record of files or of the files, or "".
+
+    Args:
+        folder: of the files.
+        record: with ``files``, see `hashes`, and the sha256 of itself. One with neither, of an
+            earlier version, says nothing.
+    """
+    if "files" not in record and OWN_SHA256 not in record:
+        return ""
+    if OWN_SHA256 not in record or not fits_own_sha256(dict(record)):
+        return "its record was changed"
+    for name, sha256 in record.get("files", {}).items():
+        try:
+            found = sha256_of(folder / name)
+        except OSError:
+            return f"{name} is missing"
+        if found != sha256:
+            return f"{name} is damaged or was changed"
+    return ""
+
+
+def hashes(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Return path below the folder -> sha256 of each file, as records name them."""
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+
+
+def _files(folder: Path) -> list[Path]:
+    """What a stage's work wrote: all but this module's own files, and what a kill left behind."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.name[0] != "."
+        and path.suffix != ".tmp"
+        and not (path.parent == folder and path.name in _RECORDS)
+    ]
+
+
+def say(line: str) -> None:
+    """Print a line on stderr."""
+    print(printable(line), file=sys.stderr)
 
 
 def peak_memory_mb() -> int:

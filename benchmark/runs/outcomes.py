@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from benchmark.runs import STAGES
+from benchmark.runs.artifacts import discard_failed_parts
+from benchmark.runs.cache import CachedStage
 from benchmark.runs.chain import Outcome, lookup
 from benchmark.runs.work_item import RunContext, WorkItem, distinct
 from benchmark.runs.workers import execute
@@ -36,7 +39,8 @@ def measure(
     items: Iterable[WorkItem],
     selected: Iterable[WorkItem],
     *,
-    always: bool,
+    always: str | None,
+    retry: bool,
     workers: int,
     quiet: bool,
 ) -> Outcomes:
@@ -46,18 +50,31 @@ def measure(
         context: of the run.
         items: all whose outcome is wanted, the selected ones among them.
         selected: those to be done.
-        always: do again what the cache holds of them.
+        always: do again this stage of theirs, and those that follow it; None: what is missing.
+        retry: do again what failed, single clips included.
         workers: number of worker processes.
         quiet: print no progress.
     """
     items = list(items)
     known = look_up(context, items)
-    todo = [item for item in distinct(selected) if always or known.of(item).missing]
+    if always or retry:
+        for item in distinct(selected):
+            _reopen(known.of(item).stages, always, retry)
+        known = look_up(context, items)
+    todo = [item for item in distinct(selected) if known.of(item).missing]
     if not todo:
         return known
-    if always:
-        for item in todo:
-            for stage in known.of(item).stages.values():
-                stage.discard()
     failures = execute(todo, context, workers=workers, quiet=quiet)
     return Outcomes(by_identity=look_up(context, items).by_identity, failures=failures)
+
+
+def _reopen(stages: Mapping[str, CachedStage], always: str | None, retry: bool) -> None:
+    """Discard stages that are to be done again, and those that follow them."""
+    again = False
+    for stage in stages.values():
+        again = again or (always is not None and STAGES.index(stage.name) >= STAGES.index(always))
+        # A training follows from nothing before it: it is done again only where it is named.
+        if again and (stage.name != "train" or always == "train"):
+            stage.discard()
+        elif retry:
+            again = stage.name != "train" and discard_failed_parts(stage)

@@ -48,19 +48,11 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
 
 
 def trained_weights(context: RunContext, item: WorkItem, *, progress: Progress) -> Path:
-    """Return the weights of a work item's training, after training if it is not done.
-
-    Raises:
-        ValueError: they are not what was trained any more.
-    """
+    """Return the weights of a work item's training, after training if it is not done."""
     stage = chain.train_stage(context, item)
     train = functools.partial(_train, context, item, stage.folder, progress)
     record = stage.finish(train, device=context.device)
-    weights = stage.folder / record.weights
-    if not weights.is_file() or weights_sha256(weights) != record.weights_sha256:
-        stage.discard()
-        raise ValueError(f"{weights} was damaged and is removed now: run the same command again")
-    return weights
+    return stage.folder / record.weights
 
 
 def _train(
@@ -90,13 +82,14 @@ def _predict(
     for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
         path = artifacts.part_path(folder, number)
         piece = slice(start, start + artifacts.PART_SIZE)
-        if not path.exists():
+        if not artifacts.has_part(folder, number):
             batch = clips[piece]
             made = item.implementation.predict(
                 weights, batch, device=context.device, seed=item.seed
             )
             artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
             artifacts.write_predictions(path, batch.ids, made)
+            artifacts.finish_part(folder, number, range(start, start + len(batch.ids)))
         progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
     return dict(artifacts.read_predictions(folder, clips.ids).failed)
 
@@ -139,15 +132,28 @@ def _score(
     progress: Progress,
 ) -> Mapping[str, object]:
     """Write the scores; that a column has none, and why, is a result, too."""
-    evaluation = _evaluation(context, item, prediction, estimate)
+    unseen = _unseen(item, prediction, estimate)
+    evaluation = _evaluation(context, item, prediction, None if unseen else estimate)
     metric = discover.load("metrics", stage.inputs["metric"])
     absent = metric.absent(evaluation)
     try:
         scores = metric.score(evaluation, progress=progress)
     except Unavailable as error:
         scores, absent = [], dict.fromkeys(metric.columns, str(error))
+    if unseen:
+        found = {score.column for score in scores}
+        absent = {column: unseen for column in metric.columns if column not in found} | absent
     artifacts.write_scores(stage.folder / "scores.parquet", scores)
     return {"absent": absent}
+
+
+def _unseen(item: WorkItem, prediction: CachedStage, estimate: CachedStage | None) -> str:
+    """Why no estimate is left, where the estimator failed on every clip; else ""."""
+    if estimate is None:
+        return ""
+    failed, unseen = _finished(prediction).failed, _finished(estimate).failed
+    whole = unseen and len(failed.keys() | unseen.keys()) == len(item.data.test_ids)
+    return f"the estimator failed: {_all_failed(unseen)}" if whole else ""
 
 
 def _evaluation(
@@ -157,6 +163,8 @@ def _evaluation(
     estimate: CachedStage | None,
 ) -> Evaluation:
     """Return the clips that neither the system nor the estimator failed on, with its output.
+
+    Without an estimate, there is no motion that is seen in generated videos.
 
     Raises:
         ValueError: a damaged prediction, which is removed; or no clip is left.
@@ -168,8 +176,7 @@ def _evaluation(
         failed |= _finished(estimate).failed
     rows = [row for row, name in enumerate(clips.ids) if name not in failed]
     if not rows:
-        clip, reason = next(iter(failed.items()))
-        raise ValueError(f"all {len(failed)} clips failed, as {clip}: {reason}")
+        raise ValueError(_all_failed(failed))
     left = clips[rows]
     output = _read(prediction, left.ids)
     motion: np.ndarray | None = output.channels
@@ -193,6 +200,11 @@ def _evaluation(
         videos=videos,
         codebook_size=None if codes is None else int(codes),
     )
+
+
+def _all_failed(failed: Mapping[str, str]) -> str:
+    clip, reason = next(iter(failed.items()))
+    return f"all {len(failed)} clips failed (--retry tries them again), as {clip}: {reason}"
 
 
 def _read(stage: CachedStage, ids: Sequence[str]) -> Prediction:

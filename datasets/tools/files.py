@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 OWNER_FILE = ".owner"
-_OWN_SHA256 = "own_sha256"
+OWN_SHA256 = "own_sha256"  # member of a record, see `with_own_sha256`
 
 # What `flock` fails with on a file system that has no locks.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -121,7 +121,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=65536)
 def _remembered_sha256(path: Path, *version: int) -> str:
     return _sha256(path)
 
@@ -132,10 +132,10 @@ def with_own_sha256(value: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError: a value that JSON has no form for.
     """
-    rest = {name: member for name, member in value.items() if name != _OWN_SHA256}
+    rest = {name: member for name, member in value.items() if name != OWN_SHA256}
     plain = json.loads(json.dumps(rest))  # as it is read again
     text = json.dumps(plain, sort_keys=True)
-    return {**rest, _OWN_SHA256: hashlib.sha256(text.encode()).hexdigest()}
+    return {**rest, OWN_SHA256: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def fits_own_sha256(value: dict[str, Any]) -> bool:
@@ -143,7 +143,7 @@ def fits_own_sha256(value: dict[str, Any]) -> bool:
 
     An object without a sha256 of its own, written by an older version, fits.
     """
-    return _OWN_SHA256 not in value or value[_OWN_SHA256] == with_own_sha256(value)[_OWN_SHA256]
+    return OWN_SHA256 not in value or value[OWN_SHA256] == with_own_sha256(value)[OWN_SHA256]
 
 
 def hash_lines(lines: Sequence[str]) -> str:

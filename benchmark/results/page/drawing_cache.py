@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.api.errors import Unavailable, UserError, one_line
 from benchmark.results.schema import Result
+from benchmark.runs.cache import read_record
 from datasets.tools.files import read_json, write_json
 
 _SCHEMA_VERSION = 1
@@ -84,11 +85,15 @@ def run_folder(cache: Path, run_id: str) -> Path:
 
     Raises:
         Unavailable: it is not there.
+        ValueError: one of its files is damaged.
     """
     stage, _, key = run_id.partition("/")
     folder = cache / Path(stage).name / Path(key).name
     if not (folder / "run.json").is_file():
         raise Unavailable(f"{run_id} is not in the cache")
+    _, damage = read_record(folder)
+    if damage:
+        raise ValueError(f"{run_id}: {damage}")
     return folder
 
 

@@ -32,7 +32,10 @@ def test_a_dry_run_names_what_shows_a_row_and_what_always_would_do(
     assert ours + "cached" in lines
     assert "table1: SOLAMI: to do, from train on" in lines
     lines = said("--always")
-    assert ours + "would be done again" in lines
+    assert ours + "would be done again, from predict on" in lines
+    assert ours + "would be done again, from train on" in said("--always", "train")
+    assert ours + "would be done again, from score pose on" in said("--always", "score")
+    assert ours + "cached" in said("--retry")  # no clip failed
     assert "table1: SOLAMI: to do, from train on" in lines
     assert "table1: SOLAMI, seed 1: to do, from train on" in said("--seeds", "0", "1")
 

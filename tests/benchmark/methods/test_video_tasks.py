@@ -383,3 +383,24 @@ def test_a_row_about_a_dataset_wants_its_own_store(shots_folder, tiny, tmp_path,
         stores.find("v2m", "threedpw")
     assert stores.find("v2m", "embedded_shots").path == shots_folder
     assert stores.find("v2m").path == shots_folder
+
+
+def test_what_needs_no_estimate_is_measured_where_the_estimator_fails_on_all(
+    context, item_of, monkeypatch
+):
+    item = dataclasses.replace(
+        item_of("i2vm"),
+        estimator=item_of("v2m", Row("e", "regressor")),
+        metrics=("diversity", "pose"),
+    )
+    crash = dict.fromkeys(item.data.test_ids, "error: it crashed")
+    monkeypatch.setattr(
+        "benchmark.methods.regressor.estimate",
+        lambda estimator, clips, device: Prediction(None, failed=crash),
+    )
+    perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
+    assert not outcome.missing and not outcome.scores["pose"]
+    assert {score.column for score in outcome.scores["diversity"]} >= {"fid", "div"}
+    assert "the estimator failed: all" in outcome.absent["mpjpe"]
+    assert "it crashed" in outcome.absent["mpjpe"] and "fid" not in outcome.absent

@@ -19,8 +19,8 @@ def measure(name, store, out):
     profile = smoke().with_steps(3)
     options = Options(
         data=store, rows=None, limit=None, steps=None, seeds=[0], device="cpu", workers=1,
-        body=None, checkpoint=[], out=out, dry_run=False, always=False, strict=False, quiet=True,
-        full=False,
+        body=None, checkpoint=[], out=out, dry_run=False, always=None, retry=False, strict=False,
+        quiet=True, full=False,
     )  # fmt: skip
     assert regenerate([discover.load("tables", name)], profile, options) == 0
     return out / f"smoke-{store.name}"

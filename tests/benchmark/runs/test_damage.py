@@ -1,0 +1,149 @@
+"""What is damaged in the cache is said and made again; nothing is ever measured from it."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.api.clips import Prediction
+from benchmark.api.table import Row
+from benchmark.methods.unimo import METHOD
+from benchmark.runs import artifacts, chain
+from benchmark.runs.data import open_data
+from benchmark.runs.stages import perform
+from benchmark.runs.work_item import RunContext, make_item
+from datasets.bodies.smplx_file import find_body
+from datasets.tools.files import read_json, write_json
+from tests.damage import cut, edit_json, flip_bit
+
+ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
+
+
+def ignore(what, done, total):
+    pass
+
+
+@pytest.fixture
+def context(tmp_path):
+    return RunContext(tmp_path / "runs", find_body(), device="cpu")
+
+
+@pytest.fixture
+def item(clips_folder, tiny):
+    data = open_data(clips_folder, limit=2)
+    return make_item(ROW, "tokenizer", tiny, data, seed=0, metrics=("codebook", "pose"))
+
+
+def measured(context, item):
+    """What a report shows of an item."""
+    outcome = chain.lookup(context, item)
+    return outcome.missing, outcome.scores, outcome.facts, outcome.failed, outcome.absent
+
+
+def test_no_damage_to_the_cache_ends_in_a_number(context, item, tmp_path, capsys):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    shutil.copytree(context.cache, tmp_path / "whole")
+    rng = random.Random(0)
+    files = [path.relative_to(context.cache) for path in context.cache.rglob("*")]
+    files = sorted(path for path in files if (context.cache / path).is_file())
+    for _ in range(60):
+        path = context.cache / rng.choice([path for path in files if path.parts[0] != "locks"])
+        harm = rng.choice([flip_bit, cut, *([edit_json] if path.suffix == ".json" else [])])
+        what = harm(path, rng)
+        capsys.readouterr()
+        found = measured(context, item)
+        if found != whole:
+            assert found[0], what  # nothing of that stage is used
+            assert capsys.readouterr().err.count("discarded, to be made again") == 1, what
+        shutil.rmtree(context.cache)
+        shutil.copytree(tmp_path / "whole", context.cache)
+
+
+def test_one_bit_of_a_score_is_found(context, item, capsys):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    stage = chain.lookup(context, item).stages["score pose"]
+    scores = artifacts.read_scores(stage.folder / "scores.parquet")
+    artifacts.write_scores(
+        stage.folder / "scores.parquet",
+        [*scores[:-1], type(scores[-1])(scores[-1].clip_id, "mpjpe", sum=3896970.0, count=1.0)],
+    )
+    assert measured(context, item)[0] == ["score pose"]
+    assert "scores.parquet is damaged or was changed" in capsys.readouterr().err
+    perform(context, item, progress=ignore)
+    assert measured(context, item) == whole
+
+
+@pytest.mark.parametrize("text", ["{}", "[" * 100_000, '{"schema_version": 1}', "\0"])
+def test_a_record_without_its_keys_is_made_again(context, item, capsys, text):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    for path in context.cache.glob("predict/*/run.json"):
+        path.write_text(text)
+    assert measured(context, item)[0] == ["predict"]
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    perform(context, item, progress=ignore)
+    assert measured(context, item) == whole
+
+
+def test_records_of_earlier_versions_are_read_as_they_are(context, item, capsys):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    for path in context.cache.rglob("run.json"):
+        record = read_json(path)
+        write_json(path, {k: v for k, v in record.items() if k not in ("files", "own_sha256")})
+    assert measured(context, item) == whole
+    (weights,) = context.cache.glob("train/*/model.safetensors")
+    flip_bit(weights, random.Random(1))
+    assert measured(context, item)[0] == ["train"]
+    assert "model.safetensors is missing or damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("harm", [flip_bit, cut, lambda path, rng: path.unlink()])
+def test_an_unfinished_prediction_with_a_damaged_part_is_made_again(context, item, capsys, harm):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    stage = chain.lookup(context, item).stages["predict"]
+    (stage.folder / "run.json").unlink()  # as a kill leaves it
+    harm(artifacts.part_path(stage.folder, 0), random.Random(2))
+    perform(context, item, progress=ignore)
+    assert measured(context, item) == whole
+
+
+def test_a_whole_part_of_an_unfinished_prediction_is_not_made_again(context, item, monkeypatch):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    stage = chain.lookup(context, item).stages["predict"]
+    (stage.folder / "run.json").unlink()
+    monkeypatch.setattr(type(METHOD["tokenizer"]), "predict", lambda *args, **options: 1 / 0)
+    perform(context, item, progress=ignore)
+    assert measured(context, item) == whole
+
+
+def test_a_part_carries_the_hashes_of_its_videos(tmp_path, capsys):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), np.uint8)
+    artifacts.write_videos(tmp_path, 0, iter(frames), [30.0, 30.0])
+    artifacts.write_predictions(artifacts.part_path(tmp_path, 0), ["a", "b"], Prediction(None))
+    assert not artifacts.has_part(tmp_path, 0)
+    assert "it has no record: it is made again" in capsys.readouterr().err
+    artifacts.finish_part(tmp_path, 0, range(2))
+    assert artifacts.has_part(tmp_path, 0) and not artifacts.has_part(tmp_path, 1)
+    flip_bit(artifacts.videos(tmp_path, 2)[1], random.Random(3))
+    assert not artifacts.has_part(tmp_path, 0)
+    assert "videos/00001.mp4 is damaged" in capsys.readouterr().err
+
+
+def test_what_is_damaged_while_another_process_works_there_is_left_to_it(context, item):
+    from datasets.tools.files import locked
+
+    perform(context, item, progress=ignore)
+    stage = chain.lookup(context, item).stages["predict"]
+    Path(stage.folder / "run.json").write_text(json.dumps({"a": 1}))
+    with locked(stage.lock):
+        assert stage.record() is None
+    assert stage.folder.exists()
+    assert stage.record() is None and not stage.folder.exists()
