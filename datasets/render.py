@@ -185,11 +185,14 @@ def _clip(folder: Path, clip_id: str) -> "Clip":
     if clip_id == ".":
         if not len(store):
             raise ValueError(f"{folder} has no clips")
-        return store[0]
+        clip_id = store.clip_ids[0]
     if clip_id not in store.clip_ids:
         near = difflib.get_close_matches(clip_id, store.clip_ids, n=1, cutoff=0)
         raise ValueError(f"{folder} has no clip {clip_id}; the nearest is {' '.join(near)}")
-    return store[clip_id]
+    clip = store[clip_id]
+    if fault := store.video_fault(clip_id):
+        raise ValueError(f"{clip.video}: {fault}")
+    return clip
 
 
 def _motion(path: Path) -> "Motion":

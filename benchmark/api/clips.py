@@ -23,6 +23,7 @@ class Clips:
         genders: the body that each motion's betas belong to, ``neutral``, ``female`` or ``male``.
         store: folder of the clip store that they are from.
         videos: the mp4 of each clip; empty where the task is about motion alone.
+        video_sha256: their hashes when the store was made; empty for other videos.
         K: (N, T, 3, 3) intrinsics of the videos in pixels, or None without videos.
         K_sources: where each of them is from, see `datasets.estimators.ClipVideo`.
     """
@@ -34,6 +35,7 @@ class Clips:
     genders: Sequence[str]
     store: Path
     videos: Sequence[Path] = ()
+    video_sha256: Sequence[str] = ()
     K: "np.ndarray | None" = None
     K_sources: Sequence[str] = ()
 
@@ -48,9 +50,20 @@ class Clips:
             genders=[self.genders[row] for row in rows],
             store=self.store,
             videos=[self.videos[row] for row in rows] if len(self.videos) else (),
+            video_sha256=[self.video_sha256[row] for row in rows] if self.video_sha256 else (),
             K=None if self.K is None else self.K[piece],
             K_sources=[self.K_sources[row] for row in rows] if len(self.K_sources) else (),
         )
+
+    def video_faults(self) -> dict[str, str]:
+        """Return clip id -> reason, of videos that are not those that the store was made with."""
+        from datasets.store.schema import video_fault
+
+        if not self.video_sha256:
+            return {}
+        known = zip(self.ids, self.videos, self.video_sha256, strict=True)
+        faults = {name: video_fault(video, sha256) for name, video, sha256 in known}
+        return {name: fault for name, fault in faults.items() if fault}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +139,17 @@ class Data:
         return self.groups.get(clip_id, clip_id)
 
     def clips(self, ids: Sequence[str]) -> Clips:
-        """Return the clips with these ids, with their videos if the task has any."""
+        """Return the clips with these ids, with their videos if the task has any.
+
+        Raises:
+            StoreError: the store is damaged, or another one than it was.
+        """
         from datasets.store import ClipStore
+        from datasets.store.schema import StoreError
 
         store = ClipStore.open(self.path)
+        if store.sha256 != self.sha256:
+            raise StoreError(f"{self.path} has changed since this command began: run it again")
         ids = list(ids)
         videos, cameras, sources = _videos(store, ids) if self.with_videos else ((), None, ())
         return Clips(
@@ -140,6 +160,7 @@ class Data:
             genders=store.genders(ids),
             store=self.path,
             videos=videos,
+            video_sha256=store.video_sha256(ids) if self.with_videos else (),
             K=cameras,
             K_sources=sources,
         )

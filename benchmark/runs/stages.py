@@ -25,12 +25,13 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
         Exception: whatever a stage raised; the reason is kept in the stage's ``error.json``.
     """
     weights = item.weights or trained_weights(context, item, progress=progress)
-    prediction = chain.predict_stage(context, item, weights_sha256(weights))
+    identity = weights_sha256(weights)
+    prediction = chain.predict_stage(context, item, identity)
 
     def predict() -> Mapping[str, object]:
         facts = item.implementation.facts(weights)
         clips = item.data.clips(item.data.test_ids)
-        failed = _predict(context, item, weights, clips, prediction.folder, progress)
+        failed = _predict(context, item, weights, identity, clips, prediction.folder, progress)
         return {"facts": facts, "failed": failed}
 
     prediction.finish(predict, device=context.device)
@@ -74,11 +75,16 @@ def _predict(
     context: RunContext,
     item: WorkItem,
     weights: Path,
+    identity: str,
     clips: Clips,
     folder: Path,
     progress: Progress,
 ) -> dict[str, str]:
-    """Write the parts that are not there yet; returns clip id -> reason of those that failed."""
+    """Write the parts that are not there yet; returns clip id -> reason of those that failed.
+
+    Raises:
+        ValueError: the weights are no longer those of the key: a training replaced them.
+    """
     for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
         path = artifacts.part_path(folder, number)
         piece = slice(start, start + artifacts.PART_SIZE)
@@ -88,6 +94,10 @@ def _predict(
                 weights, batch, device=context.device, seed=item.seed
             )
             artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
+            # After the last of them was read: none may be another's.
+            made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
+            if weights_sha256(weights) != identity:
+                raise ValueError(f"{weights} was replaced while it was measured: run it again")
             artifacts.write_predictions(path, batch.ids, made)
             artifacts.finish_part(folder, number, range(start, start + len(batch.ids)))
         progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
@@ -102,15 +112,17 @@ def _estimated(
     if estimator is None:
         return None
     weights = estimator.weights or trained_weights(context, estimator, progress=progress)
-    stage = chain.estimate_stage(context, item, estimator, prediction, weights_sha256(weights))
+    identity = weights_sha256(weights)
+    stage = chain.estimate_stage(context, item, estimator, prediction, identity)
 
     def estimate() -> Mapping[str, object]:
         clips = item.data.clips(item.data.test_ids)
         failed = _finished(prediction).failed
         rows = [row for row, name in enumerate(clips.ids) if name not in failed]
         videos = artifacts.videos(prediction.folder, len(clips.ids))
-        seen = dataclasses.replace(clips, videos=videos)[rows]
-        return {"failed": _predict(context, estimator, weights, seen, stage.folder, progress)}
+        seen = dataclasses.replace(clips, videos=videos, video_sha256=())[rows]
+        folder = stage.folder
+        return {"failed": _predict(context, estimator, weights, identity, seen, folder, progress)}
 
     stage.finish(estimate, device=context.device)
     return stage

@@ -22,11 +22,12 @@ from datasets.adapters.formats.motion_files import (
     npz_group,
     subject_group,
 )
-from datasets.adapters.formats.npz_file import npz_keys, read_npz
+from datasets.adapters.formats.npz_file import read_npz
 from datasets.adapters.formats.npz_motion import FACTS, frame_rows, recording
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion, require
 from datasets.tools.files import replacing
+from datasets.tools.npz import npz_names
 
 TARGET_FPS = 30.0
 _SMPLH_POSES = 156  # numbers a frame
@@ -41,7 +42,7 @@ def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa
         ValueError: unreadable, a missing key, a wrong shape, no finite frame, or a plain SMPL-X
             file.
     """
-    keys = npz_keys(path)
+    keys = npz_names(path)
     if "poses" not in keys and keys & {"root_orient", "pose_body"}:
         raise ValueError("no array poses but root_orient or pose_body: use the dataset smplx_npz")
     arrays = read_npz(path, {"poses": ("poses",), "transl": ("trans", "transl")}, FACTS)

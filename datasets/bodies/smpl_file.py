@@ -10,7 +10,6 @@ beside plain arrays; they are read without either package, and nothing in them i
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ import numpy as np
 from datasets.bodies.smplx_file import BodyFile
 from datasets.tools import safe_pickle
 from datasets.tools.files import sha256_of
+from datasets.tools.npz import npz_names, read_npz_arrays
 
 ENV_SMPL = "UNIMO_SMPL"
 NUM_VERTICES = 6890
@@ -110,13 +110,10 @@ def read_smpl(file: Path) -> dict[str, np.ndarray]:
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file} is not an .npz file, or only a part of one: download it again")
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in _LAYOUT if name in stored.files}
-    except Exception as error:  # of zipfile, zlib or numpy, as the damage will have it
-        raise ValueError(f"{file} cannot be read ({error}): use the official .pkl") from error
+        return read_npz_arrays(file, npz_names(file) & _LAYOUT.keys())
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}: use the official .pkl") from error
 
 
 def _read_pickle(file: Path) -> dict:

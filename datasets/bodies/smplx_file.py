@@ -1,7 +1,6 @@
 """The body model file that is used, and its arrays. Nothing here loads torch."""
 
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.tools.files import sha256_of
+from datasets.tools.npz import read_npz_arrays
 
 ENV_BODY = "UNIMO_BODY_MODEL"
 STAND_IN = Path(__file__).parent / "stand_in" / "SMPLX_NEUTRAL.npz"
@@ -86,18 +86,17 @@ def read_arrays(path: Path, keys: Iterable[str] = LAYOUT) -> dict[str, np.ndarra
     Raises:
         ValueError: damaged, another kind of file, or an array is missing or has another shape.
     """
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not an .npz file, or only a part of one: {_HINT}")
-    arrays: dict[str, np.ndarray] = {}
+    keys = list(keys)
+    try:
+        arrays = read_npz_arrays(path, keys)
+    except KeyError as error:
+        name = error.args[0]
+        raise ValueError(f"{path} is not an SMPL-X model, it has no {name}: {_HINT}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}: {_HINT}") from error
     sizes: dict[str | int, int] = {}
     for key in keys:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                array = arrays[key] = file[key]
-        except KeyError as error:
-            raise ValueError(f"{path} is not an SMPL-X model, it has no {key}: {_HINT}") from error
-        except Exception as error:  # of zipfile, zlib or numpy, as the damage will have it
-            raise ValueError(f"{path} cannot be read, at {key} ({error}): {_HINT}") from error
+        array = arrays[key]
         wanted = [n if isinstance(n, int) else sizes.get(n) for n in LAYOUT[key]]
         if array.dtype.kind not in "fiu" or not _fits(array.shape, wanted):
             found = f"{array.dtype}{array.shape}"

@@ -16,7 +16,7 @@ from datasets.pseudo_gt.shards import SCHEMA
 from datasets.sequence import camera_of
 from datasets.store.native import native_of_rows
 from datasets.store.reader import ClipStore
-from datasets.store.schema import WORK, clip_of_rows
+from datasets.store.schema import WORK, StoreError, clip_of_rows
 from datasets.store.writer import ClipStoreWriter
 from datasets.tools.files import sha256_of, write_bytes
 
@@ -43,7 +43,7 @@ def write_store(
         How many clips have which status; no store is written where none is ``ok``.
 
     Raises:
-        StoreError: the store cannot be written.
+        StoreError: the store cannot be written, or a video has changed since.
     """
     wanted = set(clip_ids)
     statuses = []
@@ -66,6 +66,11 @@ def write_store(
                     native_frames=frozenset(n["name"] for n in native if n["per_frame"]),
                     video=bring(clip.video, out / facts["video_path"]),
                 )
+                if sha256_of(clip.video) != facts["video_sha256"]:
+                    raise StoreError(
+                        f"the video of {clip.clip_id} in {source.path} has changed since its "
+                        "motion was estimated: put the file back, or name a new folder"
+                    )
                 writer.add(clip)
         data = _parquet(statuses)
         write_bytes(out / WORK / STATUS_FILE, data)  # there nobody minds what a kill leaves

@@ -12,7 +12,7 @@ from datasets.store.schema import (
     StoreError,
     content_digest,
 )
-from datasets.tools.files import sha256_of
+from datasets.tools.files import fits_own_sha256, sha256_of
 
 REBUILD = "Delete the folder and run `python -m datasets.prepare` again."
 
@@ -46,6 +46,8 @@ def read_manifest(path: Path) -> dict:
         raise StoreError(f"{file} is incomplete. {REBUILD}")
     if manifest.get("content_sha256") != content_digest(manifest["files"]):
         raise StoreError(f"{file}: content_sha256 is not that of the files listed. {REBUILD}")
+    if not fits_own_sha256(manifest):
+        raise StoreError(f"{file} is damaged or was edited: its own_sha256 differs. {REBUILD}")
     return manifest
 
 

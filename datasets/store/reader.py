@@ -28,7 +28,14 @@ from datasets.motion import NUM_CHANNELS, split_channels
 from datasets.sequence import Clip
 from datasets.store.manifest import REBUILD, check_file, read_manifest
 from datasets.store.native import native_of_rows
-from datasets.store.schema import ROW_GROUP, StoreError, clip_of_rows, rows_of
+from datasets.store.schema import (
+    ROW_GROUP,
+    StoreError,
+    clip_of_rows,
+    inside,
+    rows_of,
+    video_fault,
+)
 
 _ROW_GROUPS = 64  # that stay in memory: about 50 MB of clips of 65 frames
 
@@ -140,6 +147,17 @@ class ClipStore:
     def has_video(self, clip_id: str) -> bool:
         """True if the store has the pictures of a clip."""
         return bool(self.index.column("video_path")[self._position[clip_id]].as_py())
+
+    def video_fault(self, clip_id: str) -> str:
+        """The `video_fault` of a clip's video; empty for a clip without one."""
+        (facts,) = self.index.slice(self._position[clip_id], 1).to_pylist()
+        name = facts["video_path"]
+        return video_fault(inside(self.path, name), facts["video_sha256"]) if name else ""
+
+    def video_sha256(self, ids: list[str]) -> list[str]:
+        """Hashes that the videos of the clips named had when the store was made."""
+        column = self.index.column("video_sha256").to_pylist()
+        return [column[self._position[name]] for name in ids]
 
     @property
     def dataset(self) -> str:

@@ -230,6 +230,18 @@ def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:
     )
 
 
+def video_fault(video: Path, sha256: str) -> str:
+    """The reason why a video is not the one that a store was made with; empty if it is.
+
+    The file is read whole, but only once for as long as its inode, size and times stay.
+    """
+    try:
+        found = sha256_of(video)
+    except OSError as error:
+        return f"its video cannot be read: {error.strerror}"
+    return "" if found == sha256 else "its video is not the one that the store was made with"
+
+
 def inside(root: Path, name: str) -> Path:
     """The video `name`, relative to the store at `root`, as its index gives it, as a path.
 

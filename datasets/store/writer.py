@@ -31,7 +31,7 @@ from datasets.store.schema import (
     motion_schema,
 )
 from datasets.tools.command_line import cannot_write
-from datasets.tools.files import sha256_of, write_json
+from datasets.tools.files import sha256_of, with_own_sha256, write_json
 
 
 def check(clip: Clip) -> None:
@@ -191,7 +191,7 @@ class ClipStoreWriter:
         }
         for name in FILES:
             os.replace(self._temporary(name), self.path / name)
-        write_json(self.path / "manifest.json", manifest)
+        write_json(self.path / "manifest.json", with_own_sha256(manifest))
 
     def abort(self) -> None:
         """Remove what was written, and the folder if that leaves it empty.

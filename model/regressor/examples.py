@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +84,7 @@ def examples_of(store: "ClipStore", ids: Sequence[str], size: int) -> Examples:
             raise TrainingError(f"{clip.clip_id} of {store.path} has no video with camera motion")
         view, _ = camera_of(clip)
         resize, row = PadResize(view.width, view.height, size), place[clip.clip_id]
-        if not _read_pictures(clip.video, resize, pictures[row]):
+        if not _read_pictures(clip.video, resize, pictures[row]) or store.video_fault(clip.clip_id):
             continue
         seen, motion = resize.camera(view), clip.camera_motion
         with np.errstate(invalid="ignore", divide="ignore"):  # a pelvis behind the camera
@@ -183,15 +182,14 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
 
 def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
     """The arrays of a file under that label; None where there is no such whole file."""
-    import numpy as np
+    from datasets.tools.npz import read_npz_arrays
 
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            if str(stored["label"]) != label:
-                return None
-            return {name: stored[name] for name in _ARRAYS}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        # Not compressed: the arrays have no more bytes than the file.
+        stored = read_npz_arrays(file, ("label", *_ARRAYS), most_bytes=file.stat().st_size)
+    except (OSError, ValueError, KeyError):
         return None
+    return stored if str(stored.pop("label")) == label else None
 
 
 def _render(job: tuple[int, int]) -> "dict[str, np.ndarray]":

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from datasets.tools.files import read_json, replacing, sha256_of
+from datasets.tools.files import fits_own_sha256, read_json, replacing, sha256_of, with_own_sha256
 
 FORMAT_VERSION = 1
 
@@ -70,7 +70,7 @@ def save_model(
     json.dumps(sidecar)  # whatever is not JSON fails before anything is written
     with writing(path) as temporary:
         save_file(state, temporary)
-        sidecar["sha256"] = sha256_of(temporary)
+        sidecar = with_own_sha256({**sidecar, "sha256": sha256_of(temporary)})
         sidecar_path(path).unlink(missing_ok=True)
     with writing(sidecar_path(path)) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=1) + "\n")
@@ -111,37 +111,48 @@ def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict
     sidecar = read_json(file)
     if sidecar is None:
         raise CheckpointError(f"{file} is not a readable sidecar (no JSON object)")
-    if not {"format_version", "class", "config"} <= set(sidecar) or not isinstance(
-        sidecar["config"], dict
-    ):
+    extra = sidecar.get("extra", {})
+    training = extra.get("training", {}) if isinstance(extra, dict) else None
+    objects = all(isinstance(part, dict) for part in (sidecar.get("config"), extra, training))
+    if not (objects and {"format_version", "class"} <= set(sidecar)):
         raise CheckpointError(f"{file} is not a sidecar of this program")
     if sidecar["format_version"] != FORMAT_VERSION:
         raise CheckpointError(
             f"{file} has format version {sidecar['format_version']}, this program reads "
             f"{FORMAT_VERSION}: train again, or use the program that wrote it"
         )
+    if not fits_own_sha256(sidecar):
+        raise CheckpointError(
+            f"{file} is damaged or was edited (its own_sha256 differs): copy both files again, or "
+            "train again"
+        )
     if expected_class is not None and sidecar["class"] != expected_class:
         raise CheckpointError(f"{path} holds a {sidecar['class']}, not a {expected_class}")
-    return sidecar
+    return {**sidecar, "extra": extra}
 
 
 def load_weights(path: str | Path, model: torch.nn.Module) -> None:
     """Give `model`, which may be on the meta device, the file's tensors; all of them must fit.
 
     Raises:
-        CheckpointError: an unreadable file, one that is not the sidecar's, or the first tensor that
-            is missing, unknown, has another shape or dtype, or holds a number that is not finite.
+        CheckpointError: an unreadable file, one that is not the sidecar's or is replaced while it
+            is read, or the first tensor that is missing, unknown, has another shape or dtype, or
+            holds a number that is not finite.
     """
     wanted_sha256 = read_sidecar(path).get("sha256")  # older sidecars have none
     try:
-        if wanted_sha256 is not None and sha256_of(Path(path)) != wanted_sha256:
-            raise CheckpointError(
-                f"{path} is damaged, or not the file that {sidecar_path(path).name} was written "
-                "with (its sha256 differs): copy both files again, or train again"
-            )
+        version = _version(path)
         state = load_file(path)
+        found_sha256 = sha256_of(Path(path))
+        if version != _version(path):
+            raise CheckpointError(f"{path} was replaced while it was read: run the command again")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
+    if found_sha256 != (wanted_sha256 or found_sha256):
+        raise CheckpointError(
+            f"{path} is damaged, or not the file that {sidecar_path(path).name} was written "
+            "with (its sha256 differs): copy both files again, or train again"
+        )
     own = model.state_dict()
     for name in sorted(own.keys() | state.keys()):
         if name not in state:
@@ -162,6 +173,12 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
                 "it went wrong, train again"
             )
     model.load_state_dict(state, assign=True)
+
+
+def _version(path: str | Path) -> tuple[int, ...]:
+    """Numbers that differ between a file and one that takes its place or is written into it."""
+    stat = Path(path).stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def load_model(path: str | Path, cls: type, config_cls: type) -> torch.nn.Module:

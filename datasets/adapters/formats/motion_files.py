@@ -16,11 +16,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from datasets.adapters.formats.motion_checks import require_plausible
-from datasets.adapters.formats.npz_file import npz_keys, read_npz, text
+from datasets.adapters.formats.npz_file import read_npz, text
 from datasets.adapters.formats.root_folder import files_below
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion
 from datasets.sequence import PersonSequence, SkipLog
+from datasets.tools.npz import npz_names
 
 # The axis that is up in a file -> (3, 3), turns its axes to y up.
 UP_TO_Y = {
@@ -174,7 +175,7 @@ def has_amass_layout(path: Path) -> bool:
     Raises:
         ValueError: not an ``.npz``, or a damaged one.
     """
-    keys = npz_keys(path)
+    keys = npz_names(path)
     return "poses" in keys and "up" not in keys
 
 

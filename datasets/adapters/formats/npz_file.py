@@ -1,36 +1,17 @@
-"""Arrays, numbers and words of an ``.npz`` file, without executing anything in it."""
+"""Arrays, numbers and words of an ``.npz`` file of a user's."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-# An array of more bytes is not read: half an hour of AMASS at 120 frames a second has 290 MB.
-_LARGEST = 300_000_000
-
-
-def npz_keys(path: Path) -> set[str]:
-    """Names of the arrays of an ``.npz`` file; none of them is read.
-
-    Raises:
-        ValueError: not an ``.npz``, or a damaged one.
-    """
-    if not zipfile.is_zipfile(path):
-        raise ValueError("not an .npz file, or one cut short")
-    try:
-        with zipfile.ZipFile(path) as file:
-            return {name.removesuffix(".npy") for name in file.namelist()}
-    except Exception as error:  # zipfile raises many kinds, as the damage will have it
-        raise ValueError(f"not a readable .npz file: {_words(error)}") from error
+from datasets.tools.npz import npz_names, read_npz_arrays
 
 
 def read_npz(
     path: Path, needed: Mapping[str, tuple[str, ...]], optional: Mapping[str, tuple[str, ...]]
 ) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` under our names.
-
-    Only the entries asked for are read, and pickled ones (dtype object) are never opened.
+    """The arrays of an ``.npz`` under our names; only these are read.
 
     Args:
         path: the file.
@@ -38,38 +19,19 @@ def read_npz(
         optional: as `needed`, left out of the result where the file has none.
 
     Raises:
-        ValueError: not an ``.npz``, a damaged one, no key of a needed array, or an array that is
-            pickled or larger than 300 MB.
+        ValueError: unreadable, not an ``.npz``, a damaged one, no key of a needed array, or arrays
+            that are pickled or larger than `datasets.tools.npz.MOST_BYTES`.
     """
-    there = npz_keys(path)
-    found = {}
-    entry = ""
-    try:
-        with zipfile.ZipFile(path) as sizes, np.load(path, allow_pickle=False) as file:
-            for name, keys in {**needed, **optional}.items():
-                key = next((key for key in keys if key in there), None)
-                if key is not None:
-                    entry = f" (array {key})"
-                    stored = f"{key}.npy" if f"{key}.npy" in sizes.NameToInfo else key
-                    size = sizes.getinfo(stored).file_size
-                    if size > _LARGEST:
-                        raise ValueError(
-                            f"it would take {size / 1e6:,.0f} MB, more than the "
-                            f"{_LARGEST / 1e6:.0f} MB that are read of an array"
-                        )
-                    found[name] = file[key]
-    except Exception as error:  # zip, zlib, header parser: each has its own exceptions
-        raise ValueError(f"not a readable .npz file{entry}: {_words(error)}") from error
+    there = npz_names(path)
+    found = {
+        name: next((key for key in keys if key in there), None)
+        for name, keys in {**needed, **optional}.items()
+    }
+    arrays = read_npz_arrays(path, {key for key in found.values() if key is not None})
     for name, keys in needed.items():
-        if name not in found:
+        if found[name] is None:
             raise ValueError(f"no array {' or '.join(keys)}")
-    return found
-
-
-def _words(error: Exception) -> str:
-    """The message of an error, or its kind where it has none or one that names an object."""
-    text = str(error)
-    return text if text and " at 0x" not in text else type(error).__name__
+    return {name: arrays[key] for name, key in found.items() if key is not None}
 
 
 def scalar(value: np.ndarray, name: str) -> float:

@@ -6,7 +6,6 @@ python -m benchmark.run table1 --checkpoint solami.safetensors
 
 import argparse
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from datasets.tools.command_line import run_command
+from datasets.tools.npz import read_npz_arrays
 from model.tokenizer.representation import STD_FLOOR
 from model.tokenizer.solami.config import SolamiConfig
 from model.tokenizer.solami.features import NUM_FEATURES
@@ -86,17 +86,17 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 def _read_statistics(path: Path) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (135,) of SOLAMI's training features."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            mean, std = (np.float32(file[name][:NUM_FEATURES]) for name in ("mean", "std"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise CheckpointError(
             f"there is no {path}: in the folder of SOLAMI's all_mean_variance_post.npz, if you "
             f"trust that file, run {_CONVERT}"
-        ) from error
-    except (OSError, KeyError, IndexError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        )
+    try:
+        file = read_npz_arrays(path, ("mean", "std"))
+        mean, std = (np.float32(file[name][:NUM_FEATURES]) for name in ("mean", "std"))
+    except (KeyError, IndexError, ValueError) as error:
         raise CheckpointError(
-            f"{path} does not hold plain arrays 'mean' and 'std': make it from SOLAMI's "
+            f"{path} does not hold plain arrays 'mean' and 'std' ({error}): make it from SOLAMI's "
             f"all_mean_variance_post.npz, if you trust that file, by {_CONVERT}"
         ) from error
     both = np.stack([mean, std]) if mean.shape == std.shape else np.empty(0)

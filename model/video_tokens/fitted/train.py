@@ -149,6 +149,9 @@ def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
         except VideoError as error:
             damaged.append(str(error))
             continue
+        if fault := store.video_fault(clip_id):
+            damaged.append(f"{clip_id}: {fault}")
+            continue
         if frames is None:
             shape = (len(ids), *video.shape)
             frames = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import random
 import shutil
+from itertools import product
 
 import pyarrow.parquet as pq
 import pytest
 
 from datasets.store.reader import ClipStore
-from datasets.store.schema import StoreError, content_digest
+from datasets.store.schema import FILES, StoreError, content_digest
+from tests.damage import cut, edit_json, flip_bit, rewrite_json
 from tests.datasets.mini.clips import T, clip_at, sequence, write, write_clips
 
 
@@ -95,7 +98,7 @@ def test_an_unfinished_store_may_be_deleted(tmp_path):
 def _edit_manifest(path, **changes):
     file = path / "manifest.json"
     manifest = {**json.loads(file.read_text()), **changes}
-    file.write_text(json.dumps(manifest))
+    rewrite_json(file, manifest)
     return manifest
 
 
@@ -157,3 +160,53 @@ def test_an_index_that_leads_out_of_the_videos_is_refused(tmp_path, name):
         store[0]
     with pytest.raises(StoreError, match="outside the store"):
         list(store)
+
+
+def content(path):
+    """Everything that the files of a store give."""
+    store = ClipStore.open(path)
+    rows = [
+        [facts, *(repr(row[name]) for row in (arrays, *native) for name in row)]
+        for facts, arrays, native in store.rows()
+    ]
+    return rows, {k: v for k, v in store.manifest.items() if k != "own_sha256"}
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [*product([*FILES, "manifest.json"], [flip_bit, cut]), ("manifest.json", edit_json)],
+)
+def test_damage_is_refused_in_one_line_or_harmless(tmp_path, file, damage):
+    """Harmless: white space of the manifest, or the name of the member with its own hash."""
+    write(tmp_path / "s", [sequence()])
+    target, rng = tmp_path / "s" / file, random.Random(0)
+    whole, (rows, manifest) = target.read_bytes(), content(tmp_path / "s")
+    found = 0
+    for _ in range(60):
+        target.write_bytes(whole)
+        done = damage(target, rng)
+        try:
+            found_rows, found_manifest = content(tmp_path / "s")
+        except StoreError as error:
+            assert "\n" not in str(error), done
+            found += 1
+            continue
+        assert (found_rows, manifest.items() <= found_manifest.items()) == (rows, True), done
+    assert found == 60 if file != "manifest.json" or damage is edit_json else found >= 50
+
+
+@pytest.mark.parametrize("damage", [flip_bit, cut])
+def test_every_damaged_video_is_told(tmp_path, damage):
+    root = tmp_path / "s"
+    write_clips(root, clip_at(root))
+    store = ClipStore.open(root)
+    (name,) = store.clip_ids
+    assert store.video_fault(name) == ""
+    video, rng = store[0].video, random.Random(0)
+    whole = video.read_bytes()
+    for _ in range(60):
+        video.write_bytes(whole)
+        done = damage(video, rng)
+        assert "not the one that the store was made with" in store.video_fault(name), done
+    video.unlink()
+    assert store.video_fault(name) == "its video cannot be read: No such file or directory"

@@ -24,6 +24,7 @@ from model.generate.pipeline import Pipeline
 from model.tokenizer import MotionTokenizer
 from model.training.checkpoint import CheckpointError
 from model.video_tokens.fitted.linear import LinearCodec
+from tests.damage import rewrite_json
 from tests.model.mini_unimo import make_tokenizer
 
 
@@ -105,7 +106,7 @@ def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys, tas
         ({"training": {**training, "dataset": ["nonsense"]}}, False),
         ({"training": training}, False),
     ):
-        (tmp_path / "unimo.json").write_text(json.dumps({**sidecar, "extra": extra}))
+        rewrite_json(tmp_path / "unimo.json", {**sidecar, "extra": extra})
         words = [
             *(task, folder / name, "--samples", 2, "--out", tmp_path / "out", "--quiet"),
             *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
@@ -324,17 +325,25 @@ def test_parts_that_were_not_trained_together_are_refused(folder, tmp_path):
         Pipeline.load(folder / "unimo.safetensors", LinearCodec(), tokenizer)
 
 
-@pytest.mark.parametrize("extra", [None, [], {"training": [1]}, {}])
-def test_a_sidecar_that_says_nothing_of_tokens_is_refused(folder, tmp_path, extra):
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (None, "trained on other tokens"),
+        ({}, "trained on other tokens"),
+        ([], "not a sidecar"),
+        ({"training": [1]}, "not a sidecar"),
+    ],
+)
+def test_a_sidecar_that_says_nothing_of_tokens_is_refused(folder, tmp_path, extra, message):
     for suffix in (".safetensors", ".json"):
         shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
     sidecar = json.loads((tmp_path / "unimo.json").read_text())
     sidecar.pop("extra")
     if extra is not None:
         sidecar["extra"] = extra
-    (tmp_path / "unimo.json").write_text(json.dumps(sidecar))
+    rewrite_json(tmp_path / "unimo.json", sidecar)
     tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
-    with pytest.raises(CheckpointError, match="trained on other tokens"):
+    with pytest.raises(CheckpointError, match=message):
         Pipeline.load(tmp_path / "unimo.safetensors", LinearCodec(), tokenizer)
 
 

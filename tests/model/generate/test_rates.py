@@ -13,6 +13,7 @@ from datasets.video.files import write_video
 from datasets.video.probe import probe
 from model.generate.__main__ import main
 from model.generate.retiming import RetimedVideo
+from tests.damage import rewrite_json
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_checkpoint_keeps_the_rate_of_its_clips(folder, tmp_path, capsys):
     ]
     for fps, expected in ((15.0, 15), (None, 30)):
         sidecar["extra"] = {"training": {**training, "fps": fps}}
-        (tmp_path / "unimo.json").write_text(json.dumps(sidecar))
+        rewrite_json(tmp_path / "unimo.json", sidecar)
         assert main([*map(str, words)]) == 0
         for name in ("person.mp4", "person-overlay.mp4"):
             assert probe(tmp_path / "out" / name).fps == expected

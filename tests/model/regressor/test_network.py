@@ -25,6 +25,7 @@ from model.regressor.network import (
 )
 from model.regressor.train import train, train_built_in
 from model.training.config import TrainingConfig, TrainingError
+from tests.damage import rewrite_json
 from tests.model.training.stopping import stopped
 
 FRAMES = 20
@@ -222,7 +223,7 @@ def test_weights_of_another_body_are_refused(weights, tmp_path):
     copy.write_bytes(weights.read_bytes())
     sidecar = json.loads(Path(weights).with_suffix(".json").read_text())
     sidecar["extra"]["training"]["body_sha256"] = "0" * 64
-    copy.with_suffix(".json").write_text(json.dumps(sidecar))
+    rewrite_json(copy.with_suffix(".json"), sidecar)
     with pytest.raises(EstimatorUnavailable, match="another body"):
         RegressorEstimator(copy).identity()
 
@@ -232,7 +233,7 @@ def test_the_smoothing_is_part_of_the_identity(weights, tmp_path):
     copy.write_bytes(weights.read_bytes())
     sidecar = json.loads(Path(weights).with_suffix(".json").read_text())
     sidecar["config"]["smoothing"] += 1
-    copy.with_suffix(".json").write_text(json.dumps(sidecar))
+    rewrite_json(copy.with_suffix(".json"), sidecar)
     before, after = RegressorEstimator(weights).identity(), RegressorEstimator(copy).identity()
     assert {name for name in before if before[name] != after[name]} == {"config"}
 

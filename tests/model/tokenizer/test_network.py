@@ -12,6 +12,7 @@ from model.tokenizer.layers import DecoderHead, FrameToTokens
 from model.tokenizer.loss import expert_losses
 from model.training.checkpoint import CheckpointError
 from model.training.config import TrainingConfig
+from tests.damage import rewrite_json
 
 TOKENS_PER_FRAME = (1, 8, 24, 36, 54)
 # Millions of trainable parameters of a design with nothing but Duolando's defaults, the codebook
@@ -207,7 +208,8 @@ def test_save_and_load(tmp_path):
 def test_a_checkpoint_of_other_sizes_names_the_first_mismatch(tmp_path):
     path = trained_a_little(tiny()).save(tmp_path / "m.safetensors")
     other = trained_a_little(tiny(codebook_size=8)).save(tmp_path / "n.safetensors")
-    path.with_suffix(".json").write_text(other.with_suffix(".json").read_text())
+    sidecar, theirs = (json.loads(p.with_suffix(".json").read_text()) for p in (path, other))
+    rewrite_json(path.with_suffix(".json"), {**sidecar, "config": theirs["config"]})
     with pytest.raises(CheckpointError, match=r"quantizer\.codebook is \(16, 6\) float32"):
         MotionTokenizer.load(path)
 
@@ -276,7 +278,7 @@ def test_a_checkpoint_with_a_hostile_configuration_is_refused(tmp_path, config, 
     path = trained_a_little(tiny()).save(tmp_path / "model.safetensors")
     sidecar = json.loads(path.with_suffix(".json").read_text())
     sidecar["config"] = config if config == 5 else {**sidecar["config"], **config}
-    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    rewrite_json(path.with_suffix(".json"), sidecar)
     with pytest.raises(CheckpointError, match=message):
         MotionTokenizer.load(path)
 

@@ -280,7 +280,7 @@ def test_a_damaged_sidecar_is_named(tmp_path, text, message):
 
 def test_a_sidecar_without_the_facts_of_a_training_is_of_another_run(tmp_path):
     model, path = run(tmp_path)
-    model.save(path, extra={"training": []})
+    model.save(path, extra={"training": {}})
     with pytest.raises(TrainingError, match="another run"):
         run(tmp_path)
 

@@ -1,9 +1,15 @@
+import contextlib
 import json
 import os
+import random
+from itertools import product
 
 import pytest
 import torch
 
+from model import assets
+from model.tokenizer import MotionTokenizer
+from model.training import checkpoint
 from model.training.checkpoint import (
     CheckpointError,
     load_weights,
@@ -11,6 +17,7 @@ from model.training.checkpoint import (
     save_model,
     sidecar_path,
 )
+from tests.damage import cut, edit_json, flip_bit, rewrite_json
 
 
 @pytest.fixture
@@ -66,7 +73,7 @@ def test_weights_of_another_sidecar_are_refused_and_older_sidecars_are_read(path
         load_weights(path, other)
     old = json.loads(sidecar)
     del old["sha256"]
-    sidecar_path(path).write_text(json.dumps(old))
+    rewrite_json(sidecar_path(path), old)
     load_weights(path, other)
 
 
@@ -127,7 +134,7 @@ def test_missing_files(path):
 def without_sha256(path):
     sidecar = json.loads(sidecar_path(path).read_text())
     del sidecar["sha256"]
-    sidecar_path(path).write_text(json.dumps(sidecar))
+    rewrite_json(sidecar_path(path), sidecar)
 
 
 def test_a_pickle_is_not_opened(path):
@@ -141,4 +148,62 @@ def test_a_truncated_file_is_refused(path):
     without_sha256(path)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load_weights(path, torch.nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [*product(["m.safetensors", "m.json"], [flip_bit, cut]), ("m.json", edit_json)],
+)
+def test_damage_is_refused_in_one_line_or_harmless(path, file, damage):
+    """Harmless: white space of the sidecar, or the name of the member with its own hash."""
+    target, rng = path.with_name(file), random.Random(0)
+    whole, original = target.read_bytes(), torch.nn.Linear(3, 2)
+    load_weights(path, original)
+    sidecar = read_sidecar(path)
+    found = 0
+    for _ in range(60):
+        target.write_bytes(whole)
+        done, other = damage(target, rng), torch.nn.Linear(3, 2)
+        try:
+            load_weights(path, other)
+        except CheckpointError as error:
+            assert "\n" not in str(error), done
+            found += 1
+            continue
+        assert torch.equal(original.weight, other.weight), done
+        assert torch.equal(original.bias, other.bias), done
+        read = read_sidecar(path)
+        assert all(read[name] == sidecar[name] for name in sidecar.keys() - {"own_sha256"}), done
+    assert found == 60 if file == "m.safetensors" or damage is edit_json else found >= 50
+
+
+def test_odd_values_in_a_sidecar_are_one_line_too(tmp_path):
+    """Behind the check of its hash, which anybody can compute: no traceback, no other class."""
+    path = MotionTokenizer.load(assets.TOKENIZER).save(tmp_path / "m.safetensors")
+    file, rng = sidecar_path(path), random.Random(0)
+    whole, odd = file.read_text(), [None, [], {}, "x", -1, 0, 10**30, 1.5, True, [[]]]
+    for name in ["class", "config", "extra", "sha256", "format_version"]:
+        for value in odd:
+            rewrite_json(file, {**json.loads(whole), name: value})
+            with contextlib.suppress(CheckpointError):
+                MotionTokenizer.load(path)
+    for name in json.loads(whole)["config"]:
+        sidecar = json.loads(whole)
+        sidecar["config"][name] = rng.choice(odd)
+        rewrite_json(file, sidecar)
+        with contextlib.suppress(CheckpointError):
+            MotionTokenizer.load(path)
+
+
+def test_weights_that_are_replaced_while_they_are_read_are_refused(path, monkeypatch):
+    read = checkpoint.load_file
+
+    def read_and_replaced(file):
+        state = read(file)
+        save_model(file, torch.nn.Linear(3, 2), config={"a": 1})
+        return state
+
+    monkeypatch.setattr(checkpoint, "load_file", read_and_replaced)
+    with pytest.raises(CheckpointError, match="was replaced while it was read: run the command"):
         load_weights(path, torch.nn.Linear(3, 2))

@@ -10,6 +10,7 @@ from model.sequence import TASKS, VIDEO_ALONE
 from model.training.checkpoint import CheckpointError, sidecar_path
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train.steps import schedules
+from tests.damage import rewrite_json
 from tests.model.tiny_unimo import FACTORISED, generated, make, tokens_of
 
 # --- configurations ---
@@ -113,7 +114,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
         ({"wings": 2}, "wings"),
     ):
         config = {**sidecar["config"], **changes}
-        sidecar_path(path).write_text(json.dumps({**sidecar, "config": config}))
+        rewrite_json(sidecar_path(path), {**sidecar, "config": config})
         with pytest.raises(CheckpointError, match=message):
             UniMo.load(path)
 

@@ -17,6 +17,7 @@ from model.video_tokens.fitted.blocks import frames_of, from_blocks, to_blocks
 from model.video_tokens.fitted.codec import FittedCodec, FittedCodecConfig
 from model.video_tokens.fitted.linear import LinearCodec
 from model.video_tokens.fitted.train import codec_training, main, train_codec
+from tests.damage import rewrite_json
 from tests.model.training.stopping import stopped
 
 TINY = FittedCodecConfig(coefficients=12, width=8, encoder_blocks=1, decoder_blocks=2)
@@ -337,10 +338,10 @@ def test_foreign_checkpoints_are_refused(trained, tmp_path):
         ({"config": {**sidecar["config"], "width": 10**12}}, str(copy.with_suffix(".json"))),
         ({"config": {**sidecar["config"], "coefficients": 769}}, "768 coefficients at most"),
     ):
-        sidecar_path(copy).write_text(json.dumps({**sidecar, **changes}))
+        rewrite_json(sidecar_path(copy), {**sidecar, **changes})
         with pytest.raises(CheckpointError, match=message):
             FittedCodec.load(copy)
-    sidecar_path(copy).write_text(json.dumps(sidecar))
+    rewrite_json(sidecar_path(copy), sidecar)
     copy.write_bytes(b"not a file of tensors")
     with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         FittedCodec.load(copy)
