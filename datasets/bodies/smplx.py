@@ -23,6 +23,7 @@ import torch
 from datasets.bodies.smplx_file import BodyFile, find_body, read_arrays
 
 BODY_JOINTS = 22  # pelvis and the 21 joints of body_pose; the other 33 are face and fingers
+_POSE_BASIS = 9 * (BODY_JOINTS - 1)  # pose correctives of the body joints
 PELVIS_HIPS = (1, 2)  # WHAM's pelvis: the mean of the two hips
 _CHUNK = 256  # frames per vertex chunk: 10475 vertices x 256 frames x 12 bytes = 32 MB
 
@@ -50,8 +51,7 @@ class BodyModel:
         self._carriers = _carriers(self.parents)
         self._weights = _fold_weights(layer.lbs_weights, self._carriers)
         # Pose correctives of the 21 body joints; None where the body has none (the stand-in).
-        posedirs = layer.posedirs[: (BODY_JOINTS - 1) * 9]
-        self._posedirs = posedirs if bool(posedirs.any()) else None
+        self._posedirs = layer.posedirs if bool(layer.posedirs.any()) else None
 
     @property
     def num_vertices(self) -> int:
@@ -184,9 +184,12 @@ def _load_layer(path: Path):
     import smplx
 
     arrays = read_arrays(path)
+    # Only those of the body: fingers stay at rest, and all of them are most of the file.
+    arrays["posedirs"] = arrays["posedirs"][..., :_POSE_BASIS].astype(np.float32)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         plain = Path(folder) / "SMPLX_NEUTRAL.npz"  # smplx takes the type from the file name
         np.savez(plain, **arrays)  # type: ignore[arg-type]
+        del arrays
         return smplx.create(
             str(plain), model_type="smplx", use_pca=False, flat_hand_mean=True, num_betas=10
         )
