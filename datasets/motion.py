@@ -95,8 +95,8 @@ class Motion:
     def __len__(self) -> int:
         return len(self.body_pose)
 
-    def __getitem__(self, frames: slice) -> "Motion":
-        """The motion of a slice of frames; `transl` stays absolute."""
+    def __getitem__(self, frames: slice | np.ndarray) -> "Motion":
+        """The motion of some frames; `transl` stays absolute."""
         return dataclasses.replace(
             self,
             body_pose=self.body_pose[frames],

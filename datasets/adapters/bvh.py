@@ -10,6 +10,7 @@ subjects 60 and 61 say 120 and were recorded at 60.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +49,13 @@ def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa
             of the recording; the message says why.
         OSError: it cannot be read.
     """
-    file = read_bvh(path)
-    if options.skeleton is None:
-        joints = match(file.skeleton)
-    else:
-        joints = read_map(Path(options.skeleton), file.skeleton)
-    take = take_of(file, joints, options)
+    named = match
+    if options.skeleton is not None:
+        named = functools.partial(read_map, Path(options.skeleton))
+    file = read_bvh(path, named)
+    take = take_of(file, options)
     sample = take.recorded(take.rows(_SAMPLE))
-    orientation = Orientation(sample, joints.joints)
+    orientation = Orientation(sample, file.joints.joints)
     scale = leg_length(_own_rest()[None]) / sample.leg
     motion = _convert(take, orientation, scale)
     shift = _ground_shift(motion, take)
@@ -145,7 +145,7 @@ def _require_same(motion: Motion, take: Take, orientation: Orientation) -> None:
 def _assumed(take: Take, orientation: Orientation, scale: float, shift: float) -> list[str]:
     """What the file does not say, each in a few words."""
     assumed = [
-        f"skeleton of {take.joints.family}",
+        f"skeleton of {take.file.joints.family}",
         f"{take.up} is up",
         f"a unit of {100 * scale:.4g} cm, by the length of the legs, and the mean shape",
         f"the ground, by the feet ({shift:+.2f} m)",
@@ -154,9 +154,9 @@ def _assumed(take: Take, orientation: Orientation, scale: float, shift: float) -
         assumed.append("the twist of bones, by the recording: the zero pose is no T- or A-pose")
     for joint in orientation.by_zero_pose:
         assumed.append(f"the orientation of the {joint}, by the zero pose")
-    if take.joints.missing:
+    if take.file.joints.missing:
         assumed.append(
-            f"no joint of its own for {', '.join(take.joints.missing)}".replace("_", " ")
+            f"no joint of its own for {', '.join(take.file.joints.missing)}".replace("_", " ")
         )
     if take.starts_with_t_pose:
         assumed.append("the first frame, a T-pose, as none of the motion")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from datasets.adapters import amass, smplx_npz
+from datasets.adapters.embedded import EmbeddedDataset
+from datasets.adapters.formats.motion_checks import require_plausible
 from datasets.adapters.formats.motion_files import ReadOptions, subject_group, take_group
 from datasets.bodies.smplx import load_body
 from datasets.sequence import SkipLog
@@ -411,6 +413,12 @@ def test_a_file_and_a_command_that_contradict_each_other_are_not_reconciled(tmp_
     save(tmp_path / "a.npz", plain(up=np.array("y")))
     _, skipped = read_all(with_options(smplx_npz.DATASET, up="z"), tmp_path)
     assert skipped == {"a": "the file says up = 'y', the command --up z"}
+
+
+def test_what_people_do_is_not_asked_about():
+    for taken in EmbeddedDataset(8, 3).sequences(None):
+        up = {"up_to_y": np.eye(3), "is_up_stated": True}
+        require_plausible(taken.world_motion, taken.valid, **up)
 
 
 @pytest.mark.parametrize(

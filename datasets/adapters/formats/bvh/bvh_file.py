@@ -5,21 +5,23 @@ agree is refused. Decimal commas are read; frames with a number that is not fini
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
+from datasets.adapters.formats.bvh.joint_names import JointMap
 from datasets.adapters.formats.bvh.skeleton import Channels, Skeleton
 from datasets.sequence import finite_rows, hold
 
 # Frame times, in seconds, that a recording of motion can have. Others are of another unit, or
 # damage, and to resample by one could take all memory.
 SHORTEST, LONGEST = 0.001, 1.0
-# What a file may hold: ten minutes of 120 frames per second and 40 joints are 9 million numbers.
-MOST_NUMBERS, MOST_JOINTS = 10_000_000, 2_000
+# What a file may hold. Numbers are those of the joints that are used: half an hour of 120 frames
+# per second and 25 joints are 16 million, and take 65 MB.
+MOST_NUMBERS, MOST_JOINTS = 20_000_000, 2_000
 _MOST_HEADER = 1 << 22
 _CHUNK = 1 << 20
 _LONGEST_WORD = 100
@@ -30,23 +32,26 @@ class BvhFile:
     """A skeleton and its motion.
 
     Attributes:
-        skeleton: the joints.
-        frames: (T, C) float32 channel values, finite; degrees for rotations.
+        skeleton: all joints, with the channels of those that are used.
+        joints: which joint is which of SMPL-X's.
+        frames: (T, C) float32 values of these channels, finite; degrees for rotations.
         valid: (T,) bool; a frame that is not has the values of a neighbour.
         fps: frames per second, by the header.
     """
 
     skeleton: Skeleton
+    joints: JointMap
     frames: np.ndarray
     valid: np.ndarray
     fps: float
 
 
-def read_bvh(path: Path) -> BvhFile:
-    """The content of a file.
+def read_bvh(path: Path, match: Callable[[Skeleton], JointMap]) -> BvhFile:
+    """The content of a file, as far as the joints that `match` names depend on it.
 
     Raises:
-        ValueError: it is not BVH, is cut short, its counts do not agree, or no frame is finite.
+        ValueError: it is not BVH, is cut short, its counts do not agree, or no frame is finite; or
+            `match` raises it.
         OSError: it cannot be read.
     """
     with path.open(encoding="utf-8-sig", errors="replace") as file:
@@ -63,12 +68,13 @@ def read_bvh(path: Path) -> BvhFile:
         fps = _fps(frame_time)
         if not skeleton.num_channels:
             raise ValueError("no joint has a channel")
+        joints = match(skeleton)
+        used, columns = skeleton.with_channels(skeleton.carriers(joints.joints.values()))
         rest = _chunks(parts[1][header.end() :], file, comma)
-        values = _numbers(rest, count, skeleton.num_channels)
-    frames = values.reshape(count, skeleton.num_channels)
+        frames = _frames(rest, count, skeleton.num_channels, columns)
     valid = finite_rows(frames)
     frames = frames if valid.all() else hold(frames, valid)
-    return BvhFile(_without_empty_positions(skeleton, frames), frames, valid, fps)
+    return BvhFile(_without_empty_positions(used, frames), joints, frames, valid, fps)
 
 
 def _without_empty_positions(skeleton: Skeleton, frames: np.ndarray) -> Skeleton:
@@ -127,27 +133,32 @@ def _chunks(first: str, file: TextIO, comma: bool) -> Iterator[list[str]]:
         yield [word.replace(",", ".") for word in words] if comma else words
 
 
-def _numbers(chunks: Iterator[list[str]], count: int, num_channels: int) -> np.ndarray:
-    """(count * num_channels,) float32."""
+def _frames(
+    chunks: Iterator[list[str]], count: int, num_channels: int, columns: list[int]
+) -> np.ndarray:
+    """(count, C) float32, some columns of the numbers; the others are read and left."""
     promised = count * num_channels
-    if promised > MOST_NUMBERS:
+    if count * max(len(columns), 1) > MOST_NUMBERS:
         raise ValueError(
-            f"{count} frames of {num_channels} channels are promised, more than {MOST_NUMBERS} "
-            "numbers: cut the recording into several files"
+            f"{count} frames of {len(columns)} channels that are used are promised, more than "
+            f"{MOST_NUMBERS} numbers: cut the recording into several files"
         )
-    values, size = np.empty(promised, np.float32), 0
+    frames, size = np.empty((count, len(columns)), np.float32), 0
+    begun = np.empty(0)  # the numbers of a frame that goes on in the next chunk
     for words in chunks:
-        start, size = size, size + len(words)
+        first, size = size // num_channels, size + len(words)
         if max(map(len, words), default=0) > _LONGEST_WORD:
             raise ValueError(f"a channel value has more than {_LONGEST_WORD} characters")
         if size <= promised:
             try:
-                numbers = np.array(words, dtype=np.float64)
+                numbers = np.concatenate([begun, np.array(words, dtype=np.float64)])
             except ValueError:
                 bad = next(word for word in words if not _is_number(word))
                 raise ValueError(f"a channel value is no number: {bad[:40]!r}") from None
+            whole = len(numbers) // num_channels
+            rows, begun = np.split(numbers, [whole * num_channels])
             with np.errstate(over="ignore"):  # to infinity, which marks the frame
-                values[start:size] = numbers
+                frames[first : first + whole] = rows.reshape(whole, num_channels)[:, columns]
     if size != promised:
         raise ValueError(
             f"{count} frames of {num_channels} channels are promised, which is {promised} numbers, "
@@ -155,7 +166,7 @@ def _numbers(chunks: Iterator[list[str]], count: int, num_channels: int) -> np.n
         )
     if not promised:
         raise ValueError("there is no frame")
-    return values
+    return frames
 
 
 def _number(word: str) -> float:

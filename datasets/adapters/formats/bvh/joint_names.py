@@ -199,7 +199,7 @@ def _plain_names(skeleton: Skeleton) -> dict[str, int]:
 
 def _limbs(by_name: dict[str, int], stems: tuple[str, ...]) -> dict[str, int]:
     """SMPL-X joint -> joint, for arms and legs, as far as they are there."""
-    found = {}
+    found: dict[str, int] = {}
     for side in SIDES:
         for part, alternatives in zip(_PARTS, stems, strict=True):
             for stem in alternatives.split():
@@ -228,9 +228,9 @@ def _whole(skeleton: Skeleton, limbs: dict[str, int], head: int) -> dict[str, in
             end = skeleton.end_of(limbs[f"{side}_{before}"])
             if f"{side}_{part}" not in joints and end is not None:
                 joints[f"{side}_{part}"] = end
-        for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow")):
-            if limbs[f"{side}_{start}"] not in skeleton.chain(limbs[f"{side}_{end}"]):
-                raise ValueError(f"the {side} {end} does not hang on the {side} {start}")
+        for upper, lower in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow")):
+            if limbs[f"{side}_{upper}"] not in skeleton.chain(limbs[f"{side}_{lower}"]):
+                raise ValueError(f"the {side} {lower} does not hang on the {side} {upper}")
     trunk = skeleton.chain(head)[::-1]  # from the root up
     pelvis = _last_shared(skeleton, trunk, limbs, "hip")
     chest = _last_shared(skeleton, trunk, limbs, "shoulder")

@@ -123,8 +123,8 @@ class Orientation:
         aimed = dict(self.bones)
         for index, joint in enumerate(JOINTS):
             parent = world[:, self._before(index)]
-            if self._side_lines.get(joint) is not None:
-                world[:, index] = self._from_frame(recorded, joint)
+            if (sides := self._side_lines.get(joint)) is not None:
+                world[:, index] = self._from_frame(recorded, joint, sides)
             elif joint in self._shared:
                 continue
             elif not recorded.has[index]:
@@ -138,11 +138,10 @@ class Orientation:
             self._share(joint, world)
         return world
 
-    def _from_frame(self, recorded: Recorded, joint: str) -> np.ndarray:
-        left, right = self._side_lines[joint]
+    def _from_frame(self, recorded: Recorded, joint: str, sides: tuple[str, str]) -> np.ndarray:
         own = self._rest[None]
-        return _frames(recorded.positions, joint, left, right) @ np.swapaxes(
-            _frames(own, joint, left, right), -1, -2
+        return _frames(recorded.positions, joint, *sides) @ np.swapaxes(
+            _frames(own, joint, *sides), -1, -2
         )
 
     def _own_bone(self, start: str, end: str) -> np.ndarray:
@@ -158,7 +157,7 @@ class Orientation:
         """Q (3, 3) of a joint."""
         rotations = recorded.rotations[:, INDEX[joint]]
         if self.standing is not None:
-            turn = self._zero_pose_turn(recorded, joint, end)
+            turn = self._zero_pose_turn(recorded, joint, end, self.standing)
             if end is not None and self._is_twisted(recorded, joint, end, rotations @ turn, parent):
                 self._twisted.append(joint)
             return turn
@@ -173,11 +172,13 @@ class Orientation:
             angle = mean_twist(world, parent, own)
         return start @ rotation.axis_angle_to_matrix(angle * own)
 
-    def _zero_pose_turn(self, recorded: Recorded, joint: str, end: str | None) -> np.ndarray:
+    def _zero_pose_turn(
+        self, recorded: Recorded, joint: str, end: str | None, standing: np.ndarray
+    ) -> np.ndarray:
         """Q by a T- or A-pose: that of the joint before, where an arm or a leg goes on, bent."""
         part = joint.split("_")[-1]
         goes_on = part in ("knee", "ankle", "foot", "elbow", "wrist")
-        before = self._turns[JOINTS[self._parents[INDEX[joint]]]] if goes_on else self.standing
+        before = self._turns[JOINTS[self._parents[INDEX[joint]]]] if goes_on else standing
         if end is None:
             return before
         bone = recorded.zero_pose[INDEX[end]] - recorded.zero_pose[INDEX[joint]]

@@ -9,8 +9,10 @@ from datasets.adapters.formats.bvh.turns import unit
 from datasets.motion import JOINTS
 
 INDEX = {name: index for index, name in enumerate(JOINTS)}
-_LIMBS = (("hip", "knee"), ("knee", "ankle"), ("ankle", "foot"), ("collar", "shoulder"))
-_LIMBS += (("shoulder", "elbow"), ("elbow", "wrist"))
+_LIMBS = (
+    *(("hip", "knee"), ("knee", "ankle"), ("ankle", "foot")),
+    *(("collar", "shoulder"), ("shoulder", "elbow"), ("elbow", "wrist")),
+)
 # Joint -> the joint its bone leads to.
 BONES = {"spine1": "spine2", "spine2": "spine3", "neck": "head"}
 BONES |= {f"{side}_{start}": f"{side}_{end}" for side in SIDES for start, end in _LIMBS}

@@ -1,7 +1,7 @@
 """The skeleton of a BVH file, and its forward kinematics, in the file's own axes and units."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,6 +54,36 @@ class Skeleton:
         name = f"{self.names[joint]}.end"
         return self.names.index(name) if name in self.names else None
 
+    def carriers(self, joints: Iterable[int]) -> list[int]:
+        """The joints that carry some joints, and these, parents before children.
+
+        Raises:
+            ValueError: they are so many that it is no human skeleton.
+        """
+        found = sorted({carrier for joint in joints for carrier in self.chain(joint)})
+        if len(found) > _MOST_CARRIERS:
+            raise ValueError(f"{len(found)} joints carry head, hands and feet: no human skeleton")
+        return found
+
+    def with_channels(self, joints: Iterable[int]) -> tuple["Skeleton", list[int]]:
+        """The same joints with the channels of some alone, and the columns that these were in."""
+        columns: list[int] = []
+
+        def moved(every: tuple[Channels, ...]) -> tuple[Channels, ...]:
+            found: list[Channels] = [()] * len(self.names)
+            for joint in joints:
+                before = len(columns)
+                columns.extend(column for _, column in every[joint])
+                axes = (axis for axis, _ in every[joint])
+                found[joint] = tuple((axis, before + i) for i, axis in enumerate(axes))
+            return tuple(found)
+
+        joints = list(joints)
+        changed = replace(
+            self, rotations=moved(self.rotations), translations=moved(self.translations)
+        )
+        return replace(changed, num_channels=len(columns)), columns
+
     def forward(
         self, before: np.ndarray, after: np.ndarray, weight: np.ndarray, joints: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -68,11 +98,8 @@ class Skeleton:
             weight: (T,) of `after`; rotations go the shortest way, positions straight.
             joints: which joints; what carries none of them is never evaluated.
         """
-        needed = sorted({carrier for joint in joints for carrier in self.chain(joint)})
-        if len(needed) > _MOST_CARRIERS:
-            raise ValueError(f"{len(needed)} joints carry head, hands and feet: no human skeleton")
         rotations, positions = {-1: np.eye(3)[None]}, {-1: np.zeros((1, 3))}
-        for joint in needed:
+        for joint in self.carriers(joints):
             parent = self.parents[joint]
             step = self._between(self._step, joint, before, after, weight)
             positions[joint] = positions[parent] + (rotations[parent] @ step[..., None])[..., 0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.adapters.formats.bvh.bvh_file import BvhFile
-from datasets.adapters.formats.bvh.joint_names import SIDES, JointMap
+from datasets.adapters.formats.bvh.joint_names import SIDES
 from datasets.adapters.formats.bvh.recorded import INDEX, Recorded, standing_axes
 from datasets.adapters.formats.bvh.turns import unit
 from datasets.adapters.formats.motion_files import UP_TO_Y, ReadOptions
@@ -25,7 +25,6 @@ class Take:
 
     Attributes:
         file: where they come from.
-        joints: whose they are.
         up: the axis that is up, a key of `UP_TO_Y`.
         before: (T,) frame of the file, at or before each frame.
         weight: (T,) of the frame after.
@@ -35,7 +34,6 @@ class Take:
     """
 
     file: BvhFile
-    joints: JointMap
     up: str
     before: np.ndarray
     weight: np.ndarray
@@ -55,9 +53,8 @@ class Take:
 
     def stretched(self, share: float) -> list[str]:
         """Joints below the hips' whose position channels leave the OFFSET by a share of a thigh."""
-        skeleton, joints = self.file.skeleton, self.joints.joints
-        carriers = {joint for end in joints.values() for joint in skeleton.chain(end)}
-        carriers -= set(skeleton.chain(joints["pelvis"]))
+        skeleton, joints = self.file.skeleton, self.file.joints.joints
+        carriers = set(skeleton.carriers(joints.values())) - set(skeleton.chain(joints["pelvis"]))
         rest = skeleton.rest_positions[[joints["left_hip"], joints["left_knee"]]]
         limit = share * np.linalg.norm(rest[1] - rest[0])
         return [
@@ -70,37 +67,36 @@ class Take:
         """Rotations and positions of some rows, y up."""
         before = self.before[rows]
         after = np.minimum(before + 1, len(self.file.frames) - 1)
-        found = _recorded(self.file, self.joints, before, after, self.weight[rows])
+        found = _recorded(self.file, before, after, self.weight[rows])
         turn = UP_TO_Y[self.up]
         return dataclasses.replace(
             found, rotations=turn @ found.rotations, positions=found.positions @ turn.T
         )
 
 
-def _recorded(
-    file: BvhFile, joints: JointMap, before: np.ndarray, after: np.ndarray, weight: np.ndarray
-) -> Recorded:
+def _recorded(file: BvhFile, before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> Recorded:
     """In the file's own axes."""
-    index = [joints.joints.get(name, joints.joints["pelvis"]) for name in JOINTS]
+    joints = file.joints.joints
+    index = [joints.get(name, joints["pelvis"]) for name in JOINTS]
     rotations, positions = file.skeleton.forward(
         file.frames[before].astype(float), file.frames[after].astype(float), weight, index
     )
     return Recorded(
         rotations=rotations,
         positions=positions,
-        has=np.array([name in joints.joints for name in JOINTS]),
+        has=np.array([name in joints for name in JOINTS]),
         leg=leg_length(positions),
         zero_pose=file.skeleton.rest_positions[index],
     )
 
 
-def take_of(file: BvhFile, joints: JointMap, options: ReadOptions) -> Take:
+def take_of(file: BvhFile, options: ReadOptions) -> Take:
     """The frames at or near 30 per second, and the axis that is up.
 
     Every n-th frame where the rate is a multiple of 30 (within 1 %), between frames elsewhere.
     """
     some = np.arange(min(64, len(file.frames)))
-    start = _recorded(file, joints, some, some, np.zeros(len(some)))
+    start = _recorded(file, some, some, np.zeros(len(some)))
     first = int(file.valid[: len(some)].all() and _starts_with_t_pose(start))
     fps = options.source_fps or file.fps
     ratio = fps / TARGET_FPS if options.fps is None else 1.0
@@ -123,7 +119,6 @@ def take_of(file: BvhFile, joints: JointMap, options: ReadOptions) -> Take:
         raise ValueError("no frame has finite numbers")
     return Take(
         file=file,
-        joints=joints,
         up=_up(start, options),
         before=before,
         weight=weight,

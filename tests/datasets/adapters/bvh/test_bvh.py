@@ -1,12 +1,15 @@
 """BVH -> SMPL-X: bones point where the recording has them, at its place, scale and rate."""
 
 import dataclasses
+import re
+from itertools import islice
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from datasets.adapters import bvh
+from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.formats.motion_files import UP_TO_Y, ReadOptions
 from datasets.bodies.smplx import load_body
 from datasets.motion import JOINTS, Motion
@@ -69,6 +72,43 @@ def test_an_smplx_motion_written_as_bvh_comes_back(tmp_path, length):
     feet = joints_of(found)[:, [10, 11], 1].min(1)
     assert np.percentile(feet, 5) == pytest.approx(0.03, abs=1e-5)
     np.testing.assert_array_equal(found.betas, np.zeros(10))
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """A walk whose feet stand where they are put, among other movements."""
+    (*_, taken) = islice(EmbeddedDataset(6, 1).sequences(None), 6)
+    assert "walk" in taken.sequence
+    return mini.take_of(taken.world_motion[60:240])
+
+
+@pytest.mark.parametrize("factor", [0.001, 0.01, 0.1, 10.0, 100.0, 1000.0])
+def test_a_root_in_another_unit_than_the_offsets_is_asked_about(tmp_path, planted, factor):
+    (tmp_path / "fits.bvh").write_text(planted.text())
+    other = dataclasses.replace(planted, root=planted.root * factor)
+    (tmp_path / "mixed.bvh").write_text(other.text())
+    skipped = SkipLog()
+    assert [s.sequence for s in bvh.DATASET.sequences(tmp_path, skipped=skipped)] == ["fits"]
+    assert re.search(
+        r"root (goes|moves)|above their lowest|from the origin", skipped.entries[0].reason
+    )
+
+
+def test_the_two_lengths_that_do_not_fit_are_named(tmp_path, planted):
+    other = dataclasses.replace(planted, root=planted.root / 100)
+    (tmp_path / "mixed.bvh").write_text(other.text())
+    skipped = SkipLog()
+    assert not list(bvh.DATASET.sequences(tmp_path, skipped=skipped))
+    (went, stepped) = map(float, re.findall(r"([\d.]+) m a second", skipped.entries[0].reason))
+    assert went == pytest.approx(stepped / 100, rel=0.5)
+
+
+def test_a_walk_on_a_treadmill_is_not_asked_about(tmp_path, planted):
+    on_the_spot = planted.root * [0.0, 1, 0]
+    (tmp_path / "a.bvh").write_text(dataclasses.replace(planted, root=on_the_spot).text())
+    fixed = np.tile(planted.root[:1], (len(planted.root), 1))
+    (tmp_path / "b.bvh").write_text(dataclasses.replace(planted, root=fixed).text())
+    assert len(list(bvh.DATASET.sequences(tmp_path))) == 2
 
 
 def test_limbs_point_where_the_recording_has_them(tmp_path):

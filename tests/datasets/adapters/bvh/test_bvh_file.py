@@ -1,5 +1,6 @@
 """BVH: junk is refused in words, damage is marked, and memory is bounded."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from datasets.adapters import bvh
 from datasets.adapters.formats.bvh.bvh_file import read_bvh
+from datasets.adapters.formats.bvh.joint_names import match
 from datasets.sequence import SkipLog
 from tests.datasets.mini import bvh as mini
 
@@ -105,9 +107,30 @@ def test_a_deep_skeleton_is_no_problem(tmp_path):
 def test_a_row_that_is_not_finite_is_marked_and_holds_its_neighbour(tmp_path, word):
     path = tmp_path / "take.bvh"
     path.write_text(GOOD.replace(LAST_ROW, word + AFTER_FIRST))
-    file = read_bvh(path)
+    file = read_bvh(path, match)
     np.testing.assert_array_equal(file.valid, [True, True, True, False])
     np.testing.assert_array_equal(file.frames[3], file.frames[2])
+
+
+def test_fingers_are_read_and_left(tmp_path):
+    take, path = mini.take_of(mini.walk(4)), tmp_path / "take.bvh"
+    path.write_text(take.text())
+    plain = read_bvh(path, match)
+    hand = take.names.index("LeftHand")
+    fingers = dataclasses.replace(
+        take,
+        names=(*take.names, "Thumb", "Index"),
+        parents=(*take.parents, hand, hand),
+        offsets=np.concatenate([take.offsets, np.full((2, 3), 0.03)]),
+        local=np.concatenate([take.local, take.local[:, :2]], axis=1),
+    )
+    path.write_text(fingers.text())
+    found = read_bvh(path, match)
+    assert found.skeleton.names.index("Thumb")
+    np.testing.assert_array_equal(found.frames, plain.frames)
+    np.testing.assert_array_equal(
+        bvh.read(path).motion.to_channels(), convert(tmp_path, take.text()).to_channels()
+    )
 
 
 def test_decimal_commas_are_read(tmp_path):

@@ -169,8 +169,8 @@ def read(tmp_path, take, options=None):
 def test_real_skeletons_are_read(tmp_path, name):
     take = take_with(*REAL[name])
     found = read(tmp_path, take)
-    joints = match(read_bvh(tmp_path / "take.bvh").skeleton).joints
-    names = read_bvh(tmp_path / "take.bvh").skeleton.names
+    file = read_bvh(tmp_path / "take.bvh", match)
+    joints, names = file.joints.joints, file.skeleton.names
     _, positions = take.world()
     ours = load_body().joints(found.motion.to_channels()).astype(float)
     for start, end in (("left_hip", "left_knee"), ("right_elbow", "right_wrist"), ("neck", "head")):
