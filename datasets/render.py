@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datasets.motion import Camera, Motion
     from datasets.sequence import Clip
 
+_MOTION_FILES = (".bvh", ".npz")
+_KINDS = "a motion file: .bvh, or .npz of SMPL-X, plain or in AMASS's layout"
 OPACITY = 0.65  # over a video, so that the person beneath can be seen
 STAGE_SIZE = 512  # pixels, where there is no video
 CAPTION = 28  # pixels high
@@ -86,14 +88,15 @@ def load(word: str) -> Scene:
         ValueError: nothing there can be drawn; the message says why.
     """
     path = Path(word)
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() in _MOTION_FILES:
         return Scene(path.stem, path.name, _motion(path))
     for folder in (path, *path.parents):
         if (folder / "manifest.json").is_file():
             return _scene(_clip(folder, path.relative_to(folder).as_posix()))
+    what = "not a kind of motion file that is read" if path.is_file() else "no clip store there"
     raise FileNotFoundError(
-        f"no clip store at {word} or above it: name STORE/CLIP_ID, a store made by "
-        "`python -m datasets.prepare`, or an SMPL-X motion .npz, plain or of AMASS"
+        f"{word}: {what}: name STORE/CLIP_ID, a store made by `python -m datasets.prepare`, "
+        f"or {_KINDS}"
     )
 
 
@@ -160,8 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "clip",
         metavar="CLIP",
-        help="STORE/CLIP_ID, a store (its first clip) or a motion .npz, "
-        "plain or in AMASS's layout, as model.generate writes it",
+        help=f"STORE/CLIP_ID, a store (its first clip) or {_KINDS}, as model.generate writes it",
     )
     parser.add_argument("--against", metavar="CLIP", help="a second motion, shown beside it")
     parser.add_argument(
@@ -196,16 +198,18 @@ def _clip(folder: Path, clip_id: str) -> "Clip":
 
 
 def _motion(path: Path) -> "Motion":
-    """The y-up world motion of an ``.npz`` in AMASS's layout or the plain one.
+    """The y-up world motion of a file that an adapter of `datasets.prepare` reads.
 
     Raises:
         OSError: there is no such file.
         ValueError: it cannot be read; the message says why.
     """
-    from datasets.adapters import amass, smplx_npz
+    from datasets.adapters import amass, bvh, smplx_npz
     from datasets.adapters.formats.motion_files import has_amass_layout
 
     try:
+        if path.suffix.lower() == ".bvh":
+            return bvh.read(path).motion
         return (amass if has_amass_layout(path) else smplx_npz).read(path).motion
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

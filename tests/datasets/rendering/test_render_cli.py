@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from datasets.adapters import amass
+from datasets.adapters import amass, bvh
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion
@@ -16,6 +16,7 @@ from datasets.store.reader import ClipStore
 from datasets.store.writer import ClipStoreWriter
 from datasets.video.files import read_video, write_video
 from datasets.video.pad_resize import PadResize
+from tests.datasets.mini import bvh as mini_bvh
 
 FRAMES, SIZE = 4, 96
 SEQUENCE = EmbeddedDataset(num_frames=FRAMES, image_size=SIZE).sequence(1)
@@ -124,6 +125,15 @@ def test_a_motion_in_the_layout_of_amass_is_drawn_upright(tmp_path):
     assert read.fps == SEQUENCE.fps
 
 
+def test_a_bvh_file_is_drawn_as_prepare_reads_it(tmp_path):
+    path = tmp_path / "take.BVH"
+    path.write_text(mini_bvh.take_of(mini_bvh.walk(6)).text())
+    assert run(path, "--out", tmp_path / "out.mp4") == 0
+    read = load(str(path)).motion
+    np.testing.assert_array_equal(read.to_channels(), bvh.read(path).motion.to_channels())
+    assert len(read_video(tmp_path / "out.mp4")) == 6
+
+
 def test_a_world_motion_is_drawn_over_a_video_whose_camera_stands_in_the_world(tmp_path):
     store = make_store(tmp_path / "store", SEQUENCE, video_frames=FRAMES, camera_motion=None)
     scene = load(str(store))
@@ -176,7 +186,8 @@ def test_what_cannot_be_drawn_is_one_line_and_no_file(with_video, tmp_path, caps
     no_motion = make_store(
         tmp_path / "none", SEQUENCE, video_frames=FRAMES, camera_motion=None, world_motion=None
     )
-    (tmp_path / "text.npz").write_text("no numbers")
+    for name in ("text.npz", "tracked.pt", "text.bvh"):
+        (tmp_path / name).write_text("no numbers")
     for word, why in (
         (smpl_store, "datasets.pseudo_gt"),
         (no_motion, "has no motion"),
@@ -184,6 +195,8 @@ def test_what_cannot_be_drawn_is_one_line_and_no_file(with_video, tmp_path, caps
         (tmp_path / "nowhere", "no clip store"),
         (tmp_path / "text.npz", "text.npz"),
         (tmp_path / "missing.npz", "missing.npz"),
+        (tmp_path / "tracked.pt", "tracked.pt: not a kind of motion file that is read"),
+        (tmp_path / "text.bvh", "text.bvh: not a BVH file"),
     ):
         out = tmp_path / "out.mp4"
         words = (with_video, "--against", word) if against else (word,)
