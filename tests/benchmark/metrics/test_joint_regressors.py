@@ -8,6 +8,7 @@ from benchmark.api.errors import Unavailable
 from benchmark.metrics.bodies import joint_regressors
 from tests.benchmark.methods import mini_gvhmr_files as mini
 from tests.benchmark.methods.official_files import JOINTS14, JOINTS24
+from tests.pickle_trap import Trap
 
 
 def test_rows_that_nearly_sum_to_one_are_scaled_and_others_refused(own):
@@ -23,10 +24,6 @@ def test_rows_that_nearly_sum_to_one_are_scaled_and_others_refused(own):
 
 
 def test_other_contents_are_refused_and_never_run(own, tmp_path):
-    class Attack:
-        def __reduce__(self):
-            return open, (str(tmp_path / "ran"), "w")
-
     outside = torch.sparse_coo_tensor(
         torch.tensor([[0, 10**9], [0, 10**9]]), torch.ones(2), (24, 6890), check_invariants=False
     )
@@ -34,7 +31,7 @@ def test_other_contents_are_refused_and_never_run(own, tmp_path):
     for content, message in (
         (torch.zeros(24, 100), r"holds \(24, 100\), expected \(24, 6890\)"),
         ({"matrix": 1}, "holds dict"),
-        (Attack(), "install gvhmr again"),
+        (Trap(open, str(tmp_path / "ran"), "w"), "install gvhmr again"),
         (outside, "install gvhmr again"),
     ):
         torch.save(content, file)

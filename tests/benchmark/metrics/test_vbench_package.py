@@ -14,6 +14,7 @@ from benchmark.metrics.vbench_tool.client import VBenchError, measure
 from datasets.tools import isolated
 from datasets.video.files import read_video, write_video
 from tests.benchmark.metrics.vbench_clips import evaluation, quiet, video
+from tests.pickle_trap import Trap
 
 MAKE_WEIGHTS = Path(__file__).with_name("vbench_weights.py")
 OPERATORS = Path(isolated.__file__).with_name("torchvision_operators.py")
@@ -97,16 +98,6 @@ def consistency(frames):
     return np.maximum(likeness, 0).mean()
 
 
-class Runs:
-    """Its pickle makes a call where it is loaded."""
-
-    def __init__(self, call, argument):
-        self.call, self.argument = call, argument
-
-    def __reduce__(self):
-        return self.call, (self.argument,)
-
-
 @pytest.mark.parametrize("dimension", ["motion_smoothness", "dynamic_degree"])
 @pytest.mark.parametrize("call", [os.mkdir, subprocess.check_call])
 def test_no_checkpoint_is_executed(tmp_path, vbench, monkeypatch, dimension, call):
@@ -115,7 +106,7 @@ def test_no_checkpoint_is_executed(tmp_path, vbench, monkeypatch, dimension, cal
     argument = str(trap) if call is os.mkdir else ["/bin/mkdir", str(trap)]
     for weight in weights.WEIGHTS[dimension]:
         (root / weight.path).parent.mkdir(parents=True)
-        torch.save({"state_dict": {}, "more": Runs(call, argument)}, root / weight.path)
+        torch.save({"state_dict": {}, "more": Trap(call, argument)}, root / weight.path)
     with pytest.raises(VBenchError, match=r"UnpicklingError|loading state_dict"):
         measure([video(tmp_path, "a")], [dimension], folder=tmp_path / "kept", progress=quiet)
     assert not trap.exists()

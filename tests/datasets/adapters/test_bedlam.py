@@ -14,6 +14,7 @@ from datasets.rotation import axis_angle_to_matrix, matrix_to_axis_angle
 from datasets.sequence import SkipLog
 from tests.datasets.mini import bedlam as mini_bedlam
 from tests.datasets.mini.bedlam import AMBIGUOUS, CLOSEUP, CROWD, MOTIONS, PROCESSED, SIX_FPS, ZOOM
+from tests.pickle_trap import Trap
 
 WALKER = "rp_walker_posed_009_0001"
 
@@ -455,11 +456,7 @@ def test_names_in_the_csv_do_not_lead_outside(copy):
 
 
 def test_pickled_labels_are_never_opened(copy, tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return (tmp_path.joinpath("ran").touch, ())
-
-    trap = np.array([Trap()], dtype=object)
+    trap = np.array([Trap((tmp_path / "ran").touch)], dtype=object)
     rewrite_motion(copy, "rp_aaron_posed_002", "1000", motion_info=trap)
     _, skipped = read(copy)
     assert f"{ZOOM}/seq_000000/rp_aaron_posed_002_1000" in skipped

@@ -17,6 +17,7 @@ from datasets.bodies.smplx import load_body
 from datasets.sequence import SkipLog
 from datasets.store.splits import split_of
 from datasets.video.frames import VideoFile
+from tests.pickle_trap import Trap
 
 FRAMES, ONE_PART = mini.FRAMES, mini.ONE_PART
 
@@ -172,12 +173,7 @@ def test_a_list_cannot_name_a_file_elsewhere(own_root):
 
 def test_a_pickle_that_would_run_code_never_runs(own_root, tmp_path):
     marker = tmp_path / "it ran"
-
-    class Hostile:
-        def __reduce__(self):
-            return os.system, (f"touch '{marker}'",)
-
-    relabel(own_root, lambda result: result.update({"extra": Hostile()}))
+    relabel(own_root, lambda result: result.update({"extra": Trap(os.mkdir, str(marker))}))
     found, skipped = read(own_root)
     assert not marker.exists()
     assert "which is not data: refused" in skipped[f"demo_{ONE_PART}.pkl"]

@@ -16,6 +16,7 @@ from datasets.adapters.formats.motion_files import ReadOptions, subject_group, t
 from datasets.bodies.smplx import load_body
 from datasets.sequence import SkipLog
 from tests.datasets.mini.motions import captured, plain, save
+from tests.pickle_trap import Trap
 
 T = 12
 # (x, y, z) -> (x, z, -y)
@@ -31,16 +32,6 @@ def read_all(dataset, root):
 
 def with_options(dataset, **options):
     return dataclasses.replace(dataset, options=ReadOptions(**options))
-
-
-class Payload:
-    """Touches a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (pathlib.Path.touch, (self.path,))
 
 
 def test_a_plain_file_is_taken_as_it_is(tmp_path):
@@ -220,7 +211,7 @@ def test_a_bad_amass_file_is_skipped(tmp_path, changes):
 @pytest.mark.parametrize("key", ["theta", "beta", "fps", "up", "gender", "group"])
 def test_pickled_arrays_are_never_opened(tmp_path, key):
     trap = tmp_path / "trap"
-    payload = np.array([Payload(trap)], dtype=object)
+    payload = np.array([Trap(pathlib.Path.touch, trap)], dtype=object)
     save(tmp_path / "root" / "a.npz", plain(**{key: payload}))
     found, skipped = read_all(smplx_npz.DATASET, tmp_path / "root")
     assert not found
@@ -282,7 +273,7 @@ def test_a_group_that_files_name_goes_before_that_of_their_names(tmp_path):
 
 def test_pickled_extras_do_not_matter(tmp_path):
     trap = tmp_path / "trap"
-    extra = np.array([Payload(trap)], dtype=object)
+    extra = np.array([Trap(pathlib.Path.touch, trap)], dtype=object)
     save(tmp_path / "root" / "a.npz", captured(markers_latent_vids=extra))
     found, _ = read_all(amass.DATASET, tmp_path / "root")
     assert list(found) == ["a"]

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from datasets.adapters.rich import DATASET
 from datasets.sequence import SkipLog
 from tests.datasets.mini import rich as mini_rich
+from tests.pickle_trap import Trap
 
 GYM, HALL = "Gym_011_fake1", "LectureHall_018_wipingspray1"
 BALL, JUGGLE = "Pavallion_003_018_tossball", "BBQ_001_juggle"
@@ -69,14 +70,10 @@ def test_a_damaged_body_file_is_told_and_costs_one_frame(read):
 
 
 def test_every_reason_why_bodies_are_not_usable_is_told(copy):
-    class Attack:
-        def __reduce__(self):
-            return open, ("never", "w")
-
     folder = copy / "bodies" / "test" / GYM
     (folder / "00010" / "011.pkl").write_bytes(b"")
     (folder / "00012" / "011.pkl").write_bytes(b"")
-    (folder / "00011" / "011.pkl").write_bytes(pickle.dumps(Attack()))
+    (folder / "00011" / "011.pkl").write_bytes(pickle.dumps(Trap(open, "never", "w")))
     told = sequences_of(copy)[1][f"{GYM}/011"]
     assert told.startswith("4 of 70 bodies are not usable: ")
     assert "00010/011.pkl and 1 more: is not a readable pickle: the file is empty" in told
@@ -249,12 +246,8 @@ def test_splits_are_the_folders(original):
 
 
 def test_a_body_that_would_run_code_does_not(copy, tmp_path):
-    class Attack:
-        def __reduce__(self):
-            return open, (str(tmp_path / "ran"), "w")
-
     for file in (copy / "bodies" / "test" / GYM).glob("*/*.pkl"):
-        file.write_bytes(pickle.dumps({"betas": Attack()}))
+        file.write_bytes(pickle.dumps({"betas": Trap(open, str(tmp_path / "ran"), "w")}))
     found, skipped = sequences_of(copy)
     assert not found and not (tmp_path / "ran").exists()
     assert "refused" in skipped[f"{GYM}/011"]

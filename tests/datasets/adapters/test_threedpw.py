@@ -22,6 +22,7 @@ from tests.datasets.mini.threedpw import (
     labels,
     picture,
 )
+from tests.pickle_trap import Trap
 
 ONE, TWO, LATE = "courtyard_fake_00", "downtown_fake_00", "outdoors_fake_00"
 
@@ -184,12 +185,7 @@ def test_pictures_without_labels_are_told(root):
 
 def test_a_pickle_that_would_run_code_never_runs_and_stops_no_other(own_root, tmp_path):
     marker = tmp_path / "it ran"
-
-    class Hostile:
-        def __reduce__(self):
-            return os.system, (f"touch '{marker}'",)
-
-    found = labels(ONE)[0] | {"betas_clothed": Hostile()}
+    found = labels(ONE)[0] | {"betas_clothed": Trap(os.mkdir, str(marker))}
     (own_root / "sequenceFiles/train" / f"{ONE}.pkl").write_bytes(pickle.dumps(found, 2))
     people, skipped = read(own_root)
     assert not marker.exists()

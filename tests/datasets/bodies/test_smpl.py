@@ -19,6 +19,7 @@ from datasets.bodies.smpl_file import ENV_SMPL, find_smpl, read_smpl
 from datasets.tools import safe_pickle
 from tests.datasets.mini import smpl as mini_smpl
 from tests.datasets.mini.threedpw import Python2Pickler
+from tests.pickle_trap import Trap
 
 OFFICIAL = "basicmodel_m_lbs_10_207_0_v1.1.0.pkl"
 
@@ -237,12 +238,10 @@ def test_official_pickles_are_read_without_their_packages(arrays, tmp_path, pick
 
 
 def test_nothing_else_is_named_let_alone_run(tmp_path):
-    class Attack:
-        def __reduce__(self):
-            return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
-
     file = tmp_path / OFFICIAL
-    file.write_bytes(pickle.dumps({"v_template": Attack()}, 2))
+    file.write_bytes(
+        pickle.dumps({"v_template": Trap(exec, f"open({str(tmp_path / 'ran')!r}, 'w')")}, 2)
+    )
     with pytest.raises(safe_pickle.UnsafePickleError, match="exec, which is not data"):
         read_smpl(file)
     assert not (tmp_path / "ran").exists()

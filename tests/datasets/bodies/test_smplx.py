@@ -14,6 +14,7 @@ from datasets.bodies.smplx import BODY_JOINTS, load_body
 from datasets.bodies.smplx_file import ENV_BODY, LAYOUT, STAND_IN, read_arrays
 from datasets.motion import Motion
 from datasets.rotation import axis_angle_to_matrix
+from tests.pickle_trap import Trap
 
 
 @pytest.fixture(autouse=True)
@@ -209,21 +210,11 @@ def test_a_body_that_is_not_neutral_is_refused(small, tmp_path, gender):
 # --- hostile and broken files -----------------------------------------------------------------
 
 
-class Payload:
-    """Unpickling it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 def with_payload(small, tmp_path, key):
     """A body file with a pickled entry, and the path that must not come into being."""
     path, harm = tmp_path / "SMPLX_NEUTRAL.npz", tmp_path / "harm"
     entry = np.empty(1, dtype=object)
-    entry[0] = Payload(harm)
+    entry[0] = Trap(os.mkdir, str(harm))
     np.savez(path, **{**small, key: entry})
     return path, harm
 

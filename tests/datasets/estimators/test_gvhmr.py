@@ -21,6 +21,7 @@ from datasets.motion import Motion
 from datasets.tools import isolated
 from datasets.video.files import write_video
 from tests.datasets.mini import gvhmr as mini_gvhmr
+from tests.pickle_trap import Trap
 
 RATES = (15, 24, 25, 29.97, 30, 31, 50, 59.94, 60, 120)
 SIZE = 128
@@ -146,18 +147,10 @@ def test_a_tool_sees_its_gpu_as_the_first(device, visible, expected):
     assert see_only(device, env).get("CUDA_VISIBLE_DEVICES") == expected
 
 
-class Evil:
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return os.mkdir, (self.file,)
-
-
 def test_of_a_checkpoint_only_tensors_are_read(tmp_path):
     folder, file = str(tmp_path / "made"), tmp_path / "evil.ckpt"
     weights = {"a": torch.ones(2), "b": torch.nn.Parameter(torch.zeros(1))}
-    content = {"state_dict": weights, "callbacks": [Evil(folder)], "config": Path("x")}
+    content = {"state_dict": weights, "callbacks": [Trap(os.mkdir, folder)], "config": Path("x")}
     torch.save(content, file)
     state = runpy.run_path(str(WORKER))["_read_state"](file)
     assert list(state) == ["a", "b"] and state["a"].tolist() == [1, 1]
@@ -169,7 +162,7 @@ def test_of_a_checkpoint_only_tensors_are_read(tmp_path):
 def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
     read = runpy.run_path(str(WORKER))["_read_state"]
     old = tmp_path / "old.ckpt"
-    content = {"state_dict": {}, "callbacks": [Evil(str(tmp_path / "made"))]}
+    content = {"state_dict": {}, "callbacks": [Trap(os.mkdir, str(tmp_path / "made"))]}
     torch.save(content, old, _use_new_zipfile_serialization=False)
     with pytest.raises(ValueError, match="save it again"):
         read(old)

@@ -16,6 +16,7 @@ from datasets.estimators.phalp import to_motion
 from datasets.rotation import axis_angle_to_matrix
 from datasets.video.files import write_video
 from tests.datasets.tools.process_ends import ends
+from tests.pickle_trap import Trap
 
 HEIGHT, WIDTH = 180, 320
 FOCAL = 5000 * WIDTH / 256
@@ -208,14 +209,6 @@ def test_numbers_that_are_not_finite(tmp_path):
         motion_of(file, clip(1))
 
 
-class Evil:
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return os.mkdir, (self.file,)
-
-
 # A track.py with PHALP's command line, which "sees" what the test put beside it.
 TRACK = """
 import pathlib, shutil, sys, time
@@ -330,7 +323,7 @@ def test_no_result_is_an_error_although_it_exits_with_0(installation, video):
 
 
 def test_a_result_that_would_run_code_is_refused(installation, video, tmp_path):
-    joblib.dump({"x/000001.jpg": Evil(str(tmp_path / "made"))}, installation / "seen.pkl")
+    joblib.dump({"x/000001.jpg": Trap(os.mkdir, str(tmp_path / "made"))}, installation / "seen.pkl")
     with get("phalp").start("cuda") as session, pytest.raises(EstimateError, match="refused"):
         session.estimate(clip(10, video=video))
     assert not (tmp_path / "made").exists()

@@ -19,6 +19,7 @@ from model.tokenizer.solami.released import load_released
 from model.tokenizer.train import train
 from model.training.checkpoint import CheckpointError
 from model.training.config import TrainingConfig
+from tests.pickle_trap import Trap
 
 TINY = SolamiConfig(width=16, code_dim=16, depth=1, codebook_size=32)
 
@@ -278,21 +279,11 @@ def test_another_state_dict_is_refused_by_its_first_difference(released, change,
         load_released(released)
 
 
-class Payload:
-    """Creates a file when unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
 def test_nothing_is_ever_unpickled(released):
     harm = released / "harm"
-    assert pickle.loads(pickle.dumps(Payload(harm))) is None and harm.exists()
+    assert pickle.loads(pickle.dumps(Trap(Path.touch, harm))) is None and harm.exists()
     harm.unlink()
-    objects = np.array(Payload(harm), dtype=object)
+    objects = np.array(Trap(Path.touch, harm), dtype=object)
     np.savez(released / "all_mean_variance_post.npz", smplx_feature=objects)
     np.savez(released / "mean_std.npz", mean=objects, std=objects)
     with pytest.raises(CheckpointError, match="does not hold plain arrays"):
@@ -300,7 +291,7 @@ def test_nothing_is_ever_unpickled(released):
     (released / "mean_std.npz").unlink()
     with pytest.raises(CheckpointError, match=r"there is no .*mean_std.npz.* if you trust"):
         load_released(released)
-    torch.save({"encoder.model.0.weight": Payload(harm)}, released / "body.pth")
+    torch.save({"encoder.model.0.weight": Trap(Path.touch, harm)}, released / "body.pth")
     with pytest.raises(CheckpointError, match="not a plain PyTorch state dict"):
         load_released(released)
     assert not harm.exists()

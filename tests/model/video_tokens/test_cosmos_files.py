@@ -12,6 +12,7 @@ import torch
 from model.training.checkpoint import CheckpointError
 from model.transformer import cosmos_weights
 from tests.model.cosmos_state import make, official, transformer_engine
+from tests.pickle_trap import Trap
 
 
 def without(name):
@@ -84,24 +85,14 @@ def test_truncated_files_are_refused(tmp_path, share):
     assert "truncated or not a PyTorch archive" in refused(path)
 
 
-class Payload:
-    """What runs a command where it is unpickled."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.target),)
-
-
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("place", ["alone", "beside tensors", "extra state"])
 def test_code_in_a_file_is_not_run(tmp_path, zipped, place):
     target, path = tmp_path / "owned", tmp_path / "model.pt"
     content = {
-        "alone": Payload(target),
-        "beside tensors": {**official(make()), "x": Payload(target)},
-        "extra state": {**official(make()), "layers.0._extra_state": Payload(target)},
+        "alone": Trap(os.mkdir, str(target)),
+        "beside tensors": {**official(make()), "x": Trap(os.mkdir, str(target))},
+        "extra state": {**official(make()), "layers.0._extra_state": Trap(os.mkdir, str(target))},
     }[place]
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     assert "nothing in it was executed" in refused(path)
@@ -113,7 +104,7 @@ def test_code_in_a_file_is_not_run(tmp_path, zipped, place):
 
 def test_a_plain_pickle_is_not_run(tmp_path):
     target, path = tmp_path / "owned", tmp_path / "model.pt"
-    path.write_bytes(pickle.dumps({"norm.weight": Payload(target)}))
+    path.write_bytes(pickle.dumps({"norm.weight": Trap(os.mkdir, str(target))}))
     refused(path)
     assert not target.exists()
 

@@ -14,6 +14,7 @@ from model.training.checkpoint import CheckpointError
 from model.video_tokens.cosmos import networks
 from model.video_tokens.cosmos.tokenizer import CosmosCV, CosmosDV
 from tests.model.video_tokens import mini_cosmos
+from tests.pickle_trap import Trap
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -116,31 +117,21 @@ def test_missing_files_are_named_with_their_source(dv_folder, cv_folder, tmp_pat
         CosmosCV.load(dv_folder)
 
 
-class Payload:
-    """Writes a file where it is unpickled."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.file}",)
-
-
 def test_the_payload_is_one(tmp_path):
-    pickle.loads(pickle.dumps(Payload(tmp_path / "mark")))
+    pickle.loads(pickle.dumps(Trap(os.mkdir, str(tmp_path / "mark"))))
     assert (tmp_path / "mark").exists()
 
 
 def python_pickle(file, mark, genuine):
-    file.write_bytes(pickle.dumps(Payload(mark), protocol=2))
+    file.write_bytes(pickle.dumps(Trap(os.mkdir, str(mark)), protocol=2))
 
 
 def torch_checkpoint(file, mark, genuine):
-    torch.save({"state": Payload(mark)}, file)
+    torch.save({"state": Trap(os.mkdir, str(mark))}, file)
 
 
 def legacy_checkpoint(file, mark, genuine):
-    torch.save({"state": Payload(mark)}, file, _use_new_zipfile_serialization=False)
+    torch.save({"state": Trap(os.mkdir, str(mark))}, file, _use_new_zipfile_serialization=False)
 
 
 def dressed_up_checkpoint(file, mark, genuine):
@@ -149,7 +140,7 @@ def dressed_up_checkpoint(file, mark, genuine):
         for name in source.namelist():
             content = source.read(name)
             if name.endswith("/data.pkl"):
-                content = pickle.dumps(Payload(mark), protocol=2)
+                content = pickle.dumps(Trap(os.mkdir, str(mark)), protocol=2)
             target.writestr(name, content)
 
 
