@@ -188,6 +188,7 @@ class _Joint:
     name: str
     parent: int
     offset: list[float] = field(default_factory=list)
+    ends: int = 0  # number of its end sites
 
 
 def _parse_hierarchy(text: str) -> Skeleton:
@@ -232,10 +233,10 @@ def _begin_joint(
     while (word := next(tokens)) != "{":
         words.append(word)
     parent = open_joints[-1] if open_joints else -1
-    name = f"{joints[parent].name}.end" if token == "End" else " ".join(words)
-    while token == "End" and any(joint.name == name for joint in joints):
-        name += "'"  # a joint may have several end sites
-    return _Joint(name, parent)
+    if token == "End":
+        words = [f"{joints[parent].name}.end" + "'" * joints[parent].ends]
+        joints[parent].ends += 1
+    return _Joint(" ".join(words), parent)
 
 
 def _parse_channel(word: str) -> tuple[str, str]:
