@@ -103,6 +103,7 @@ def test_the_example_of_ones_own_system_is_measured(clips_folder, tmp_path):
     weights.write_bytes(b"whatever the system keeps its weights in")
     weights.with_suffix(".json").write_text('{"class": "Mine"}')
     words = ["table1", "--profile", "smoke", "--steps", "2", "--rows", "Our", "--limit", "2"]
+    words += ["--workers", "1"]
     words += ["--data", clips_folder, "--checkpoint", weights, "--out", tmp_path / "reports"]
     done = subprocess.run(
         [sys.executable, "-m", "benchmark.run", *map(str, words)],

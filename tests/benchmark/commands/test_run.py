@@ -12,8 +12,9 @@ import pytest
 
 from benchmark import discover, run
 from benchmark.commands import arguments
+from benchmark.runs import outcomes
 from model import assets
-from tests.benchmark.commands.comparing import EMPTY
+from tests.benchmark.commands.comparing import EMPTY, without_workers
 
 ROOT = Path(__file__).parents[3]
 TOKENIZER, TRANSFORMER = assets.TOKENIZER, assets.UNIMO
@@ -115,14 +116,14 @@ def test_another_datasets_package_is_refused_in_one_sentence(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path):
+def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path, capsys):
     words = ("table1", "--profile", "smoke", "--data", clips_folder, "--rows", "Our")
     words = (*words, "--steps", 2, "--limit", 2, "--workers", 1, "--out", tmp_path)
-    first = python("-m", "benchmark.run", *words)
-    assert first.returncode == 0, first.stderr
+    words = [str(word) for word in words]
+    assert run.main(words) == 0
     folder = tmp_path / f"smoke-{clips_folder.name}-steps2-limit2-rows-Our"
     made = table(folder)
-    assert first.stdout.startswith("# table1: ")
+    assert capsys.readouterr().out.startswith("# table1: ")
     cells = {(cell["row"], cell["column"]): cell for cell in made["cells"]}
     ours = cells["Our", "mpjpe"]
     assert (ours["status"], ours["n"], ours["paper"]) == ("measured", 2, 8.6344)
@@ -135,14 +136,13 @@ def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path):
     code = (
         "import sys\n"
         "from benchmark import run\n"
-        f"code = run.main({[str(word) for word in words]})\n"
+        f"code = run.main({words})\n"
         "print('torch' in sys.modules, code)"
     )
     again = python("-c", code)
     assert again.stdout.splitlines()[-1] == "False 0"
     assert table(folder) == made
 
-    words = [str(word) for word in words]
     assert run.main([*words, "--strict"]) == 0  # the one row that was asked for is measured
     before = (folder / "table1.md").read_text()
     (folder / "table1.md").unlink()
@@ -160,7 +160,8 @@ def test_a_table_that_the_store_cannot_serve_does_not_stop_a_figure(clips_folder
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_seed_named_twice_counts_once(clips_folder, tmp_path, capsys):
+def test_a_seed_named_twice_counts_once(clips_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(outcomes, "execute", without_workers)
     words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--steps", "1"]
     words += ["--limit", "2", "--rows", "Our", "--workers", "1", "--out", str(tmp_path)]
     folder = tmp_path / f"smoke-{clips_folder.name}-steps1-limit2-seeds0,1-rows-Our"

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 from types import SimpleNamespace
 
@@ -126,11 +127,12 @@ def made(shots_folder, tmp_path_factory):
         )
         return result, {path.suffix: path for path in paths}
 
-    return SimpleNamespace(draw=draw, rows=planned.rows, context=context)
+    first = functools.cache(lambda name: draw(name, folder / "first"))
+    return SimpleNamespace(draw=draw, first=first, rows=planned.rows, context=context)
 
 
-def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
-    result, paths = made.draw("figure7", tmp_path)
+def test_figure_7_has_the_curves_of_the_trainings(made):
+    result, paths = made.first("figure7")
     assert FigureResult.from_json(json.loads(paths[".json"].read_text())) == result
     assert paths[".png"].read_bytes().startswith(b"\x89PNG")
     assert result.status == "drawn" and illustrate.complete(result)
@@ -155,7 +157,7 @@ def test_figure_7_has_the_curves_of_the_trainings(made, tmp_path):
 
 def test_the_same_input_gives_the_same_bytes(made, tmp_path):
     for name in ("figure6", "figure7"):
-        _, first = made.draw(name, tmp_path / "first")
+        _, first = made.first(name)
         _, second = made.draw(name, tmp_path / "second")
         assert first.keys() == second.keys() > {".json", ".md", ".png"}
         for suffix in first.keys() - {".json"}:
@@ -171,8 +173,8 @@ def test_what_is_drawn_already_is_not_drawn_again(made, tmp_path, monkeypatch):
     assert ".md" in made.draw("figure7", tmp_path, always=False)[1]
 
 
-def test_a_strip_shows_clips_by_rank_and_their_errors(made, tmp_path):
-    result, _ = made.draw("figure6", tmp_path)
+def test_a_strip_shows_clips_by_rank_and_their_errors(made):
+    result, _ = made.first("figure6")
     errors = result.values["mpjpe_mm"]
     assert errors.keys() == {"Only V2M", "Uni-Embed.", "Our"}
     assert "percentiles 25, 75" in result.caption
@@ -252,17 +254,14 @@ def test_longer_videos_are_pieces_that_share_a_picture(made):
     assert np.allclose(motions[0, [3, 4, 5], 78], [0, 0.125, 0.25])
 
 
-def test_figure_10_is_drawn_from_clips_that_did_not_fail(made, tmp_path):
-    result, paths = made.draw("figure10", tmp_path)
-    assert (result.status, result.reason) == ("drawn", None)
-    assert len(result.clips) == 2 and ".png" in paths
-
-
 def test_a_drawing_that_fails_says_so_and_is_tried_again(made, tmp_path, monkeypatch):
     def broken(*arguments):
         raise ValueError("a video is damaged")
 
-    made.draw("figure10", tmp_path)
+    """Of figure 10, whose clips are those that did not fail."""
+    result, paths = made.draw("figure10", tmp_path)
+    assert (result.status, result.reason) == ("drawn", None)
+    assert len(result.clips) == 2 and ".png" in paths
     with monkeypatch.context() as patch:
         patch.setattr("benchmark.figures.figure10.continued", broken)
         result, paths = made.draw("figure10", tmp_path)

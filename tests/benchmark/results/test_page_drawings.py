@@ -9,8 +9,10 @@ from benchmark import discover
 from benchmark.commands.regenerate import regenerate
 from benchmark.commands.request import Options
 from benchmark.profiles import smoke
+from benchmark.runs import outcomes
 from datasets.tools.files import read_json, write_json
 from datasets.video.files import read_video
+from tests.benchmark.commands.comparing import without_workers
 from tests.benchmark.results.pages import HOSTILE, Page, page_of, squeezed
 
 
@@ -22,7 +24,9 @@ def measure(name, store, out):
         body=None, checkpoint=[], out=out, dry_run=False, always=None, retry=False, strict=False,
         quiet=True, full=False,
     )  # fmt: skip
-    assert regenerate([discover.load("tables", name)], profile, options) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcomes, "execute", without_workers)
+        assert regenerate([discover.load("tables", name)], profile, options) == 0
     return out / f"smoke-{store.name}"
 
 

@@ -273,7 +273,9 @@ def test_a_store_without_a_test_split_is_refused(tmp_path):
     from datasets.adapters.embedded import EmbeddedDataset
     from datasets.prepare.prepare_store import prepare
 
-    prepare(EmbeddedDataset(1, 1), None, tmp_path / "s", split="train", progress=False)
+    prepare(
+        EmbeddedDataset(1, 1), None, tmp_path / "s", split="train", video_size=None, progress=False
+    )
     with pytest.raises(UserError, match="no test clips"):
         open_data(tmp_path / "s")
 

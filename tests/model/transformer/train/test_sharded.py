@@ -60,7 +60,7 @@ TRAINING = ARTrainingConfig(
 # With as many clips a step as there are processes, each has one task only.
 TRAININGS = {
     "table": TRAINING,
-    "digits": replace(TRAINING, batch_size=2, activation_checkpointing=False),
+    "digits": replace(TRAINING, batch_size=2, steps=3, activation_checkpointing=False),
     "unified": replace(TRAINING, batch_size=2, steps=3, ema_decay=0.0),
 }
 
