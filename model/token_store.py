@@ -16,6 +16,7 @@ frame.
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -246,6 +247,8 @@ def _current(job: _Job, folder: Path, *, progress: bool) -> pa.Table:
         for path, ids in _parts(folder, job.ids):
             table = _read_part(path, job, ids, hashes.get(path.name))
             if table is None:
+                if path.exists():
+                    print(f"{path} is damaged or not of these clips: made again", file=sys.stderr)
                 table = job.rows(ids, bar)
                 _write_part(path, table)
             else:

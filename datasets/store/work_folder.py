@@ -34,9 +34,8 @@ def claimed(
             claimed again, and is unfinished from then on.
 
     Raises:
-        FolderError: the folder holds something else, the unfinished work of another job, or
-            another process works there.
-        StoreError: the folder cannot be written.
+        FolderError: the folder holds something else, or the unfinished work of another job.
+        StoreError: another process works there, or the folder cannot be written.
     """
     work = path / WORK
     with contextlib.ExitStack() as held:
@@ -50,7 +49,7 @@ def claimed(
             if keep is None and (path / "manifest.json").exists():
                 # Another process finished the store since this one looked.
                 _remove(path, WORK)
-                raise FolderError(
+                raise StoreError(
                     f"{path} was finished by another process just now: repeat the command to see"
                 )
             _refuse_other_job(path, job)
@@ -59,7 +58,10 @@ def claimed(
         except (FileExistsError, NotADirectoryError):
             raise FolderError(f"{path} is a file or below one: name a new folder") from None
         except BusyError:
-            raise FolderError(f"{path}: another process is making this store") from None
+            raise StoreError(
+                f"{path}: another process is making this store: wait until it ends, or name "
+                "another folder"
+            ) from None
         except NoLocksError as error:
             raise StoreError(str(error)) from error
         except OSError as error:

@@ -17,6 +17,8 @@ import numpy as np
 # Bytes of all arrays that are read of a file: half an hour of AMASS at 120 frames a second has 290
 # MB, SMPL-X 240 MB.
 MOST_BYTES = 300_000_000
+_MOST_RATIO = 50  # of the arrays to the file: motions compress to a half, zeros to a thousandth
+_SMALL = 50_000_000  # bytes that may be read of any file
 _MOST_HEADER = 10_000  # bytes: numpy's own limit, which it checks after reading
 _MOST_DIRECTORY = 1_000_000  # bytes of the list of members, about 10,000 of them
 _CHUNK = 1 << 20
@@ -40,7 +42,7 @@ def read_npz_arrays(
     Args:
         path: the file.
         names: of the arrays.
-        most_bytes: limit of all of them together.
+        most_bytes: limit of all of them together; that of a small file is lower.
 
     Raises:
         KeyError: there is no array of that name.
@@ -52,11 +54,12 @@ def read_npz_arrays(
         there = archive.NameToInfo
         entries = [there[f"{name}.npy" if f"{name}.npy" in there else name] for name in names]
         size = sum(entry.file_size for entry in entries)
+        most_bytes = min(most_bytes, max(_SMALL, _MOST_RATIO * path.stat().st_size))
         if size > most_bytes:
             largest = max(entries, key=lambda entry: entry.file_size).filename
             raise ValueError(
                 f"its arrays would take {size / 1e6:,.0f} MB ({largest.removesuffix('.npy')} the "
-                f"most), more than the {most_bytes / 1e6:,.0f} MB that are read of a file"
+                f"most), more than the {most_bytes / 1e6:,.0f} MB that are read of such a file"
             )
         found = {}
         for name, entry in zip(names, entries, strict=True):

@@ -156,6 +156,8 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     arrays = _load(file, repr(identity))
     if arrays is not None:
         return Examples(**arrays, identity=identity)
+    if file.exists():
+        print(f"{file} is damaged or of other settings: rendered again", file=sys.stderr)
     jobs = [(index, size) for index in range(sequences)]
     executor = Executor(workers=len(os.sched_getaffinity(0)))
     outcomes = spread(zip(jobs, jobs, strict=True), Calls(_render), executor)

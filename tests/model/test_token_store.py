@@ -1,3 +1,4 @@
+import random
 import shutil
 
 import numpy as np
@@ -15,6 +16,8 @@ from model import token_store
 from model.token_store import TokenStoreError, join, tokenise
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.video_tokens.fitted.linear import LinearCodec
+from tests.damage import cut as cut_bytes
+from tests.damage import flip_bit
 
 PART = 4  # clips of a part, for more than one
 
@@ -190,6 +193,25 @@ def test_a_part_that_is_damaged_or_foreign_is_made_again(
     codec = Counting()
     assert run(store, tokenizer, tmp_path, codec).sha256 == first.sha256
     assert codec.clips == PART and content(tmp_path) == files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tokens-00001.parquet", "tokens.json"])
+@pytest.mark.parametrize("damage", [flip_bit, cut_bytes])
+def test_damage_never_changes_tokens(store, tokenizer, tmp_path, capsys, name, damage):
+    first = run(store, tokenizer, tmp_path)
+    files, rng = content(tmp_path), random.Random(0)
+    (folder,) = tmp_path.iterdir()
+    whole = (folder / name).read_bytes()
+    for _ in range(60):
+        (folder / name).write_bytes(whole)
+        done = damage(folder / name, rng)
+        assert run(store, tokenizer, tmp_path).sha256 == first.sha256, done
+        said = f"{folder / name} is damaged or not of these clips: made again" in (
+            capsys.readouterr().err
+        )
+        if name.endswith(".parquet"):
+            assert said and content(tmp_path) == files, done
 
 
 def test_clips_that_cannot_be_used_are_skipped_with_the_reason(own_store, tokenizer, tmp_path):

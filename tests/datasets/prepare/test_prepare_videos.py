@@ -401,7 +401,7 @@ def test_what_was_made_from_sources_that_changed_is_made_again_and_said(tmp_path
 def test_two_processes_do_not_make_the_same_store(tmp_path):
     stopped(tmp_path / "s")
     job = json.loads((tmp_path / "s" / ".work" / "job.json").read_text())
-    with claimed(tmp_path / "s", job), pytest.raises(FolderError, match="another process"):
+    with claimed(tmp_path / "s", job), pytest.raises(StoreError, match="another process"):
         make(Pictures(), tmp_path / "s")
 
 

@@ -390,7 +390,7 @@ def test_what_is_missing_is_said_before_anything_is_done(source, tmp_path, capsy
 def test_two_processes_never_write_one_store(source, tmp_path, capsys):
     job = {"some": "job"}
     with claimed(tmp_path / "out", job):
-        assert cli(source, tmp_path / "out", "--quiet", log=tmp_path / "log") == 2
+        assert cli(source, tmp_path / "out", "--quiet", log=tmp_path / "log") == 1
     assert "another process" in capsys.readouterr().err
 
 

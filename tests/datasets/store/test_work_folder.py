@@ -70,7 +70,7 @@ def test_a_store_that_another_process_finishes_meanwhile_stays_whole(tmp_path, m
         lock(*words)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with pytest.raises(FolderError, match="finished by another process"), claimed(path, JOB):
+    with pytest.raises(StoreError, match="finished by another process"), claimed(path, JOB):
         pass
     assert sorted(file.name for file in path.iterdir()) == ["index.parquet", "manifest.json"]
 
@@ -78,7 +78,7 @@ def test_a_store_that_another_process_finishes_meanwhile_stays_whole(tmp_path, m
 def test_one_process_at_a_time_makes_a_store(tmp_path, monkeypatch):
     path = tmp_path / "s"
     with claimed(path, JOB):
-        with pytest.raises(FolderError, match="another process is making this store"):
+        with pytest.raises(StoreError, match="another process is making this store: wait"):
             claimed(path, JOB).__enter__()
         finish(path)
 
