@@ -121,6 +121,7 @@ def prepare(
             "split_rule": "official" if groups is None else groups.rule(),
             **tally.facts(splits),
             "sources": sources.manifest(),
+            **({} if groups is None else {"unused_sources": sources.unused()}),
         }
         writer.close(facts)
     return ClipStore.open(out).manifest

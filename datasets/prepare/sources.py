@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from datasets.adapters.formats.root_folder import files_below
 from datasets.sequence import FrameSource, PersonSequence
 from datasets.store.schema import FolderError
+from datasets.store.work_folder import is_store
+from datasets.tools.command_line import counted
 from datasets.tools.files import sha256_of
-
-_HASHED = 4_000_000_000  # bytes; of a larger file only size and time are compared
 
 Fingerprint = tuple[int, int, str]  # bytes, time of the last change in ns, sha256
 
@@ -35,8 +37,12 @@ class Sources:
         """Name -> [bytes, time in ns, sha256] of the files that were used, sorted."""
         return {name: list(self._used[name]) for name in sorted(self._used)}
 
+    def unused(self) -> list[str]:
+        """Names of the files below the root, of the kinds that were used, that were not; sorted."""
+        return _others(self._root, self._used)
+
     def of(self, path: Path) -> Fingerprint:
-        """A file's size, time and sha256 (empty above 4 GB)."""
+        """A file's size, time and sha256."""
         if path not in self._known:
             self._known[path] = _fingerprint(path)
         return self._known[path]
@@ -66,10 +72,10 @@ class Sources:
 
 
 def require_same(manifest: dict, root: Path | None, out: Path) -> None:
-    """Check that the files a finished store was made from have not changed.
+    """Check that the files a finished store was made from have not changed, and none was added.
 
     Raises:
-        FolderError: some have; the message names the first.
+        FolderError: some have, or were; the message names the first.
     """
     changed = []
     for name, (size, time, sha256) in manifest.get("sources", {}).items():
@@ -78,17 +84,38 @@ def require_same(manifest: dict, root: Path | None, out: Path) -> None:
             stat = path.stat()
             same = stat.st_size == size
             if same and stat.st_mtime_ns != time:
-                same = _fingerprint(path)[2] == sha256 != ""
+                same = _fingerprint(path)[2] == sha256
         except OSError:
             same = False
         if not same:
             changed.append(name)
+    what = "its sources have changed since"
+    if not changed and "unused_sources" in manifest:
+        known = {*manifest["sources"], *manifest["unused_sources"]}
+        changed = [name for name in _others(root, manifest["sources"]) if name not in known]
+        what = (
+            f"{counted(len(changed), 'file')} {'was' if len(changed) == 1 else 'were'} added since"
+        )
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise FolderError(
-            f"{out} is finished, but its sources have changed since ({changed[0]}{more}): name a "
-            "new folder, or delete this one to make it again"
+            f"{out} is finished, but {what} ({changed[0]}{more}): name a new folder, or delete "
+            "this one to make it again"
         )
+
+
+def _others(root: Path | None, used: Iterable[str]) -> list[str]:
+    """Names of the files below a root that have the suffix of a used one and are none."""
+    used = set(used)
+    kinds = {Path(name).suffix.lower() for name in used}
+    if root is None or not kinds:
+        return []
+    names = (
+        os.path.relpath(path, root)
+        for path in files_below(root, is_left_out=is_store)
+        if path.suffix.lower() in kinds
+    )
+    return [name for name in names if name not in used]
 
 
 def _files(source: FrameSource | None, rows: range) -> list[Path]:
@@ -97,5 +124,4 @@ def _files(source: FrameSource | None, rows: range) -> list[Path]:
 
 def _fingerprint(path: Path) -> Fingerprint:
     stat = path.stat()
-    sha256 = sha256_of(path) if stat.st_size <= _HASHED else ""
-    return stat.st_size, stat.st_mtime_ns, sha256
+    return stat.st_size, stat.st_mtime_ns, sha256_of(path)

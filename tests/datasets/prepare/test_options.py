@@ -226,6 +226,14 @@ def test_a_finished_store_says_when_its_sources_have_changed(tmp_path, capsys):
     os.utime(root / "a.npz", ns=(time + 10**9, time + 10**9))  # touched, not changed
     assert run(*words) == 0
     assert "nothing to do" in capsys.readouterr().out
+    (root / "notes.txt").write_text("of another kind")
+    assert run(*words) == 0
+    motions.save(root / "more" / "d.npz", motions.plain(5, 70))
+    assert run(*words) == 2
+    assert "1 file was added since (more/d.npz)" in capsys.readouterr().err
+    motions.save(root / "e.npz", motions.plain(6, 70))
+    assert run(*words) == 2
+    assert "2 files were added since (e.npz and 1 more)" in capsys.readouterr().err
     motions.save(root / "b.npz", motions.plain(77, 70))
     assert (root / "b.npz").stat().st_size == size
     assert run(*words) == 2
