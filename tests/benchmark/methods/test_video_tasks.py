@@ -11,7 +11,7 @@ from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.table import Column, Row
 from benchmark.methods import estimators, first_frame, transformers
 from benchmark.methods.unimo import VideoToMotion
-from benchmark.profiles import paper
+from benchmark.profiles import paper, smoke
 from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.results.table import row_notes
 from benchmark.runs import artifacts, chain
@@ -40,6 +40,26 @@ def context(tmp_path):
 def data(shots_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("model.transformer.train.token_set.CACHE", tmp_path / "tokens")
     return open_data(shots_folder, task="v2m", limit=3)
+
+
+@pytest.fixture(scope="module")
+def performed(shots_folder, tmp_path_factory):
+    """A cache in which the work of our row is done for both tasks."""
+    context = RunContext(tmp_path_factory.mktemp("performed") / "runs", find_body(), device="cpu")
+    data = open_data(shots_folder, task="v2m", limit=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("model.transformer.train.token_set.CACHE", context.cache.parent / "tokens")
+        for task in ("i2vm", "v2m"):
+            item = make_item(OURS, task, smoke().with_steps(3), data, seed=0, metrics=("pose",))
+            perform(context, item, progress=ignore)
+    return context.cache
+
+
+@pytest.fixture
+def warm(context, performed):
+    """A context with a copy of that cache."""
+    shutil.copytree(performed, context.cache)
+    return context
 
 
 @pytest.fixture
@@ -97,14 +117,13 @@ def test_both_tasks_share_one_training(context, item_of):
     assert {"fid", "div_g"} <= {score.column for score in outcome.scores["diversity"]}
 
 
-def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(context, item_of):
+def test_consistency_is_against_what_the_estimator_sees_in_the_generated_video(warm, item_of):
     item = item_of("i2vm")
-    perform(context, item, progress=ignore)
-    runs = chain.lookup(context, item).stages
+    runs = chain.lookup(warm, item).stages
     ids = item.data.test_ids
     made = artifacts.read_predictions(runs["predict"].folder, ids)
     seen = artifacts.read_predictions(runs["estimate"].folder, ids)
-    evaluation = evaluation_of(context, item, runs["predict"], runs["estimate"])
+    evaluation = evaluation_of(warm, item, runs["predict"], runs["estimate"])
     np.testing.assert_array_equal(evaluation.motion, made.channels)
     np.testing.assert_array_equal(evaluation.truth, seen.channels)
     # The first picture is the clip's own, through the codec; the video is of its length and rate.
@@ -151,10 +170,9 @@ def test_a_chain_killed_anywhere_ends_in_the_same_scores(context, item_of):
     assert keys(killed, item) == keys(context, item)
 
 
-def test_a_clip_alone_gives_what_it_gives_among_others(context, item_of, data):
+def test_a_clip_alone_gives_what_it_gives_among_others(warm, item_of, data):
     item = item_of("v2m")
-    perform(context, item, progress=ignore)
-    weights = trained_weights(context, item, progress=ignore)
+    weights = trained_weights(warm, item, progress=ignore)
     clips = data.clips(data.test_ids)
     method = VideoToMotion()
     together = method.predict(weights, clips, device="cpu", seed=0).channels
@@ -165,37 +183,34 @@ def test_a_clip_alone_gives_what_it_gives_among_others(context, item_of, data):
     assert np.abs(reseeded - together).max() > 1e-2
 
 
-def test_what_is_estimated_depends_on_the_estimators_training(context, item_of, tiny, data):
+def test_what_is_estimated_depends_on_the_estimators_training(warm, item_of, tiny, data):
     item = item_of("i2vm")
-    perform(context, item, progress=ignore)
     longer = dataclasses.replace(tiny, regressor_training=tiny.regressor_training.with_steps(4))
     other = make_item(OURS, "i2vm", longer, data, seed=0, metrics=("pose",))
-    before = keys(context, item)
-    perform(context, other, progress=ignore)
-    after = keys(context, other)
+    before = keys(warm, item)
+    perform(warm, other, progress=ignore)
+    after = keys(warm, other)
     changed = {stage for stage in after if after[stage] != before[stage]}
     assert changed == {"train estimator", "estimate", "score pose"}
 
 
-def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(context, item_of, tmp_path):
+def test_a_checkpoint_trained_again_under_its_path_is_measured_anew(warm, item_of, tmp_path):
     item = item_of("v2m")
-    perform(context, item, progress=ignore)
-    folder = chain.lookup(context, item).stages["train"].folder
+    folder = chain.lookup(warm, item).stages["train"].folder
     mine = tmp_path / "mine"
     shutil.copytree(folder, mine)
     given = item_of("v2m", Row("mine", "unimo", weights=mine / "model.safetensors"))
-    first = keys(context, given)
-    assert first["predict"] == keys(context, item)["predict"]
+    first = keys(warm, given)
+    assert first["predict"] == keys(warm, item)["predict"]
     again = item_of("v2m", seed=1)
-    perform(context, again, progress=ignore)
-    shutil.copytree(chain.lookup(context, again).stages["train"].folder, mine, dirs_exist_ok=True)
-    assert keys(context, given)["predict"] != first["predict"]
+    perform(warm, again, progress=ignore)
+    shutil.copytree(chain.lookup(warm, again).stages["train"].folder, mine, dirs_exist_ok=True)
+    assert keys(warm, given)["predict"] != first["predict"]
 
 
-def test_the_sequence_of_a_transformer_is_part_of_its_weights_identity(context, item_of, tmp_path):
+def test_the_sequence_of_a_transformer_is_part_of_its_weights_identity(warm, item_of, tmp_path):
     item = item_of("v2m")
-    perform(context, item, progress=ignore)
-    weights = trained_weights(context, item, progress=ignore)
+    weights = trained_weights(warm, item, progress=ignore)
     copy = tmp_path / "copy.safetensors"
     shutil.copyfile(weights, copy)
     text = weights.with_suffix(".json").read_text()
