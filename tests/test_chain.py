@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +14,6 @@ from datasets.video.files import write_video
 from model.regressor.train import train_built_in
 
 ROOT = Path(__file__).parents[1]
-TENNIS = (
-    ROOT.parent / "shared" / "data" / "video" / "tennis.mp4"
-)  # a real video, where there is one
 PARQUET = ("index.parquet", "motion.parquet", "gt.parquet", "pseudo_gt.parquet", "manifest.json")
 
 pytestmark = pytest.mark.slow
@@ -26,8 +22,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
-    if TENNIS.is_file():
-        shutil.copy(TENNIS, folder / "tennis, a real one.mp4")
     rng = np.random.default_rng(0)
     for name in ("one", "two = 2"):
         pictures = (rng.integers(0, 256, (1, 48, 64, 3), dtype=np.uint8) for _ in range(140))

@@ -449,32 +449,3 @@ def test_many_groups_of_the_test_split_are_named_in_part():
     }
     line = "test: a, b, c, d, e and 2 more (all are in its manifest.json)"
     assert line in summary(manifest, "s").splitlines()
-
-
-@pytest.mark.slow
-def test_the_module_runs_as_a_command(tmp_path):
-    root = takes(tmp_path / "root", ["a", "b"], frames=65)
-    command = [sys.executable, "-m", "datasets.prepare", "smplx_npz", "--root", str(root)]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "s")], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "2 clips of 65 frames (test 1, train 1)" in done.stdout
-    assert len(ClipStore.open(tmp_path / "s")) == 2
-
-
-SHARED = ROOT.parent / "shared" / "data" / "motion"
-
-
-@pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the shared CMU takes are not beside the repository"
-)
-def test_the_real_takes(tmp_path):
-    manifest = prepare(smplx_npz.DATASET, SHARED, tmp_path / "cmu", progress=False)
-    assert manifest["num_clips"] == 219
-    assert manifest["skipped"] == []
-    split = {clip.sequence: clip.split for clip in ClipStore.open(tmp_path / "cmu")}
-    assert len(split) == 17
-    for take in range(1, 8):
-        assert split[f"cmu_60_{take:02d}"] == split[f"cmu_61_{take:02d}"]
-    assert manifest["splits"]["test"] >= 0.2 * 219
