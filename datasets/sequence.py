@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -23,8 +23,11 @@ class FrameSource(Protocol):
         height: of every picture, in pixels.
     """
 
-    width: int
-    height: int
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    @property
+    def height(self) -> int: ...  # noqa: D102
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the pictures of some rows of the sequence, uint8 (height, width, 3) RGB, in order.
@@ -259,6 +262,7 @@ class Dataset(Protocol):
     those in ``takes`` (see `datasets.prepare.options`).
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     name: str
     version: int
     needs_root: bool
@@ -277,6 +281,7 @@ def camera_of(clip: Clip) -> tuple[Camera, Literal["dataset", "diagonal"]]:
     """
     if clip.view is not None:
         return dataclasses.replace(clip.view, T_w2c=None), "dataset"
+    assert clip.resize is not None, "a clip with a video has it"
     width, height = clip.resize.width, clip.resize.height
     focal = math.hypot(width, height)
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])

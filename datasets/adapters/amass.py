@@ -11,6 +11,7 @@ SMPL-H has another shape space, so that bodies of that release only approximate 
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,8 @@ def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa
     fps = found.motion.fps
     stride = 1 if options.fps else max(1, round(fps / TARGET_FPS))
     thinned = dataclasses.replace(found.motion[::stride], fps=fps / stride)
-    return dataclasses.replace(found, motion=thinned, valid=found.valid[::stride])
+    valid = None if found.valid is None else found.valid[::stride]
+    return dataclasses.replace(found, motion=thinned, valid=valid)
 
 
 def write(path: Path, motion: Motion) -> None:
@@ -88,7 +90,7 @@ def write(path: Path, motion: Motion) -> None:
     frames = len(motion)
     betas = motion.betas if motion.betas.ndim == 1 else motion.betas.mean(axis=0)
     rest_of_body = {"pose_jaw": 3, "pose_eye": 6, "pose_hand": 90}
-    parts = {
+    parts: dict[str, Any] = {
         "root_orient": upright.global_orient,
         "pose_body": upright.body_pose,
         **{name: np.zeros((frames, size), np.float32) for name, size in rest_of_body.items()},

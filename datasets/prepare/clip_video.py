@@ -5,7 +5,7 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 from datasets.sequence import FrameSource
 from datasets.store.schema import VIDEOS, StoreError
 from datasets.store.video_list import VideoList
-from datasets.tools.workers.spread import Executor, WorkerDied, spread
+from datasets.tools.workers.spread import Executor, Outcome, WorkerDied, spread
 from datasets.tools.workers.worker import Calls
 from datasets.video.pad_resize import PadResize
 
@@ -78,7 +78,7 @@ def encode(encoding: Encoding, videos: VideoList) -> str | None:
 
 def encode_all(
     planned: Iterable[tuple[Item, Encoding | None]], videos: VideoList, workers: int
-) -> Iterator[tuple[Item, str | None]]:
+) -> Generator[tuple[Item, str | None], None, None]:
     """Make videos in worker processes; with 1 worker in this one.
 
     Args:
@@ -103,7 +103,7 @@ def encode_all(
     )
     with contextlib.closing(outcomes):
         for outcome in outcomes:
-            if outcome is not None:
+            if isinstance(outcome, Outcome):
                 died = isinstance(outcome.error, WorkerDied)
                 yield outcome.item, "its worker process died twice" if died else outcome.result()
 

@@ -34,10 +34,7 @@ def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]
 
 def clip_of(sequence: PersonSequence, split: str, rows: slice) -> Clip:
     """Some rows of a sequence as a clip, without pictures."""
-    view, camera_motion, world_motion = (
-        None if whole is None else whole[rows]
-        for whole in (sequence.view, sequence.camera_motion, sequence.world_motion)
-    )
+    view, camera, world = sequence.view, sequence.camera_motion, sequence.world_motion
     return Clip(
         clip_id=clip_id(sequence, split, int(sequence.frame_ids[rows.start])),
         dataset=sequence.dataset,
@@ -50,9 +47,9 @@ def clip_of(sequence: PersonSequence, split: str, rows: slice) -> Clip:
         person=sequence.person,
         group=sequence.group,
         num_people=sequence.num_people,
-        view=view,
-        camera_motion=camera_motion,
-        world_motion=world_motion,
+        view=None if view is None else view[rows],
+        camera_motion=None if camera is None else camera[rows],
+        world_motion=None if world is None else world[rows],
         native={
             name: value[rows] if name in sequence.native_frames else value
             for name, value in sequence.native.items()

@@ -143,10 +143,11 @@ def _clips(
     for rows in windows(sequence, rules.num_frames):
         clip, encoding = clip_of(sequence, split, rows), None
         if source is not None and resize is not None:
-            clip = _with_video(clip, resize, rules.root)
+            path = rules.root / video_name(clip.clip_id)
+            clip = _with_video(clip, resize, path)
             frames = range(rows.start, rows.stop)
             identity = f"{sources.pictures(source, frames)} {frames} {resize} {clip.fps}"
-            encoding = Encoding(source, frames, resize, clip.fps, clip.video, identity)
+            encoding = Encoding(source, frames, resize, clip.fps, path, identity)
         check(clip)
         found.append((clip, encoding))
     if not found:
@@ -157,11 +158,9 @@ def _clips(
     return found
 
 
-def _with_video(clip: Clip, resize: PadResize, root: Path) -> Clip:
+def _with_video(clip: Clip, resize: PadResize, path: Path) -> Clip:
     view = None if clip.view is None else resize.camera(clip.view)
-    return dataclasses.replace(
-        clip, view=view, resize=resize, video=root / video_name(clip.clip_id)
-    )
+    return dataclasses.replace(clip, view=view, resize=resize, video=path)
 
 
 def _name(sequence: PersonSequence) -> str:

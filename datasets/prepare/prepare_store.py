@@ -201,18 +201,19 @@ def _write(
     done = encode_all(_to_encode(planned, videos, tally), VideoList(videos.store), workers)
     with contextlib.closing(done):
         for clip, failure in done:
-            item = clip.item
+            if isinstance(clip.item, Skipped):
+                tally.left_out.append(clip.item)
+                continue
             try:
-                if failure is None and not isinstance(item, Skipped):
-                    writer.add(item)
+                if failure is None:
+                    writer.add(clip.item)
             except ClipError as error:
                 failure = error.reason
             if failure is not None:
-                item = Skipped(item.clip_id, failure)
-            if isinstance(item, Skipped):
-                tally.left_out.append(item)
+                tally.left_out.append(Skipped(clip.item.clip_id, failure))
                 continue
-            tally.add(item, clip.sequence)
+            assert clip.sequence is not None, "the clip is from it"
+            tally.add(clip.item, clip.sequence)
             sources.use(clip.sequence)
             bar.set_postfix(sequences=len(tally.sequences), refresh=False)
             bar.update()
@@ -230,7 +231,7 @@ def _to_encode(
             if state == "made":
                 encoding = None
             else:
-                if state == "changed":
+                if state == "changed" and clip.sequence is not None:
                     tally.made_again.append(clip.sequence.sequence)
                 videos.begin(encoding.path)
         yield clip, encoding
@@ -250,7 +251,8 @@ class _Tally:
     def add(self, clip: "Clip", sequence: "PersonSequence") -> None:
         """Count a clip that was written."""
         self.sequences.add((clip.sequence, clip.camera, clip.person))
-        self.videos.add(clip.video)
+        if clip.video is not None:
+            self.videos.add(clip.video)
         if clip.split == "test":
             self.test_groups.add(clip.group)
         for text in sequence.assumed:

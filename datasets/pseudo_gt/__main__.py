@@ -36,9 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         estimator = estimators.get(args.estimator, **options)
     except (TypeError, ValueError) as error:
-        if isinstance(error, TypeError) and "checkpoint" in str(error):
-            error = f"{args.estimator} has no --checkpoint"
-        parser.error(str(error))
+        unknown = isinstance(error, TypeError) and "checkpoint" in str(error)
+        parser.error(f"{args.estimator} has no --checkpoint" if unknown else str(error))
     try:
         manifest = estimate_store(
             Extraction(

@@ -63,6 +63,7 @@ def tasks(source: ClipStore, shards: Iterable[Shard], work: Path) -> Iterator[Sh
 
 
 def _clip_video(clip: Clip) -> ClipVideo:
+    assert clip.video is not None, "others are left out"
     camera, K_source = camera_of(clip)
     return ClipVideo(
         clip_id=clip.clip_id,

@@ -82,7 +82,7 @@ def failed_row(
     clip_id: str, status: str, reason: str, *, K_source: str = "", n_frames: int
 ) -> dict:
     """The row of a clip that has no estimate."""
-    arrays = {field.name: [] for field in SCHEMA if pa.types.is_list(field.type)}
+    arrays: dict[str, list] = {field.name: [] for field in SCHEMA if pa.types.is_list(field.type)}
     facts = {"clip_id": clip_id, "status": status, "reason": reason, "K_source": K_source}
     return {**facts, "n_frames": n_frames, "diagnostics": "{}", "body": "", **arrays}
 

@@ -59,14 +59,16 @@ def write_store(
                     arrays | {name: row[name] for name in _ARRAYS},
                     source.path,
                 )
+                assert clip.video is not None, "others are not estimated"
+                video = bring(clip.video, out / facts["video_path"])
                 clip = dataclasses.replace(
                     clip,
                     view=camera_of(clip)[0],
                     native=native_of_rows(native),
                     native_frames=frozenset(n["name"] for n in native if n["per_frame"]),
-                    video=bring(clip.video, out / facts["video_path"]),
+                    video=video,
                 )
-                if sha256_of(clip.video) != facts["video_sha256"]:
+                if sha256_of(video) != facts["video_sha256"]:
                     raise StoreError(
                         f"the video of {clip.clip_id} in {source.path} has changed since its "
                         "motion was estimated: put the file back, or name a new folder"

@@ -250,8 +250,9 @@ def _check_video(request: Request) -> None:
 def _check(estimate: Estimate, clip: ClipVideo) -> None:
     """Refuse what is not a neutral motion of this clip; `Motion` has checked the numbers."""
     camera = estimate.camera_motion
-    for space, motion in (("camera", camera), ("world", estimate.world_motion)):
-        if motion is None and space == "world":
+    motions = {"camera": camera, "world": estimate.world_motion}
+    for space, motion in motions.items():
+        if motion is None:  # no world
             continue
         for what, found, expected in (
             ("space", motion.space, space),

@@ -114,6 +114,7 @@ class MotionFolder:
                 f"{self.name} has no official splits (datasets.store.splits derives them)"
             )
         files = self.files(root)
+        assert root is not None, "it has files"
         skipped = SkipLog() if skipped is None else skipped
         seen = set()
         for path in files:
