@@ -12,7 +12,7 @@ from datasets.estimators import Estimator
 from datasets.tools.workers.spread import Executor, Outcome, spread
 
 if TYPE_CHECKING:
-    from datasets.pseudo_gt.progress import ClipsDone
+    from datasets.pseudo_gt.progress import ProgressBar
     from datasets.pseudo_gt.shards import Shard
     from datasets.pseudo_gt.worker import StartWorker
     from datasets.store.reader import ClipStore
@@ -74,7 +74,7 @@ def estimate_store(
             no clip with a video of one person, or no clip could be estimated.
     """
     from datasets.pseudo_gt.input import select
-    from datasets.pseudo_gt.progress import ClipsDone
+    from datasets.pseudo_gt.progress import ProgressBar
     from datasets.pseudo_gt.shards import plan, reopen
     from datasets.pseudo_gt.store import STATUS_FILE, is_whole, write_store
     from datasets.pseudo_gt.summary import num_failed, status_text
@@ -98,7 +98,7 @@ def estimate_store(
         if retry:
             reopen(shards, work)
         start = StartWorker(extraction.estimator, timeout, resume(work))
-        with contextlib.closing(ClipsDone(work, shards, shown=progress)) as bar:
+        with contextlib.closing(ProgressBar(work, shards, visible=progress)) as bar:
             _estimate(source, work, start, executor, job["device"], bar)
         rows = _rows(clip_ids, left_out, shards, work, num_frames=source.num_frames)
         counts = write_store(out, source, clip_ids, rows, job)
@@ -134,7 +134,7 @@ def _estimate(
     start: "StartWorker",
     executor: Executor,
     device: str,
-    bar: "ClipsDone",
+    bar: "ProgressBar",
 ) -> None:
     """Do the shards that the bar counts as unfinished."""
     from datasets.pseudo_gt.input import tasks

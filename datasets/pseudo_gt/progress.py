@@ -10,20 +10,20 @@ from tqdm import tqdm
 from datasets.pseudo_gt.shards import Shard, read_rows, scratch_files
 
 
-class ClipsDone:
+class ProgressBar:
     """A bar on stderr that counts clips, those of unfinished shards by their scratch files.
 
     Args:
         work: the job's working folder.
         shards: all of the job's.
-        shown: whether there is a bar.
+        visible: the bar is drawn.
 
     Attributes:
         unfinished: the shards without a file, by number.
     """
 
-    def __init__(self, work: Path, shards: Iterable[Shard], *, shown: bool):
-        self._work, self._shown = work, shown
+    def __init__(self, work: Path, shards: Iterable[Shard], *, visible: bool):
+        self._work, self._visible = work, visible
         self._statuses: Counter[str] = Counter()  # of finished shards
         self.unfinished: dict[int, Shard] = {}
         total = 0
@@ -36,7 +36,7 @@ class ClipsDone:
                     print(f"{shard.file(work)} is damaged: it is made again", file=sys.stderr)
             else:
                 self._statuses.update(rows.column("status").to_pylist())
-        self._bar = tqdm(total=total, unit=" clips", leave=False, disable=not shown)
+        self._bar = tqdm(total=total, unit=" clips", leave=False, disable=not visible)
 
     def finish(self, shard: Shard, statuses: Counter[str]) -> None:
         """Count a shard whose file was written, and its clips by their status."""
@@ -45,7 +45,7 @@ class ClipsDone:
 
     def show(self) -> None:
         """Bring the bar up to date."""
-        if not self._shown:
+        if not self._visible:
             return
         statuses = self._statuses.copy()
         for shard in self.unfinished.values():

@@ -144,8 +144,8 @@ class _Tries:
     A line has the position and a hash of it. One that is damaged counts for no clip.
 
     Attributes:
-        begun: how often each clip was.
-        hung: the clips that were still running at the end of their time.
+        starts: how often each clip was begun.
+        timeouts: the clips that were still running at the end of their time.
     """
 
     def __init__(self, file: TextIO, timeout: float, key: str):
@@ -153,16 +153,16 @@ class _Tries:
         self._lines = [
             f"{position} {hash_lines([key, str(position)])}\n" for position in range(SIZE)
         ]
-        self.begun: Counter[int] = Counter()
-        self.hung: set[int] = set()
+        self.starts: Counter[int] = Counter()
+        self.timeouts: set[int] = set()
         position, positions = -1, {line: position for position, line in enumerate(self._lines)}
         file.seek(0)
         for line in file:
             if line.startswith("Timeout"):  # the beginning of Python's report
-                self.hung.add(position)
+                self.timeouts.add(position)
             else:
                 position = positions.get(line, -1)
-                self.begun[position] += 1
+                self.starts[position] += 1
 
     @contextlib.contextmanager
     def begin(self, position: int) -> Iterator[None]:
@@ -179,9 +179,9 @@ class _Tries:
 
 def _try(request: Request, session: Session, tries: _Tries, position: int) -> dict:
     """The row of a clip; one that has shown that it kills workers or hangs is not tried again."""
-    if position in tries.hung:
+    if position in tries.timeouts:
         return _failed(request, "timeout", f"it takes longer than {tries.timeout:g} seconds")
-    if tries.begun[position] >= _DEATHS:
+    if tries.starts[position] >= _DEATHS:
         return _failed(request, "crashed", f"its worker died {_DEATHS} times")
     with tries.begin(position):
         return _row(request, session)
