@@ -1,15 +1,15 @@
 """Figure 12: from a picture to video and motion, Cosmos and UniMo, on more clips."""
 
+from dataclasses import replace
 from functools import partial
 
-from benchmark.api.figure import FigureSpec
+from benchmark.figures import figure3
 from benchmark.figures.drawing.strips import image_to_video
-from benchmark.tables.shared import VIDEO_SYSTEMS
 
-FIGURE = FigureSpec(
+FIGURE = replace(
+    figure3.FIGURE,
     id="figure12",
     title="Comparison with the baseline on I2VM tasks, more clips",
-    rows={"i2vm": VIDEO_SYSTEMS},
     draw=partial(image_to_video, clips=4, across=2),
     notes=(
         "The paper shows one frame of ten, of 65; here it is as large a share of the clip. Its "

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmark.api.metric import Score
 from benchmark.api.paths import redact_paths
 from benchmark.api.table import Column, Quoted, Row
 from benchmark.results import statistics as stats
@@ -33,6 +34,11 @@ class RowOutcome:
     absent: str = ""
     is_extra: bool = False
     task: str = ""
+
+    def scores(self, column: Column, training: int = 0) -> list[Score]:
+        """Return the scores of one training in a column; none of a row that cannot be done."""
+        found = self.outcomes[training].scores.values() if self.outcomes else ()
+        return [score for scores in found for score in scores if score.column == column.key]
 
 
 def make_cell(

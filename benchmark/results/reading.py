@@ -1,11 +1,11 @@
 """Reads the JSON results of a folder, each file checked against its schema."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import discover
 from benchmark.results.schema import FigureResult, Result
+from datasets.tools.discovery import natural_key
 from datasets.tools.typed_json import load, printable
 
 
@@ -30,7 +30,7 @@ def read(folder: Path) -> Results:
     An object that neither names a table or figure nor is called like one is another program's.
     """
     results = Results()
-    for path in sorted(folder.glob("*.json"), key=_natural_order):
+    for path in sorted(folder.glob("*.json"), key=lambda path: natural_key(path.stem)):
         try:
             value = load(path)
             if not isinstance(value, dict):
@@ -61,9 +61,3 @@ def _require_profile(profile: str | None, folder: Path) -> None:
     """Refuse a result of another profile than the folder's, whose name begins with it."""
     if profile is not None and f"{folder.resolve().name}-".startswith(f"{profile}-") is False:
         raise ValueError(f"is of the profile {profile!r}, but lies in the folder {folder.name}")
-
-
-def _natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """Sort key by which table9 comes before table10."""
-    parts = re.split(r"(\d+)", path.stem)
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from scipy.stats import ttest_ind
 
-from benchmark.api.metric import Score
 from benchmark.api.table import Column
 from benchmark.results.cells import RowOutcome
 from benchmark.results.paired import parts
@@ -49,18 +48,13 @@ def _apart(column: Column, first: RowOutcome, second: RowOutcome) -> bool | None
     values, others = (_values(column, row) for row in (first, second))
     if min(len(values), len(others)) > 1:
         return bool(ttest_ind(values, others, equal_var=False).pvalue < _LEVEL)
-    own, theirs = (_scores(column, row) for row in (first, second))
+    own, theirs = (row.scores(column) for row in (first, second))
     if not (own and theirs) or any(score.clip_id == "pooled" for score in [*own, *theirs]):
         return None
     try:
         return parts(own, theirs, first.items[0].data.group_of)
     except ValueError:
         return None
-
-
-def _scores(column: Column, row: RowOutcome, training: int = 0) -> list[Score]:
-    found = row.outcomes[training].scores.values() if row.outcomes else ()
-    return [score for scores in found for score in scores if score.column == column.key]
 
 
 def _values(column: Column, row: RowOutcome) -> list[float]:
@@ -70,7 +64,7 @@ def _values(column: Column, row: RowOutcome) -> list[float]:
         return []
     found = []
     for training in range(len(row.outcomes)):
-        scores = _scores(column, row, training)
+        scores = row.scores(column, training)
         count = sum(score.count for score in scores)
         if count:
             found.append(sum(score.sum for score in scores) / count)

@@ -1,27 +1,27 @@
 """Table 8: from a picture to video and motion, without the second task, with one embedding."""
 
-from benchmark.api.table import Row, TableSpec
+from dataclasses import replace
+
+from benchmark.api.table import Row
+from benchmark.tables import table2
 from benchmark.tables.shared import (
     CONSISTENCY_OPEN,
     DIVERSITY_OPEN,
-    GENERATION,
-    GEOMETRIC,
     POSE_OPEN,
     QUALITY_OPEN,
     SINGLE_TASK_OPEN,
 )
 
-TABLE = TableSpec(
+TABLE = replace(
+    table2.TABLE,
     id="table8",
     title="Ablation comparison on the I2VM task",
-    task="i2vm",
-    columns=GENERATION,
-    more_columns=GEOMETRIC,
     rows=(
         Row("Only I2VM", "unimo", {"tasks": ("i2vm",)}),
         Row("Uni-Embed.", "unimo", {"unified": True}),
         Row("Ours", "unimo"),
     ),
+    more_rows=(),
     paper="""
 Method      MPJPE ↓  PA-MPJPE ↓  PVE ↓  Accel ↓  FID ↓    DIV ↑    App. ↑  Mot. ↑
 Only I2VM   56.78    46.11       68.03  5.9609   51.6599  7.3109   0.8220  0.8577

@@ -6,7 +6,8 @@ synthetic: its statistics are close to those of motion capture, but it is not a 
 Its pictures are drawn when they are asked for (`datasets.rendering`).
 """
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,53 +94,51 @@ class EmbeddedDataset:
             view=view,
             camera_motion=seen_from(view, motion, body.rest_joints(betas)[0]),
             world_motion=motion,
-            source=EmbeddedFrames(self, index),
+            source=DrawnFrames(self.image_size, index, functools.partial(self._scene, index)),
         )
+
+    def _scene(self, index: int) -> "tuple[PersonSequence, Look]":
+        """Return a sequence and what the person looks like, which is apart from the motion."""
+        from datasets.rendering.look import Look
+
+        return self.sequence(index), Look.sample(np.random.default_rng([index, 1]))
 
 
 @dataclass(frozen=True)
-class EmbeddedFrames:
-    """The pictures of the sequence `index`, a `datasets.sequence.FrameSource`.
+class DrawnFrames:
+    """The square pictures of a sequence, drawn when asked for: a `datasets.sequence.FrameSource`.
 
-    What the person looks like follows from the index too, apart from the motion.
+    Attributes:
+        width: pixels.
+        index: of the sequence.
+        scene: returns the sequence and the look of its person.
     """
 
-    dataset: EmbeddedDataset
+    width: int
     index: int
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        return self.dataset.image_size
+    scene: "Callable[[], tuple[PersonSequence, Look]]"
 
     @property
     def height(self) -> int:
         """Pixels."""
-        return self.dataset.image_size
+        return self.width
 
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Yield the pictures of some rows, uint8 (height, width, 3) RGB, the same in every run."""
-        from datasets.rendering.look import Look
+        from datasets.rendering import draw
+        from datasets.rendering.painter import render_small
 
-        look = Look.sample(np.random.default_rng([self.index, 1]))
-        yield from pictures(self.dataset.sequence(self.index), rows, look)
+        sequence, look = self.scene()
+        rows = np.asarray(rows)
+        channels, view = sequence.camera_motion.to_channels()[rows], sequence.view[rows]
+        if view.width <= SMALL:
+            yield from render_small(channels, view, look, size=view.width)
+        else:
+            yield from draw(channels, view, look=look)
 
     def paths(self, rows: Sequence[int]) -> list[Path]:
-        """See `datasets.sequence.FrameSource`."""
+        """Return no file: there is none."""
         return []
-
-
-def pictures(sequence: PersonSequence, rows: Sequence[int], look: "Look") -> Iterator[np.ndarray]:
-    """Draw some rows of a sequence that has a view of square pictures."""
-    from datasets.rendering import draw
-    from datasets.rendering.painter import render_small
-
-    rows = np.asarray(rows)
-    channels, view = sequence.camera_motion.to_channels()[rows], sequence.view[rows]
-    if view.width <= SMALL:
-        yield from render_small(channels, view, look, size=view.width)
-    else:
-        yield from draw(channels, view, look=look)
 
 
 def seen_from(view: Camera, motion: Motion, pelvis_rest: np.ndarray) -> Motion:

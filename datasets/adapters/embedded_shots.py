@@ -10,14 +10,18 @@ lens nobody knows, and depth can be learned.
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datasets.adapters.embedded import EmbeddedDataset, film, pictures, seen_from
+from datasets.adapters.embedded import DrawnFrames, EmbeddedDataset, film, seen_from
 from datasets.sequence import PersonSequence, SkipLog
+
+if TYPE_CHECKING:
+    from datasets.rendering.look import Look
 
 LENS = math.sqrt(2)  # focal length in picture sizes
 
@@ -78,40 +82,16 @@ class EmbeddedShots:
             view=view,
             camera_motion=seen_from(view, motion, pelvis_rest),
             world_motion=motion,
-            source=ShotFrames(self, index, shot),
+            source=DrawnFrames(self.image_size, index, functools.partial(self._scene, index, shot)),
         )
 
-
-@dataclass(frozen=True)
-class ShotFrames:
-    """The pictures of one shot, a `datasets.sequence.FrameSource`."""
-
-    dataset: EmbeddedShots
-    index: int
-    shot: int
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-        return self.dataset.image_size
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-        return self.dataset.image_size
-
-    def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
-        """Yield the pictures of some rows, uint8 (height, width, 3) RGB, the same in every run."""
+    def _scene(self, index: int, shot: int) -> "tuple[PersonSequence, Look]":
         from datasets.rendering.look import Look
 
-        shot = self.dataset.shot(_sequence(self.index), self.shot)
-        look = Look.sample(np.random.default_rng([self.index, self.shot, 3]))
+        look = Look.sample(np.random.default_rng([index, shot, 3]))
         plain = dataclasses.replace(look.backdrop, kind="gradient")
-        yield from pictures(shot, rows, dataclasses.replace(look, backdrop=plain))
-
-    def paths(self, rows: Sequence[int]) -> list[Path]:
-        """See `datasets.sequence.FrameSource`."""
-        return []
+        sequence = self.shot(_sequence(index), shot)
+        return sequence, dataclasses.replace(look, backdrop=plain)
 
 
 @functools.lru_cache(maxsize=1)  # shots are drawn one after the other

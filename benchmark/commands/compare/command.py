@@ -81,16 +81,19 @@ def _compare(options: Options) -> int:
     context = RunContext(cache=options.out / "runs", body=body, device=device_named(options.device))
     require_writable(options.out)
     workers = options.workers or default_workers(context.device)
-    failures = systems.measure(context, [*found, *trainings], workers=workers, quiet=options.quiet)
-    for label, reason in failures.items():
-        print(f"error: {label}: {reason}", file=sys.stderr)
-    if failures:
+    measured = [*found, *trainings]
+    outcomes = systems.measure(context, measured, workers=workers, quiet=options.quiet)
+    for system in measured:
+        if reason := outcomes.failures.get(system.item.identity):
+            print(f"error: {system.item.label}: {reason}", file=sys.stderr)
+    if outcomes.failures:
         return 1
     result = make_result(
         table,
         found,
         trainings,
         estimator,
+        outcomes,
         context,
         with_paper=with_paper,
         options=as_json(options, device=context.device, workers=workers),

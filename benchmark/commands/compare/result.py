@@ -16,8 +16,8 @@ from benchmark.results import paired
 from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.results.schema import Cell
-from benchmark.runs import chain
 from benchmark.runs.checkpoints import weights_sha256
+from benchmark.runs.outcomes import Outcomes
 from benchmark.runs.work_item import RunContext
 from datasets.tools.files import sha256_of
 
@@ -30,6 +30,7 @@ def make_result(
     systems: Sequence[System],
     trainings: Sequence[System],
     estimator: Estimator,
+    outcomes: Outcomes,
     context: RunContext,
     *,
     with_paper: bool,
@@ -42,6 +43,7 @@ def make_result(
         systems: the checkpoint and its opponents, measured.
         trainings: the checkpoint and its further trainings, measured; or none.
         estimator: see `benchmark.commands.compare.systems.find_estimator`.
+        outcomes: of all of them.
         context: they were measured in.
         with_paper: compare with the paper's numbers, too.
         options: of the command, for the record.
@@ -50,18 +52,18 @@ def make_result(
         UserError: a system is not measured, or not on the same clips as another.
     """
     columns, data = (*table.columns, *table.more_columns), systems[0].item.data
-    rows = [_row(context, system) for system in systems]
+    rows = [_row(outcomes, system) for system in systems]
     cells = [_cells(table, system, row) for system, row in zip(systems, rows, strict=True)]
     comparisons = []
     for other, theirs in zip(rows[1:], cells[1:], strict=True):
         for column in columns:
             pair = cells[0][column.key], theirs[column.key]
-            scores = _scores(rows[0], column), _scores(other, column)
+            scores = rows[0].scores(column), other.scores(column)
             comparisons.append(against(column, *pair, *scores, data.group_of))
     comparisons = decide(comparisons, columns)
     if with_paper:
         comparisons += [against_paper(cells[0][column.key]) for column in columns]
-    again = [_row(context, system) for system in trainings]
+    again = [_row(outcomes, system) for system in trainings]
     spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
     texts = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
@@ -203,8 +205,8 @@ def _difference(
     )
 
 
-def _row(context: RunContext, system: System) -> RowOutcome:
-    outcome = chain.lookup(context, system.item)
+def _row(outcomes: Outcomes, system: System) -> RowOutcome:
+    outcome = outcomes.of(system.item)
     if outcome.missing:
         raise UserError(
             f"{system.row.weights} was written again while it was measured: run the same command "
@@ -219,15 +221,6 @@ def _cells(table: TableSpec, system: System, row: RowOutcome) -> dict[str, Cell]
         column.key: make_cell(row, column, quoted.get(column.key))
         for column in (*table.columns, *table.more_columns)
     }
-
-
-def _scores(row: RowOutcome, column: Column) -> list[Score]:
-    return [
-        score
-        for scores in row.outcomes[0].scores.values()
-        for score in scores
-        if score.column == column.key
-    ]
 
 
 def _measured_system(row: RowOutcome, cells: dict[str, Cell]) -> MeasuredSystem:

@@ -10,11 +10,10 @@ from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.table import Row, TableSpec
 from benchmark.commands.compare.fitting import require_loads
 from benchmark.discover import metrics_of
-from benchmark.runs import chain
+from benchmark.runs import outcomes
 from benchmark.runs.checkpoints import labels_of, method_of
 from benchmark.runs.data import open_data
 from benchmark.runs.work_item import RunContext, WorkItem, distinct, estimator_item
-from benchmark.runs.workers import execute
 
 _ESTIMATOR = "regressor"  # the method whose checkpoints --estimator takes
 _PROFILE = "embedded"  # its size where it is trained here
@@ -122,21 +121,19 @@ def find_systems(
 
 def measure(
     context: RunContext, systems: Sequence[System], *, workers: int, quiet: bool
-) -> dict[str, str]:
-    """Do what the cache lacks; return label -> reason of those that failed.
+) -> outcomes.Outcomes:
+    """Do what the cache lacks and return the outcomes of all.
 
     Raises:
         UserError: a checkpoint that cannot be loaded.
     """
-    todo = []
-    for item in distinct(system.item for system in systems):
-        missing = chain.lookup(context, item).missing
-        if "predict" in missing:
+    items = distinct(system.item for system in systems)
+    known = outcomes.look_up(context, items)
+    for item in items:
+        if "predict" in known.of(item).missing:
             require_loads(item)
-        if missing:
-            todo.append(item)
-    estimator = systems[0].item.estimator
-    if todo and estimator is not None and estimator.weights is not None:
+    estimator = items[0].estimator
+    lacking = any(known.of(item).missing for item in items)
+    if lacking and estimator is not None and estimator.weights is not None:
         require_loads(estimator)
-    failures = execute(todo, context, workers=workers, quiet=quiet)
-    return {item.label: failures[item.identity] for item in todo if item.identity in failures}
+    return outcomes.measure(context, items, items, always=False, workers=workers, quiet=quiet)

@@ -1,12 +1,13 @@
 """Strips of pictures over time: rows are systems, blocks are clips. Shared by most figures."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmark.api.errors import Unavailable
-from benchmark.api.figure import Picture, SystemOutput
+from benchmark.api.figure import FigureSpec, Picture, SystemOutput
 from benchmark.figures.drawing.style import COLORS, plain
+from benchmark.tables.shared import MOTION_SYSTEMS, REGRESSOR
 
 if TYPE_CHECKING:  # heavy: drawing imports them where it is done
     import numpy as np
@@ -193,6 +194,27 @@ def video_to_motion(
         )
 
     return _by_rank(drawn, percentiles, count, "", views)
+
+
+def official_dataset(figure: str, dataset: str, name: str) -> FigureSpec:
+    """Return the figure of a dataset with official labels, as the paper shows 3DPW and RICH.
+
+    Args:
+        figure: id of the figure.
+        dataset: whose prepared store it is drawn from.
+        name: of the dataset, as printed.
+    """
+    rows = tuple(replace(row, dataset=dataset) for row in (*MOTION_SYSTEMS, REGRESSOR))
+    return FigureSpec(
+        id=figure,
+        title=f"Comparison of the V2M task with different methods on {name}",
+        rows={"v2m": rows},
+        draw=video_to_motion,
+        notes=(
+            "The reference body and MPJPE are of the store's motion, which may be an estimator's; "
+            f"table 11 measures against the official labels of {name}.",
+        ),
+    )
 
 
 def reconstruction(
