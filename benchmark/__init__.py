@@ -1,1 +1,1 @@
-"""What is measured and how it is shown: tables, methods, metrics, reports."""
+"""The benchmark: tables, methods, metrics, reports."""

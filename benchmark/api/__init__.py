@@ -1,1 +1,1 @@
-"""What a plug-in imports: types of tables, figures, methods, metrics, clips and profiles."""
+"""The interface for plug-ins: types of tables, figures, methods, metrics, clips and profiles."""

@@ -1,1 +1,1 @@
-"""What is measured: one file per family of metrics, each with a module attribute ``METRIC``."""
+"""Metrics, one file per family, each with a module attribute ``METRIC``."""

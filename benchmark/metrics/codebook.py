@@ -1,4 +1,4 @@
-"""How much of a tokenizer's codebook is used (the paper's table 5)."""
+"""The use of a tokenizer's codebook (the paper's table 5)."""
 
 from typing import Any
 

@@ -143,7 +143,7 @@ def _require_same(motion: Motion, take: Take, orientation: Orientation) -> None:
 
 
 def _assumed(take: Take, orientation: Orientation, scale: float, shift: float) -> list[str]:
-    """What the file does not say, each in a few words."""
+    """Return the assumptions where the file is silent, each in a few words."""
     assumed = [
         f"skeleton of {take.file.joints.family}",
         f"{take.up} is up",

@@ -26,7 +26,7 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """What the user says about the files.
+    """Facts about the files that the user gives.
 
     Attributes:
         fps: rows per second, and the rate of folders of pictures; None keeps each video's own rate.

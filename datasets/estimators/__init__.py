@@ -24,7 +24,7 @@ _OUR_NETWORKS = {"regressor": "model.regressor.estimator"}
 
 @dataclass(frozen=True, eq=False)
 class ClipVideo:
-    """What an estimator sees of a clip; never its labels.
+    """The input of an estimator for a clip; never its labels.
 
     Attributes:
         clip_id: of the clip.
@@ -46,7 +46,7 @@ class ClipVideo:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What an estimator says of a clip.
+    """The output of an estimator for a clip.
 
     Attributes:
         camera_motion: T frames in the frame of the camera with intrinsics `ClipVideo.K`.
@@ -101,7 +101,7 @@ class Estimator(Protocol):
     note: str
 
     def identity(self) -> dict[str, str]:
-        """What its output depends on: version, weights' sha256, settings. Part of resume keys.
+        """Return all that its output depends on, part of resume keys: version, weights, settings.
 
         Raises:
             EstimatorUnavailable: something it needs is missing or is not what it should be.

@@ -1,4 +1,4 @@
-"""What the clients of external tools share: one GPU for a process, files known by their sha256."""
+"""Shared by the clients of external tools: one GPU for a process, files known by their sha256."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -58,7 +58,7 @@ class ReleasedFile(NamedTuple):
 
 
 def released_files(root: Path) -> dict[str, ReleasedFile]:
-    """What must be there, by a name that does not depend on where it is.
+    """Return the files that are needed, by names that do not depend on their folder.
 
     Args:
         root: the folder of the weights; the body models are below it unless
@@ -87,7 +87,7 @@ class GvhmrEstimator:
 
     @property
     def note(self) -> str:
-        """What it is and what its numbers mean, for reports."""
+        """Return what it is and what its numbers mean, for reports."""
         weights = "the released weights"
         if self.checkpoint is not None:
             weights = f"weights that are not the released ones ({Path(self.checkpoint).name})"
@@ -175,7 +175,7 @@ class GvhmrEstimator:
 
 
 def _problem(file: ReleasedFile) -> str:
-    """What is wrong with a file, in words; empty if nothing."""
+    """Return the fault of a file, in words; empty without one."""
     wanted = "" if file.size is None else f" of {file.size:,} bytes"
     if not file.path.is_file():
         return f"no {file.path}{wanted} (from {file.source})"

@@ -1,4 +1,4 @@
-"""What stands behind the person in the built-in dataset's pictures."""
+"""The backdrop behind the person in the built-in dataset's pictures."""
 
 from dataclasses import dataclass
 

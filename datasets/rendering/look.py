@@ -1,4 +1,4 @@
-"""How a person looks: skin, hair, clothes, the light on them and what is behind them."""
+"""The look of a person: skin, hair, clothes, the light on them and what is behind them."""
 
 import dataclasses
 from dataclasses import dataclass

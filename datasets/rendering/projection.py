@@ -8,7 +8,7 @@ NEAR = 0.05  # m: triangles nearer to the camera are not drawn
 
 
 def on_screen(vertices: np.ndarray, view: Camera, size: tuple[float, float]) -> np.ndarray:
-    """Where posed vertices are in pictures of another size than the camera's.
+    """Return the places of posed vertices in pictures of another size than the camera's.
 
     Args:
         vertices: (T, V, 3) metres, camera frame.

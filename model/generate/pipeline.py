@@ -30,7 +30,7 @@ CLIPS_AT_ONCE = 64  # on the CPU; a step of one clip costs nearly as much as one
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn (appendix A).
+    """Settings of sampling (appendix A).
 
     Attributes:
         p: top-p.

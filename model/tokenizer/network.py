@@ -148,7 +148,7 @@ class MotionTokenizer(SavedModel):
     # --- parts ---
 
     def _joint_loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """How far apart the people of two features (B, C, T) are, metres per axis.
+        """Return the distance of the people of two features (B, C, T), metres per axis.
 
         The place of the pelvis pays `PLACE_SHARE` of what a joint about it pays. Both people have
         the target's shape: a wrong one is paid for by ``beta``.

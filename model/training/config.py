@@ -19,7 +19,7 @@ class TrainingError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
-    """How a network is trained. The defaults are the paper's tokenizer's, wherever it names one.
+    """Settings of a training. The defaults are the paper's tokenizer's, wherever it names one.
 
     Attributes:
         steps: optimiser steps.

@@ -16,7 +16,7 @@ from model.transformer.config import UniMoConfig
 
 
 def axis_widths(dim: int) -> tuple[int, int, int]:
-    """How many of `dim` numbers belong to t, h and w."""
+    """Return the numbers among `dim` that belong to t, h and w."""
     side = 2 * (dim // 6)
     return dim - 2 * side, side, side
 

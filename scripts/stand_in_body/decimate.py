@@ -100,7 +100,7 @@ class _Mesh:
         return float(error + _LENGTH_WEIGHT * self.mass[source] * (edge @ edge))
 
     def may_collapse(self, source: int, onto: int) -> bool:
-        """Whether the mesh stays a manifold (the link condition) and no triangle turns over."""
+        """Return True if the mesh stays a manifold (link condition) and no triangle turns over."""
         shared = self.faces_of[source] & self.faces_of[onto]
         around_source, around_onto = self.neighbours(source), self.neighbours(onto)
         if len(shared) != 2 or len(around_source & around_onto) != 2:

@@ -1,1 +1,1 @@
-"""What the paper's numbers say about each other, without measuring anything: the verb ``audit``."""
+"""The verb ``audit``: checks the paper's numbers against each other, without measuring anything."""

@@ -1,1 +1,1 @@
-"""How fast things are on this machine: the verb ``speed``."""
+"""The verb ``speed``: measures how fast generation, training and scoring are here."""

@@ -13,7 +13,7 @@ from model.transformer.config import UniMoConfig
 
 @dataclass(kw_only=True)
 class Bench:
-    """What is measured, and what later parts of a report need from earlier ones.
+    """The settings of a measurement, and the numbers that later parts need from earlier ones.
 
     Attributes:
         device: ``cpu`` or ``cuda``.

@@ -1,4 +1,4 @@
-"""What a transformer must read and compute, from its configuration alone.
+"""Bytes and operations that a transformer needs, from its configuration alone.
 
 Products of matrices and attention are counted, two operations a multiplication with addition;
 normalisation, rotary positions and sampling are left out.

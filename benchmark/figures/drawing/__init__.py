@@ -1,1 +1,1 @@
-"""What figures share: bodies, strips of frames, colours."""
+"""Shared by figures: bodies, strips of frames, colours."""

@@ -220,7 +220,7 @@ def official_dataset(figure: str, dataset: str, name: str) -> FigureSpec:
 def reconstruction(
     drawn: Sequence[SystemOutput], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
-    """What each tokenizer makes of a motion, over the true body in grey."""
+    """Draw each tokenizer's reconstruction of a motion, over the true body in grey."""
     from benchmark.figures.drawing.bodies import on_stage
     from datasets.motion import Motion
 

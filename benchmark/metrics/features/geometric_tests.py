@@ -31,7 +31,10 @@ _HIP_WIDTH = math.dist(_LEFT_HIP, _RIGHT_HIP)
 
 
 def geometric_shares(clips: np.ndarray) -> np.ndarray:
-    """How often each test holds: (N, 32) in [0, 1] of (N, T, 24, 3) clips, metres, y up, T >= 2."""
+    """Return each test's share of frames, (N, 32) in [0, 1], in (N, T, 24, 3) clips.
+
+    Metres, y up, T >= 2.
+    """
     # Coordinates first: then every operation below runs over contiguous numbers.
     joints = np.ascontiguousarray(np.moveaxis(clips, (2, 3), (0, 1)))  # (24, 3, N, T)
     points = dict(zip(JOINT_NAMES, joints, strict=True))

@@ -98,7 +98,7 @@ def kinetic_features(
 
 
 def geometric_features(joints24: Any, *, check_up: bool = True) -> np.ndarray:
-    """How often each of 32 geometric tests holds (Duolando ``features/manual_new.py``).
+    """Return 32 geometric tests' shares of frames (Duolando ``features/manual_new.py``).
 
     The tests (`benchmark.metrics.features.geometric_tests`) ask for bent elbows and knees, spread
     limbs, raised hands and feet, fast hands, feet and root, ...; each column is the share of the

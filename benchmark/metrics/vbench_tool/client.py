@@ -181,7 +181,7 @@ class _Session:
         self._folder.cleanup()
 
     def hello(self) -> dict:
-        """What the process says of itself.
+        """Return the process's description of itself.
 
         Raises:
             WorkerError: it does not start.

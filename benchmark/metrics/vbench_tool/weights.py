@@ -106,7 +106,7 @@ def link(folder: Path, hub: Path) -> None:
 
 
 def _problem(weight: Weight) -> str:
-    """What is wrong with a file, in words; empty if nothing."""
+    """Return the fault of a file, in words; empty without one."""
     path = root() / weight.path
     if not path.is_file():
         return f"no {display_path(path)} (from {weight.source})"

@@ -1,4 +1,4 @@
-"""How the transformer is trained: settings, the clips of a step, and its loss (section 3.3).
+"""The training of the transformer: settings, the clips of a step, and its loss (section 3.3).
 
 Everything in a step follows from (seed, step), and what happens to a clip not from the clips beside
 it: a run can be killed anywhere, and split over processes, and stays the same run.

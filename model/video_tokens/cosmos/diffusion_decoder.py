@@ -53,7 +53,7 @@ class DecodeError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionDecoder:
-    """How to decode.
+    """Settings of the decoder.
 
     Attributes:
         windows: A or B of `model.video_tokens.cosmos.windows`.
