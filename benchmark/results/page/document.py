@@ -12,6 +12,7 @@ from urllib.parse import quote
 from benchmark.results.page import figures, gallery, plots, tables
 from benchmark.results.page.index import write_index
 from benchmark.results.reading import Results, read
+from benchmark.results.render import layout
 from datasets.tools.files import locked, write_text
 
 _FILES = Path(__file__).parent
@@ -59,7 +60,12 @@ def to_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["path"] = quote  # of file names, which may hold ? and #
+    environment.filters |= {
+        "path": quote,  # of file names, which may hold ? and #
+        "facts": layout.facts,
+        "provenance": tables.provenance_of,
+        "runs": tables.runs_of,
+    }
     return environment.get_template("page.html.j2").render(
         name=name,
         tables=views,

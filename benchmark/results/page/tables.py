@@ -48,56 +48,29 @@ class RowView:
 
 
 @dataclass(frozen=True)
-class RunView:
-    """A stage of a row: which run, where and when."""
-
-    row: str
-    stage: str
-    run_id: str
-    finished: str
-    device: str
-    seconds: str
-    code: str
-
-
-@dataclass(frozen=True)
 class TableView:
     """A table.
 
     Attributes:
         id: unique on the page.
         name: such as ``Table 3``.
-        title: the caption.
-        profile: or empty, for a table that is computed.
-        data: what it is measured on, or empty.
-        headings: of the columns.
+        result: that it shows.
         rows: of the paper.
         beside: rows shown beside them.
         state: of the whole, and `counts` in words.
         reasons: (letter, reason), and what the mark of published numbers means.
-        facts: (name, text).
-        notes: of the result.
-        provenance: (name, text).
-        runs: what the cells are from.
         charts: drawn from the cache.
         files: beside the page: (word to show, file name).
     """
 
     id: str
     name: str
-    title: str
-    profile: str
-    data: str
-    headings: Sequence[str]
+    result: Result
     rows: Sequence[RowView]
     beside: Sequence[RowView]
     state: str
     counts: str
     reasons: Sequence[tuple[str, str]]
-    facts: Sequence[tuple[str, str]]
-    notes: Sequence[str]
-    provenance: Sequence[tuple[str, str]]
-    runs: Sequence[RunView]
     charts: Sequence[Chart]
     files: Sequence[tuple[str, str]]
 
@@ -122,19 +95,12 @@ def view(name: str, result: Result, charts: Sequence[Chart], folder: Path) -> Ta
     return TableView(
         id=anchor(name),
         name=heading(name),
-        title=result.title,
-        profile=result.profile or "",
-        data=result.data or "",
-        headings=[column.heading for column in result.columns],
+        result=result,
         rows=own,
         beside=beside,
         state=state,
         counts=counts,
         reasons=marks,
-        facts=layout.facts(result),
-        notes=result.notes,
-        provenance=provenance_of(result.provenance),
-        runs=runs_of(result.provenance),
         charts=charts,
         files=files_of(name, folder, (".json", ".md", ".csv", ".tex", ".png")),
     )
@@ -219,17 +185,17 @@ def provenance_of(provenance: Provenance) -> list[tuple[str, str]]:
     return [(name, text) for name, text in found if text]
 
 
-def runs_of(provenance: Provenance) -> list[RunView]:
-    """Return the runs that a result was made from."""
+def runs_of(provenance: Provenance) -> list[tuple[str, ...]]:
+    """Return the runs that a result was made from: row, stage, run, end, device, time, code."""
     return [
-        RunView(
-            row=row,
-            stage=stage,
-            run_id=run.run_id,
-            finished=run.finished,
-            device=run.gpu or run.device,
-            seconds="" if run.seconds is None else f"{run.seconds:g} s",
-            code=_code(run.git, length=7),
+        (
+            row,
+            stage,
+            run.run_id,
+            run.finished,
+            run.gpu or run.device,
+            "" if run.seconds is None else f"{run.seconds:g} s",
+            _code(run.git, length=7),
         )
         for row, stages in provenance.run_facts.items()
         for stage, run in stages.items()
