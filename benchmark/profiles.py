@@ -84,7 +84,7 @@ def embedded() -> Profile:
 
 
 def paper() -> Profile:
-    """The paper's sizes and optimiser settings: for GPUs."""
+    """Return the paper's sizes and optimiser settings: for GPUs."""
     unstated = (
         "The paper gives no number of steps, no lambda and no loss weights: ours are Duolando's, "
         "and 100,000 steps.",

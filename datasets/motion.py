@@ -135,7 +135,7 @@ class Motion:
     def transformed(
         self, transform: np.ndarray, pelvis_rest: np.ndarray, *, space: Space
     ) -> "Motion":
-        """The same motion seen from another frame of reference.
+        """Return the same motion seen from another frame of reference.
 
         The root rotates about the rest pelvis J0, not the origin, so with x' = R x + t:
         phi' = R phi and tau' = R (J0 + tau) + t - J0.

@@ -81,7 +81,7 @@ class Scene:
 
 
 def load(word: str) -> Scene:
-    """The scene that the command line names: a clip of a store, a store, or a motion file.
+    """Return the scene that the command line names: a clip of a store, a store, or a motion file.
 
     Raises:
         OSError: there is no such file.
@@ -127,7 +127,7 @@ def render(left: Scene, right: Scene | None, out: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
+    """Run the command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
     args = _parser().parse_args(argv)
     try:
         left = load(args.clip)
@@ -178,7 +178,7 @@ def _fail(error: Exception, code: int) -> int:
 
 
 def _clip(folder: Path, clip_id: str) -> "Clip":
-    """A clip of the store at `folder`; its first one for the id ``.``."""
+    """Return a clip of the store at `folder`; its first one for the id ``.``."""
     import difflib
 
     from datasets.store.reader import ClipStore
@@ -216,7 +216,7 @@ def _motion(path: Path) -> "Motion":
 
 
 def _scene(clip: "Clip") -> Scene:
-    """A clip over its video where its camera is known, else on the stage."""
+    """Return a clip over its video where its camera is known, else on the stage."""
     from datasets.bodies.smplx import load_body
     from datasets.prepare.clip_video import file_name
 

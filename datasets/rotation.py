@@ -65,14 +65,14 @@ def is_rotation(matrix: np.ndarray) -> np.ndarray:
 
 
 def canonical_axis_angle(axis_angle: np.ndarray) -> np.ndarray:
-    """The same rotations (..., 3) with every angle in [0, pi]."""
+    """Return the same rotations (..., 3) with every angle in [0, pi]."""
     return matrix_to_axis_angle(axis_angle_to_matrix(np.asarray(axis_angle, np.float64))).astype(
         _float_dtype(axis_angle)
     )
 
 
 def up_to_y(up: np.ndarray) -> np.ndarray:
-    """The shortest rotation (3, 3) that turns the direction `up` (3,) to +y."""
+    """Return the shortest rotation (3, 3) that turns the direction `up` (3,) to +y."""
     return Rotation.align_vectors(np.array([0.0, 1.0, 0.0]), up)[0].as_matrix()
 
 

@@ -41,7 +41,7 @@ class FrameSource(Protocol):
         ...
 
     def paths(self, rows: Sequence[int]) -> list[Path]:
-        """The files that the pictures of some rows are read from; none of what is drawn."""
+        """Return the files that the pictures of some rows are read from; none of what is drawn."""
         ...
 
 
@@ -275,7 +275,7 @@ class Dataset(Protocol):
 
 
 def camera_of(clip: Clip) -> tuple[Camera, Literal["dataset", "diagonal"]]:
-    """The camera of a clip's video by `K_RULE`, without a world, and where it comes from.
+    """Return the camera of a clip's video by `K_RULE`, without a world, and where it comes from.
 
     The diagonal as focal length, 53 degrees from corner to corner, is GVHMR's own default.
     """

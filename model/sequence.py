@@ -141,7 +141,7 @@ class Schedule:
 def v2m(
     num_frames: int = 65, height: int = 512, width: int = 512, tokens_per_frame: int = 36
 ) -> Schedule:
-    """The video-to-motion sequence, ``[T1] video [STG] motion`` (equation 1).
+    """Return the video-to-motion sequence, ``[T1] video [STG] motion`` (equation 1).
 
     Args:
         num_frames: 1 + 8 n.

@@ -13,7 +13,7 @@ def redact_paths(text: str) -> str:
 
 
 def display_path(path: Path) -> str:
-    """The path, relative to the working folder if it lies below."""
+    """Return the path, relative to the working folder if it lies below."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -49,7 +49,7 @@ class Column:
         return f"{self.label}{arrow}" + (f" ({self.unit})" if self.unit else "")
 
     def format(self, value: float) -> str:
-        """The value as text, without the unit."""
+        """Return the value as text, without the unit."""
         return f"{value:.{self.decimals}f}" if self.decimals is not None else f"{value:g}"
 
 
@@ -146,11 +146,11 @@ class TableSpec:
             raise ValueError(f"{self.id}: the literature has rows that the table has not")
 
     def quoted(self) -> dict[str, dict[str, Quoted | None]]:
-        """The paper's numbers by row label and column key; None where it prints ``-``."""
+        """Return the paper's numbers by row label and column key; None where it prints ``-``."""
         return self._parse(self.paper)
 
     def published(self) -> dict[str, dict[str, Quoted | None]]:
-        """The literature's numbers, likewise; empty without any."""
+        """Return the literature's numbers, likewise; empty without any."""
         return self._parse(self.literature) if self.literature else {}
 
     def _parse(self, block: str) -> dict[str, dict[str, Quoted | None]]:
@@ -173,5 +173,5 @@ def _quote(printed: str) -> Quoted | None:
 
 
 def _digits(printed: str) -> str:
-    """A printed number without its unit."""
+    """Return a printed number without its unit."""
     return printed.rstrip(" M%")

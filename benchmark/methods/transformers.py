@@ -137,7 +137,7 @@ def _loaded(weights: Path, version: tuple[str, ...], device: str) -> "Pipeline":
 
 
 def is_cosmos(codec: object) -> bool:
-    """True if a training read tokens of Cosmos's codec, by its sidecar's ``codec``.
+    """Return True if a training read tokens of Cosmos's codec, by its sidecar's ``codec``.
 
     Args:
         codec: `VideoCodec.identity`, an object or, in sidecars so far, its JSON text.

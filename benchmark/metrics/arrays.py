@@ -13,7 +13,7 @@ def to_numpy(value: Any) -> np.ndarray:
 
 
 def numeric(name: str, value: Any) -> np.ndarray:
-    """The same, of integers or floating-point numbers.
+    """Return the same, of integers or floating-point numbers.
 
     Raises:
         ValueError: it holds something else.
@@ -24,7 +24,7 @@ def numeric(name: str, value: Any) -> np.ndarray:
 
 
 def finite(name: str, value: Any) -> np.ndarray:
-    """The same in float64, without NaN and infinite values.
+    """Return the same in float64, without NaN and infinite values.
 
     Raises:
         ValueError: it holds one, or something else than numbers.

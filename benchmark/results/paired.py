@@ -95,7 +95,7 @@ def parts(first: Sequence[Score], second: Sequence[Score], group_of: Callable[[s
 
 
 def grouped(pairs: Pairs, group_of: Callable[[str], str]) -> Pairs:
-    """The pairs of groups of clips.
+    """Return the pairs of groups of clips.
 
     Args:
         pairs: of clips.

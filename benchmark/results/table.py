@@ -188,7 +188,7 @@ def write(result: Result, folder: Path, *, full_latex: bool = False) -> list[Pat
 
 
 def _shows_the_same(path: Path, result: Result) -> bool:
-    """True if the file holds the result, made at whatever time and place."""
+    """Return True if the file holds the result, made at whatever time and place."""
     try:
         before = Result.from_json(load(path))
     except ValueError:  # there is none, or of an earlier schema

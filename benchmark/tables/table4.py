@@ -15,7 +15,7 @@ _FIELDS = {
 
 
 def _configuration() -> dict[str, dict[str, float]]:
-    """The values of `UniMoConfig.paper` and of its training."""
+    """Return the values of `UniMoConfig.paper` and of its training."""
     from model.transformer import UniMoConfig
     from model.transformer.train.config import ARTrainingConfig
 

@@ -20,7 +20,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> "Dataset":
-    """The adapter called `name`.
+    """Return the adapter called `name`.
 
     Raises:
         ValueError: there is none; the message names the nearest one and all known ones.

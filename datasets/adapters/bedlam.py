@@ -139,7 +139,7 @@ def split_of(scene: str, take: str) -> str | None:
 
 
 def is_rotated(scene: str) -> bool:
-    """True if a scene folder's pictures lie on their side: 90 degrees clockwise is upright.
+    """Return True if a scene folder's pictures lie on their side: 90 degrees clockwise is upright.
 
     Words of a folder name are parted by ``-`` or ``_`` (one is spelled ``20221020-3-8_250_…``).
     """
@@ -205,14 +205,14 @@ def _check_scene(scene: Path) -> None:
 
 
 def _inside(folder: Path, *names: str) -> Path:
-    """A path of `folder` by names that a CSV file gives."""
+    """Return a path of `folder` by names that a CSV file gives."""
     for name in names:
         require(_NAME.fullmatch(name) is not None, f"be_seq.csv names {name!r}, no file of BEDLAM")
     return folder.joinpath(*names)
 
 
 def _find(root: Path) -> Layout | None:
-    """The layout below `root`, None where it is not BEDLAM's."""
+    """Return the layout below `root`, None where it is not BEDLAM's."""
     for images, labels in _PLACES:
         choices = (root / labels / name for name in (*MOTIONS, PROCESSED))
         chosen = next((path for path in choices if path.is_dir()), None)

@@ -40,7 +40,7 @@ _FEET = [INDEX["left_foot"], INDEX["right_foot"]]
 
 
 def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008 (frozen)
-    """The y-up world motion of one file, in metres, on the ground, with the mean shape.
+    """Return the y-up world motion of one file, in metres, on the ground, with the mean shape.
 
     At or near 30 frames per second, unless `options` ask for a rate.
 
@@ -71,7 +71,7 @@ def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa
 
 
 def _convert(take: Take, orientation: Orientation, scale: float) -> Motion:
-    """The motion, with `scale` metres to the file's unit."""
+    """Return the motion, with `scale` metres to the file's unit."""
     body = load_body()
     own_rest = _own_rest()
     parents = body.parents[1:BODY_JOINTS]

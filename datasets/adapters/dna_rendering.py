@@ -172,7 +172,7 @@ def _seen(
 def _labels(
     stored: dict[str, np.ndarray], frame_ids: np.ndarray, gender: str
 ) -> tuple[Motion, np.ndarray, np.ndarray]:
-    """The motion in the calibration's frame, (M,) which rows are labelled, and J0(betas)."""
+    """Return the motion in the calibration's frame, (M,) which rows are labelled, and J0(betas)."""
     require(gender in ("female", "male"), f"the main file's gender is {gender!r}")
     frames = len(stored["fullpose"])
     betas = stored["betas"]

@@ -70,7 +70,7 @@ class EmbeddedDataset:
                     yield self.sequence(index)
 
     def sequence(self, index: int) -> PersonSequence:
-        """The sequence of one index; test sequences are numbered from `TEST_START`."""
+        """Return the sequence of one index; test sequences are numbered from `TEST_START`."""
         from datasets.bodies.smplx import load_body  # torch is not needed to know the dataset
 
         rng = np.random.default_rng(index)

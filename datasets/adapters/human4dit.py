@@ -113,7 +113,7 @@ class Human4DiT:
 
 
 def read_cuts(file: Path, skipped: SkipLog) -> Iterator[Cut]:
-    """The rows of a list; those that name no cut are recorded.
+    """Yield the rows of a list; those that name no cut are recorded.
 
     Columns go by position, and the header is passed over: URL of the video, its part, number of the
     stretch of 3600 frames, start and end in it, SMPL file (which is not used).
@@ -159,7 +159,7 @@ def _time(word: str) -> datetime:
 
 
 def labels_of(track: PhalpTrack, source: VideoFile) -> dict:
-    """The fields of a `PersonSequence` that a track of a video gives.
+    """Return the fields of a `PersonSequence` that a track of a video gives.
 
     Raises:
         ValueError: the track is of another video, or has no usable frame.
@@ -224,7 +224,7 @@ def _by_name(folder: Path, prefix: str, suffix: str) -> dict[str, Path]:
 
 
 def _plain(name: str) -> str:
-    """A name as it is compared, however the colons of its times were written."""
+    """Return a name as it is compared, however the colons of its times were written."""
     return _TIME_IN_NAME.sub(r"\1:\2:\3", name)
 
 

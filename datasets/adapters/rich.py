@@ -107,7 +107,7 @@ class _Labels:
 
 
 def _recording(root: Path, split: str, name: str, skipped: SkipLog) -> Iterator[PersonSequence]:
-    """The subjects of one sequence, each before all cameras; bodies are read once."""
+    """Yield the subjects of one sequence, each before all cameras; bodies are read once."""
     subjects = _subjects(root / "bodies" / split / name)
     metadata = Metadata.of(root / "resource", split, name)
     place = name.partition("_")[0]
@@ -160,7 +160,7 @@ def _recording(root: Path, split: str, name: str, skipped: SkipLog) -> Iterator[
 
 
 def _seen(labels: _Labels, camera: _Camera, world: np.ndarray, **facts: object) -> PersonSequence:
-    """The labels before a camera; `world` (4, 4) maps camera 0's frame to the world.
+    """Return the labels before a camera; `world` (4, 4) maps camera 0's frame to the world.
 
     The other fields of the person-sequence are `facts`.
     """
@@ -266,7 +266,7 @@ def _scaled(K: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _labels(files: dict[int, Path], gender: str) -> tuple[_Labels, dict[str, list[str]]]:
-    """A subject's labels, and the files of those that cannot be used, by what is wrong."""
+    """Return a subject's labels, and the files of those that cannot be used, by what is wrong."""
     native, problems = read_bodies(list(files.values()))
     usable = finite_rows(*(native[name] for name in LABELS))
     held = {name: hold(native[name], usable) for name in LABELS}

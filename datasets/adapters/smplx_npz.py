@@ -27,7 +27,7 @@ _NEEDED = {
 
 
 def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008 (frozen)
-    """The y-up world motion of one file.
+    """Return the y-up world motion of one file.
 
     Raises:
         ValueError: unreadable, a missing key, a wrong shape, no finite frame, or a file of AMASS.

@@ -168,7 +168,7 @@ def _native(labels: dict, person: int) -> dict[str, np.ndarray]:
 
 
 def _labels_of(native: dict[str, np.ndarray], there: np.ndarray, source: ImageFiles) -> dict:
-    """The fields of a `PersonSequence` that come from the labels.
+    """Return the fields of a `PersonSequence` that come from the labels.
 
     Raises:
         OSError: there is no body of the person's gender.

@@ -148,7 +148,7 @@ def _of_video(name: str, group: str, source: VideoFile) -> PersonSequence:
 
 
 def _of_pictures(name: str, files: list[Path], fps: float | None) -> PersonSequence:
-    """The sequence of a folder of pictures.
+    """Return the sequence of a folder of pictures.
 
     Raises:
         ValueError: the first is no picture, or nobody gave a rate.

@@ -74,7 +74,7 @@ def _file_in(folder: Path, name: str, gender: str) -> Path | None:
 
 
 def read_smpl(file: Path) -> dict[str, np.ndarray]:
-    """The arrays of an SMPL file, float64 but for `f` and `kintree_table`, which are int64.
+    """Return the arrays of an SMPL file, float64 but for `f` and `kintree_table`, which are int64.
 
     `v_template` (6890, 3) metres, `f` (13776, 3), `shapedirs` (6890, 3, K >= 10), `posedirs`
     (6890, 3, 207), `J_regressor` (24, 6890), `weights` (6890, 24), `kintree_table` (2, 24).
@@ -129,7 +129,7 @@ class _Stored:
     state: dict
 
     def __new__(cls, *args: object) -> "_Stored":
-        """An empty one; what the object was made from is in its state, too."""
+        """Return an empty one; what the object was made from is in its state, too."""
         made = object.__new__(cls)
         made.state = {}
         return made
@@ -178,7 +178,7 @@ class _ModelUnpickler(safe_pickle.Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(safe_pickle.Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> object:
-        """The stand-in or the data behind a name in a pickle."""
+        """Return the stand-in or the data behind a name in a pickle."""
         return _STAND_INS.get((module, name)) or super().find_class(module, name)
 
     def load_build(self) -> None:
@@ -195,7 +195,7 @@ class _ModelUnpickler(safe_pickle.Unpickler):
 
 
 def _plain(value: object) -> np.ndarray:
-    """The array that a stored object stands for.
+    """Return the array that a stored object stands for.
 
     Raises:
         ValueError, KeyError, IndexError, TypeError: it does not stand for one.
@@ -218,7 +218,7 @@ def _array(value: object) -> np.ndarray:
 
 
 def _items(numbers: object, size: int) -> np.ndarray:
-    """Indices (n,), checked: each of them names one of `size` items."""
+    """Return indices (n,), checked: each of them names one of `size` items."""
     if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "iu":
         raise ValueError("its indices are not whole numbers")
     if np.any((numbers < 0) | (numbers >= size)):
@@ -227,7 +227,7 @@ def _items(numbers: object, size: int) -> np.ndarray:
 
 
 def _dense(state: dict) -> np.ndarray:
-    """The matrix of a csc_matrix; only that of a `J_regressor` is ever asked for."""
+    """Return the matrix of a csc_matrix; only that of a `J_regressor` is ever asked for."""
     shape = tuple(state["_shape"])
     if shape != _LAYOUT["J_regressor"]:
         raise ValueError(f"a sparse matrix of shape {shape}")

@@ -96,7 +96,7 @@ class BodyModel:
         return out.reshape(*channels.shape[:-1], self.num_vertices, 3)
 
     def subset(self, vertices: np.ndarray, faces: np.ndarray) -> "BodyModel":
-        """The same body with a smaller mesh; its joints stay as they are.
+        """Return the same body with a smaller mesh; its joints stay as they are.
 
         Args:
             vertices: (N,) indices of the vertices to keep.

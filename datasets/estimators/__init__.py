@@ -119,7 +119,7 @@ def names() -> list[str]:
 
 
 def get(name: str, **options) -> Estimator:
-    """The estimator called `name`, with options for its constructor.
+    """Return the estimator called `name`, with options for its constructor.
 
     Raises:
         ValueError: there is none; the message names the nearest one and all known ones.

@@ -20,7 +20,7 @@ def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def checked_sha256(path: Path) -> str:
-    """The sha256 of a file; a file ``<name>.sha256`` beside it says what it must be.
+    """Return the sha256 of a file; a file ``<name>.sha256`` beside it says what it must be.
 
     Raises:
         EstimatorUnavailable: it is not that.

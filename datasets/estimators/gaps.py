@@ -9,7 +9,7 @@ from datasets.rotation import axis_angle_to_matrix, matrix_to_axis_angle, slerp
 
 
 def fill(motion: Motion, known: np.ndarray, num_frames: int) -> Motion:
-    """A motion of `num_frames` frames, of which `motion` is those listed in `known`.
+    """Return a motion of `num_frames` frames, of which `motion` is those listed in `known`.
 
     Frames in between are interpolated, rotations along the shortest way; frames before the first
     and after the last known one are held still. Known frames stay as they are, bit for bit.

@@ -123,7 +123,7 @@ class GvhmrEstimator:
         }
 
     def preflight(self) -> Path:
-        """The interpreter, once all files are there; quick, and starts nothing.
+        """Return the interpreter, once all files are there; quick, and starts nothing.
 
         Raises:
             EstimatorUnavailable: what is missing, where it belongs and where to get it.

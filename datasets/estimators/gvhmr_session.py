@@ -183,7 +183,7 @@ class GvhmrSession:
 
 
 def retimed(num_frames: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """The conversion of a clip to a video at 30 fps, and back.
+    """Return the conversion of a clip to a video at 30 fps, and back.
 
     Up to 30 fps every frame of the clip is in the video, above it some are not.
 

@@ -73,7 +73,7 @@ class PhalpEstimator:
         }
 
     def preflight(self) -> tuple[Path, Path, Path]:
-        """The interpreter, ``track.py`` and HMR2.0's checkpoint; starts nothing.
+        """Return the interpreter, ``track.py`` and HMR2.0's checkpoint; starts nothing.
 
         Raises:
             EstimatorUnavailable: what is missing, and how to get it.

@@ -57,7 +57,7 @@ def _over(
     colours: np.ndarray,
     opacity: float,
 ) -> np.ndarray:
-    """A picture with the figure drawn over it; only the rectangle around it is worked on."""
+    """Return a picture with the figure drawn over it; only the rectangle around it is worked on."""
     out = np.array(picture)
     faces = figure.body.faces[faces_camera(seen[figure.body.faces])]
     if not len(faces):

@@ -61,7 +61,7 @@ class Figure:
 
 @functools.lru_cache(maxsize=4)
 def fine(body: BodyModel) -> Figure:
-    """The body with its own mesh."""
+    """Return the body with its own mesh."""
     rest = body.vertices(np.zeros((1, NUM_CHANNELS), np.float32))[0]
     joint = read_arrays(body.path, ["weights"])["weights"].argmax(axis=1)
     return Figure(body, rest, joint, body.rest_joints(np.zeros(10)))

@@ -47,7 +47,7 @@ class Look:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Look":
-        """A person at random, every part of them independently."""
+        """Return a person at random, every part of them independently."""
 
         def one_of(colours: tuple[Colour, ...]) -> Colour:
             return colours[rng.integers(len(colours))]
@@ -67,14 +67,14 @@ class Look:
 
     @classmethod
     def plain(cls, colour: Colour) -> "Look":
-        """A body all in one colour but for the eyes, to be laid over a video."""
+        """Return a body all in one colour but for the eyes, to be laid over a video."""
         return dataclasses.replace(
             _NEUTRAL, **dict.fromkeys(("skin", "hair", "shirt", "trousers", "shoes"), colour)
         )
 
     @classmethod
     def shirt_only(cls, colour: Colour) -> "Look":
-        """A plainly dressed person, told from others by the shirt's colour."""
+        """Return a plainly dressed person, told from others by the shirt's colour."""
         return dataclasses.replace(_NEUTRAL, shirt=colour)
 
     def background(self, width: int, height: int) -> np.ndarray:

@@ -20,7 +20,7 @@ def render_small(
     size: int = 64,
     body: BodyModel | None = None,
 ) -> np.ndarray:
-    """The pictures (T, size, size, 3) uint8 RGB of a motion.
+    """Return the pictures (T, size, size, 3) uint8 RGB of a motion.
 
     Triangles, about as large as a pixel, are painted from far to near in one flat colour each, at
     twice the size. Meant for pictures of up to 128 pixels.

@@ -8,7 +8,7 @@ SUPERSAMPLING = 2  # both ways: pictures are drawn twice as large and halved
 def cover(
     corners: np.ndarray, width: int, height: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pixels whose centres lie in triangles, scanline by scanline.
+    """Return the pixels whose centres lie in triangles, scanline by scanline.
 
     A centre on an edge belongs to both triangles that share it, so a closed mesh shows no holes.
 

@@ -8,7 +8,7 @@ from datasets.rendering.raster import cover
 def rasterise(
     seen: np.ndarray, faces: np.ndarray, colours: np.ndarray, width: int, height: int
 ) -> np.ndarray:
-    """The nearest triangle at every pixel, with its corners' colours blended (Gouraud).
+    """Return the nearest triangle at every pixel, with its corners' colours blended (Gouraud).
 
     Args:
         seen: (V, 3) columns, rows (pixels from the corner of the first) and depths (m).

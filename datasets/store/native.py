@@ -25,7 +25,7 @@ GT_SCHEMA = pa.schema(
 
 
 def native_rows(clip: Clip) -> list[dict]:
-    """A clip's rows of ``gt.parquet``, one an array, sorted by name.
+    """Return a clip's rows of ``gt.parquet``, one an array, sorted by name.
 
     Raises:
         ClipError: an array that is neither of numbers of up to 64 bits nor of text.
@@ -58,7 +58,7 @@ def native_rows(clip: Clip) -> list[dict]:
 
 
 def _fit_float64(flat: np.ndarray) -> bool:
-    """True if float64 holds all these numbers; large integers are kept as text instead."""
+    """Return True if float64 holds all these numbers; large integers are kept as text instead."""
     return flat.dtype.kind not in "iu" or not np.any((flat > 2**53) | (flat < -(2**53)))
 
 

@@ -107,7 +107,7 @@ def motion_schema(num_frames: int) -> pa.Schema:
 
 
 def index_row(clip: Clip, root: Path) -> dict:
-    """A clip's row of ``index.parquet`` in the store at `root`."""
+    """Return a clip's row of ``index.parquet`` in the store at `root`."""
     motion, view, resize = clip.motion, clip.view, clip.resize
     return {
         "clip_id": clip.clip_id,
@@ -141,7 +141,7 @@ def index_row(clip: Clip, root: Path) -> dict:
 
 
 def motion_row(clip: Clip) -> dict:
-    """A clip's row of ``motion.parquet``."""
+    """Return a clip's row of ``motion.parquet``."""
     num_frames = len(clip.frame_ids)
     motion = clip.motion
 
@@ -166,14 +166,14 @@ def motion_row(clip: Clip) -> dict:
 
 
 def rows_of(table: pa.Table) -> Iterator[dict]:
-    """The rows of a ``motion.parquet`` or ``gt.parquet`` table, with numbers as arrays."""
+    """Yield the rows of a ``motion.parquet`` or ``gt.parquet`` table, with numbers as arrays."""
     columns = [_cells(table.column(name).combine_chunks()) for name in table.column_names]
     for cells in zip(*columns, strict=True):
         yield dict(zip(table.column_names, cells, strict=True))
 
 
 def _cells(column: pa.Array) -> Iterable:
-    """A column's cells, one a row; lists of numbers as views of one array."""
+    """Return a column's cells, one a row; lists of numbers as views of one array."""
     kind = column.type
     if pa.types.is_fixed_size_list(kind):
         values = column.flatten().to_numpy(zero_copy_only=False)
@@ -243,7 +243,7 @@ def video_fault(video: Path, sha256: str) -> str:
 
 
 def inside(root: Path, name: str) -> Path:
-    """The video `name`, relative to the store at `root`, as its index gives it, as a path.
+    """Return the video `name`, relative to the store at `root`, as its index gives it, as a path.
 
     Raises:
         StoreError: it leads out of the folder of videos: what copies them writes there.

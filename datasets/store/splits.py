@@ -11,7 +11,7 @@ TEST_SEED = "unimo-test-v1|"
 
 
 def rule(share: Fraction = TEST_SHARE) -> str:
-    """The rule of `split_groups` in words."""
+    """Return the rule of `split_groups` in words."""
     return (
         f'groups in the order of sha256("{_SALT}" + group) go to test until it holds at least '
         f"{float(share * 100):g}% of all frames, the others to train, which gets at least one; a "
@@ -24,7 +24,7 @@ TAKES_RULE = "the takes that the command names go to test with their groups, the
 
 
 def fold_rule(fold: int, folds: int) -> str:
-    """The rule of `fold_groups` in words, for one fold."""
+    """Return the rule of `fold_groups` in words, for one fold."""
     return (
         f'groups in the order of sha256("{_SALT}" + group) go to that of {folds} folds which holds '
         f"the fewest frames; fold {fold} is test, the others train"
@@ -87,7 +87,7 @@ def split_takes(groups: Mapping[str, str], test: Iterable[str]) -> dict[str, str
 
 
 def fold_groups(frames: Mapping[str, int], folds: int) -> dict[str, int]:
-    """The fold, 1 to `folds`, of every group: folds have about as many frames (`fold_rule`).
+    """Return the fold, 1 to `folds`, of every group: folds have about as many frames (`fold_rule`).
 
     Raises:
         ValueError: there are fewer groups than folds.

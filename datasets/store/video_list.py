@@ -29,7 +29,7 @@ class VideoList:
 
     @classmethod
     def read(cls, store: Path) -> "VideoList":
-        """The list in a folder; empty where there is none."""
+        """Return the list in a folder; empty where there is none."""
         entries: dict[str, tuple[str, str]] = {}
         with contextlib.suppress(FileNotFoundError):
             text = (store / WORK / LIST_FILE).read_text(encoding="utf-8", errors="replace")
@@ -73,7 +73,7 @@ class VideoList:
         return "made" if before == made_from else "changed"
 
     def any_made(self) -> bool:
-        """True if a video of the list is there."""
+        """Return True if a video of the list is there."""
         return any((self.store / name).is_file() for name in self.entries)
 
     def remove_others(self, keep: set[Path]) -> None:

@@ -12,7 +12,7 @@ from datasets.tools.files import BusyError, NoLocksError, locked, read_json, wri
 
 
 def is_finished(path: Path, job: dict) -> bool:
-    """True if the folder holds the finished store of a job."""
+    """Return True if the folder holds the finished store of a job."""
     manifest = read_json(path / "manifest.json") or {}
     return bool(manifest) and all(manifest.get(name) == value for name, value in job.items())
 
@@ -83,7 +83,7 @@ def claimed(
 
 
 def is_store(path: Path) -> bool:
-    """True if a folder is a clip store, finished or not."""
+    """Return True if a folder is a clip store, finished or not."""
     return (path / WORK).is_dir() or "content_sha256" in (read_json(path / "manifest.json") or {})
 
 

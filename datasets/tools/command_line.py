@@ -16,14 +16,14 @@ _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 
 
 def positive(word: str) -> int:
-    """A whole number of at least 1, for argparse."""
+    """Return a whole number of at least 1, for argparse."""
     if not word.isdecimal() or int(word) == 0:
         raise argparse.ArgumentTypeError(f"{word!r} is not a positive whole number")
     return int(word)
 
 
 def natural(word: str) -> int:
-    """A whole number that seeds take, for argparse."""
+    """Return a whole number that seeds take, for argparse."""
     if not word.isdecimal() or int(word) >= 2**32:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number below 2^32")
     return int(word)
@@ -35,7 +35,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def cannot_write(error: Exception, out: str | Path) -> str | None:
-    """The message for an error that means that nothing can be written to `out`, else None.
+    """Return the message for an error that means that nothing can be written to `out`, else None.
 
     Args:
         error: any error of the job.

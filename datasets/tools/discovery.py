@@ -33,14 +33,14 @@ def first_line(node: ast.Module | ast.FunctionDef) -> str:
 
 
 def natural_key(name: str) -> list:
-    """A key to sort names by, under which ``frame2`` comes before ``frame11``."""
+    """Return a key to sort names by, under which ``frame2`` comes before ``frame11``."""
     # Digits stand at the odd places, so that texts and numbers are never compared.
     parts = re.split(r"(\d+)", name)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def unknown(kind: str, name: str, known: list[str]) -> str:
-    """The message for a name that does not exist: the nearest name, and all names."""
+    """Return the message for a name that does not exist: the nearest name, and all names."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"unknown {kind} {name!r}. {hint}Known: {', '.join(known)}."

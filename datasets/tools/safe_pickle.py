@@ -39,7 +39,7 @@ class UnsafePickleError(ValueError):
 def load(
     path: str | Path, *, encoding: str = "ASCII", unpickler: "type[Unpickler] | None" = None
 ) -> object:
-    """The content of a pickle or joblib file: builtins, numpy arrays and numpy numbers.
+    """Return the content of a pickle or joblib file: builtins, numpy arrays and numpy numbers.
 
     Arrays of joblib files that hold Python objects are refused.
 
@@ -86,7 +86,7 @@ class _Stream(io.BytesIO):
 
 
 def _read(path: Path) -> _Stream:
-    """The uncompressed bytes of a file."""
+    """Return the uncompressed bytes of a file."""
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
     data = path.read_bytes()
@@ -210,7 +210,7 @@ class Unpickler(pickle._Unpickler):
             raise ValueError(f"its {kind} claim more bytes than it holds")
 
     def _array(self, data, dtype: np.dtype, shape: tuple, order: Order = "C") -> np.ndarray:
-        """An array of its own of raw bytes."""
+        """Return an array of its own of raw bytes."""
         if dtype.hasobject:
             raise UnsafePickleError("holds an array of Python objects, which is not data: refused")
         if isinstance(data, str):  # bytes of Python 2, read as latin1
@@ -266,7 +266,7 @@ class Unpickler(pickle._Unpickler):
 
 
 def _num_items(shape: tuple[int, ...]) -> int:
-    """Number of items of an array."""
+    """Return the number of items of an array."""
     if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("an array without a proper shape")
     return math.prod(shape)

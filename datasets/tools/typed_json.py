@@ -140,7 +140,7 @@ def _require(holds: bool, value: object, where: str, wanted: str) -> None:
 
 
 def _quoted(value: object) -> str:
-    """A value as a short text on one line."""
+    """Return a value as a short text on one line."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     text = printable(json.dumps(value, ensure_ascii=False, default=str))

@@ -134,7 +134,7 @@ def _encode(
 
 
 def _decord_frames(path: str | Path, info: VideoInfo, indices: list[int]) -> Iterator[np.ndarray]:
-    """The frames that decord can read: all, unless the file is damaged."""
+    """Yield the frames that decord can read: all, unless the file is damaged."""
     try:
         reader = decord.VideoReader(str(Path(path).absolute()), num_threads=1)
         if len(reader) != info.num_frames:  # it counts frames that an edit list hides

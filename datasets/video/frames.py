@@ -90,7 +90,7 @@ class VideoFile:
 
     @classmethod
     def of(cls, path: Path, *, fps: float | None = None) -> "VideoFile":
-        """The video in a file.
+        """Return the video in a file.
 
         Args:
             path: of the file.

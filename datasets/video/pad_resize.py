@@ -64,7 +64,7 @@ class PadResize:
         return dataclasses.replace(camera, K=K, width=self.size, height=self.size)
 
     def image(self, frame: np.ndarray) -> np.ndarray:
-        """The square (size, size, 3) uint8 of a picture (height, width, 3) uint8 RGB.
+        """Return the square (size, size, 3) uint8 of a picture (height, width, 3) uint8 RGB.
 
         Linear filter, as wide as a pixel of the square when shrinking: nothing is passed over, and
         things stay where `points` has them (Pillow's box filter moves them by up to 0.4 pixels).

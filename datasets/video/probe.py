@@ -169,7 +169,7 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
 
 
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """The packets of the stream up to the first that is damaged."""
+    """Yield the packets of the stream up to the first that is damaged."""
     try:
         for packet in container.demux(stream):
             if packet.is_corrupt:
@@ -190,7 +190,7 @@ def decode(stream: VideoStream, sound: Iterable[av.Packet | None]) -> Iterator[a
 
 
 def _frame_rate(path: str | Path, times: np.ndarray, stated: Sequence[Fraction | None]) -> Fraction:
-    """The first stated rate that the times agree with, else the rate of the times.
+    """Return the first stated rate that the times agree with, else the rate of the times.
 
     Args:
         path: for the message.
@@ -235,7 +235,7 @@ def _square_pixels(path: str | Path, width: int, height: int, aspect: Fraction) 
 
 
 def _is_plain(container: InputContainer, stream: VideoStream) -> bool:
-    """True if decord (0.6.0) reads the file right, if it is upright and of constant rate.
+    """Return True if decord (0.6.0) reads the file right, if it is upright and of constant rate.
 
     It leaves mkv files turned, passes on damaged frames of MPEG-4 part 2 and those behind a gap in
     damaged mkv files, rounds the colours of odd sizes in its own way and cannot choose a stream.

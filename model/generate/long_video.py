@@ -20,7 +20,7 @@ def motion_of_video(
     seed: int,
     progress: bool = False,
 ) -> Motion:
-    """The motion of the person in a video of any size and length, in `Pipeline.space`.
+    """Return the motion of the person in a video of any size and length, in `Pipeline.space`.
 
     Long videos are cut into windows that overlap, short ones are held at their last frame.
 

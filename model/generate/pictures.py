@@ -20,7 +20,7 @@ class PictureError(ValueError):
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An upright picture (H, W, 3) uint8 RGB; transparent parts on black.
+    """Return an upright picture (H, W, 3) uint8 RGB; transparent parts on black.
 
     Raises:
         PictureError: not a picture, or one of 32-bit numbers.
@@ -45,7 +45,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def camera(width: int, height: int, frames: int) -> Camera:
-    """The view of pictures whose lens nobody knows.
+    """Return the view of pictures whose lens nobody knows.
 
     The model sees a picture on a square, and places people as through the lens of its training
     clips: that of the built-in shots, which GVHMR, too, assumes of a square picture (focal length =

@@ -73,7 +73,7 @@ class Pipeline:
         sampling: Sampling | None = None,
         device: str = "cpu",
     ) -> "Pipeline":
-        """A checkpoint of `model.transformer.train` with its training's codec and tokenizer.
+        """Return a checkpoint of `model.transformer.train` with its training's codec and tokenizer.
 
         Raises:
             CheckpointError: unreadable, or trained on other tokens.

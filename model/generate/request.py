@@ -69,7 +69,7 @@ class Source:
 
 
 def sources(request: Request) -> list[Source]:
-    """The inputs with the names of their files; equal names of inputs are numbered.
+    """Return the inputs with the names of their files; equal names of inputs are numbered.
 
     Raises:
         GenerateError: a file is an input, or is there already and may not be overwritten.

@@ -30,7 +30,7 @@ class RetimedVideo:
 
     @classmethod
     def of(cls, path: Path, rate: float) -> "RetimedVideo":
-        """A video for a model of `rate` frames per second.
+        """Return a video for a model of `rate` frames per second.
 
         Every n-th frame where that comes near the rate; otherwise, and where the video's own rate
         varies, the frame nearest in time to each multiple of ``1 / rate`` seconds.

@@ -45,7 +45,7 @@ class Sample:
 
 
 def load(request: Request) -> Pipeline:
-    """The parts that a request names.
+    """Return the parts that a request names.
 
     Raises:
         GenerateError: no GPU where one was asked for, or a codec that does not fit the decoder.

@@ -34,7 +34,7 @@ class RegressorEstimator:
     )
 
     def identity(self) -> dict[str, str]:
-        """The weights, the settings beside them, and the body.
+        """Return the weights, the settings beside them, and the body.
 
         Raises:
             EstimatorUnavailable: there are no weights, or they belong to another body.

@@ -126,7 +126,7 @@ def _read_pictures(video: Path, resize: "PadResize", out: "np.ndarray") -> bool:
 
 
 def built_in_identity(sequences: int, size: int) -> dict:
-    """The identity of the examples of `render_built_in`."""
+    """Return the identity of the examples of `render_built_in`."""
     from datasets.adapters.embedded import DATASET
     from datasets.bodies.smplx import load_body
 
@@ -195,7 +195,7 @@ def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
 
 
 def _render(job: tuple[int, int]) -> "dict[str, np.ndarray]":
-    """The arrays of one sequence."""
+    """Return the arrays of one sequence."""
     import numpy as np
 
     from datasets.adapters.embedded import EmbeddedDataset

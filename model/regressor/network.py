@@ -106,7 +106,7 @@ class MotionRegressor(SavedModel):
 
     @torch.no_grad()
     def estimate(self, video: np.ndarray, view: Camera, *, fps: float) -> Motion:
-        """The camera-space motion of one person in a video.
+        """Return the camera-space motion of one person in a video.
 
         Args:
             video: (T, H, W, 3) uint8 RGB.

@@ -100,7 +100,7 @@ class TokenizerConfig(Config):
 
     @classmethod
     def paper(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any) -> Self:
-        """The paper's sizes, with one block that expands: strides (1, 1, 1, k)."""
+        """Return the paper's sizes, with one block that expands: strides (1, 1, 1, k)."""
         base = cls(
             tokens_per_frame=tokens_per_frame,
             codebook_size=codebook_size,
@@ -124,7 +124,7 @@ class TokenizerConfig(Config):
 
     @classmethod
     def small(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any) -> Self:
-        """A size that a CPU trains in minutes: one narrow block, codes of two numbers.
+        """Return a size that a CPU trains in minutes: one narrow block, codes of two numbers.
 
         Chosen for k of 24 and more, on training sequences held out for that: in minutes, one
         block learns more than four, and short codes more than long ones. At k = 1 and k = 8 codes

@@ -56,7 +56,7 @@ class MotionTokenizer(SavedModel):
         return self.encode_channels(motion.to_channels()[None])[0]
 
     def decode(self, ids: np.ndarray, *, fps: float = 30.0, space: str = "camera") -> Motion:
-        """The motion of T frames that T k ids stand for, with one (10,) shape.
+        """Return the motion of T frames that T k ids stand for, with one (10,) shape.
 
         Raises:
             ValueError: ids that are no whole number of frames, or outside the codebook.

@@ -104,7 +104,7 @@ class Representation(nn.Module):
         return normal.transpose(1, 2).contiguous()
 
     def inverse(self, output: Tensor) -> np.ndarray:
-        """The network's output (B, C, T) to motion channels (B, T, 79) float32.
+        """Turn the network's output (B, C, T) into motion channels (B, T, 79) float32.
 
         Rotations are projected (Gram-Schmidt, SVD, or to an angle of at most pi), betas averaged
         over the frames, and tau summed up, all in float64.

@@ -102,7 +102,7 @@ def train(
 
 
 def _describe(channels: np.ndarray, window: int) -> dict:
-    """The identity of the training clips.
+    """Return the identity of the training clips.
 
     Raises:
         TrainingError: the clips have another shape, or are not finite.

@@ -38,7 +38,7 @@ class Trainable(Protocol):
     def loss(
         self, windows: "torch.Tensor", step: Step
     ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
-        """The scalar to minimise for windows (B, window, C), and named scalars to log.
+        """Return the scalar to minimise for windows (B, window, C), and named scalars to log.
 
         A scalar called ``codes_used`` is shown in the progress bar.
         """

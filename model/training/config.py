@@ -67,7 +67,7 @@ class TrainingConfig(Config):
 
     @classmethod
     def paper(cls, steps: int = 100_000, **changes: Any) -> Self:
-        """The paper's settings; it does not say how many steps."""
+        """Return the paper's settings; it does not say how many steps."""
         return cls(steps=steps, **changes)
 
     @classmethod
@@ -83,7 +83,7 @@ class TrainingConfig(Config):
         return dataclasses.replace(base, **changes)
 
     def with_steps(self, steps: int) -> Self:
-        """The same training stretched or cut to `steps`, its warm-up in proportion."""
+        """Return the same training stretched or cut to `steps`, its warm-up in proportion."""
         warmup = self.warmup_steps * steps // self.steps
         return dataclasses.replace(self, steps=steps, warmup_steps=warmup)
 

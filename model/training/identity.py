@@ -23,7 +23,7 @@ def identity_of(model: SavedModel, training: TrainingConfig, data: dict) -> dict
 
 
 def is_finished(path: Path, identity: dict) -> bool:
-    """True if this very run has ended at `path`.
+    """Return True if this very run has ended at `path`.
 
     Raises:
         TrainingError: another run has, or its sidecar is unreadable.

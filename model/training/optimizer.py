@@ -60,7 +60,7 @@ class MuonAdamW(torch.optim.Optimizer):
             part.step()
 
     def state_dict(self) -> dict:
-        """The states of both."""
+        """Return the states of both."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict) -> None:

@@ -98,7 +98,7 @@ class Block(nn.Module):
         return x + self.feed_forward(self.ffn_norm(x))
 
     def prefill(self, x: Tensor, at: Positions, cache: tuple[Tensor, Tensor]) -> Tensor:
-        """The condition (B, P, C), its keys and values kept in `cache` (B, K, S, D) each."""
+        """Return the condition (B, P, C), its keys and values kept in `cache` (B, K, S, D) each."""
         x = self._placed(x, at)
         q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
         for kept, new in zip(cache, (k, v), strict=True):

@@ -105,7 +105,7 @@ class UniMoConfig(Config):
 
     @classmethod
     def embedded(cls, **changes: Any) -> Self:
-        """A size that a CPU trains in minutes, on 17 frames of 64x64 pixels: 118 tokens.
+        """Return a size that a CPU trains in minutes, on 17 frames of 64x64 pixels: 118 tokens.
 
         What differs from the paper beside sizes: factorised visual embedding (of 64000 rows most
         would hardly be trained), motion positions factorised, absolute positions from the start.

@@ -92,7 +92,7 @@ def load(model: UniMo, state_dict: dict[str, Tensor]) -> None:
 
 
 def export(model: UniMo) -> dict[str, Tensor]:
-    """The Cosmos part of a model under its official names, as views of the model's tensors.
+    """Return the Cosmos part of a model under its official names, as views of the model's tensors.
 
     Raises:
         CheckpointError: a factorised visual embedding, which Cosmos does not have.

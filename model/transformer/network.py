@@ -212,7 +212,7 @@ class UniMo(SavedModel):
     # --- token by token ---
 
     def new_cache(self, schedule: Schedule, batch: int, rows: int | None = None) -> Cache:
-        """An empty cache of `rows` positions, by default as many as the sequence has."""
+        """Return an empty cache of `rows` positions, by default as many as the sequence has."""
         weight = self.special_embeddings.weight
         rows = len(schedule) if rows is None else rows
         shape = (batch, self.config.n_kv_heads, rows, self.config.head_dim)

@@ -156,7 +156,7 @@ class Order:
 
     @classmethod
     def of(cls, schedule: Schedule, length: int, device: torch.device) -> "Order":
-        """The order of the first `length` positions."""
+        """Return the order of the first `length` positions."""
         first = {m: p[p < length] for m, p in schedule.positions.items()}
         back = np.argsort(np.concatenate(list(first.values())))
         targets = {m: p - schedule.prefix for m, p in schedule.targets.items()}

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def top_p(logits: Tensor, p: float, temperature: float) -> Tensor:
-    """The distribution that is sampled from: the most likely tokens that together reach `p`.
+    """Return the distribution that is sampled from: the most likely tokens that together reach `p`.
 
     As Cosmos does it: a token is kept while those before it weigh no more than `p`, so the one that
     crosses the threshold stays.

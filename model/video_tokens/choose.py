@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def open_codec(word: str | None, *, device: str = "cpu") -> "VideoCodec":
-    """A codec by what the user gives.
+    """Return a codec by what the user gives.
 
     Args:
         word: a fitted codec's ``.safetensors``, a folder with Cosmos's ``encoder.jit`` and

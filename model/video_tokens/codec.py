@@ -26,7 +26,7 @@ class VideoCodec(Protocol):
     """One line: what makes the pixels, for whoever looks at them."""
 
     def identity(self) -> dict[str, str]:
-        """The codec's part of cache keys: name, version, weights."""
+        """Return the codec's part of cache keys: name, version, weights."""
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Ids of videos.

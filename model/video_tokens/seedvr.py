@@ -55,7 +55,7 @@ class SeedVR:
 
     @classmethod
     def installed(cls) -> "SeedVR | None":
-        """The installation that the environment names, None if it names none.
+        """Return the installation that the environment names, None if it names none.
 
         Raises:
             ToolMissing: it names half of one, or files are missing there.

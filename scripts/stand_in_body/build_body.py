@@ -39,7 +39,7 @@ _FILE_NAME = "SMPLX_NEUTRAL.npz"
 
 
 def build_arrays(source: MakeHuman) -> dict[str, np.ndarray]:
-    """The arrays of the model file, as ``smplx`` reads them, from the MakeHuman body."""
+    """Return the arrays of the model file, as ``smplx`` reads them, from the MakeHuman body."""
     _progress(2, "T-pose and named vertices")
     average, joints = unpose(source.average, source.average_joints, source.weights)
     named = named_vertices(average, joints, source.weights)
@@ -103,7 +103,7 @@ def model_arrays(
     landmarks: np.ndarray,
     contour: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """The entries of an SMPL-X model file; hands are flat and pose correctives are zero.
+    """Return the entries of an SMPL-X model file; hands are flat and pose correctives are zero.
 
     Args:
         template: (V, 3) mean body.
@@ -140,7 +140,7 @@ def write_model(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def comparison(built: dict[str, np.ndarray], packaged: dict[str, np.ndarray]) -> str:
-    """A table of what two bodies have in common without vertex correspondence.
+    """Return a table of what two bodies have in common without vertex correspondence.
 
     Counts, stature, mean vertex displacement per unit of beta, and the rest joints of body and
     face (metres), with their distance.

@@ -128,7 +128,7 @@ class _Mesh:
         self.age[source] = -1
 
     def compact(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices of the vertices that remain, and the faces in terms of them."""
+        """Return indices of the vertices that remain, and the faces in terms of them."""
         kept = np.array([v for v, own in enumerate(self.faces_of) if own])
         alive = sorted(set().union(*self.faces_of))
         return kept, np.searchsorted(kept, self.faces[alive])

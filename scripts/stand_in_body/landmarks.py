@@ -36,7 +36,7 @@ SMPLX_VERTEX_IDS = {
 
 
 def named_vertices(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> dict[str, int]:
-    """The vertices that ``smplx`` knows by name, on a body in T-pose.
+    """Return the vertices that ``smplx`` knows by name, on a body in T-pose.
 
     Args:
         vertices: (V, 3), facing +z, y up, left is +x.
@@ -73,7 +73,7 @@ def named_vertices(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray
 
 
 def smplx_order(named: dict[str, int], count: int) -> np.ndarray:
-    """The order (count,) of old vertex numbers that puts named ones at their SMPL-X number.
+    """Return the order (count,) of old vertex numbers that puts named ones at their SMPL-X number.
 
     The others keep their order.
 

@@ -43,7 +43,7 @@ def joint_regressor(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarra
 
 
 def _candidates(distance: np.ndarray, allowed: np.ndarray, *, deep: bool) -> np.ndarray:
-    """Indices of the vertices a joint may be made of, from those allowed."""
+    """Return indices of the vertices a joint may be made of, from those allowed."""
     nearest = allowed[np.argsort(distance[allowed], kind="stable")]
     if not deep:
         return nearest[:_NEAREST]

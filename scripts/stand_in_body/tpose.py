@@ -73,7 +73,7 @@ def t_pose_rotations(joints: np.ndarray) -> np.ndarray:
 
 
 def _turn(source: tuple, target: tuple) -> np.ndarray:
-    """The rotation (3, 3) that takes one (direction, normal) pair to another."""
+    """Return the rotation (3, 3) that takes one (direction, normal) pair to another."""
     return _frame(*target) @ _frame(*source).T
 
 

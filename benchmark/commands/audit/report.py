@@ -42,7 +42,7 @@ def examine(paper: Paper) -> dict:
 
 
 def to_markdown(result: dict) -> str:
-    """The report as text."""
+    """Return the report as text."""
     lines = [("check", "tables", "expected", "printed", "result", "note")]
     for check in result["checks"]:
         outcome = "holds" if check["holds"] else "fails"

@@ -49,7 +49,7 @@ def write(result: Comparison, folder: Path) -> list[Path]:
 
 
 def to_markdown(result: Comparison) -> str:
-    """The text of the Markdown file."""
+    """Return the text of the Markdown file."""
     columns = {column.key: column for column in result.columns}
     letters = _letters(result)
     own, *_ = result.systems
@@ -142,7 +142,7 @@ def _difference(column: Column, line: Difference, letters: dict[str, str]) -> Fi
 
 
 def _clips(lines: list[Difference], columns: dict[str, Column]) -> list[str]:
-    """The clips that gain and lose most, by column."""
+    """Return the clips that gain and lose most, by column."""
     texts = []
     for line in lines:
         column = columns[line.column]

@@ -25,7 +25,7 @@ Cells = set[tuple[str, str]]  # label of a row, key of a column
 
 
 def groups() -> list[Group]:
-    """A group for each reason, with rows (tables, profiles, what of them is blocked)."""
+    """Return a group for each reason, with rows (tables, profiles, what of them is blocked)."""
     try:
         body = body_file(None)
     except UserError as error:

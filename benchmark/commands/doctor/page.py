@@ -19,7 +19,7 @@ class Group:
 
 
 def render(groups: Sequence[Group]) -> str:
-    """Groups as text, `WIDTH` columns wide unless a single word is longer.
+    """Return groups as text, `WIDTH` columns wide unless a single word is longer.
 
     Folders below the user's own are told from ``~`` on.
     """

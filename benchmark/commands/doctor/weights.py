@@ -109,7 +109,7 @@ def _smplx() -> Group:
 
 
 def _smplx_body(gender: str) -> BodyFile:
-    """The user's SMPL-X body of a gender.
+    """Return the user's SMPL-X body of a gender.
 
     Raises:
         FileNotFoundError: there is none, and perhaps the stand-in takes its place.
@@ -139,7 +139,7 @@ def _heading(what: str, variable: str, default: str = "not set: set it to their 
 
 
 def _file(name: str, path: Path, source: str, *, size: int | None = None, digest: str = "") -> Row:
-    """The row of a file of which it is known where it belongs."""
+    """Return the row of a file of which it is known where it belongs."""
     state, how = _verdict(path, size, digest)
     if state == "found":
         return state, name, f"{path}, {how}"
@@ -150,7 +150,7 @@ def _file(name: str, path: Path, source: str, *, size: int | None = None, digest
 
 
 def _looked_for(name: str, look: Callable[[], Path | BodyFile]) -> Row:
-    """The row of a file that `look` finds, or raises why not."""
+    """Return the row of a file that `look` finds, or raises why not."""
     try:
         found = look()
     except (FileNotFoundError, Unavailable) as error:
@@ -185,7 +185,7 @@ def _verdict(path: Path, size: int | None, digest: str) -> tuple[str, str]:
 
 
 def _compared(path: Path, digest: str) -> tuple[str, str]:
-    """The verdict of a file's content.
+    """Return the verdict of a file's content.
 
     Raises:
         EstimatorUnavailable: it is not the one that ``NAME.sha256`` beside it says.

@@ -41,7 +41,7 @@ def clip_errors(one: SystemOutput) -> np.ndarray:
 
 
 def at_percentiles(errors: np.ndarray, percentiles: Sequence[int]) -> list[int]:
-    """The clips whose error has these ranks, each once; NaN has no rank.
+    """Return the clips whose error has these ranks, each once; NaN has no rank.
 
     Raises:
         Unavailable: no clip has an error.
@@ -83,7 +83,7 @@ class View:
 
     @classmethod
     def of(cls, one: SystemOutput, row: int) -> "View":
-        """The camera of a test clip."""
+        """Return the camera of a test clip."""
         (clip,) = ClipStore.open(one.data.path).some([one.test_ids[row]])
         found = camera_of(clip)[0]
         K = found.K.astype(np.float64)
@@ -97,7 +97,7 @@ class View:
         return self._drawn(channels, frames, colour, pictures, OPACITY)
 
     def alone(self, channels: np.ndarray, frames, colour: str) -> np.ndarray:
-        """The bodies (T, 79) of these frames on light grey."""
+        """Return the bodies (T, 79) of these frames on light grey."""
         empty = np.full((len(frames), SIZE, SIZE, 3), _PAPER, np.uint8)
         return self._drawn(channels, frames, colour, empty, 1.0)
 

@@ -107,7 +107,7 @@ def _framed(pictures: "np.ndarray") -> "Iterator[np.ndarray]":
 
 
 def colours(drawn: Sequence[SystemOutput]) -> dict[str, str]:
-    """A colour for each system: ours has the first, the others the next."""
+    """Return a colour for each system: ours has the first, the others the next."""
     others = (one.label for one in drawn if not one.label.startswith(_OURS))
     found = dict(zip(others, COLORS[1:] * len(drawn), strict=False))
     return {one.label: found.get(one.label, COLORS[0]) for one in drawn}
@@ -177,7 +177,7 @@ def _by_rank(
 def video_to_motion(
     drawn: Sequence[SystemOutput], *, percentiles: Sequence[int] = (10, 50, 90), count: int = 4
 ) -> Picture:
-    """The body that each system sees in a video, drawn over the video."""
+    """Draw the body that each system sees in a video over the video."""
     from benchmark.figures.drawing.bodies import TRUTH, View, enlarged
     from datasets.video.files import read_video
 
@@ -243,7 +243,7 @@ def reconstruction(
 def image_to_video(
     drawn: Sequence[SystemOutput], *, clips: int, across: int, count: int | None = None
 ) -> Picture:
-    """The video that each system makes of a picture, and below it the motion it makes with it.
+    """Draw the video that each system makes of a picture, and below it the motion it makes with it.
 
     Args:
         drawn: the systems.

@@ -74,7 +74,7 @@ LSP14 = JointRegressor("smpl_3dpw14_J_regressor_sparse.pt", (14, 6890))
 
 
 def _folder() -> Path:
-    """The folder of the files.
+    """Return the folder of the files.
 
     Raises:
         Unavailable: the environment is not there, or without the package.

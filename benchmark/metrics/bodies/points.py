@@ -114,7 +114,7 @@ class Bodies:
         return self._of_smpl(load_smpl().vertices(channels))
 
     def _of_gender(self, gender: str) -> BodyModel:
-        """The body of a gender; the stand-in serves all.
+        """Return the body of a gender; the stand-in serves all.
 
         Raises:
             Unavailable: the user has it not.
@@ -172,7 +172,7 @@ def _rich_gender(clip: Clip, labels: dict[str, np.ndarray]) -> str:
 
 
 def _product(matrix: "csr_matrix", points: np.ndarray) -> np.ndarray:
-    """A sparse matrix (M, V) times the points (T, V, 3) of each frame: (T, M, 3)."""
+    """Return a sparse matrix (M, V) times the points (T, V, 3) of each frame: (T, M, 3)."""
     # Frame by frame, in cache: as one product over all frames, the points were transposed twice.
     return np.stack([matrix @ frame for frame in points])
 

@@ -44,7 +44,7 @@ class PoseProtocol:
 
 
 def choose(context: MetricContext) -> PoseProtocol:
-    """The protocol for a context; depends on the files found here, but for 3DPW.
+    """Return the protocol for a context; depends on the files found here, but for 3DPW.
 
     Official labels are of the person in the dataset's own video. A video that a system made has
     none, and a tokenizer is measured against the motion that it was given.
@@ -138,7 +138,7 @@ def _hashes(bodies: list[tuple[str, Callable[[], BodyFile]]]) -> str:
 
 
 def _hash(sha256: Callable[[], str]) -> str:
-    """The first digits of a file's hash, or that the file is not there."""
+    """Return the first digits of a file's hash, or that the file is not there."""
     try:
         return sha256()[:12]
     except (Unavailable, FileNotFoundError):

@@ -100,7 +100,7 @@ def _faster(displacement: np.ndarray, direction: np.ndarray, threshold: float) -
 
 
 def _on_y(value: float) -> np.ndarray:
-    """The vector (0, value, 0) as (3, 1, 1)."""
+    """Return the vector (0, value, 0) as (3, 1, 1)."""
     return np.array([0.0, value, 0.0])[:, None, None]
 
 

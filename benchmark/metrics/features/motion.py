@@ -27,7 +27,7 @@ _PIECE = 32  # clips of 65 frames whose joints, 1.2 MB, stay in a CPU's cache
 
 
 def joints24_from_smplx(joints55: Any) -> np.ndarray:
-    """The 24 joints of the features from SMPL-X's 55 (Duolando ``calc_and_save_feats``).
+    """Return the 24 joints of the features from SMPL-X's 55 (Duolando ``calc_and_save_feats``).
 
     Joints 0 to 21 are the same; the hands 22 and 23, which SMPL-X lacks, are the means of the five
     fingers' first joints. SMPL-X's own joints 22 to 24 are the jaw and the eyes.

@@ -63,7 +63,7 @@ class Tool(NamedTuple):
 
 
 def find_tool() -> Tool:
-    """The VBench that is installed; starts it the first time, for its versions.
+    """Return the VBench that is installed; starts it the first time, for its versions.
 
     Raises:
         ToolMissing: there is none.
@@ -82,7 +82,7 @@ def _ask_tool(python: Path, script: Path) -> Tool:
 
 
 def too_small(videos: Sequence[Path]) -> set[str]:
-    """The dimensions that some of the videos are too small for, see `MIN_SIDE`.
+    """Return the dimensions that some of the videos are too small for, see `MIN_SIDE`.
 
     Raises:
         VBenchError: one of them is no video.
@@ -142,7 +142,7 @@ def measure(
 
 
 def _checked_hash(video: Path) -> str:
-    """The sha256 of a video that VBench can measure.
+    """Return the sha256 of a video that VBench can measure.
 
     Raises:
         VBenchError: it cannot.

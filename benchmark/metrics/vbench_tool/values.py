@@ -43,7 +43,7 @@ class ValueCache:
 
 
 def finite_number(value: object) -> float:
-    """A number, or the truth of dynamic_degree, as a finite float.
+    """Return a number, or the truth of dynamic_degree, as a finite float.
 
     Raises:
         ValueError: it is something else.

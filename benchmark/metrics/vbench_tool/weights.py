@@ -59,7 +59,7 @@ WEIGHTS: Mapping[str, tuple[Weight, ...]] = {
 
 
 def root() -> Path:
-    """The folder of the weights: ``$VBENCH_CACHE_DIR``, or where the package keeps them."""
+    """Return the folder of the weights: ``$VBENCH_CACHE_DIR``, or where the package keeps them."""
     named = os.environ.get(ENV_ROOT)
     return Path(named or Path.home() / ".cache" / "vbench").absolute()
 
@@ -80,7 +80,7 @@ def missing() -> dict[str, str]:
 
 
 def identity(dimension: str) -> str:
-    """The sha256 of a dimension's files, in order, joined by ``+``; ``none`` without files.
+    """Return the sha256 of a dimension's files, in order, joined by ``+``; ``none`` without files.
 
     Raises:
         OSError: a file is not there, see `missing`.

@@ -97,7 +97,7 @@ def _draw(
 
 
 def _errors(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
-    """A strip of dots a system, one dot a clip, with quartiles and median."""
+    """Return a strip of dots a system, one dot a clip, with quartiles and median."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -126,7 +126,7 @@ def _errors(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figu
 
 
 def _wrapped(label: str) -> str:
-    """A label on two lines at most."""
+    """Return a label on two lines at most."""
     return "\n".join(textwrap.wrap(shortened(label), 24)[:2])
 
 
@@ -142,7 +142,7 @@ def _in_words(column: Column, systems: Mapping[str, Sequence[float]]) -> str:
 
 
 def _losses(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figure, str, str]":
-    """A panel for each kind of training; of one with held-out clips, a panel for itself."""
+    """Return a panel for each kind of training; of one with held-out clips, a panel for itself."""
     from matplotlib.figure import Figure
 
     trainings = _trainings(runs, cache)

@@ -100,7 +100,7 @@ class Scene:
         self.ours = self._drawn(systems.ours)
 
     def panels(self) -> list[Panel]:
-        """The pictures of a strip, row by row."""
+        """Return the pictures of a strip, row by row."""
         generated = self._systems.task == "i2vm"
         others = [self._drawn(label) for label in self._systems.others]
         return [

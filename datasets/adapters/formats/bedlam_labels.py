@@ -58,7 +58,7 @@ def from_motion(
     neutral: bool,
     **names,
 ) -> PersonSequence:
-    """The labels of a ``motion_seq.npz`` that was put into the scene.
+    """Return the labels of a ``motion_seq.npz`` that was put into the scene.
 
     Frame i of the pictures is frame ``start_frame + i`` of the motion and row i of the camera;
     beyond the end of either there is no label. The world is the motion file's own: y up, static,
@@ -123,7 +123,7 @@ def from_motion(
 
 
 def read_processed(path: Path) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """The rows of a processed scene file: sequence -> person (``sub``) -> arrays.
+    """Return the rows of a processed scene file: sequence -> person (``sub``) -> arrays.
 
     Raises:
         ValueError: the file is not usable.
@@ -145,7 +145,7 @@ def read_processed(path: Path) -> dict[str, dict[str, dict[str, np.ndarray]]]:
 def from_processed(
     rows: dict[str, np.ndarray], frame_ids: np.ndarray, source: ImageFiles, **names
 ) -> PersonSequence:
-    """The labels of one person in a processed file; in the camera frame only.
+    """Return the labels of one person in a processed file; in the camera frame only.
 
     There is a row for each picture that shows the person, found by the number in its name. The body
     is SMPLX(pose_cam, trans_cam) + cam_ext[:3, 3], with a ``cam_ext`` of each person's own. Its

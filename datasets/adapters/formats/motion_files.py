@@ -153,7 +153,7 @@ class MotionFolder:
             )
 
     def files(self, root: str | Path | None) -> list[Path]:
-        """The motion files in `root` and below it, sorted.
+        """Return the motion files in `root` and below it, sorted.
 
         Raises:
             FileNotFoundError: `root` is no folder, or holds no file of this kind.
@@ -171,7 +171,7 @@ class MotionFolder:
 
 
 def has_amass_layout(path: Path) -> bool:
-    """True if an ``.npz`` is AMASS's: all joints in one array, and z up without saying so.
+    """Return True if an ``.npz`` is AMASS's: all joints in one array, and z up without saying so.
 
     Raises:
         ValueError: not an ``.npz``, or a damaged one.
@@ -181,7 +181,7 @@ def has_amass_layout(path: Path) -> bool:
 
 
 def npz_group(path: Path) -> str:
-    """The text in the array ``group`` of an ``.npz`` file; empty where it has none.
+    """Return the text in the array ``group`` of an ``.npz`` file; empty where it has none.
 
     Raises:
         ValueError: unreadable, or it is not one text.
@@ -205,7 +205,7 @@ def to_y_up(motion: Motion, up: str) -> Motion:
 
 
 def take_group(sequence: str) -> str:
-    """The take: the sequence itself, but one group for the two partners of a CMU take.
+    """Return the take: the sequence itself, but one group for the two partners of a CMU take.
 
     ``cmu_60_03``, ``60_03`` and ``61/61_03_stageii`` are subject 60 or 61, take 3.
     """
@@ -218,7 +218,7 @@ def take_group(sequence: str) -> str:
 
 
 def subject_group(sequence: str) -> str:
-    """The subject: the folder of the file, but one group for two CMU partners (60 and 61).
+    """Return the subject: the folder of the file, but one group for two CMU partners (60 and 61).
 
     A file in no folder has no subject and is a group of its own (`take_group`).
     """
@@ -240,5 +240,5 @@ def _cmu_pair(subject: int) -> str | None:
 
 
 def printable(name: str) -> str:
-    """A file name as printable Unicode: bytes that are not UTF-8 are spelled out."""
+    """Return a file name as printable Unicode: bytes that are not UTF-8 are spelled out."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -35,7 +35,7 @@ def read_npz(
 
 
 def scalar(value: np.ndarray, name: str) -> float:
-    """A number stored as an array of one element.
+    """Return a number stored as an array of one element.
 
     Raises:
         ValueError: it is not one number.
@@ -46,7 +46,7 @@ def scalar(value: np.ndarray, name: str) -> float:
 
 
 def text(value: np.ndarray) -> str:
-    """A text stored as an array of one (byte) string; '' where it is none."""
+    """Return a text stored as an array of one (byte) string; '' where it is none."""
     if value.size != 1 or value.dtype.kind not in "US":
         return ""
     found = value.reshape(()).item()
@@ -59,7 +59,7 @@ def word(value: np.ndarray) -> str:
 
 
 def ten_betas(betas: np.ndarray) -> np.ndarray:
-    """The first ten shape components, (10,) or (T, 10), of (n,) or (T, n) with n >= 10.
+    """Return the first ten shape components, (10,) or (T, 10), of (n,) or (T, n) with n >= 10.
 
     Axes of length 1 do not count: (1, n), (n, 1) and (T, 1, n) are read as well.
 

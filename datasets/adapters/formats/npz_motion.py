@@ -46,7 +46,7 @@ def recording(
     up: str,
     options: ReadOptions,
 ) -> Recording:
-    """The y-up motion of a file, frames that are not finite held and marked as not valid.
+    """Return the y-up motion of a file, frames that are not finite held and marked as not valid.
 
     Args:
         arrays: those of `FACTS` that the file has.

@@ -61,7 +61,7 @@ class NobodySeen(ValueError):
 
 
 def read_track(path: Path) -> PhalpTrack:
-    """The track with the largest sum of box areas, ghosts not counted.
+    """Return the track with the largest sum of box areas, ghosts not counted.
 
     Where items have no boxes, the track seen most often; where they have no track ids, the first
     person of each image.
@@ -80,7 +80,7 @@ def read_track(path: Path) -> PhalpTrack:
 
 
 def _largest(path: Path, images: list[tuple[int, list[dict]]]) -> PhalpTrack:
-    """The track that `read_track` describes, of the people seen in each numbered image."""
+    """Return the track that `read_track` describes, of the people seen in each numbered image."""
     # Of several items of one track, or without track ids, the first.
     tracks = [(number, {p["track"]: p for p in reversed(people)}) for number, people in images]
     areas: dict[object, list[float]] = {}
@@ -109,7 +109,7 @@ def _num_people(seen: list[int]) -> int:
 
 
 def _images(result: Mapping) -> list[tuple[int, Mapping]]:
-    """Number and facts of every image, in order."""
+    """Return number and facts of every image, in order."""
     numbered = []
     for name, facts in result.items():
         match = re.search(r"(\d+)\.(?:jpg|png)$", name)

@@ -33,7 +33,7 @@ class Metadata:
 
     @classmethod
     def of(cls, folder: Path, split: str, sequence: str) -> "Metadata":
-        """The rows of a sequence."""
+        """Return the rows of a sequence."""
         file = folder / "meta" / f"{split}.txt"
         lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
         rows = [tuple(line.split()) for line in lines]
@@ -104,7 +104,7 @@ def read_bodies(
 
 
 def in_words(problems: dict[str, list[str]]) -> str:
-    """The faults of body files, each reason once, with the first file and how many more."""
+    """Return the faults of body files, each reason once, with the first file and how many more."""
     return "; ".join(
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
         for reason, names in problems.items()
@@ -112,7 +112,7 @@ def in_words(problems: dict[str, list[str]]) -> str:
 
 
 def _read_body(file: Path) -> dict[str, np.ndarray]:
-    """The arrays (1, k) of one body."""
+    """Return the arrays (1, k) of one body."""
     body = load(file, encoding="latin1")
     require(isinstance(body, dict), f"{file} holds no dictionary")
     arrays = {
@@ -151,7 +151,7 @@ def read_calibration(file: Path) -> dict[str, np.ndarray]:
 
 
 def read_world(file: Path, down: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The world of a ``multicam2world`` file, and its numbers as stored.
+    """Return the world of a ``multicam2world`` file, and its numbers as stored.
 
     Without the file it is camera 0's frame, turned so that y is up.
 

@@ -42,7 +42,7 @@ def _around(root: Path) -> Iterator[Path]:
 def files_below(
     root: Path, *, is_left_out: Callable[[Path], bool] = lambda folder: False
 ) -> list[Path]:
-    """The files in a folder and below it, sorted; linked files and folders count.
+    """Return the files in a folder and below it, sorted; linked files and folders count.
 
     Each folder is read once, under its own name before that of a link, so that links in a circle
     come to an end. Every adapter that searches a folder does so by this rule.

@@ -125,7 +125,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 
 def read_main(path: Path) -> tuple[str, list[TakenPictures]]:
-    """The actor's gender ('' if not stated) and the cameras, of a recording's main file.
+    """Return the actor's gender ('' if not stated) and the cameras, of a recording's main file.
 
     Raises:
         ValueError: the file is damaged, or its cameras have no size.
@@ -186,7 +186,7 @@ def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
-    """The item of a group by its name, None where there is none.
+    """Return the item of a group by its name, None where there is none.
 
     Raises:
         ValueError: it is a link, or its data is in another file.

@@ -53,7 +53,7 @@ class Group:
 
 
 def read_groups(path: Path) -> list[Group]:
-    """The sequences of a ``be_seq.csv``, in its order.
+    """Return the sequences of a ``be_seq.csv``, in its order.
 
     Read as text: pandas would turn the word None in the column Body into a NaN. A row that cannot
     be read costs its own group.

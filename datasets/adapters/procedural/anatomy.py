@@ -99,7 +99,7 @@ def clip(angles: np.ndarray) -> np.ndarray:
 
 
 def mirror(angles: dict[str, np.ndarray | float]) -> dict[str, np.ndarray | float]:
-    """The same movement with left and right exchanged."""
+    """Return the same movement with left and right exchanged."""
     return {mirrored_name(name): _mirror_sign(name) * value for name, value in angles.items()}
 
 
@@ -139,7 +139,7 @@ def _rotate(axes: str, terms: list, angles: np.ndarray, signs: list | None = Non
 
 
 def mirrored_name(name: str) -> str:
-    """The joint or angle of the other side; midline names are their own mirror."""
+    """Return the joint or angle of the other side; midline names are their own mirror."""
     side, _, rest = name.partition("_")
     return f"{SIDES[1 - SIDES.index(side)]}_{rest}" if side in SIDES else name
 

@@ -39,7 +39,7 @@ def reach(rng: np.random.Generator, scene: Scene) -> Movement:
 
 
 def wave(rng: np.random.Generator, scene: Scene) -> Movement:
-    """The left hand waves at 1.5 to 2.5 Hz, upper arm raised to the side, forearm up."""
+    """Return a wave of the left hand at 1.5 to 2.5 Hz, upper arm raised to the side, forearm up."""
     frequency = np.clip(rng.uniform(1.5, 2.5) * scene.tempo, 1.5, 2.5)
     lower = min(0.6, 0.3 * scene.duration)
     raised = curves.key_frames(

@@ -60,7 +60,7 @@ class Person:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Person":
-        """A random person."""
+        """Return a random person."""
         stronger = rng.choice([-1, 1]) * rng.uniform(0.01, 0.025)
         return cls(
             tempo=rng.uniform(0.88, 1.12),

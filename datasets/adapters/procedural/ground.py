@@ -75,7 +75,7 @@ def _sole_vertices(body: "BodyModel") -> tuple[np.ndarray, np.ndarray]:
 
 
 def contact_points(body: "BodyModel", betas: np.ndarray, rest: np.ndarray) -> ContactPoints:
-    """The contact points of a body of shape `betas` (10,) and rest joints `rest` (22, 3)."""
+    """Return the contact points of a body of shape `betas` (10,) and rest joints `rest` (22, 3)."""
     template, per_beta = _sole_vertices(body)
     sole = template + np.tensordot(betas, per_beta, 1)
     joints = [JOINTS.index(name) for name, group in _SOLE.items() for _ in group]

@@ -52,7 +52,7 @@ class Movement:
     )
 
     def mirrored(self) -> "Movement":
-        """The same movement with left and right exchanged."""
+        """Return the same movement with left and right exchanged."""
         return Movement(
             anatomy.mirror(self.angles),
             -1.0 * np.asarray(self.heading),

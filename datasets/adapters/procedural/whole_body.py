@@ -9,7 +9,7 @@ from datasets.adapters.procedural.movement import Action, Movement, Scene
 
 
 def both(angles: dict[str, np.ndarray | float]) -> dict[str, np.ndarray | float]:
-    """The same angles on both sides."""
+    """Return the same angles on both sides."""
     return {f"{side}_{name}": value for side in SIDES for name, value in angles.items()}
 
 

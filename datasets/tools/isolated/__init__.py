@@ -35,18 +35,18 @@ class BuildError(Exception):
 
 
 def names() -> list[str]:
-    """The tools that have an environment of their own, sorted."""
+    """Return the tools that have an environment of their own, sorted."""
     tools = (file.stem for file in _REQUIREMENTS.glob("*.txt"))
     return sorted(tool for tool in tools if _STEP.search(_text(tool)))
 
 
 def folder(tool: str) -> Path:
-    """The folder of a tool's environment, built or not."""
+    """Return the folder of a tool's environment, built or not."""
     return Path(os.environ.get(ENV_TOOLS) or _ROOT / ".tools").absolute() / tool
 
 
 def env_python(tool: str) -> str:
-    """The environment variable that names the user's own interpreter with the tool."""
+    """Return the environment variable that names the user's own interpreter with the tool."""
     return f"{tool.upper()}_PYTHON"
 
 
@@ -116,7 +116,7 @@ def _text(tool: str) -> str:
 
 
 def _fingerprint(tool: str) -> str:
-    """The sha256 of the steps that build an environment; comments are not part of them."""
+    """Return the sha256 of the steps that build an environment; comments are not part of them."""
     return hashlib.sha256(repr(_steps(tool)).encode()).hexdigest()
 
 

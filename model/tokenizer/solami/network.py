@@ -34,7 +34,7 @@ class Layers(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layers in order."""
+        """Return the layers in order."""
         return self.model(x)
 
 

@@ -70,7 +70,7 @@ def load_released(folder: str | Path) -> SolamiTokenizer:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch file by name."""
+    """Return the tensors of a PyTorch file by name."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

@@ -74,7 +74,7 @@ class ARTrainingConfig(TrainingConfig):
 
     @classmethod
     def embedded(cls, steps: int = 2800, **changes: Any) -> Self:
-        """A training that learns something visible in minutes of CPU."""
+        """Return a training that learns something visible in minutes of CPU."""
         base = cls(
             steps=steps,
             batch_size=16,

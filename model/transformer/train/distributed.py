@@ -82,7 +82,7 @@ def together() -> Iterator[None]:
 
 
 def precision(device: str, count: int) -> Callable[[], contextlib.AbstractContextManager]:
-    """A context to compute in: bf16 on a GPU, unless the shards see to that themselves."""
+    """Return a context to compute in: bf16 on a GPU, unless the shards see to that themselves."""
     if device == "cuda" and count == 1:
         return lambda: torch.autocast("cuda", torch.bfloat16)
     return contextlib.nullcontext

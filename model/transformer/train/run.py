@@ -141,7 +141,7 @@ def require_tensorboard() -> None:
 
 
 def built_in_shots(config: UniMoConfig, *, progress: bool = True) -> Path:
-    """The store of built-in shots for a model's clips, made if it is not there."""
+    """Return the store of built-in shots for a model's clips, made if it is not there."""
     import os
     from dataclasses import replace
 

@@ -256,7 +256,7 @@ def read_marker(out: Path) -> tuple[int, int] | None:
 
 
 def marker_path(out: Path) -> Path:
-    """The file that makes a sharded resume state valid."""
+    """Return the file that makes a sharded resume state valid."""
     return out / "resume" / "state.json"
 
 
@@ -288,7 +288,7 @@ def start(
     device: str,
     ema_decay: float,
 ) -> TrainingRun:
-    """The run of a training: of the whole model, or under torchrun of a shard of it.
+    """Return the run of a training: of the whole model, or under torchrun of a shard of it.
 
     Raises:
         TrainingError: `out` holds the resume state of another number of processes.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def schedules(config: "UniMoConfig") -> dict[str, Schedule]:
-    """The sequences of the tasks for a model's clips."""
+    """Return the sequences of the tasks for a model's clips."""
     video = (config.num_frames, config.height, config.width)
     return {
         "v2m": v2m(*video, config.tokens_per_frame),
@@ -51,7 +51,7 @@ class Batch:
 def draw(
     training: ARTrainingConfig, step: int, num_clips: int, *, rank: int = 0, processes: int = 1
 ) -> list[Batch]:
-    """The batches of a process in a step: every clip once an epoch, tasks in equal parts."""
+    """Return the batches of a process in a step: every clip once an epoch, tasks in equal parts."""
     numbers = step * training.batch_size + np.arange(training.batch_size)
     epochs, places = np.divmod(numbers, num_clips)
     clips = np.array(
@@ -151,5 +151,5 @@ def _corrupted(
 
 @functools.lru_cache(maxsize=2)  # a step may touch two epochs
 def _order(seed: int, epoch: int, num_clips: int) -> np.ndarray:
-    """The order of the clips in an epoch."""
+    """Return the order of the clips in an epoch."""
     return np.random.default_rng((seed, 0, epoch)).permutation(num_clips)

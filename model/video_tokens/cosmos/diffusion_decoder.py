@@ -104,7 +104,7 @@ class DiffusionDecoder:
         return {**settings, "sampler": checked_sha256(home / _SAMPLER), **files}
 
     def preflight(self) -> tuple[Path, Path]:
-        """The interpreter and the installation, once all files are there; starts nothing.
+        """Return the interpreter and the installation, once all files are there; starts nothing.
 
         Raises:
             ToolMissing: what is missing, where it belongs and where to get it.

@@ -105,7 +105,7 @@ class Networks:
         return self._run(self._encoder, "encoder.jit", (pixels.float() / 127.5 - 1).to(self.dtype))
 
     def decode(self, numbers: Tensor, shape: tuple[int, int, int]) -> np.ndarray:
-        """A clip (T, H, W, 3) uint8 of `shape` (T, H, W) from what stands for it."""
+        """Return a clip (T, H, W, 3) uint8 of `shape` (T, H, W) from what stands for it."""
         pixels = self._run(self._decoder, "decoder.jit", numbers)
         if not isinstance(pixels, Tensor) or pixels.shape != (1, 3, *shape):
             raise self.wrong("decoder.jit", f"gives {describe(pixels)}, not {(1, 3, *shape)}")
@@ -116,7 +116,7 @@ class Networks:
         return pixels.permute(1, 2, 3, 0).cpu().numpy()
 
     def wrong(self, name: str, why: str) -> CheckpointError:
-        """The error to raise about a file."""
+        """Return the error to raise about a file."""
         return CheckpointError(f"{self.folder / name} {why}")
 
     def _load(self, name: str) -> torch.jit.ScriptModule:
@@ -172,7 +172,7 @@ def _md5_of(path: Path, size: int, changed: int) -> str:
 
 
 def describe(given: object) -> str:
-    """The shape of a tensor, or what else it is."""
+    """Return the shape of a tensor, or what else it is."""
     return str(tuple(given.shape)) if isinstance(given, Tensor) else f"a {type(given).__name__}"
 
 

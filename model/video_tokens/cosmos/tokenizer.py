@@ -92,7 +92,7 @@ class CosmosDV:
         return like_input(frames, ids, single=3)
 
     def _ids(self, given: object, shape: tuple[int, ...]) -> np.ndarray:
-        """The ids (t, h, w) among (ids, codes) or (ids, codes, loss)."""
+        """Return the ids (t, h, w) among (ids, codes) or (ids, codes, loss)."""
         if not isinstance(given, tuple) or len(given) not in (2, 3):
             raise self._networks.wrong("encoder.jit", "gives no (ids, codes, loss): not DV8x16x16")
         ids = given[0]

@@ -83,7 +83,7 @@ def split(num_latents: int, option: str) -> list[Window]:
 
 
 def join(windows: Sequence[Window], decoded: Sequence[np.ndarray]) -> np.ndarray:
-    """The whole video from the frames (T_i, H, W, 3) of every window.
+    """Return the whole video from the frames (T_i, H, W, 3) of every window.
 
     Raises:
         ValueError: a window has another number of frames than its latents make.

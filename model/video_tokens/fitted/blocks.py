@@ -11,7 +11,7 @@ from model.video_tokens.codec import SPATIAL, TEMPORAL
 
 
 def frames_of(latent: int) -> slice:
-    """The frames of a latent frame."""
+    """Return the frames of a latent frame."""
     return slice(0, 1) if latent == 0 else slice(TEMPORAL * (latent - 1) + 1, TEMPORAL * latent + 1)
 
 

@@ -78,7 +78,7 @@ def _encode(frames: np.ndarray) -> np.ndarray:
 
 
 def _decode(ids: np.ndarray, count: int) -> np.ndarray:
-    """The `count` frames (N, F, H, W, 3) of one latent frame's ids (N, h, w)."""
+    """Return the `count` frames (N, F, H, W, 3) of one latent frame's ids (N, h, w)."""
     values = fsq.digits(ids).numpy() * _STEP + _FIRST
     luma = np.tensordot(values[..., [0, 1, 2, 5]], _patterns(count), axes=1)
     chroma = np.broadcast_to(values[..., None, None, None, 3:5], (*luma.shape, 2))

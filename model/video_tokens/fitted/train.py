@@ -26,7 +26,7 @@ PROJECTED = 64  # videos at once
 
 
 def codec_training(steps: int = STEPS, *, window: int, seed: int = 0) -> "TrainingConfig":
-    """The settings that suit the codec; `window` is the number of frames of a video."""
+    """Return the settings that suit the codec; `window` is the number of frames of a video."""
     from model.training.config import TrainingConfig
 
     return TrainingConfig(
@@ -102,7 +102,7 @@ def train_codec(
 
 
 def _describe(frames: "np.ndarray") -> dict:
-    """The identity of the training videos."""
+    """Return the identity of the training videos."""
     digest = hashlib.sha256(repr(frames.shape).encode())
     for video in frames:
         digest.update(video.tobytes())
@@ -123,7 +123,7 @@ def _project(model: "FittedCodec", frames: "np.ndarray") -> "torch.Tensor":
 
 
 def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
-    """The videos (N, T, H, W, 3) of a split, decoded into `file` and mapped from there.
+    """Return the videos (N, T, H, W, 3) of a split, decoded into `file` and mapped from there.
 
     Those that cannot be read are left out, which stderr says.
 
