@@ -151,10 +151,7 @@ class Motion:
         pelvis = np.asarray(pelvis_rest, np.float64) + self.transl
         moved = np.einsum("...ij,...j->...i", rot, pelvis) + shift - pelvis_rest
         return dataclasses.replace(
-            self,
-            global_orient=rotation.matrix_to_axis_angle(rot @ root),
-            transl=moved,
-            space=space,
+            self, global_orient=rotation.matrix_to_axis_angle(rot @ root), transl=moved, space=space
         )
 
 

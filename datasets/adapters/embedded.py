@@ -51,11 +51,7 @@ class EmbeddedDataset:
     needs_root: bool = False
 
     def sequences(
-        self,
-        root: Path | None = None,
-        split: str | None = None,
-        *,
-        skipped: SkipLog | None = None,
+        self, root: Path | None = None, split: str | None = None, *, skipped: SkipLog | None = None
     ) -> Iterator[PersonSequence]:
         """Yield the sequences of ``train`` and ``test`` (or of one), in the order of their index.
 

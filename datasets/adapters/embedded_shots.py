@@ -46,11 +46,7 @@ class EmbeddedShots:
     needs_root: bool = False
 
     def sequences(
-        self,
-        root: Path | None = None,
-        split: str | None = None,
-        *,
-        skipped: SkipLog | None = None,
+        self, root: Path | None = None, split: str | None = None, *, skipped: SkipLog | None = None
     ) -> Iterator[PersonSequence]:
         """Yield the shots of the ``train`` and ``test`` sequences (or of one split), in order.
 

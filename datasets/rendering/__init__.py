@@ -51,11 +51,7 @@ def draw(
 
 
 def _over(
-    picture: np.ndarray,
-    figure: Figure,
-    seen: np.ndarray,
-    colours: np.ndarray,
-    opacity: float,
+    picture: np.ndarray, figure: Figure, seen: np.ndarray, colours: np.ndarray, opacity: float
 ) -> np.ndarray:
     """Return a picture with the figure drawn over it; only the rectangle around it is worked on."""
     out = np.array(picture)

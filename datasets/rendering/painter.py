@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.bodies.smplx import BodyModel, load_body
+from datasets.bodies.smplx import load_body
 from datasets.motion import Camera, require
 from datasets.rendering.figure import coarse, face_normals, unit
 from datasets.rendering.look import Look
@@ -12,14 +12,7 @@ from datasets.rendering.raster import SUPERSAMPLING, cover, halve
 _CHUNK = 16  # frames at a time: what they need stays in the processor's cache
 
 
-def render_small(
-    channels: np.ndarray,
-    view: Camera,
-    look: Look,
-    *,
-    size: int = 64,
-    body: BodyModel | None = None,
-) -> np.ndarray:
+def render_small(channels: np.ndarray, view: Camera, look: Look, *, size: int = 64) -> np.ndarray:
     """Return the pictures (T, size, size, 3) uint8 RGB of a motion.
 
     Triangles, about as large as a pixel, are painted from far to near in one flat colour each, at
@@ -30,13 +23,12 @@ def render_small(
         view: the camera, T frames; its square pictures are scaled to `size`.
         look: colours, light and background.
         size: of the pictures in pixels.
-        body: `load_body()` by default.
 
     Raises:
         ValueError: the camera's pictures are not square.
     """
     require(view.width == view.height, f"{view.width}x{view.height} pictures are not square")
-    figure = coarse(body or load_body())
+    figure = coarse(load_body())
     faces = figure.body.faces
     colours = 255 * look.colours(figure)[faces].mean(axis=1)
     fine = SUPERSAMPLING * size

@@ -118,11 +118,7 @@ class Pipeline:
         return schedules(self.model.config)
 
     def v2m(
-        self,
-        frames: np.ndarray,
-        seeds: Sequence[int],
-        *,
-        progress: bool = False,
+        self, frames: np.ndarray, seeds: Sequence[int], *, progress: bool = False
     ) -> np.ndarray:
         """Motion channels (N, T, 79) in camera space, of videos (N, T, H, W, 3) uint8.
 
@@ -139,21 +135,13 @@ class Pipeline:
         return self.tokenizer.decode_channels(motion)
 
     def v2m_tokens(
-        self,
-        visual: np.ndarray,
-        seeds: Sequence[int],
-        *,
-        progress: bool = False,
+        self, visual: np.ndarray, seeds: Sequence[int], *, progress: bool = False
     ) -> np.ndarray:
         """Motion tokens (N, T k) of visual tokens (N, t, h, w); as `v2m`."""
         return self._generate("v2m", visual, seeds, progress)[1]
 
     def i2vm(
-        self,
-        images: np.ndarray,
-        seeds: Sequence[int],
-        *,
-        progress: bool = False,
+        self, images: np.ndarray, seeds: Sequence[int], *, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Videos that begin with images (N, H, W, 3) uint8, and their motion.
 
@@ -169,11 +157,7 @@ class Pipeline:
         return visual, self.tokenizer.decode_channels(motion)
 
     def i2vm_tokens(
-        self,
-        first: np.ndarray,
-        seeds: Sequence[int],
-        *,
-        progress: bool = False,
+        self, first: np.ndarray, seeds: Sequence[int], *, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Visual (N, t, h, w) and motion tokens (N, T k) after first latent frames (N, 1, h, w)."""
         return self._generate("i2vm", self._begun(first), seeds, progress)
@@ -196,11 +180,7 @@ class Pipeline:
         return visual
 
     def _generate(
-        self,
-        task: str,
-        visual: np.ndarray,
-        seeds: Sequence[int],
-        progress: bool,
+        self, task: str, visual: np.ndarray, seeds: Sequence[int], progress: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         if len(seeds) != len(visual):
             raise ValueError(f"{len(seeds)} seeds for {len(visual)} clips: each has one of its own")

@@ -51,11 +51,7 @@ def joints24_from_smplx(joints55: Any) -> np.ndarray:
 
 
 def kinetic_features(
-    joints24: Any,
-    mode: str = "upstream",
-    frame_time: float = 1.0 / 60.0,
-    *,
-    check_up: bool = True,
+    joints24: Any, mode: str = "upstream", frame_time: float = 1.0 / 60.0, *, check_up: bool = True
 ) -> np.ndarray:
     """Mean squared velocities and accelerations of each joint (Duolando ``features/kinetic.py``).
 

@@ -92,11 +92,7 @@ def too_small(videos: Sequence[Path]) -> set[str]:
 
 
 def measure(
-    videos: Sequence[Path],
-    dimensions: Sequence[str],
-    *,
-    folder: Path,
-    progress: Progress,
+    videos: Sequence[Path], dimensions: Sequence[str], *, folder: Path, progress: Progress
 ) -> dict[str, list[float]]:
     """Values of VBench's dimensions, as the package gives them.
 

@@ -1,9 +1,9 @@
 """The gallery: clips spread over the ranks of our own error, so that failures are seen too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark import discover
 from benchmark.api.errors import UserError
@@ -26,17 +26,6 @@ _INPUTS = {
 
 
 @dataclass(frozen=True)
-class ClipView:
-    """A clip: its strip, beside the page; its rank among `of` clips; its error as text."""
-
-    file: str
-    clip: str
-    rank: int
-    of: int
-    error: str
-
-
-@dataclass(frozen=True)
 class Gallery:
     """The clips of one table, from the best to the worst.
 
@@ -48,7 +37,8 @@ class Gallery:
         panels: names of the pictures in a strip, row by row, `columns` in each.
         columns: of pictures.
         slower: how many times slower than life they play.
-        clips: see `ClipView`.
+        clips: ``file`` in the folder ``gallery``, ``id``, ``rank`` among ``of`` clips and
+            ``error`` in mm of each, as `strips.draw` returns them.
     """
 
     id: str
@@ -58,7 +48,7 @@ class Gallery:
     panels: Sequence[str]
     columns: int
     slower: str
-    clips: Sequence[ClipView]
+    clips: Sequence[Mapping[str, Any]]
 
 
 def gallery(result: Result, folder: Path, cache: Path) -> Gallery | None:
@@ -85,16 +75,6 @@ def gallery(result: Result, folder: Path, cache: Path) -> Gallery | None:
     entry = drawings.entry(name, systems.runs, draw, version=_VERSION)
     if entry is None:
         return None
-    clips = [
-        ClipView(
-            f"gallery/{clip['file']}",
-            clip["id"],
-            clip["rank"],
-            clip["of"],
-            f"{clip['error']:.1f} mm",
-        )
-        for clip in entry["clips"]
-    ]
     error = f"MPJPE of {systems.ours}"
     if systems.task == "i2vm":
         error += " against the motion seen in its own video"
@@ -106,7 +86,7 @@ def gallery(result: Result, folder: Path, cache: Path) -> Gallery | None:
         panels=entry["panels"],
         columns=entry["columns"],
         slower=f"{entry['slower']:.1f}",
-        clips=clips,
+        clips=entry["clips"],
     )
 
 

@@ -54,8 +54,8 @@ def charts(result: Result, folder: Path, cache: Path) -> list[Chart]:
     return found
 
 
-def clip_errors(cache: Path, run_id: str, column: str = _POSE) -> dict[str, float]:
-    """Clip id -> mean error of each clip that a score run has one of.
+def clip_errors(cache: Path, run_id: str) -> dict[str, float]:
+    """Return clip id -> MPJPE of each clip that a score run has one of.
 
     Raises:
         Unavailable: the run is not in the cache, or has no errors of clips.
@@ -65,10 +65,10 @@ def clip_errors(cache: Path, run_id: str, column: str = _POSE) -> dict[str, floa
     found = {
         score.clip_id: score.sum / score.count
         for score in scores
-        if score.column == column and score.count and score.clip_id != "pooled"
+        if score.column == _POSE and score.count and score.clip_id != "pooled"
     }
     if not found:
-        raise Unavailable(f"{run_id} has no {column} of single clips")
+        raise Unavailable(f"{run_id} has no {_POSE} of single clips")
     return found
 
 

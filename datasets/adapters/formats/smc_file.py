@@ -147,9 +147,7 @@ def read_main(path: Path) -> tuple[str, list[TakenPictures]]:
     return gender, cameras
 
 
-def read_annotations(
-    path: Path,
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+def read_annotations(path: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """Calibrations and body parameters as stored, of a recording's annotations file.
 
     Returns:

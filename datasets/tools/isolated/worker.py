@@ -54,13 +54,7 @@ class Worker:
     """
 
     def __init__(
-        self,
-        python: Path,
-        script: Path,
-        *,
-        env: Mapping[str, str],
-        options: dict,
-        timeout: float,
+        self, python: Path, script: Path, *, env: Mapping[str, str], options: dict, timeout: float
     ):
         # Isolated: neither the script's folder, whose files have names like motion.py, nor the
         # user's own packages are imported by the tool.

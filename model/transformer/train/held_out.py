@@ -10,15 +10,17 @@ from model.transformer import UniMo
 from model.transformer.train.config import ARTrainingConfig
 from model.transformer.train.steps import schedules
 
+_HELD_OUT = 128  # clips
 
-def split_held_out(clips: TokenClips, about: int = 128) -> tuple[TokenClips, TokenClips]:
+
+def split_held_out(clips: TokenClips) -> tuple[TokenClips, TokenClips]:
     """Training clips without and with the last few recordings, which `examine` looks at.
 
-    About a tenth of the clips or `about`, whichever is less, and whole recordings, so that no
+    About a tenth of the clips or `_HELD_OUT`, whichever is less, and whole recordings, so that no
     clip's neighbours are trained on.
     """
     recordings = np.array([name.rsplit("/", 3)[0] for name in clips.ids])
-    first = len(clips.ids) - max(1, min(about, len(clips.ids) // 10))
+    first = len(clips.ids) - max(1, min(_HELD_OUT, len(clips.ids) // 10))
     held = np.isin(recordings, np.unique(recordings[first:]))
     return _select(clips, ~held), _select(clips, held)
 

@@ -103,10 +103,7 @@ def train(
     run.go(
         losses,
         bar=tqdm(
-            initial=run.step,
-            total=training.steps,
-            disable=not progress or rank > 0,
-            unit="step",
+            initial=run.step, total=training.steps, disable=not progress or rank > 0, unit="step"
         ),
         shown=shown,
         checkpoint_seconds=15.0 if device == "cpu" else 600.0,
@@ -115,10 +112,7 @@ def train(
     )
     description = "UniMo: " + " and ".join(training.tasks)
     return run.finish(
-        description,
-        skipped_clips=len(tokens.skipped),
-        dataset=tokens.dataset,
-        **tokens.clip_facts,
+        description, skipped_clips=len(tokens.skipped), dataset=tokens.dataset, **tokens.clip_facts
     )
 
 

@@ -281,12 +281,7 @@ def _require_processes(out: Path, count: int) -> None:
 
 
 def start(
-    model: UniMo,
-    training: TrainingConfig,
-    identity: dict,
-    out: Path,
-    device: str,
-    ema_decay: float,
+    model: UniMo, training: TrainingConfig, identity: dict, out: Path, device: str, ema_decay: float
 ) -> TrainingRun:
     """Return the run of a training: of the whole model, or under torchrun of a shard of it.
 

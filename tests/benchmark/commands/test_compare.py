@@ -12,12 +12,12 @@ from benchmark import run
 from benchmark.api.errors import UserError
 from benchmark.api.metric import Score
 from benchmark.api.table import Column
-from benchmark.commands.compare import result, systems, trainings
+from benchmark.commands.compare import result, trainings
 from benchmark.commands.compare.schema import ClipChange
 from benchmark.results.paired import holm, join
 from benchmark.results.schema import Cell
 from benchmark.results.statistics import pooled_mean
-from benchmark.runs import chain, data
+from benchmark.runs import chain, data, outcomes
 from benchmark.runs.checkpoints import labels_of
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.adapters.embedded import EmbeddedDataset
@@ -238,7 +238,7 @@ def test_mistakes_are_one_line_and_exit_2(words, says, trained, clips_folder, tm
 def test_the_spread_over_seeds_is_that_of_the_trainings(
     trained, clips_folder, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(systems, "execute", without_workers)
+    monkeypatch.setattr(outcomes, "execute", without_workers)
     seeds = [str(trained / name / "model.safetensors") for name in "bc"]
     words = command(trained, clips_folder, tmp_path, "b/model.safetensors")
     assert run.main([*words, "--seeds", *seeds]) == 0
@@ -290,7 +290,7 @@ def test_seed_statistics_in_closed_form():
 def test_only_the_seed_may_differ(
     changes, says, trained, clips_folder, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(systems, "execute", without_workers)
+    monkeypatch.setattr(outcomes, "execute", without_workers)
     source = trained / ("a" if changes is None else "b") / "model.safetensors"
     path = put(source, tmp_path / "other.safetensors")
     if changes:

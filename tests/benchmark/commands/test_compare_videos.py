@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from benchmark import discover, profiles, run
-from benchmark.commands.compare import systems
 from benchmark.methods import transformers
 from benchmark.profiles import smoke
 from benchmark.results.statistics import pooled_mean
-from benchmark.runs import chain
+from benchmark.runs import chain, outcomes
 from benchmark.runs.data import open_data
 from benchmark.runs.work_item import RunContext, WorkItem
 from benchmark.runs.workers import execute
@@ -66,7 +65,7 @@ def here(monkeypatch, tmp_path):
     """In this process, and with no external tool, whatever is installed on the machine."""
     monkeypatch.setenv("UNIMO_TOOLS", str(tmp_path / "no-tools"))
     monkeypatch.delenv("VBENCH_PYTHON", raising=False)
-    monkeypatch.setattr(systems, "execute", without_workers)
+    monkeypatch.setattr(outcomes, "execute", without_workers)
     monkeypatch.setattr(profiles, "embedded", hardly_trained)
 
 
@@ -247,5 +246,5 @@ def test_in_worker_processes_the_same_numbers(trained, shots_folder, tmp_path, h
         return compared(tmp_path / name, words)["comparisons"]
 
     one = comparisons("one")
-    monkeypatch.setattr(systems, "execute", execute)
+    monkeypatch.setattr(outcomes, "execute", execute)
     assert comparisons("two") == one

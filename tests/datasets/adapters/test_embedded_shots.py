@@ -120,7 +120,7 @@ def test_pictures_show_the_person_where_the_joints_are(shots):
         pictures = np.stack(list(source.frames(rows)))
         assert pictures.dtype == np.uint8 and pictures.shape == (3, SIZE, SIZE, 3)
         assert (source.width, source.height) == (SIZE, SIZE)
-        look = Look.sample(np.random.default_rng([source.index, source.shot, 3]))
+        look = Look.sample(np.random.default_rng([source.index, int(shot.camera), 3]))
         plain = dataclasses.replace(look.backdrop, kind="gradient")
         backdrop = dataclasses.replace(look, backdrop=plain).background(SIZE, SIZE)
         shown = (np.abs(pictures.astype(int) - backdrop) > 4).any(axis=-1)
