@@ -185,12 +185,12 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
 
     parts = {path: path.stat().st_mtime_ns for path in context.cache.rglob("*.parquet")}
     assert compared() == first
-    assert done[1:] == [[]]
+    assert len(done) == 1
     assert parts == {path: path.stat().st_mtime_ns for path in context.cache.rglob("*.parquet")}
 
     put(trained / "c/model.safetensors", tmp_path / "b/model.safetensors")
     again = {(line["against"], line["column"]): line for line in compared()["comparisons"]}
-    assert done[2:] == [["b/model"]]
+    assert done[1:] == [["b/model"]]
     assert again["b/model", "mpjpe"]["value"] == line["value"]
     assert again["b/model", "mpjpe"]["against_value"] != line["against_value"]
 
