@@ -136,4 +136,6 @@ def measure(
     lacking = any(known.of(item).missing for item in items)
     if lacking and estimator is not None and estimator.weights is not None:
         require_loads(estimator)
-    return outcomes.measure(context, items, items, always=False, workers=workers, quiet=quiet)
+    return outcomes.measure(
+        context, items, items, always=None, retry=False, workers=workers, quiet=quiet
+    )
