@@ -13,8 +13,9 @@ from benchmark.api.table import Row, TableSpec
 from benchmark.discover import metrics_of
 from benchmark.results.cells import RowOutcome, empty_cell, make_cell, with_value, without_value
 from benchmark.results.findings import findings
+from benchmark.results.origin import Provenance
 from benchmark.results.render import PICTURES, renderers
-from benchmark.results.schema import Cell, Provenance, Result, ResultRow
+from benchmark.results.schema import Cell, Result, ResultRow
 from benchmark.results.ties import with_ties
 from benchmark.runs import chain, provenance
 from benchmark.runs.work_item import RunContext, WorkItem

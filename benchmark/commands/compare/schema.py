@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from benchmark.api.table import Column
-from benchmark.results.schema import Cell, Provenance, ResultFile
+from benchmark.results.origin import Provenance
+from benchmark.results.schema import Cell, ResultFile
 from datasets.tools.typed_json import Record
 
 SCHEMA_VERSION = 2

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.api.table import Column
+from benchmark.results.origin import Git, Provenance
 from benchmark.results.page.drawing_cache import Chart
 from benchmark.results.page.names import anchor, files_of, heading
 from benchmark.results.render import layout
-from benchmark.results.schema import Cell, Git, Provenance, Result
+from benchmark.results.schema import Cell, Result
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from benchmark.figures.figure10 import continued
 from benchmark.profiles import smoke
 from benchmark.results import figure as illustrate
 from benchmark.results.cells import RowOutcome
-from benchmark.results.schema import FigureResult, FigureRow, Provenance
+from benchmark.results.origin import Provenance
+from benchmark.results.schema import FigureResult, FigureRow
 from benchmark.runs import chain
 from benchmark.runs.data import Stores
 from benchmark.runs.plan import LEFT_OUT, plan

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from benchmark.api.table import Column
+from benchmark.results.origin import Provenance
 from benchmark.results.render import csv_file, figure, layout
-from benchmark.results.schema import Cell, Provenance, Result, ResultRow
+from benchmark.results.schema import Cell, Result, ResultRow
 
 
 def result_of(column, *cells):
