@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         with owned(args.out, "generate"):
-            return _generate(_request(args))
+            return _generate(Request(**vars(args) | {"inputs": tuple(args.inputs)}))
     except (ValueError, OSError, BusyError) as error:
         _say(f"error: {cannot_write(error, args.out) or error}")
         return 1
@@ -72,27 +72,6 @@ def _say(text: str) -> None:
     print(" ".join(text.split()), file=sys.stderr)
 
 
-def _request(args: argparse.Namespace) -> Request:
-    return Request(
-        task=args.task,
-        inputs=tuple(args.inputs),
-        out=args.out,
-        samples=args.samples,
-        seed=args.seed,
-        checkpoint=args.checkpoint,
-        codec=args.codec,
-        tokenizer=args.tokenizer,
-        top_p=args.top_p,
-        temperature=args.temperature,
-        decoder=args.decoder,
-        enhance=args.enhance,
-        draw=not args.no_overlay,
-        overwrite=args.overwrite,
-        device=args.device,
-        progress=not args.quiet,
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m model.generate",
@@ -126,9 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         help="makes the pixels: the codec itself, or Cosmos's 7B diffusion decoder",
     )
     parser.add_argument("--enhance", action="store_true", help="run SeedVR over the videos")
-    parser.add_argument("--no-overlay", action="store_true", help="draw no overlay, which is slow")
+    parser.add_argument(
+        "--no-overlay", dest="draw", action="store_false", help="draw no overlay, which is slow"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     return parser
 
 

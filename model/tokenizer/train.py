@@ -166,11 +166,8 @@ def main(argv: list[str] | None = None) -> int:
 def _train_from_store(args: argparse.Namespace) -> Path:
     preset = getattr(TokenizerConfig, args.preset)
     config = preset(args.tokens_per_frame, args.codebook_size)
-    given = {
-        name: getattr(args, name)
-        for name in ("steps", "batch_size", "learning_rate", "seed")
-        if getattr(args, name) is not None
-    }
+    names = ("steps", "batch_size", "learning_rate", "seed")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     training = getattr(TrainingConfig, args.preset)(**given)
 
     from datasets.store.reader import ClipStore

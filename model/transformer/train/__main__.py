@@ -85,7 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--optimizer", choices=("adamw", "muon"), help="embedded: muon, paper: adamw"
     )
-    parser.add_argument("--ema", type=float, metavar="DECAY", help="keep an average of the weights")
+    parser.add_argument(
+        "--ema",
+        dest="ema_decay",
+        type=float,
+        metavar="DECAY",
+        help="keep an average of the weights",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--tensorboard", action="store_true")
@@ -109,14 +115,8 @@ def _train(args: argparse.Namespace) -> Path:
         require_tensorboard()
     if args.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
-    given = {
-        "steps": args.steps,
-        "batch_size": args.batch_size,
-        "learning_rate": args.learning_rate,
-        "optimizer": args.optimizer,
-        "ema_decay": args.ema,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
+    names = ("steps", "batch_size", "learning_rate", "optimizer", "ema_decay")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     training = getattr(ARTrainingConfig, args.config)(
         tasks=tuple(args.tasks), seed=args.seed, **given
     )
