@@ -96,7 +96,7 @@ class Motion:
         return len(self.body_pose)
 
     def __getitem__(self, frames: slice | np.ndarray) -> "Motion":
-        """The motion of some frames; `transl` stays absolute."""
+        """Return the motion of some frames; `transl` stays absolute."""
         return dataclasses.replace(
             self,
             body_pose=self.body_pose[frames],

@@ -198,7 +198,7 @@ def _clip(folder: Path, clip_id: str) -> "Clip":
 
 
 def _motion(path: Path) -> "Motion":
-    """The y-up world motion of a file that an adapter of `datasets.prepare` reads.
+    """Return the y-up world motion of a file that an adapter of `datasets.prepare` reads.
 
     Raises:
         OSError: there is no such file.

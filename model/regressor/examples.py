@@ -183,7 +183,7 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
 
 
 def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
-    """The arrays of a file under that label; None where there is no such whole file."""
+    """Return the arrays of a file under that label; None where there is no such whole file."""
     from datasets.tools.npz import read_npz_arrays
 
     try:

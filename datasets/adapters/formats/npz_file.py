@@ -11,7 +11,7 @@ from datasets.tools.npz import npz_names, read_npz_arrays
 def read_npz(
     path: Path, needed: Mapping[str, tuple[str, ...]], optional: Mapping[str, tuple[str, ...]]
 ) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` under our names; only these are read.
+    """Return the arrays of an ``.npz`` under our names; only these are read.
 
     Args:
         path: the file.
