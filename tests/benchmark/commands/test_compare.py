@@ -127,7 +127,7 @@ def test_end_to_end_again_from_the_cache_and_after_training_again(
         done.append([item.label for item in items])
         return without_workers(items, context, **options)
 
-    monkeypatch.setattr(systems, "execute", counted)
+    monkeypatch.setattr(outcomes, "execute", counted)
     put(trained / "a/model.safetensors", tmp_path / "a/model.safetensors")
     put(trained / "b/model.safetensors", tmp_path / "b/model.safetensors")
     words = command(tmp_path, clips_folder, tmp_path / "out", "b/model.safetensors", "paper")
