@@ -277,10 +277,10 @@ def _strip(text: str, width: int) -> "np.ndarray":
 
     font = ImageFont.load_default(CAPTION / 2)
     strip = Image.new("RGB", (width, CAPTION), (24, 24, 27))
-    margin, shown = CAPTION // 4, text
-    while len(shown) > 1 and font.getlength(shown) > width - 2 * margin:
-        shown = "…" + shown[2:]
-    ImageDraw.Draw(strip).text((margin, CAPTION // 2), shown, (240, 240, 240), font, anchor="lm")
+    margin, line = CAPTION // 4, text
+    while len(line) > 1 and font.getlength(line) > width - 2 * margin:
+        line = "…" + line[2:]
+    ImageDraw.Draw(strip).text((margin, CAPTION // 2), line, (240, 240, 240), font, anchor="lm")
     return np.asarray(strip)
 
 

@@ -219,13 +219,13 @@ def hold(array: np.ndarray, valid: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: no row is valid.
     """
-    kept = np.flatnonzero(valid)
-    require(len(kept) > 0, "no frame has a usable label")
+    usable = np.flatnonzero(valid)
+    require(len(usable) > 0, "no frame has a usable label")
     rows = np.arange(len(array))
-    right = np.searchsorted(kept, rows).clip(max=len(kept) - 1)
+    right = np.searchsorted(usable, rows).clip(max=len(usable) - 1)
     left = (right - 1).clip(min=0)
-    nearer_left = np.abs(kept[left] - rows) <= np.abs(kept[right] - rows)
-    return np.asarray(array)[kept[np.where(nearer_left, left, right)]]
+    nearer_left = np.abs(usable[left] - rows) <= np.abs(usable[right] - rows)
+    return np.asarray(array)[usable[np.where(nearer_left, left, right)]]
 
 
 def rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -33,10 +33,10 @@ def continued(pipeline, pictures, seeds: Sequence[int], frames: int = FRAMES):
     videos, parts = [], []
     for number in range(-(-(frames - 1) // (length - 1))):
         visual, channels = pipeline.i2vm(pictures, [seed + number for seed in seeds])
-        made = np.stack([pipeline.codec.decode(tokens) for tokens in visual])
-        videos.append(made[:, 1:] if number else made)
+        piece = np.stack([pipeline.codec.decode(tokens) for tokens in visual])
+        videos.append(piece[:, 1:] if number else piece)
         parts.append(channels)
-        pictures = made[:, -1]
+        pictures = piece[:, -1]
     parts = np.stack(parts, axis=1)
     starts = [number * (length - 1) for number in range(parts.shape[1])]
     motions = np.stack([join_motions(own, starts) for own in parts])
@@ -55,11 +55,11 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
     done = [row for row, name in enumerate(one.test_ids) if name not in one.prediction.failed]
     rows = evenly_spaced(done, _CLIPS)
     pipeline = transformers.load(one.weights, one.device)
-    shown = one.clips[rows]
+    clips = one.clips[rows]
     videos, motions, jumps = continued(
         pipeline,
-        transformers.first_pictures(shown)[0],
-        transformers.clip_seeds(shown.ids, one.seed),
+        transformers.first_pictures(clips)[0],
+        transformers.clip_seeds(clips.ids, one.seed),
     )
     colour, length = colours(drawn)[one.label], pipeline.model.config.num_frames
     blocks = []
@@ -68,7 +68,7 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
             Line(one.label, enlarged(videos[place][list(_SHOWN)]), colour),
             Line("", View.of(one, row).alone(motions[place], list(_SHOWN), colour)),
         ]
-        title = f"{shown.ids[place].partition('/')[2]}, in pieces of {length} frames"
+        title = f"{clips.ids[place].partition('/')[2]}, in pieces of {length} frames"
         blocks.append(Block(title, list(_SHOWN), lines))
     return Picture(
         figure=lay_out(blocks, across=1),
@@ -78,9 +78,9 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
         f"{jumps.mean():.0f} mm apart (mean over the joints); the motion shown passes through "
         "their middle. The test clips are evenly spaced over the test split, none chosen by eye; "
         "one sample each.",
-        clips=list(shown.ids),
+        clips=list(clips.ids),
         values={
-            "seam_mm": {name: found.tolist() for name, found in zip(shown.ids, jumps, strict=True)}
+            "seam_mm": {name: found.tolist() for name, found in zip(clips.ids, jumps, strict=True)}
         },
     )
 

@@ -34,8 +34,8 @@ class ImageToVideo(Method):
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)
         visual = pipeline.i2v(pictures, seeds)
-        made = (pipeline.codec.decode(ids) for ids in visual)
-        return Prediction(None, videos=made, failed=failed)
+        videos = (pipeline.codec.decode(ids) for ids in visual)
+        return Prediction(None, videos=videos, failed=failed)
 
 
 METHOD = {"i2vm": ImageToVideo()}

@@ -45,8 +45,8 @@ class StillVideo(_Untrained):
 
         frames = clips.channels.shape[1]
         pictures, failed = transformers.first_pictures(clips)
-        made = (np.repeat(picture[None], frames, axis=0) for picture in pictures)
-        return Prediction(None, videos=made, failed=failed)
+        videos = (np.repeat(picture[None], frames, axis=0) for picture in pictures)
+        return Prediction(None, videos=videos, failed=failed)
 
 
 METHOD = {"v2m": StillMotion(), "i2vm": StillVideo()}

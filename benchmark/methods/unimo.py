@@ -98,8 +98,8 @@ class ImageToVideoMotion(_Transformer):
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)
         visual, channels = pipeline.i2vm(pictures, seeds)
-        made = (pipeline.codec.decode(ids) for ids in visual)
-        return Prediction(channels, videos=made, failed=failed)
+        videos = (pipeline.codec.decode(ids) for ids in visual)
+        return Prediction(channels, videos=videos, failed=failed)
 
 
 METHOD = {

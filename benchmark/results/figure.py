@@ -149,8 +149,8 @@ def illustrate(
 def complete(result: FigureResult) -> bool:
     """Return True if the figure is drawn with all rows that were asked for."""
     asked = [row for row in result.rows if row.reason != LEFT_OUT]
-    drawn = result.status == "drawn" and all(row.status == "measured" for row in asked)
-    return drawn or not asked
+    whole = result.status == "drawn" and all(row.status == "measured" for row in asked)
+    return whole or not asked
 
 
 def _up_to_date(path: Path, result: FigureResult) -> FigureResult | None:

@@ -68,9 +68,9 @@ def join(first: Sequence[Score], second: Sequence[Score]) -> Pairs:
     uneven = np.flatnonzero(used[0] != used[1])
     if len(uneven):
         raise ValueError(f"{len(uneven)} clips have frames on one side only, as {ids[uneven[0]]}")
-    kept = used[0]
-    names = tuple(name for name, keep in zip(ids, kept, strict=True) if keep)
-    return Pairs(names, sums[:, kept], counts[:, kept])
+    both = used[0]
+    names = tuple(name for name, keep in zip(ids, both, strict=True) if keep)
+    return Pairs(names, sums[:, both], counts[:, both])
 
 
 def parts(first: Sequence[Score], second: Sequence[Score], group_of: Callable[[str], str]) -> bool:

@@ -130,9 +130,9 @@ class _Stored:
 
     def __new__(cls, *args: object) -> "_Stored":
         """Return an empty one; what the object was made from is in its state, too."""
-        made = object.__new__(cls)
-        made.state = {}
-        return made
+        stored = object.__new__(cls)
+        stored.state = {}
+        return stored
 
 
 class _Array(_Stored):

@@ -195,8 +195,8 @@ def retimed(num_frames: int, fps: float) -> tuple[np.ndarray, np.ndarray]:
     if abs(fps - FPS) <= _NEAR:
         return frames, frames
     pictures = np.arange(max(2, _nearest(num_frames * FPS / fps)))
-    shown = _nearest(pictures * fps / FPS).clip(max=num_frames - 1)
-    return shown, _nearest(frames * FPS / fps).clip(max=len(pictures) - 1)
+    rows = _nearest(pictures * fps / FPS).clip(max=num_frames - 1)
+    return rows, _nearest(frames * FPS / fps).clip(max=len(pictures) - 1)
 
 
 def _nearest(times: np.ndarray | float) -> np.ndarray:

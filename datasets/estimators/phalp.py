@@ -136,11 +136,11 @@ class PhalpSession:
         with tempfile.TemporaryDirectory(prefix="phalp-") as folder:
             video = Path(folder) / "clip.mp4"  # a name without what it would cut or misread
             video.symlink_to(clip.video.absolute())
-            said = self._run(video, Path(folder))
+            output = self._run(video, Path(folder))
             # It catches its own errors and exits with 0: only the file tells.
             result = Path(folder) / "results" / "demo_clip.pkl"
             if not result.is_file():
-                raise EstimateError("error", f"PHALP wrote no result; it said: {said}")
+                raise EstimateError("error", f"PHALP wrote no result; it said: {output}")
             try:
                 track = read_track(result)
             except NobodySeen:
@@ -179,12 +179,12 @@ class PhalpSession:
         )
         try:
             with worker:
-                said = worker.request(request, timeout=_SECONDS)["said"]
+                output = worker.request(request, timeout=_SECONDS)["said"]
         except WorkerTimeout:
             raise EstimateError("timeout", f"PHALP took more than {_SECONDS} s") from None
         except WorkerError as error:
             raise EstimateError("error", f"PHALP: {error}") from error
-        return " ".join(said.split())[-500:]
+        return " ".join(output.split())[-500:]
 
 
 def to_motion(track: PhalpTrack, clip: ClipVideo, width: int, height: int) -> Motion:

@@ -82,12 +82,12 @@ def coarse(body: BodyModel) -> Figure:
     mean = np.stack([np.bincount(cluster, axis) / count for axis in whole.rest.T], axis=1)
     distance = np.linalg.norm(whole.rest - mean[cluster], axis=1)
     ranked = np.lexsort((distance, cluster))
-    kept = ranked[np.searchsorted(cluster[ranked], np.arange(len(count)))]
+    chosen = ranked[np.searchsorted(cluster[ranked], np.arange(len(count)))]
     faces = cluster[body.faces]
     faces = faces[np.all(faces != np.roll(faces, 1, axis=1), axis=1)]
     _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
-    small = body.subset(kept, faces[np.sort(first)])
-    return Figure(small, whole.rest[kept], whole.joint[kept], whole.joints)
+    small = body.subset(chosen, faces[np.sort(first)])
+    return Figure(small, whole.rest[chosen], whole.joint[chosen], whole.joints)
 
 
 def face_normals(corners: np.ndarray) -> np.ndarray:

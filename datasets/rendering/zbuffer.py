@@ -32,11 +32,13 @@ def rasterise(
     # One triangle a pixel, also where two are equally near: the last.
     owner = np.full(width * height, -1)
     owner[pixel[wins]] = wins
-    shown = owner[owner >= 0]
-    blends = _at(shares @ colours[faces], triangle[shown], column[shown, None], row[shown, None])
+    visible = owner[owner >= 0]
+    blends = _at(
+        shares @ colours[faces], triangle[visible], column[visible, None], row[visible, None]
+    )
     out = np.zeros((width * height, 4), np.float32)
-    out[pixel[shown], :3] = blends / nearness[shown, None]
-    out[pixel[shown], 3] = 1
+    out[pixel[visible], :3] = blends / nearness[visible, None]
+    out[pixel[visible], 3] = 1
     return out.reshape(height, width, 4)
 
 

@@ -35,8 +35,8 @@ class VideoError(ValueError):
         return self.args[1]
 
     def __str__(self) -> str:
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(self.args[0]))
-        return f"{shown}: {self.why}"
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(self.args[0]))
+        return f"{text}: {self.why}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +106,12 @@ def probe(path: str | Path) -> VideoInfo:
         timed = container.format.name != "avi"  # FFmpeg guesses, otherwise after a jump
         aspect = stream.sample_aspect_ratio or Fraction(1)
         plain = _is_plain(container, stream)
-    shown = [dts if pts is None else pts for pts, dts, _, discard in facts if not discard]
-    if first is None or not shown:
+    visible = [dts if pts is None else pts for pts, dts, _, discard in facts if not discard]
+    if first is None or not visible:
         raise VideoError(path, "no frame of it can be decoded: it is empty or cut short")
-    if None in shown or clock is None:
+    if None in visible or clock is None:
         raise VideoError(path, "its frames have no times")
-    ticks = np.sort(np.array(shown, np.int64))
+    ticks = np.sort(np.array(visible, np.int64))
     timed = timed and all(pts is not None for pts, *_ in facts) and bool(np.diff(ticks).all())
     starts = [
         (pts, dts)

@@ -61,13 +61,13 @@ def overlay(frames: np.ndarray, motion: Motion) -> Iterator[np.ndarray]:
     height, width = frames.shape[1:3]
     scale = min(SHOWN / max(height, width), max(1.0, SHOWN / 2 / max(height, width)))
     size = tuple(2 * max(1, round(side * scale / 2)) for side in (width, height))
-    shown = np.stack([np.asarray(Image.fromarray(frame).resize(size)) for frame in frames])
-    drawn = draw(
+    resized = np.stack([np.asarray(Image.fromarray(frame).resize(size)) for frame in frames])
+    pictures = draw(
         motion.to_channels(),
         camera(*size, len(frames)),
         look=Look.plain(COLOURS[0]),
-        background=shown,
+        background=resized,
         opacity=OPACITY,
     )
-    for before, after in zip(shown, drawn, strict=True):
+    for before, after in zip(resized, pictures, strict=True):
         yield np.concatenate([before, after], axis=1)

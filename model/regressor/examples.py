@@ -78,7 +78,7 @@ def examples_of(store: "ClipStore", ids: Sequence[str], size: int) -> Examples:
     features = np.empty((len(chosen), frames, NUM_FEATURES), np.float32)
     focal = np.empty((len(chosen), frames), np.float32)
     rest = np.empty((len(chosen), BODY_JOINTS, 3), np.float32)
-    kept = np.zeros(len(chosen), bool)
+    usable = np.zeros(len(chosen), bool)
     for clip in store.some(chosen):
         if clip.video is None or clip.camera_motion is None:
             raise TrainingError(f"{clip.clip_id} of {store.path} has no video with camera motion")
@@ -91,17 +91,17 @@ def examples_of(store: "ClipStore", ids: Sequence[str], size: int) -> Examples:
             features[row] = to_features(motion.to_channels(), seen)
         focal[row] = focal_lengths(seen)
         rest[row] = body.rest_joints(np.atleast_2d(motion.betas)[0])[:BODY_JOINTS]
-        kept[row] = np.isfinite(features[row]).all()
-    if not kept.any():
+        usable[row] = np.isfinite(features[row]).all()
+    if not usable.any():
         raise TrainingError(
             f"{store.path} has no clip to train on: no video can be read and is that of its clip, "
             "with the person in front of the camera; prepare the store again"
         )
     arrays = (pictures, features, focal, rest)
-    if not kept.all():
-        arrays = tuple(array[kept] for array in arrays)
+    if not usable.all():
+        arrays = tuple(array[usable] for array in arrays)
     identity = {
-        "examples": f"{kept.sum()} of {len(chosen)} clips, {size} px{how}",
+        "examples": f"{usable.sum()} of {len(chosen)} clips, {size} px{how}",
         "store_sha256": store.sha256,
         "clips_sha256": hash_lines(ids),
         "body_sha256": body.sha256,

@@ -78,7 +78,7 @@ def train(
     run.go(
         losses,
         bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
-        shown=lambda row: f"joints={1000 * row['joints']:.0f} mm",
+        text_of=lambda row: f"joints={1000 * row['joints']:.0f} mm",
         on_step=on_step,
     )
     return run.finish("regressor")

@@ -63,6 +63,7 @@ def train(
         TrainingError: `out` holds another run; the loss stopped being finite; unusable clips.
     """
     import torch
+    from tqdm import tqdm
 
     from model.training.loop import WEIGHTS, begin
 
@@ -86,15 +87,21 @@ def train(
         with autocast:
             return [model.loss(windows, Step(step / training.steps, generator))]
 
-    def shown(row: dict) -> str:
+    def text_of(row: dict) -> str:
         names = [name for name in ("loss", "codes_used") if name in row]
         return ", ".join(f"{name}={row[name]:.3g}" for name in names)
 
     model.train()
     run.go(
         losses,
-        bar=_bar(run.step, training.steps, description, shown=progress),
-        shown=shown,
+        bar=tqdm(
+            initial=run.step,
+            total=training.steps,
+            desc=description or None,
+            disable=not progress,
+            unit="step",
+        ),
+        text_of=text_of,
         checkpoint_seconds=checkpoint_seconds,
         on_step=on_step,
     )
@@ -135,12 +142,6 @@ def _draw(
     return chosen, starts, torch.Generator().manual_seed(int(rng.integers(2**62)))
 
 
-def _bar(step: int, steps: int, description: str, *, shown: bool):
-    from tqdm import tqdm
-
-    return tqdm(initial=step, total=steps, desc=description or None, disable=not shown, unit="step")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -167,8 +168,8 @@ def _train_from_store(args: argparse.Namespace) -> Path:
     preset = getattr(TokenizerConfig, args.preset)
     config = preset(args.tokens_per_frame, args.codebook_size)
     names = ("steps", "batch_size", "learning_rate", "seed")
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
-    training = getattr(TrainingConfig, args.preset)(**given)
+    changes = {name: value for name in names if (value := getattr(args, name)) is not None}
+    training = getattr(TrainingConfig, args.preset)(**changes)
 
     from datasets.store.reader import ClipStore
 

@@ -95,7 +95,7 @@ class TrainingRun:
         losses: Callable[[int], Iterable[Loss]],
         *,
         bar: tqdm,
-        shown: Callable[[dict], str],
+        text_of: Callable[[dict], str],
         checkpoint_seconds: float = 15.0,
         on_step: Callable[[int, str], None] | None = None,
         examine: Callable[[], dict[str, float]] | None = None,
@@ -105,7 +105,7 @@ class TrainingRun:
         Args:
             losses: of a step, as for `update`; a function of the step alone.
             bar: progress, one unit a step; closed at the end.
-            shown: a row of the loss curve to what stands beside the bar.
+            text_of: returns the text beside the bar for a row of the loss curve.
             checkpoint_seconds: longest time between two writings of the resume state.
             on_step: called after every step with the steps done and the text beside the bar.
             examine: numbers to add to ten of the curve's rows, from a look at the model.
@@ -121,7 +121,7 @@ class TrainingRun:
                 last = self.step == self.training.steps
                 if last or self.step % max(1, self.training.steps // 100) == 0:
                     tenth = self.step % max(1, self.training.steps // 10) == 0
-                    latest = shown(self.log(examine() if examine and (last or tenth) else {}))
+                    latest = text_of(self.log(examine() if examine and (last or tenth) else {}))
                     bar.set_postfix_str(latest, refresh=False)
                 bar.update()
                 if on_step is not None:

@@ -84,11 +84,7 @@ class Decoder(nn.Module):
     ) -> Iterator[Tensor]:
         """Yield the targets (B,) one after the other: those of `UniMo.generate`, up to rounding.
 
-        Args:
-            tokens: (B, S) or (B, P) int64; only the first P are read.
-            noise: of B clips.
-            p: top-p.
-            temperature: 0 takes the most likely token.
+        The arguments are those of `UniMo.generate`.
 
         Raises:
             ValueError: another number of clips, or as `UniMo.prefill`.

@@ -37,8 +37,8 @@ def top_p(logits: Tensor, p: float, temperature: float) -> Tensor:
     # Stable: which of equals crosses the threshold must not depend on the rows beside.
     ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
     ranked = ranked * (ranked.cumsum(dim=-1) - ranked <= p)
-    kept = torch.zeros_like(probabilities).scatter_(-1, order, ranked)
-    return kept / kept.sum(dim=-1, keepdim=True)
+    inside = torch.zeros_like(probabilities).scatter_(-1, order, ranked)
+    return inside / inside.sum(dim=-1, keepdim=True)
 
 
 def draw(probabilities: Tensor, noise: Tensor) -> Tensor:

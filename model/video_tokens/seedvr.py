@@ -124,13 +124,13 @@ def enhance(
     num_frames = probe(video).num_frames
     # Beside `out`, so that the result can be renamed into place.
     with tempfile.TemporaryDirectory(prefix=".seedvr-", dir=out.parent) as folder:
-        given, made = (Path(folder).absolute() / name for name in ("given", "made"))
-        given.mkdir()  # the program takes everything in it for a video
-        (given / "clip.mp4").symlink_to(video.absolute())
-        said = _run(tool, given, made, size, seed)
-        result = made / "clip.mp4"
+        source, target = (Path(folder).absolute() / name for name in ("given", "made"))
+        source.mkdir()  # the program takes everything in it for a video
+        (source / "clip.mp4").symlink_to(video.absolute())
+        output = _run(tool, source, target, size, seed)
+        result = target / "clip.mp4"
         if not result.is_file():
-            raise EnhanceError(f"SeedVR wrote no video; it said: {said}")
+            raise EnhanceError(f"SeedVR wrote no video; it said: {output}")
         try:
             found = probe(result).num_frames
         except VideoError as error:
@@ -173,12 +173,12 @@ def _run(tool: SeedVR, given: Path, made: Path, size: tuple[int, int], seed: int
     try:
         with worker:
             command = [str(tool.python), _PROGRAM, *words]
-            said = worker.request({"command": command}, timeout=tool.timeout)["said"]
+            output = worker.request({"command": command}, timeout=tool.timeout)["said"]
     except WorkerTimeout:
         raise EnhanceError(f"SeedVR took more than {tool.timeout:g} s") from None
     except WorkerError as error:
         raise EnhanceError(f"SeedVR: {error}") from error
-    return " ".join(said.split())[-500:]
+    return " ".join(output.split())[-500:]
 
 
 def _free_port() -> int:

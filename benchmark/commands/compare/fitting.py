@@ -56,8 +56,8 @@ def require_loads(item: WorkItem) -> None:
     try:
         load(item.weights)
     except (OSError, ValueError, EstimatorUnavailable, Unavailable) as error:
-        told = isinstance(error, (EstimatorUnavailable, Unavailable))
-        reason = str(error) if told else one_line(error)
+        is_plain = isinstance(error, (EstimatorUnavailable, Unavailable))
+        reason = str(error) if is_plain else one_line(error)
         named = str(item.weights) in reason
         raise UserError(reason if named else f"{item.weights}: {reason}") from error
 

@@ -33,9 +33,9 @@ def groups() -> list[Group]:
     blocked: dict[str, dict[tuple[str, str], list[str]]] = {}
     for name in _PROFILES:
         profile = discover.load("profiles", name)
-        asked = _Asked(profile, body)
+        answers = _Answers(profile, body)
         for table in _measured():
-            for reason, text in asked.told(table):
+            for reason, text in answers.reasons(table):
                 tables = blocked.setdefault(reason, {})
                 tables.setdefault((table.id, text), []).append(name)
     if not blocked:
@@ -57,7 +57,7 @@ def _rows(tables: Mapping[tuple[str, str], list[str]]) -> list[tuple[str, str, s
     return [(", ".join(ids), where, text) for (where, text), ids in merged.items()]
 
 
-class _Asked:
+class _Answers:
     """The answers of methods, stores and metrics with a profile, each asked once."""
 
     def __init__(self, profile: Profile, body: BodyFile):
@@ -67,7 +67,7 @@ class _Asked:
         self._method = functools.cache(self._ask_method)
         self._data = functools.cache(self._ask_store)
 
-    def told(self, table: TableSpec) -> list[tuple[str, str]]:
+    def reasons(self, table: TableSpec) -> list[tuple[str, str]]:
         """Return the reasons, each with what it blocks of a table."""
         found: dict[str, Cells] = {}
         columns = {column.key for column in (*table.columns, *table.more_columns)}
@@ -78,19 +78,19 @@ class _Asked:
                 found.setdefault(reason, set()).update((row.label, key) for key in columns)
             for key, reason in self._of_columns(table, row):
                 found.setdefault(reason, set()).add((row.label, key))
-        told = [(reason, _summary(table, cells)) for reason, cells in found.items()]
+        answers = [(reason, _summary(table, cells)) for reason, cells in found.items()]
         seen = {column.key for each in _measured() if each.task == "v2m" for column in each.columns}
         if table.task == "i2vm" and columns & seen:
             reason = self._of_method(self._profile.estimator, "v2m", {})
-            told += [(reason, _SEEN)] if reason else []
-        return told
+            answers += [(reason, _SEEN)] if reason else []
+        return answers
 
     def _of_method(self, name: str, task: str, params: Mapping[str, object]) -> str:
         return self._method(name, task, tuple(params.items()))
 
     def _ask_method(self, name: str, task: str, params: tuple) -> str:
-        does = discover.method(name, task)
-        return _reason(name, lambda: does.training_spec(dict(params), self._profile, seed=0))
+        method = discover.method(name, task)
+        return _reason(name, lambda: method.training_spec(dict(params), self._profile, seed=0))
 
     def _ask_store(self, task: str, dataset: str) -> str:
         return _reason(dataset, lambda: self._stores.find(task, dataset))
@@ -149,7 +149,7 @@ def _summary(table: TableSpec, cells: Cells) -> str:
     whole = [label for label in rows if len(of_row[label]) == len(columns)]
     if len(whole) == len(rows):
         return "all rows"
-    said = [f"rows {'; '.join(whole)}"] if whole else []
+    words = [f"rows {'; '.join(whole)}"] if whole else []
     parts: dict[tuple[str, ...], list[str]] = {}
     for label in rows:
         if of_row[label] and label not in whole:
@@ -157,5 +157,5 @@ def _summary(table: TableSpec, cells: Cells) -> str:
     for keys, labels in parts.items():
         text = "columns " + ", ".join(columns[key] for key in keys)
         every = len(labels) == len(rows) - len(whole)
-        said.append(text if every else f"{text} of {'; '.join(labels)}")
-    return "; ".join(said)
+        words.append(text if every else f"{text} of {'; '.join(labels)}")
+    return "; ".join(words)

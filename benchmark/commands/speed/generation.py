@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from benchmark.api.errors import Unavailable
 from benchmark.commands.speed import formulas
 from benchmark.commands.speed.bench import Bench, Part, measured_row
 from benchmark.commands.speed.machine import require_memory, seconds, typical
@@ -129,22 +128,14 @@ def _estimated_prefill(bench: Bench, model: UniMo, decoder: Decoder | PlainDecod
 
 def _rows(bench: Bench) -> Iterator[dict]:
     """Yield both tasks, each with every number of clips."""
-    model: UniMo | None = None
-    problem = ""
-    try:
-        model = build(bench)
-    except Exception as error:
-        problem = f"the model: {error}"
-
-    def measured(task: str, batch: int) -> dict:
-        if model is None:
-            raise Unavailable(problem)
-        return measure(bench, model, task, batch)
+    built = functools.cache(lambda: build(bench))  # a failure is a row's, not the report's
 
     for task, paper in PAPER_SECONDS.items():
         for batch in bench.batches:
             labels = {"task": task, "batch": batch, "paper_seconds": paper}
-            yield measured_row(labels, functools.partial(measured, task, batch))
+            yield measured_row(
+                labels, lambda task=task, batch=batch: measure(bench, built(), task, batch)
+            )
 
 
 def build(bench: Bench) -> UniMo:

@@ -80,8 +80,8 @@ def measure_part(name: str, part: Part, bench: Bench) -> dict:
     """Measure the rows of one part, JSON-ready; memory is free again afterwards."""
     rows = list(part.rows(bench))
     machine.release(bench.device)
-    shown = {"title": part.title, "columns": part.columns}
-    return {"name": name, **shown, "rows": rows, "notes": list(part.notes)}
+    heading = {"title": part.title, "columns": part.columns}
+    return {"name": name, **heading, "rows": rows, "notes": list(part.notes)}
 
 
 def write(result: dict, out: Path) -> list[Path]:

@@ -265,8 +265,8 @@ def image_to_video(
         view = View.of(first, row)
         lines = [Line("True video", enlarged(read_video(first.clips.videos[row], frames)))]
         for one in drawn:
-            made = enlarged(read_video(one.videos[row], frames))
-            lines.append(Line(one.label, made, colour[one.label]))
+            video = enlarged(read_video(one.videos[row], frames))
+            lines.append(Line(one.label, video, colour[one.label]))
             if one.prediction.channels is not None:
                 body = view.alone(one.prediction.channels[row], frames, colour[one.label])
                 lines.append(Line("", body))

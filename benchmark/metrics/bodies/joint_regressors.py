@@ -94,7 +94,7 @@ def _package(python: Path) -> Path | None:
     """The package's folder in an interpreter's environment, whichever kind that is; else None."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [str(python), "-c", _WHERE],
             env=environment | {"PYTHONSAFEPATH": "1"},  # not what lies in the current folder
             stdin=subprocess.DEVNULL,
@@ -104,7 +104,7 @@ def _package(python: Path) -> Path | None:
         ).stdout.splitlines()
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return Path(said[-1]) if said and said[-1] else None
+    return Path(output[-1]) if output and output[-1] else None
 
 
 @functools.lru_cache(maxsize=4)

@@ -34,14 +34,14 @@ class FigureView:
 def view(name: str, result: FigureResult, folder: Path) -> FigureView:
     """Return the figure of a result whose files, in `folder`, are called `name`."""
     picture = f"{name}.png"
-    drawn = result.status == "drawn" and (folder / picture).is_file()
+    has_picture = result.status == "drawn" and (folder / picture).is_file()
     whole = all(row.status == "measured" for row in result.rows)
     return FigureView(
         id=anchor(name),
         name=heading(name),
         result=result,
-        state=("drawn" if whole else "partly") if drawn else "unavailable",
-        file=picture if drawn else "",
-        reason=result.reason or ("" if drawn else "its picture is not here"),
+        state=("drawn" if whole else "partly") if has_picture else "unavailable",
+        file=picture if has_picture else "",
+        reason=result.reason or ("" if has_picture else "its picture is not here"),
         files=files_of(name, folder, (".json", ".md", ".png")),
     )

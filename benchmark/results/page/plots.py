@@ -185,8 +185,8 @@ def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
                 axis.plot(*losses[_HELD_OUT + name], color=colour, linewidth=1.2, linestyle="--")
         if pairs:
             axis.set_title(plain(shortened(label)), fontsize=9, loc="left")
-    drawn = np.concatenate([line.get_ydata() for line in axis.lines])
-    if drawn.min() > 0 and drawn.max() > _DECADE * drawn.min():
+    values = np.concatenate([line.get_ydata() for line in axis.lines])
+    if values.min() > 0 and values.max() > _DECADE * values.min():
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -126,8 +126,8 @@ def _gender(value: np.ndarray | None, options: ReadOptions, assumed: list[str]) 
         assumed.append(f"{options.gender} bodies, by --gender, where the file does not say it")
         return options.gender
     if value is not None:
-        shown = stated or f"{value.dtype} {value.shape}"
-        raise ValueError(f"gender is {shown!r}, not female, male or neutral: give --gender")
+        text = stated or f"{value.dtype} {value.shape}"
+        raise ValueError(f"gender is {text!r}, not female, male or neutral: give --gender")
     assumed.append("neutral bodies, as the file has no gender")
     return "neutral"
 

@@ -93,9 +93,9 @@ def build(tool: str) -> Path:
         steps = _steps(tool)
         for number, (options, packages) in enumerate(steps, 1):
             what = f"{tool}: step {number} of {len(steps)} failed, pip install"
-            shown = " ".join([what, *options, packages[0], "…" if len(packages) > 1 else ""])
+            failure = " ".join([what, *options, packages[0], "…" if len(packages) > 1 else ""])
             pip = [str(interpreter), "-m", "pip", "install", "--disable-pip-version-check"]
-            _run([*pip, *options, *packages], shown.rstrip())
+            _run([*pip, *options, *packages], failure.rstrip())
         write_text(stamp, fingerprint)
     return interpreter
 

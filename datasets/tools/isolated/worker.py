@@ -142,8 +142,8 @@ class Worker:
         died = f"was ended by signal {-code}" if code < 0 else f"exited with code {code}"
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - _TAIL))
-        said = " ".join(self._stderr.read().decode(errors="replace").split())
-        return kind(f"the process {why or died}" + (f"; it said: … {said}" if said else ""))
+        output = " ".join(self._stderr.read().decode(errors="replace").split())
+        return kind(f"the process {why or died}" + (f"; it said: … {output}" if output else ""))
 
     def _end(self, grace: float) -> None:
         """Let the process leave within `grace` seconds, then kill it and its children; reap it."""

@@ -116,9 +116,9 @@ def _train(args: argparse.Namespace) -> Path:
     if args.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
     names = ("steps", "batch_size", "learning_rate", "optimizer", "ema_decay")
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    changes = {name: value for name in names if (value := getattr(args, name)) is not None}
     training = getattr(ARTrainingConfig, args.config)(
-        tasks=tuple(args.tasks), seed=args.seed, **given
+        tasks=tuple(args.tasks), seed=args.seed, **changes
     )
     # Before the tokens, which may take hours; it is only mapped.
     cosmos = cosmos_weights.read(args.cosmos) if args.cosmos else None

@@ -87,7 +87,7 @@ def train(
                 return
             yield loss
 
-    def shown(row: dict) -> str:
+    def text_of(row: dict) -> str:
         if writer is not None:
             for name, value in {**row, "seconds": run.elapsed}.items():
                 writer.add_scalar(name, value, row["step"])
@@ -105,7 +105,7 @@ def train(
         bar=tqdm(
             initial=run.step, total=training.steps, disable=not progress or rank > 0, unit="step"
         ),
-        shown=shown,
+        text_of=text_of,
         checkpoint_seconds=15.0 if device == "cpu" else 600.0,
         on_step=on_step,
         examine=look,

@@ -182,13 +182,7 @@ class DiffusionSession:
     work: Path
 
     def decode(self, ids: np.ndarray) -> np.ndarray:
-        """Videos of ids; see `VideoCodec.decode`.
-
-        Args:
-            ids: (t, h, w) or (N, t, h, w) integers.
-
-        Returns:
-            (T, H, W, 3) or (N, T, H, W, 3) uint8 RGB.
+        """Return videos of ids, as `VideoCodec.decode` does.
 
         Raises:
             ValueError: not such ids, or more latents than CV8x8x8 has statistics of.
@@ -205,12 +199,12 @@ class DiffusionSession:
     def _window(self, ids: np.ndarray) -> np.ndarray:
         """Frames of the ids (t, h, w) of one window."""
         t, h, w = ids.shape
-        given, made = self.work / "ids.npy", self.work / "latents.npy"
-        np.save(given, ids.astype(np.int32))
-        made.unlink(missing_ok=True)
+        source, target = self.work / "ids.npy", self.work / "latents.npy"
+        np.save(source, ids.astype(np.int32))
+        target.unlink(missing_ok=True)
         request = {
-            "ids": str(given),
-            "latents": str(made),
+            "ids": str(source),
+            "latents": str(target),
             "guidance": self.settings.guidance,
             "steps": self.settings.steps,
             "seed": self.settings.seed,
@@ -218,7 +212,7 @@ class DiffusionSession:
         }
         try:
             self.worker.request(request, timeout=_WINDOW_SECONDS)
-            latents = np.load(made, allow_pickle=False)
+            latents = np.load(target, allow_pickle=False)
         except (WorkerError, OSError, ValueError, EOFError) as error:
             raise DecodeError(f"cosmos-predict1: {error}") from error
         if latents.shape != (16, t, 2 * h, 2 * w) or not np.isfinite(latents).all():

@@ -152,12 +152,12 @@ class CosmosCV:
         mean, std = self._at(t)
         latents = np.empty((len(clips), *shape), np.float32)
         for row, clip in zip(latents, clips, strict=True):
-            given = self._networks.encode(clip)
-            given = given[0] if isinstance(given, tuple) else given
-            if not isinstance(given, Tensor) or given.shape != (1, *shape):
-                why = f"gives {describe(given)} instead of latents {(1, *shape)}"
+            answer = self._networks.encode(clip)
+            answer = answer[0] if isinstance(answer, tuple) else answer
+            if not isinstance(answer, Tensor) or answer.shape != (1, *shape):
+                why = f"gives {describe(answer)} instead of latents {(1, *shape)}"
                 raise self._networks.wrong("encoder.jit", why)
-            row[...] = (_SIGMA_DATA * (given[0].float() - mean) / std).cpu().numpy()
+            row[...] = (_SIGMA_DATA * (answer[0].float() - mean) / std).cpu().numpy()
         return like_input(latents, frames, single=4)
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
@@ -170,13 +170,17 @@ class CosmosCV:
             ValueError: not such latents, or longer than the statistics.
             CheckpointError: ``decoder.jit`` gives something else than pictures of this size.
         """
-        given = np.asarray(latents, np.float32)
-        if given.ndim not in (4, 5) or given.shape[-4] != CHANNELS or not np.isfinite(given).all():
-            raise ValueError(f"latents must be finite (N, {CHANNELS}, t, h, w), got {given.shape}")
-        _, _, t, h, w = (given if given.ndim == 5 else given[None]).shape
+        values = np.asarray(latents, np.float32)
+        if (
+            values.ndim not in (4, 5)
+            or values.shape[-4] != CHANNELS
+            or not np.isfinite(values).all()
+        ):
+            raise ValueError(f"latents must be finite (N, {CHANNELS}, t, h, w), got {values.shape}")
+        _, _, t, h, w = (values if values.ndim == 5 else values[None]).shape
         shape = (num_frames(t), 8 * h, 8 * w)
         mean, std = self._at(t)
-        clips = given.reshape(-1, CHANNELS, t, h, w)
+        clips = values.reshape(-1, CHANNELS, t, h, w)
         frames = np.empty((len(clips), *shape, 3), np.uint8)
         for row, clip in zip(frames, clips, strict=True):
             numbers = (

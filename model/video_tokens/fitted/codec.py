@@ -234,8 +234,8 @@ class _Basis(nn.Module):
         """Set it from blocks (N, P), by subspace iteration: a full decomposition takes minutes."""
         mean = blocks.mean(0)
         blocks -= mean
-        size, kept = self.vectors.shape
-        start = torch.randn(size, min(size, kept + 16), generator=torch.Generator().manual_seed(0))
+        size, count = self.vectors.shape
+        start = torch.randn(size, min(size, count + 16), generator=torch.Generator().manual_seed(0))
         space = torch.linalg.qr(start).Q
         for _ in range(4):
             space = torch.linalg.qr(blocks.T @ (blocks @ space)).Q
@@ -243,8 +243,8 @@ class _Basis(nn.Module):
         # Eigenvalues come in increasing order.
         variances, axes = torch.linalg.eigh((inside.T @ inside).double() / len(blocks))
         self.mean.copy_(mean)
-        self.vectors.copy_(space @ axes.flip(1)[:, :kept].float())
-        self.sd.copy_(variances.flip(0)[:kept].clamp(min=SD_FLOOR**2).sqrt())
+        self.vectors.copy_(space @ axes.flip(1)[:, :count].float())
+        self.sd.copy_(variances.flip(0)[:count].clamp(min=SD_FLOOR**2).sqrt())
 
 
 def _pieces(clips: int, shape: Sequence[int]) -> list[slice]:

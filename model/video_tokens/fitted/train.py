@@ -96,7 +96,7 @@ def train_codec(
     run.go(
         losses,
         bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
-        shown=lambda row: f"PSNR={-10 * math.log10(max(row['mse'], 1e-10)):.1f} dB",
+        text_of=lambda row: f"PSNR={-10 * math.log10(max(row['mse'], 1e-10)):.1f} dB",
     )
     return run.finish("fitted video codec")
 

@@ -138,7 +138,7 @@ class Trainee:
         self.run.go(
             self.losses,
             bar=tqdm(disable=True),
-            shown=str,
+            text_of=str,
             # Only process 0's clock counts.
             checkpoint_seconds=0.0 if self.rank == 0 else math.inf,
             on_step=on_step,
