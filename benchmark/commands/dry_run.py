@@ -1,4 +1,4 @@
-"""What ``run --dry-run`` prints: each piece of work once, with the tables and figures it is for."""
+"""The text of ``run --dry-run``: each work item once, with the tables and figures it is for."""
 
 from collections.abc import Iterator, Sequence
 
@@ -68,7 +68,7 @@ def _where(places: _Places) -> str:
 
 
 def _state(outcome: Outcome, *, always: str | None, retry: bool) -> str:
-    """What becomes of a piece of work."""
+    """Return the fate of a work item, in words."""
     if always is not None:
         first = STAGES.index(always)
         again = [

@@ -1,4 +1,4 @@
-"""What the user asks of ``run``: the options, checked and resolved."""
+"""The request of a user to ``run``: the options, checked and resolved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked for, checked.
+    """The request of a user, checked.
 
     Attributes:
         tables: asked for.
@@ -62,7 +62,7 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """Where the reports are written."""
+        """Return the folder of the reports."""
         return self.options.out / folder_name(self.profile, self.options, self.checkpoints)
 
     @property

@@ -286,7 +286,7 @@ def hashes(folder: Path, files: Iterable[Path]) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What a stage's work wrote: all but this module's own files, and what a kill left behind."""
+    """Return the files of a stage's work: not this module's own, nor what a kill left behind."""
     return [
         path
         for path in sorted(folder.rglob("*"))

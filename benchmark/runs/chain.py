@@ -22,7 +22,7 @@ from benchmark.runs.work_item import RunContext, WorkItem
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the cache holds of a work item.
+    """The contents of the cache for a work item.
 
     Attributes:
         stages: name (``train``, ``predict``, ``score pose`` …) -> stage, in order; of stages that

@@ -13,7 +13,7 @@ from benchmark.runs.workers import execute
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """What the cache holds of all work items of a run.
+    """The contents of the cache for all work items of a run.
 
     Attributes:
         by_identity: `WorkItem.identity` -> outcome, with the metrics of all rows that share it.

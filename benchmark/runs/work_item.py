@@ -20,7 +20,7 @@ from datasets.bodies.smplx_file import BodyFile
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all work items of a run share.
+    """The settings that all work items of a run share.
 
     Attributes:
         cache: folder of the cached stages.
@@ -90,7 +90,7 @@ class WorkItem:
         return discover.method(self.method, self.task)
 
     def metric_context(self, context: RunContext) -> MetricContext:
-        """What metrics know of it before they score."""
+        """Return the context that metrics get before they score."""
         return MetricContext(
             task=self.task,
             body=context.body,

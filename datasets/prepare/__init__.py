@@ -1,1 +1,1 @@
-"""How `datasets.prepare` makes a store: which clips, cut from what, with which video."""
+"""The steps by which `datasets.prepare` makes a store of clips."""

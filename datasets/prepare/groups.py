@@ -66,7 +66,7 @@ class Groups:
         return splits.split_groups(frames, share=options.test_share or splits.TEST_SHARE)
 
     def rule(self) -> str:
-        """How `splits` are chosen, in words."""
+        """Return the rule of the splits, in words."""
         options = self.options
         if options.test_takes is not None:
             return splits.TAKES_RULE

@@ -17,7 +17,7 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """How a dataset without official splits is split; None where the rule stays as it is.
+    """Return the rule that splits a dataset without official splits; None for the usual one.
 
     At most one of `test_share`, `test_takes` and `fold` is given.
 
@@ -86,7 +86,7 @@ def with_options(dataset: "Dataset", *, fps: float | None, **given: Any) -> "Dat
 
 
 def option_word(name: str) -> str:
-    """How an option is written on the command line."""
+    """Return the option's name on the command line."""
     return {"fold": "--folds"}.get(name, f"--{name.replace('_', '-')}")
 
 

@@ -1,1 +1,1 @@
-"""How `datasets.pseudo_gt` spreads its work: shards, workers, the store that comes out."""
+"""The work of `datasets.pseudo_gt`: shards, workers, the store that comes out."""

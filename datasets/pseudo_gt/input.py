@@ -1,4 +1,4 @@
-"""What an estimator is told of the clips of a store."""
+"""The input of an estimator: clips of a store without their labels."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def select(
 
 
 def tasks(source: ClipStore, shards: Iterable[Shard], work: Path) -> Iterator[ShardTask]:
-    """What workers get, made as they ask for it; `shards` are in store order."""
+    """Yield the input of workers as they ask for it; `shards` are in store order."""
     digests = _column(source, "video_sha256")
     clips = iter(source)  # by id, every clip would read its whole row group
     for shard in shards:

@@ -1,4 +1,4 @@
-"""How far an extraction is, and a bar that shows it."""
+"""The progress of an extraction, and a bar that shows it."""
 
 import sys
 from collections import Counter

@@ -138,7 +138,7 @@ def reopen(shards: Sequence[Shard], work: Path) -> None:
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether an exception says that there is no room for a file."""
+    """Return True if an exception says that there is no room for a file."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(error, OSError) and error.errno in full
 

@@ -92,7 +92,7 @@ def is_whole(out: Path, manifest: dict) -> bool:
 
 
 def _new_facts(row: dict, estimator: str) -> dict:
-    """What an estimate changes in a clip's index row: its world is the estimator's own."""
+    """Return an estimate's changes to a clip's index row: its world is the estimator's own."""
     return {
         "body": row["body"],
         "gender": "neutral",

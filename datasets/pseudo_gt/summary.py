@@ -1,4 +1,4 @@
-"""What `datasets.pseudo_gt` tells its user: what a store holds, what failed, what went wrong."""
+"""Messages of `datasets.pseudo_gt` to its user: results, failures, errors."""
 
 from datasets.prepare.summary import skipped_lines
 from datasets.pseudo_gt.input import LEFT_OUT
@@ -8,7 +8,7 @@ from datasets.tools.command_line import counted
 
 
 def summary(manifest: dict, out: str, *, was_there: bool) -> str:
-    """What was written, in lines for the user."""
+    """Return the summary of a new store, in lines for the user."""
     facts = manifest["pseudo_gt"]
     lines = ["finished before: nothing to do"] if was_there else []
     lines.append(
@@ -23,12 +23,12 @@ def summary(manifest: dict, out: str, *, was_there: bool) -> str:
 
 
 def num_failed(statuses: dict[str, int]) -> int:
-    """How many clips an estimator failed at."""
+    """Return the number of clips an estimator failed at."""
     return sum(number for name, number in statuses.items() if name not in ("ok", *LEFT_OUT))
 
 
 def error_line(error: Exception, out: str) -> str:
-    """What an exception tells the user, in one line; `out` is the folder of the new store."""
+    """Return the message of an exception, in one line; `out` is the folder of the new store."""
     text = " ".join(str(error).split())
     if not (is_full_disk(error) or is_full_disk(error.__cause__)):
         return text
@@ -37,5 +37,5 @@ def error_line(error: Exception, out: str) -> str:
 
 
 def status_text(statuses: dict[str, int]) -> str:
-    """How many clips have which status, in words."""
+    """Return the number of clips of each status, in words."""
     return ", ".join(f"{name} {number}" for name, number in statuses.items())

@@ -1,4 +1,4 @@
-"""What a worker of an extraction does: estimates the clips of a shard, one after the other.
+"""The worker of an extraction: estimates the clips of a shard, one after the other.
 
 What it has done so far is on disk, so any process can go on with a shard at any time: every clip's
 result is a file of the shard's scratch folder, and the file ``tries`` there has a line for every

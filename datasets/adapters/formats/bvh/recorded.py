@@ -1,4 +1,4 @@
-"""What a BVH file says of the 22 joints, and whether its zero pose is a T- or A-pose."""
+"""The 22 joints in a BVH file, and its zero pose: T or A."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ NO_LENGTH = 0.01  # of the leg; shorter bones have no direction
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """What a file says of its 22 joints; where SMPL-X's has none, of the joint's parent.
+    """A file's record of its 22 joints; where SMPL-X's has none, of the joint's parent.
 
     Attributes:
         rotations: (T, 22, 3, 3), world.
