@@ -7,6 +7,7 @@ since the command line first makes sure that ``datasets`` is ours.
 import ast
 import functools
 import importlib
+import os
 import re
 import traceback
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from benchmark.api.errors import UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.method import Method
 from benchmark.api.metric import Metric
-from benchmark.api.paths import ROOT
+from benchmark.api.paths import ROOT, display_path
 from benchmark.api.profile import Profile
 from benchmark.api.table import TASKS, TableSpec
 
@@ -28,6 +29,22 @@ KINDS = {
     "methods": ("benchmark.methods", "METHOD"),
     "metrics": ("benchmark.metrics", "METRIC"),
     "datasets": ("datasets.adapters", "DATASET"),
+}
+
+# The plug-ins of this package. Their ``version`` says when their results change; the key of what
+# any other makes holds the sha256 of its files (`own_code`).
+OF_THE_PACKAGE = {
+    "methods": (
+        "cosmos",
+        "first_frame",
+        "gvhmr",
+        "mean_pose",
+        "phalp",
+        "regressor",
+        "solami",
+        "unimo",
+    ),
+    "metrics": ("codebook", "diversity", "pose", "vbench"),
 }
 
 
@@ -118,6 +135,50 @@ def method(name: str, task: str) -> Method:
     if task not in tasks:
         raise UserError(f"the method {name} does {' and '.join(tasks)}, not {task}")
     return tasks[task]
+
+
+def own_code(kind: Literal["methods", "metrics"], name: str) -> dict[str, str]:
+    """Return path -> sha256 of the files of a plug-in that is not the package's; else nothing.
+
+    They are its file, the files in its folder that these import, and those that it names.
+
+    Raises:
+        UserError: a file that it names is not there.
+    """
+    if name in OF_THE_PACKAGE[kind]:
+        return {}
+    from datasets.tools.files import sha256_of
+
+    package, _ = KINDS[kind]
+    folder = ROOT / package.replace(".", "/")
+    found: Any = load(kind, name)
+    named = [
+        file for one in (found.values() if kind == "methods" else [found]) for file in one.files
+    ]
+    files, todo = {folder / file for file in named}, [f"{name}.py"]
+    while todo:
+        file = folder / todo.pop()
+        if file not in files:
+            files.add(file)
+            todo += _imported(file, package) - {f"{own}.py" for own in OF_THE_PACKAGE[kind]}
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{name}: {display_path(file)}, which its `files` name, is not there")
+    return {os.path.relpath(file, folder): sha256_of(file) for file in sorted(files)}
+
+
+def _imported(file: Path, package: str) -> set[str]:
+    """Names of the modules in a package's folder that a file imports anywhere in it."""
+    words: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            words |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module
+            words |= {str(module), *(f"{module}.{alias.name}" for alias in node.names)}
+    ends = {word.removeprefix(f"{package}.") for word in words if word.startswith(f"{package}.")}
+    modules = {f"{end.partition('.')[0]}.py" for end in ends}
+    return {name for name in modules if file.with_name(name).is_file()}
 
 
 def check(kind: str, name: str) -> None:

@@ -6,15 +6,12 @@ answer at once.
 
 import argparse
 import dataclasses
-import fnmatch
 import importlib.util
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import UserError
-from benchmark.api.figure import FigureSpec
 from benchmark.api.paths import ROOT
 from benchmark.api.table import TableSpec
 from benchmark.commands import arguments
@@ -60,10 +57,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     tables, figures = discover.exhibits(args.tables)
-    labels = _labels(tables, figures)
-    if args.rows is not None and not fnmatch.filter(labels, args.rows):
-        known = ", ".join(labels)
-        raise UserError(f"--rows {args.rows!r} matches no row. Rows: {known}.")
     profile = discover.load("profiles", args.profile)
     from benchmark.commands.regenerate import regenerate
     from benchmark.commands.request import Options
@@ -153,12 +146,6 @@ def _doctor(args: argparse.Namespace) -> int:
     from benchmark.commands.doctor import examine
 
     return examine()
-
-
-def _labels(tables: Sequence[TableSpec], figures: Sequence[FigureSpec]) -> list[str]:
-    rows = [row for table in tables for row in table.rows]
-    rows += [row for figure in figures for own in figure.rows.values() for row in own]
-    return list(dict.fromkeys(row.label for row in rows))
 
 
 def _require_own_datasets() -> None:

@@ -26,12 +26,15 @@ class Method(ABC):
         checkpoint_class: the class that the sidecars of its weights name; None if users have no
             checkpoints of it.
         uses_body: True if training or prediction depends on the body model.
+        files: further files that the results depend on, as paths from its own. A change of them, of
+            its file, or of what that imports from its folder makes its results anew.
     """
 
     version: int = 1
     note: str = ""
     checkpoint_class: str | None = None
     uses_body: bool = False
+    files: tuple[str, ...] = ()
 
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """Return all that training depends on besides the clips, as JSON values.

@@ -94,9 +94,11 @@ class Metric(ABC):
 
     Attributes:
         version: raise it when stored scores are no longer what `score` would compute.
+        files: see `benchmark.api.method.Method`.
     """
 
     version: int = 1
+    files: tuple[str, ...] = ()
 
     @property
     @abstractmethod

@@ -69,7 +69,13 @@ def _add_run(verbs: _Verbs) -> None:
     run.add_argument(
         "--data", type=Path, metavar="STORE", help="a prepared clip store; default: built-in data"
     )
-    run.add_argument("--rows", metavar="GLOB", help="only rows whose label matches, as 's=1/36*'")
+    run.add_argument(
+        "--rows",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only rows whose label matches, as 's=1/36*' or 'checkpoint mine'; may be repeated",
+    )
     run.add_argument("--steps", type=_positive, metavar="N", help="training steps of every row")
     run.add_argument(
         "--seeds",
@@ -87,7 +93,11 @@ def _add_run(verbs: _Verbs) -> None:
         metavar="PATH",
         help="trained tokenizers or transformers (.safetensors); each is a further row",
     )
-    run.add_argument("--dry-run", action="store_true", help="print what would be done")
+    output = run.add_mutually_exclusive_group()
+    output.add_argument("--dry-run", action="store_true", help="print what would be done")
+    output.add_argument(
+        "--json", action="store_true", help="print the reports as JSON, one a line, and no text"
+    )
     run.add_argument(
         "--always",
         nargs="?",

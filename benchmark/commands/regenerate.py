@@ -1,8 +1,10 @@
 """The verb ``run``: request -> plan -> outcomes -> reports -> exit code."""
 
+import dataclasses
+import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.api.figure import FigureSpec
@@ -17,9 +19,10 @@ from benchmark.results import table as report
 from benchmark.results.cells import RowOutcome
 from benchmark.results.page.document import write_page
 from benchmark.results.render import markdown
+from benchmark.results.schema import Result
 from benchmark.runs.data import Stores
 from benchmark.runs.outcomes import Outcomes, look_up, measure
-from benchmark.runs.plan import Plan, PlannedRow, plan
+from benchmark.runs.plan import LEFT_OUT, Plan, PlannedRow, plan
 from benchmark.runs.work_item import WorkItem
 
 
@@ -58,7 +61,10 @@ def regenerate(
         )
         reports = list(_write(request, planned, outcomes))
         # Whatever reads this may close early, as `head` does: by now all is written.
-        print("\n".join(one.text for one in reports))
+        if options.json:
+            print("\n".join(json.dumps(one.value) for one in reports if one.value))
+        else:
+            print("\n".join(one.text for one in reports))
         return _exit_code(request, planned, outcomes, reports)
 
 
@@ -68,11 +74,13 @@ class _Report:
 
     Attributes:
         text: to be printed.
+        value: what is printed with ``--json``; empty for what is no result.
         complete: False if a cell or a system that was asked for is missing.
         failed: True if a figure could not be drawn.
     """
 
     text: str
+    value: Mapping[str, object] = field(default_factory=dict)
     complete: bool = True
     failed: bool = False
 
@@ -137,17 +145,36 @@ def _write_table(
         result = report.computed_result(table)
         asked = {row.label for row in table.rows}
     else:
+        known = [(row, _row_outcome(row, outcomes)) for row in rows]
+        shown = [outcome for row, outcome in known if row.selected or outcome.has_values]
+        if all(outcome.is_extra for outcome in shown):
+            return _Report(text=f"{table.id}: {LEFT_OUT}\n")
         result = report.measured_result(
             table,
-            [_row_outcome(row, outcomes) for row in rows],
+            shown,
             context=request.context,
             profile=request.profile,
             options=request.resolved,
         )
+        if left := [row.row.label for row, outcome in known if outcome not in shown]:
+            note = f"{LEFT_OUT}: {', '.join(left)}"
+            result = dataclasses.replace(result, notes=(*result.notes, note))
         asked = {row.row.label for row in rows if row.selected}
     missing = [cell for cell in result.cells if cell.row in asked and cell.status == "unavailable"]
     paths = report.write(result, request.folder, full_latex=request.options.full)
-    return _Report(text=_text(markdown.to_markdown(result), paths), complete=not missing)
+    text = markdown.to_markdown(result) + _from_cache(result, outcomes, request.started)
+    return _Report(text=_text(text, paths), value=result.to_json(), complete=not missing)
+
+
+def _from_cache(result: Result, outcomes: Outcomes, started: str) -> str:
+    """How many values were made before this command, and when; empty if none was."""
+    cells = [cell for cell in result.cells if cell.status == "measured" and cell.run_id]
+    times = [outcomes.made(cell.run_id or "") for cell in cells]
+    before = [max(made) for made in times if made and max(made) < started]
+    if not before:
+        return ""
+    days = dict.fromkeys((min(before)[:10], max(before)[:10]))
+    return f"\n{len(before)} of {len(cells)} values are from the cache, made {' to '.join(days)}\n"
 
 
 def _write_figure(
@@ -166,7 +193,12 @@ def _write_figure(
     if failed:
         print(f"{spec.id}: FAILED: {result.reason}", file=sys.stderr)
     text = figure.to_markdown(result, picture=result.status == "drawn")
-    return _Report(text=_text(text, paths), complete=figure.complete(result), failed=failed)
+    return _Report(
+        text=_text(text, paths),
+        value=result.to_json(),
+        complete=figure.complete(result),
+        failed=failed,
+    )
 
 
 def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmark.api.figure import FigureSpec
@@ -10,7 +11,7 @@ from benchmark.api.profile import Profile
 from benchmark.api.table import TableSpec
 from benchmark.commands.options import as_json, body_file, device_named, require_writable
 from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
-from benchmark.runs.plan import require_rows
+from benchmark.runs.plan import require_patterns, require_rows
 from benchmark.runs.work_item import RunContext
 from benchmark.runs.workers import default_workers
 from datasets.tools.files import hash_lines
@@ -23,7 +24,7 @@ class Options:
     """The options of ``run``, as given; see ``python -m benchmark.run run --help``."""
 
     data: Path | None
-    rows: str | None
+    rows: Sequence[str]
     limit: int | None
     steps: int | None
     seeds: Sequence[int]
@@ -38,6 +39,7 @@ class Options:
     strict: bool
     quiet: bool
     full: bool
+    json: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ class Request:
         options: as given.
         checkpoints: of ``--checkpoint``.
         context: cache, body and device.
+        started: UTC time of the command, ISO 8601.
     """
 
     tables: Sequence[TableSpec]
@@ -59,6 +62,7 @@ class Request:
     options: Options
     checkpoints: Sequence[UserCheckpoint]
     context: RunContext
+    started: str
 
     @property
     def folder(self) -> Path:
@@ -94,6 +98,7 @@ def make_request(
     """
     checkpoints = user_checkpoints(options.checkpoint)
     require_rows(checkpoints, [*tables, *figures])
+    require_patterns(options.rows, checkpoints, [*tables, *figures])
     if not options.dry_run:
         require_writable(options.out)
     return Request(
@@ -107,6 +112,7 @@ def make_request(
             body=body_file(options.body),
             device=device_named(options.device),
         ),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -126,8 +132,8 @@ def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCh
     if list(options.seeds) != [0]:
         several = "s" if len(options.seeds) > 1 else ""
         parts.append(f"seed{several}{','.join(map(str, options.seeds))}")
-    if options.rows is not None:
-        parts += ["rows", file_name(options.rows)]
+    if options.rows:
+        parts += ["rows", *map(file_name, options.rows)]
     if checkpoints:
         parts += ["with", *(file_name(one.label) for one in checkpoints)]
     name = "-".join(filter(None, parts))

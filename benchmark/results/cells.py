@@ -40,6 +40,11 @@ class RowOutcome:
         found = self.outcomes[training].scores.values() if self.outcomes else ()
         return [score for scores in found for score in scores if score.column == column.key]
 
+    @property
+    def has_values(self) -> bool:
+        """True if anything of it is measured."""
+        return any(outcome.scores or outcome.facts for outcome in self.outcomes)
+
 
 def make_cell(
     row: RowOutcome, column: Column, quoted: Quoted | None, published: Quoted | None = None

@@ -53,8 +53,10 @@ def to_markdown(result: FigureResult, *, picture: bool) -> str:
     lines += [
         f"- **{escape(row.label)}:** unavailable: {escape(row.reason or '')}"
         for row in result.rows
-        if row.status == "unavailable" and picture
+        if row.status == "unavailable" and picture and row.reason != LEFT_OUT
     ]
+    if left := [escape(row.label) for row in result.rows if row.reason == LEFT_OUT]:
+        lines.append(f"- {LEFT_OUT}: {', '.join(left)}")
     notes = [f"{number}. {escape(note)}" for number, note in enumerate(result.notes, 1)]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
 

@@ -16,7 +16,6 @@ from benchmark import discover
 from benchmark.api.metric import Score
 from benchmark.runs import artifacts
 from benchmark.runs.cache import CachedStage, StageRecord
-from benchmark.runs.checkpoints import weights_sha256
 from benchmark.runs.work_item import RunContext, WorkItem
 
 
@@ -113,7 +112,7 @@ def _stage(
     """The stage of that name, given the stages before it and their records."""
 
     def weights(of: WorkItem, training: str) -> str:
-        return weights_sha256(of.weights) if of.weights else records[training].weights_sha256
+        return of.weights_sha256(of.weights) if of.weights else records[training].weights_sha256
 
     kind, _, metric = name.partition(" ")
     if kind == "score":
@@ -188,7 +187,8 @@ def estimate_stage(
 
 def _method_inputs(context: RunContext, item: WorkItem) -> dict[str, object]:
     body = {"body": context.body.sha256} if item.implementation.uses_body else {}
-    return {"method": item.method, "method_version": item.implementation.version, **body}
+    version = {"method": item.method, "method_version": item.implementation.version}
+    return {**version, **body, **item.code}
 
 
 def score_stage(
@@ -200,7 +200,7 @@ def score_stage(
 ) -> CachedStage:
     """The scores of one metric on a prediction."""
     scorer = discover.load("metrics", metric)
-    inputs = {
+    inputs: dict[str, object] = {
         "prediction": prediction.key,
         "estimate": estimate and estimate.key,
         "metric": metric,
@@ -208,4 +208,6 @@ def score_stage(
         "protocol": scorer.protocol(item.metric_context(context)),
         "body": context.body.sha256,
     }
+    if code := discover.own_code("metrics", metric):
+        inputs["code"] = code
     return CachedStage(context.cache, "score", inputs)

@@ -11,6 +11,8 @@ from benchmark.api.errors import UserError
 from benchmark.api.table import PAPER, TASKS, Row
 from datasets.tools.files import hash_lines, read_json, sha256_of
 
+CHECKPOINT = "checkpoint "  # begins the labels of their rows
+
 # Classes of this program, whose weights are safetensors; a user's own may keep them in any file.
 _OWN_CLASSES = ("MotionTokenizer", "SolamiTokenizer", "UniMo", "MotionRegressor")
 # Names that say too little for a label: every training writes a file ``model``, and `paper` stands
@@ -83,7 +85,7 @@ class UserCheckpoint:
             return []
         return [
             Row(
-                f"checkpoint {self.label}" + (f", {dataset}" if dataset else ""),
+                f"{CHECKPOINT}{self.label}" + (f", {dataset}" if dataset else ""),
                 self.methods[task],
                 weights=self.path,
                 dataset=dataset,
@@ -227,6 +229,18 @@ def method_of(path: Path, task: str, *, option: str = "--checkpoint") -> str:
     return found[task]
 
 
-def weights_sha256(path: Path) -> str:
-    """Return the identity of a weights file, see `Checkpoint.identity`."""
-    return Checkpoint.read(path).identity
+def weights_sha256(path: Path, *, whole: bool = False) -> str:
+    """Return the identity of a weights file, see `Checkpoint.identity`.
+
+    Args:
+        path: of the weights.
+        whole: with all that lies beside them under the same name, such as ``mine.json`` and
+            ``mine.vocabulary.txt``: nobody knows what a method of the user reads of it.
+    """
+    if not whole:
+        return Checkpoint.read(path).identity
+    names = (one.name for one in path.parent.iterdir() if one.is_file())
+    files = sorted(name for name in names if name.startswith(f"{path.stem}."))
+    return hash_lines(
+        [f"{name[len(path.stem) :]} {sha256_of(path.with_name(name))}" for name in files]
+    )

@@ -1,5 +1,6 @@
 """Measures work items: looks up what the cache holds, does the rest, looks up again."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,20 @@ class Outcomes:
 
     by_identity: Mapping[str, Outcome]
     failures: Mapping[str, str]
+
+    def made(self, run_ids: str) -> list[str]:
+        """UTC times, ISO 8601, at which the runs named in a cell's ``run_id`` were made."""
+        return [
+            self._finished[run_id] for run_id in run_ids.split(", ") if run_id in self._finished
+        ]
+
+    @functools.cached_property
+    def _finished(self) -> Mapping[str, str]:
+        return {
+            outcome.stages[name].id: record.finished
+            for outcome in self.by_identity.values()
+            for name, record in outcome.records.items()
+        }
 
     def of(self, item: WorkItem) -> Outcome:
         """The outcome of an item, with its metrics alone."""

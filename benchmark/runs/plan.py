@@ -10,7 +10,7 @@ from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
-from benchmark.runs.checkpoints import UserCheckpoint, what_it_does
+from benchmark.runs.checkpoints import CHECKPOINT, UserCheckpoint, what_it_does
 from benchmark.runs.data import Stores
 from benchmark.runs.work_item import WorkItem, make_item
 
@@ -67,12 +67,12 @@ class Plan:
 
 
 def plan(
-    exhibits: Iterable[Exhibit],
+    exhibits: Sequence[Exhibit],
     profile: Profile,
     stores: Stores,
     *,
     checkpoints: Sequence[UserCheckpoint] = (),
-    rows: str | None = None,
+    rows: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
 ) -> Plan:
     """Return the rows of tables and figures, with their work.
@@ -82,10 +82,15 @@ def plan(
         profile: the size of everything.
         stores: where clips are found.
         checkpoints: of the user; each is a further row.
-        rows: pattern of the labels to select; None selects all.
+        rows: patterns of the labels to select; none selects all. Checkpoints are selected unless a
+            pattern is of some of their labels.
         seeds: of training and sampling.
     """
     planned, refused = {}, {}
+    if rows and not any(
+        _matches(label, rows) for label in checkpoint_labels(exhibits, checkpoints)
+    ):
+        rows = [*rows, f"{CHECKPOINT}*"]
     for exhibit in exhibits:
         try:
             planned[exhibit.id] = [
@@ -122,7 +127,7 @@ def _planned(
     profile: Profile,
     stores: Stores,
     *,
-    rows: str | None,
+    rows: Sequence[str],
     seeds: Sequence[int],
 ) -> PlannedRow:
     labels = [row.label]
@@ -133,7 +138,7 @@ def _planned(
             labels = [one.label for one in exhibit.rows]
     else:
         seeds = seeds[:1]
-    selected = rows is None or row.weights is not None or bool(fnmatch.filter(labels, rows))
+    selected = not rows or any(_matches(label, rows) for label in labels)
     items, absent = [], "" if selected else LEFT_OUT
     # A table also displays what is cached of rows that are not selected; a figure does not.
     if selected or isinstance(exhibit, TableSpec):
@@ -155,6 +160,18 @@ def _planned(
     )
 
 
+def checkpoint_labels(
+    exhibits: Iterable[Exhibit], checkpoints: Sequence[UserCheckpoint]
+) -> list[str]:
+    """Return the labels of the rows of a user's checkpoints."""
+    found = (row for exhibit in exhibits for row, *_ in _rows(exhibit, checkpoints))
+    return list(dict.fromkeys(row.label for row in found if row.weights is not None))
+
+
+def _matches(label: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(label, pattern) for pattern in patterns)
+
+
 def require_rows(checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[Exhibit]) -> None:
     """Check that each checkpoint has a row in an exhibit; print in which it has none.
 
@@ -174,6 +191,21 @@ def require_rows(checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[Exhib
             )
         if without:
             print(f"{does}: it has no row in {', '.join(without)}", file=sys.stderr)
+
+
+def require_patterns(
+    patterns: Iterable[str], checkpoints: Sequence[UserCheckpoint], exhibits: Sequence[Exhibit]
+) -> None:
+    """Check that each pattern of ``--rows`` matches a row.
+
+    Raises:
+        UserError: one matches none.
+    """
+    rows = [row for one in exhibits for row, _, is_extra in _rows(one, checkpoints) if not is_extra]
+    labels = list(dict.fromkeys(row.label for row in rows))
+    for pattern in patterns:
+        if not any(_matches(label, [pattern]) for label in labels):
+            raise UserError(f"--rows {pattern!r} matches no row. Rows: {', '.join(labels)}.")
 
 
 def _has_row(exhibit: Exhibit, checkpoint: UserCheckpoint) -> bool:

@@ -14,7 +14,7 @@ from benchmark.api.method import Progress
 from benchmark.api.metric import Evaluation
 from benchmark.runs import artifacts, chain
 from benchmark.runs.cache import CachedStage, StageRecord
-from benchmark.runs.checkpoints import Checkpoint, weights_sha256
+from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import RunContext, WorkItem
 
 
@@ -25,14 +25,14 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
         Exception: whatever a stage raised; the reason is kept in the stage's ``error.json``.
     """
     weights = item.weights or trained_weights(context, item, progress=progress)
-    identity = weights_sha256(weights)
-    prediction = chain.predict_stage(context, item, identity)
+    system = _System(context, item, weights, item.weights_sha256(weights))
+    prediction = chain.predict_stage(context, item, system.sha256)
 
     def predict() -> Mapping[str, object]:
         facts = item.implementation.facts(weights)
+        system.require_same()
         clips = item.data.clips(item.data.test_ids)
-        failed = _predict(context, item, weights, identity, clips, prediction.folder, progress)
-        return {"facts": facts, "failed": failed}
+        return {"facts": facts, "failed": system.predict(clips, prediction.folder, progress)}
 
     prediction.finish(predict, device=context.device)
     estimate = _estimated(context, item, prediction, progress)
@@ -46,6 +46,56 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _System:
+    """A method with weights.
+
+    Attributes:
+        context: of the run.
+        item: whose method it is.
+        weights: their file.
+        sha256: their identity, of which the key of all that is predicted is made.
+    """
+
+    context: RunContext
+    item: WorkItem
+    weights: Path
+    sha256: str
+
+    def require_same(self) -> None:
+        """Refuse weights that were replaced after their identity was taken.
+
+        Raises:
+            ValueError: they were; nothing that they made is kept.
+        """
+        if self.item.weights_sha256(self.weights) != self.sha256:
+            raise ValueError(
+                f"{self.weights} was replaced while it was measured: run the same command again"
+            )
+
+    def predict(self, clips: Clips, folder: Path, progress: Progress) -> dict[str, str]:
+        """Write the parts that are not there yet; returns clip id -> reason, of those that failed.
+
+        Raises:
+            ValueError: the weights were replaced meanwhile.
+        """
+        method, device = self.item.implementation, self.context.device
+        for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
+            piece = slice(start, start + artifacts.PART_SIZE)
+            if not artifacts.has_part(folder, number):
+                batch = clips[piece]
+                made = method.predict(self.weights, batch, device=device, seed=self.item.seed)
+                self.require_same()
+                artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
+                # After the last of them was read: none may be another's.
+                made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
+                self.require_same()  # videos are made as they are written
+                artifacts.write_predictions(artifacts.part_path(folder, number), batch.ids, made)
+                artifacts.finish_part(folder, number, range(start, start + len(batch.ids)))
+            progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
+        return dict(artifacts.read_predictions(folder, clips.ids).failed)
 
 
 def trained_weights(context: RunContext, item: WorkItem, *, progress: Progress) -> Path:
@@ -65,43 +115,10 @@ def _train(
     trained = Checkpoint.read(weights)
     return {
         "weights": weights.name,
-        "weights_sha256": trained.identity,
+        "weights_sha256": item.weights_sha256(weights),
         "skipped_clips": trained.training.get("skipped_clips"),
         **(_gpu() if context.device == "cuda" else {}),
     }
-
-
-def _predict(
-    context: RunContext,
-    item: WorkItem,
-    weights: Path,
-    identity: str,
-    clips: Clips,
-    folder: Path,
-    progress: Progress,
-) -> dict[str, str]:
-    """Write the parts that are not there yet; returns clip id -> reason of those that failed.
-
-    Raises:
-        ValueError: the weights are no longer those of the key: a training replaced them.
-    """
-    for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
-        path = artifacts.part_path(folder, number)
-        piece = slice(start, start + artifacts.PART_SIZE)
-        if not artifacts.has_part(folder, number):
-            batch = clips[piece]
-            made = item.implementation.predict(
-                weights, batch, device=context.device, seed=item.seed
-            )
-            artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
-            # After the last of them was read: none may be another's.
-            made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
-            if weights_sha256(weights) != identity:
-                raise ValueError(f"{weights} was replaced while it was measured: run it again")
-            artifacts.write_predictions(path, batch.ids, made)
-            artifacts.finish_part(folder, number, range(start, start + len(batch.ids)))
-        progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
-    return dict(artifacts.read_predictions(folder, clips.ids).failed)
 
 
 def _estimated(
@@ -112,8 +129,8 @@ def _estimated(
     if estimator is None:
         return None
     weights = estimator.weights or trained_weights(context, estimator, progress=progress)
-    identity = weights_sha256(weights)
-    stage = chain.estimate_stage(context, item, estimator, prediction, identity)
+    system = _System(context, estimator, weights, estimator.weights_sha256(weights))
+    stage = chain.estimate_stage(context, item, estimator, prediction, system.sha256)
 
     def estimate() -> Mapping[str, object]:
         clips = item.data.clips(item.data.test_ids)
@@ -121,8 +138,7 @@ def _estimated(
         rows = [row for row, name in enumerate(clips.ids) if name not in failed]
         videos = artifacts.videos(prediction.folder, len(clips.ids))
         seen = dataclasses.replace(clips, videos=videos, video_sha256=())[rows]
-        folder = stage.folder
-        return {"failed": _predict(context, estimator, weights, identity, seen, folder, progress)}
+        return {"failed": system.predict(seen, stage.folder, progress)}
 
     stage.finish(estimate, device=context.device)
     return stage

@@ -79,7 +79,8 @@ class WorkItem:
                 "test": self.data.test_inputs,
                 "seed": self.seed,
                 "settings": self.training_spec,
-                "weights": self.weights and weights_sha256(self.weights),
+                "weights": self.weights and self.weights_sha256(self.weights),
+                **self.code,
                 "estimator": self.estimator and self.estimator.identity,
             }
         )
@@ -88,6 +89,16 @@ class WorkItem:
     def implementation(self) -> Method:
         """The method that does it."""
         return discover.method(self.method, self.task)
+
+    @property
+    def code(self) -> dict[str, object]:
+        """What keys hold of a method that is not the package's own; else nothing."""
+        found = discover.own_code("methods", self.method)
+        return {"code": found} if found else {}
+
+    def weights_sha256(self, path: Path) -> str:
+        """Return the identity of weights of its method."""
+        return weights_sha256(path, whole=bool(self.code))
 
     def metric_context(self, context: RunContext) -> MetricContext:
         """Return the context that metrics get before they score."""

@@ -20,9 +20,9 @@ def measure(name, store, out):
     """The reports folder of a table, measured with models trained for three steps."""
     profile = smoke().with_steps(3)
     options = Options(
-        data=store, rows=None, limit=None, steps=None, seeds=[0], device="cpu", workers=1,
+        data=store, rows=[], limit=None, steps=None, seeds=[0], device="cpu", workers=1,
         body=None, checkpoint=[], out=out, dry_run=False, always=None, retry=False, strict=False,
-        quiet=True, full=False,
+        quiet=True, full=False, json=False,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outcomes, "execute", without_workers)
