@@ -87,11 +87,10 @@ class _System:
             if not artifacts.has_part(folder, number):
                 batch = clips[piece]
                 made = method.predict(self.weights, batch, device=device, seed=self.item.seed)
-                self.require_same()
                 artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
                 # After the last of them was read: none may be another's.
                 made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
-                self.require_same()  # videos are made as they are written
+                self.require_same()
                 artifacts.write_predictions(artifacts.part_path(folder, number), batch.ids, made)
                 artifacts.finish_part(folder, number, range(start, start + len(batch.ids)))
             progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
