@@ -167,6 +167,20 @@ def own_code(kind: Literal["methods", "metrics"], name: str) -> dict[str, str]:
     return {os.path.relpath(file, folder): sha256_of(file) for file in sorted(files)}
 
 
+def place_of(error: BaseException) -> str:
+    """Return ``file:line`` in a method or metric that is not the package's; "" if it had no part.
+
+    It is the last such line of the error's traceback.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        for kind, names in OF_THE_PACKAGE.items():
+            folder = ROOT / KINDS[kind][0].replace(".", "/")
+            if file.parent == folder and file.stem in summaries(kind).keys() - set(names):
+                return f"{display_path(file)}:{frame.lineno}"
+    return ""
+
+
 def _imported(file: Path, package: str) -> set[str]:
     """Names of the modules in a package's folder that a file imports anywhere in it."""
     words: set[str] = set()

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmark import discover
-from benchmark.api.errors import UserError
+from benchmark.api.errors import UserError, one_line
 from benchmark.api.paths import ROOT
 from benchmark.api.table import TableSpec
 from benchmark.commands import arguments
@@ -53,6 +53,12 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        place = discover.place_of(error)
+        if not place:
+            raise
+        print(f"error: {place}: {one_line(error)}: fix or remove this file", file=sys.stderr)
+        return 2
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -25,6 +25,8 @@ from benchmark.runs.outcomes import Outcomes, look_up, measure
 from benchmark.runs.plan import LEFT_OUT, Plan, PlannedRow, plan
 from benchmark.runs.work_item import WorkItem
 
+_MISSING = ("unavailable", "failed")  # states of cells that may yet be measured
+
 
 def regenerate(
     tables: Sequence[TableSpec],
@@ -160,7 +162,7 @@ def _write_table(
             note = f"{LEFT_OUT}: {', '.join(left)}"
             result = dataclasses.replace(result, notes=(*result.notes, note))
         asked = {row.row.label for row in rows if row.selected}
-    missing = [cell for cell in result.cells if cell.row in asked and cell.status == "unavailable"]
+    missing = [cell for cell in result.cells if cell.row in asked and cell.status in _MISSING]
     paths = report.write(result, request.folder, full_latex=request.options.full)
     text = markdown.to_markdown(result) + _from_cache(result, outcomes, request.started)
     return _Report(text=_text(text, paths), value=result.to_json(), complete=not missing)
@@ -207,7 +209,8 @@ def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:
         row=row.row,
         items=row.items,
         outcomes=[outcomes.of(item) for item in row.items],
-        absent=row.absent or next(filter(None, failures), ""),
+        absent=row.absent,
+        failed="" if row.absent else next(filter(None, failures), ""),
         is_extra=row.is_extra,
         task=row.task,
     )

@@ -24,6 +24,7 @@ class RowOutcome:
         items: its work, one a seed; none where it cannot be done here at all.
         outcomes: what the cache knows of each item.
         absent: why there is no value, where there is none.
+        failed: why its work failed in this run, where it did.
         is_extra: True for a row that stands beside the paper's for scale.
         task: what it does, one of `benchmark.api.table.TASKS`; for figures, which mix them.
     """
@@ -32,6 +33,7 @@ class RowOutcome:
     items: Sequence[WorkItem]
     outcomes: Sequence[chain.Outcome]
     absent: str = ""
+    failed: str = ""
     is_extra: bool = False
     task: str = ""
 
@@ -113,7 +115,12 @@ def _cell_of_training(
     if reason := outcome.absent.get(column.key):
         return without_value(empty, reason)
     if outcome.missing:
-        return without_value(empty, row.absent or outcome.failure or "not measured yet")
+        failure = outcome.failure(column.key)
+        if failure is not None and not failure.unavailable:
+            return without_value(empty, failure.reason, status="failed")
+        if failure is None and row.failed:
+            return without_value(empty, row.failed, status="failed")
+        return without_value(empty, failure.reason if failure else row.absent or "not measured yet")
     if item.no_estimator:
         return without_value(empty, item.no_estimator)
     reason = f"the method {item.method} makes nothing that this could be measured on"
@@ -136,12 +143,12 @@ def empty_cell(
     )
 
 
-def without_value(cell: Cell, reason: str) -> Cell:
-    """Return the cell with nothing but what others print, and the reason."""
+def without_value(cell: Cell, reason: str, *, status: str = "unavailable") -> Cell:
+    """Return the cell with nothing but what others print, the reason and the status."""
     nothing = dict.fromkeys(("value", "n", "groups", "low", "high", "std", "run_id"))
     return dataclasses.replace(
         cell,
-        status="unavailable",
+        status=status,  # type: ignore[arg-type]
         reason=redact_paths(reason),
         **nothing,  # type: ignore[arg-type]
     )

@@ -173,7 +173,8 @@ def _row(row: RowOutcome, context: RunContext) -> tuple[FigureRow, SystemOutput 
     found = FigureRow(label=row.row.label, task=row.task, status="measured")
     outcome = row.outcomes[0] if row.outcomes else None
     if outcome is None or "predict" not in outcome.records:
-        reason = row.absent or (outcome and outcome.failure) or "not done yet"
+        failure = outcome.failure("") if outcome else None
+        reason = row.absent or (failure.reason if failure else row.failed) or "not done yet"
         return _unavailable(found, reason), None
     found = dataclasses.replace(found, run_id=outcome.stages["predict"].id)
     output = _output(row, context)

@@ -33,7 +33,8 @@ class Cell(Record):
             `benchmark.results.statistics.interval_method`.
         high: upper end of it.
         std: standard deviation over trainings with several seeds (over n - 1).
-        status: ``measured``, ``unavailable`` (not here) or ``not_applicable`` (nowhere).
+        status: ``measured``, ``unavailable`` (not here), ``failed`` or ``not_applicable``
+            (nowhere).
         reason: why there is no value; None where there is one.
         paper: the paper's number; None where it prints none.
         paper_printed: the same as printed.
@@ -52,7 +53,7 @@ class Cell(Record):
     low: float | None = None
     high: float | None = None
     std: float | None = None
-    status: Literal["measured", "unavailable", "not_applicable"]
+    status: Literal["measured", "unavailable", "failed", "not_applicable"]
     reason: str | None = None
     paper: float | None = None
     paper_printed: str | None = None

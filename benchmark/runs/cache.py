@@ -30,7 +30,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmark.api.errors import one_line
+from benchmark import discover
+from benchmark.api.errors import Unavailable, one_line
 from benchmark.api.paths import display_path
 from benchmark.runs import provenance
 from benchmark.runs.checkpoints import weights_sha256
@@ -133,6 +134,19 @@ class StageRecord:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a stage failed.
+
+    Attributes:
+        reason: in one line.
+        unavailable: True if something is not here that it needs; else it is a fault.
+    """
+
+    reason: str
+    unavailable: bool
+
+
+@dataclass(frozen=True)
 class CachedStage:
     """One stage with fixed inputs, and its folder in the cache.
 
@@ -199,10 +213,13 @@ class CachedStage:
         """File to hold with `locked` while working; `discard` does not remove it."""
         return self.root / "locks" / f"{self.name}-{self.key}"
 
-    def failure(self) -> str | None:
-        """Why the last attempt failed, in one line; None if it did not."""
-        reason = (read_json(self.folder / "error.json") or {}).get("reason")
-        return reason if isinstance(reason, str) else None
+    def failure(self) -> Failure | None:
+        """Why the last attempt failed; None if it did not."""
+        found = read_json(self.folder / "error.json") or {}
+        reason = found.get("reason")
+        if not isinstance(reason, str):
+            return None
+        return Failure(reason, unavailable=found.get("unavailable") is True)
 
     def discard(self) -> None:
         """Remove all files, so that the stage starts from nothing."""
@@ -233,8 +250,13 @@ class CachedStage:
         try:
             results = work()
         except Exception as error:
-            details = {"reason": one_line(error), "traceback": traceback.format_exc()}
-            write_json(self.folder / "error.json", {"time": _now(), **details})
+            reason, file = one_line(error), self.folder / "error.json"
+            if place := discover.place_of(error):
+                reason = f"{place}: {reason} (the whole traceback: {display_path(file)})"
+            details = {"reason": reason, "unavailable": isinstance(error, Unavailable)}
+            write_json(file, {"time": _now(), **details, "traceback": traceback.format_exc()})
+            if place and not isinstance(error, Unavailable):
+                raise RuntimeError(reason) from error
             raise
         record = StageRecord(
             started=started,

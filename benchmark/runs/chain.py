@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from benchmark import discover
 from benchmark.api.metric import Score
 from benchmark.runs import artifacts
-from benchmark.runs.cache import CachedStage, StageRecord
+from benchmark.runs.cache import CachedStage, Failure, StageRecord
 from benchmark.runs.work_item import RunContext, WorkItem
 
 
@@ -47,10 +47,15 @@ class Outcome:
         """Names of the stages to be done, as far as they are known."""
         return [name for name in self.stages if name not in self.records]
 
-    @property
-    def failure(self) -> str | None:
-        """Why the last attempt failed, or None."""
-        return next(filter(None, (self.stages[name].failure() for name in self.missing)), None)
+    def failure(self, column: str) -> Failure | None:
+        """Why the last attempt at a column failed, or None."""
+        for name in self.missing:
+            metric = name.partition(" ")[2] if name.startswith("score ") else ""
+            if metric and column not in discover.load("metrics", metric).columns:
+                continue
+            if failure := self.stages[name].failure():
+                return failure
+        return None
 
     @property
     def failed(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ class CellView:
 
     Attributes:
         status: as in the result.
-        text: the measured value, or ``n/a`` or a dash.
+        text: the measured value, or ``n/a``, ``failed`` or a dash.
         spread: `` ± …`` of several trainings.
         rank: 0 best, 1 second, else None.
         paper: the paper's number and, in parentheses, measured minus paper; ``-`` without one.
@@ -109,7 +109,7 @@ def view(name: str, result: Result, charts: Sequence[Chart], folder: Path) -> Ta
 
 def _cell_view(column: Column, row: layout.Row, place: int, letters: Mapping[str, str]) -> CellView:
     cell, field, paper = row.cells[place], row.measured[place], row.paper[place]
-    no_value = "n/a" if cell.status == "not_applicable" else "–"
+    no_value = {"not_applicable": "n/a", "failed": "failed"}.get(cell.status, "–")
     return CellView(
         status=cell.status,
         text=no_value if cell.value is None else field.text,
@@ -147,14 +147,16 @@ def _details(column: Column, cell: Cell, paper: str) -> str:
 def _state(cells: Sequence[Cell]) -> str:
     found = {cell.status for cell in cells}
     if "measured" in found:
-        return "partly" if "unavailable" in found else "measured"
+        return "partly" if found & {"unavailable", "failed"} else "measured"
+    if "failed" in found:
+        return "failed"
     return "unavailable" if "unavailable" in found else "not applicable"
 
 
 def _state_of_table(rows: Sequence[RowView]) -> tuple[str, str]:
     """Return the state of a table, and how many of the paper's rows have which state."""
     states = [row.state for row in rows]
-    names = ("measured", "computed", "partly", "unavailable", "not applicable")
+    names = ("measured", "computed", "partly", "failed", "unavailable", "not applicable")
     counts = {name: states.count(name) for name in names if name in states}
     state = next(iter(counts), "unavailable") if len(counts) == 1 else "partly"
     if not counts.keys() & {"measured", "computed", "partly"}:

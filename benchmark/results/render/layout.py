@@ -38,7 +38,7 @@ class Row:
         label: as printed.
         beside: True for a row beside the paper's.
         cells: that the texts are of.
-        measured: the value, or ``unavailable (a)`` with the letter of its reason.
+        measured: the value, or ``unavailable (a)`` or ``failed (a)`` with the letter of its reason.
         paper: the paper's number and, in parentheses, measured minus paper; `NO_NUMBER` without.
         literature: what the system's own authors publish; `NO_NUMBER` without.
     """
@@ -154,7 +154,7 @@ def _letter(number: int) -> str:
 def _measured(column: Column, cell: Cell, letters: dict[str, str], rank: int | None) -> Field:
     """Return a value with its interval or spread, or the letter of the reason without one."""
     if cell.value is None:
-        word = "n/a" if cell.status == "not_applicable" else "unavailable"
+        word = "n/a" if cell.status == "not_applicable" else cell.status
         return Field(f"{word} ({letters[cell.reason or '']})")
     interval = ""
     if cell.interval is not None:

@@ -81,4 +81,4 @@ def test_the_reason_of_a_row_whose_clips_all_failed_names_the_cure(context, item
     monkeypatch.setattr(type(METHOD["tokenizer"]), "predict", predict)
     with pytest.raises(ValueError, match=r"all 3 clips failed \(--retry .*timeout: 600 s"):
         run(context, item)
-    assert "--retry" in chain.lookup(context, item).failure
+    assert "--retry" in chain.lookup(context, item).failure("mpjpe").reason

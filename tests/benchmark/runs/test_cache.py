@@ -53,7 +53,7 @@ def test_a_failed_attempt_leaves_its_reason_and_the_next_one_clears_it(tmp_path)
 
     with pytest.raises(ValueError):
         stage.finish(fail, device="cpu")
-    assert stage.failure() == "no clips"
+    assert stage.failure() == cache.Failure("no clips", unavailable=False)
     assert stage.record() is None
     stage.finish(lambda: TRAINED, device="cpu")
     assert stage.failure() is None

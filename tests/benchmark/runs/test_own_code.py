@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -201,3 +202,35 @@ def test_rows_selects_any_row_and_json_is_all_that_is_printed(
     assert json.loads(line)["table"] == "table5"
     assert run.main([*words, "--rows", "SOLAMI", "--rows", "nothing*"]) == 2
     assert "--rows 'nothing*' matches no row" in capsys.readouterr().err
+
+
+def test_a_mistake_in_a_method_is_named_by_file_and_line(
+    plug_in, checkpoint, clips_folder, tmp_path, monkeypatch, capsys
+):
+    def in_this_process(items, context, **options):
+        failures = {}
+        for item in items:
+            try:
+                perform(context, item, progress=lambda *_: None)
+            except Exception as error:
+                failures[item.identity] = str(error)
+        return failures
+
+    monkeypatch.setattr("benchmark.runs.outcomes.execute", in_this_process)
+    plug_in(n="0")
+    words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--limit", "2", "--quiet"]
+    words += ["--rows", "checkpoint*", "--checkpoint", str(checkpoint), "--out", str(tmp_path)]
+    assert run.main([*words, "--json"]) == 1
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    (reason,) = {cell["reason"] for cell in cells if cell["row"] == "checkpoint mine"}
+    assert {cell["status"] for cell in cells if cell["row"] == "checkpoint mine"} == {"failed"}
+    assert re.search(
+        r"methods/every_nth\.py:14: .*zero.*\(the whole traceback: .*error\.json\)", reason
+    )
+    text = Path(re.search(r"traceback: (.*)\)", reason)[1]).read_text()
+    assert "ValueError" in text and "every_nth.py" in text
+    assert run.main(words) == 1
+    assert "failed (a)" in capsys.readouterr().out
+    plug_in(more="N = M")
+    assert run.main(words) == 2
+    assert "every_nth.py, line 5: NameError" in capsys.readouterr().err

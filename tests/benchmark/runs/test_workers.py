@@ -220,7 +220,7 @@ def test_a_failure_is_kept_with_its_reason(context, tiny, item_of):
         perform(context, item, progress=ignore)
     outcome = chain.lookup(context, item)
     assert outcome.missing == ["train"]
-    assert "66 frames" in outcome.failure
+    assert "66 frames" in outcome.failure("mpjpe").reason
 
 
 def test_the_mean_pose_is_the_mean_and_is_scored(context, tiny, item_of, data):
