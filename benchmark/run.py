@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
             "doctor": _doctor,
         }[args.verb](args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from what it last saved", file=sys.stderr)
@@ -51,13 +51,13 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}")
         return 1
     except Exception as error:
         place = discover.place_of(error)
         if not place:
             raise
-        print(f"error: {place}: {one_line(error)}: fix or remove this file", file=sys.stderr)
+        _say(f"error: {place}: {one_line(error)}: fix or remove this file")
         return 2
 
 
@@ -152,6 +152,11 @@ def _doctor(args: argparse.Namespace) -> int:
     from benchmark.commands.doctor import examine
 
     return examine()
+
+
+def _say(line: str) -> None:
+    """Print a line on stderr, without what a terminal would obey."""
+    print("".join(one if one.isprintable() else "\ufffd" for one in line), file=sys.stderr)
 
 
 def _require_own_datasets() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --
     from model.tokenizer import MotionTokenizer
     from model.video_tokens.fitted.codec import FittedCodec
 
-WORK = Path(__file__).parents[1] / "data" / "assets"
+WORK = Path("data", "assets")  # below the working folder
 
 
 def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dict:

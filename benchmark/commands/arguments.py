@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from benchmark.api.paths import ROOT
 from benchmark.api.table import PAPER, TASKS
 from benchmark.runs import STAGES
 
-REPORTS = ROOT / "reports"
+REPORTS = Path("reports")  # below the working folder
 VERBS = ("run", "compare", "list", "show", "audit", "report", "speed", "setup", "doctor")
 LISTED = ("tables", "figures", "datasets", "methods", "metrics", "profiles")
 _EPILOG = """\

@@ -24,6 +24,7 @@ from benchmark.runs.data import Stores
 from benchmark.runs.outcomes import Outcomes, look_up, measure
 from benchmark.runs.plan import LEFT_OUT, Plan, PlannedRow, plan
 from benchmark.runs.work_item import WorkItem
+from datasets.tools.typed_json import printable
 
 _MISSING = ("unavailable", "failed")  # states of cells that may yet be measured
 
@@ -50,7 +51,7 @@ def regenerate(
         )
         planned = _plan(request, stores)
         if options.dry_run:
-            print("\n".join(_dry_run(request, planned, stores.unmade)))
+            print(printable("\n".join(_dry_run(request, planned, stores.unmade))))
             return 0
         outcomes = measure(
             request.context,
@@ -109,7 +110,7 @@ def _plan(request: Request, stores: Stores) -> Plan:
         names.setdefault(str(error), []).append(name)
     for reason, own in names.items():
         are = "is" if len(own) == 1 else "are"
-        print(f"{', '.join(own)} {are} left out: {reason}", file=sys.stderr)
+        print(printable(f"{', '.join(own)} {are} left out: {reason}"), file=sys.stderr)
     return planned
 
 
@@ -193,7 +194,7 @@ def _write_figure(
     )
     failed = result.status == "failed"
     if failed:
-        print(f"{spec.id}: FAILED: {result.reason}", file=sys.stderr)
+        print(printable(f"{spec.id}: FAILED: {result.reason}"), file=sys.stderr)
     text = figure.to_markdown(result, picture=result.status == "drawn")
     return _Report(
         text=_text(text, paths),
@@ -217,7 +218,7 @@ def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:
 
 
 def _text(text: str, paths: Sequence[Path]) -> str:
-    return "\n".join([text, *(f"wrote {display_path(path)}" for path in paths), ""])
+    return printable("\n".join([text, *(f"wrote {display_path(path)}" for path in paths), ""]))
 
 
 def _exit_code(

@@ -16,11 +16,13 @@ from benchmark.api.errors import one_line
 from benchmark.runs.chain import train_stage
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, WorkItem
+from datasets.tools.typed_json import printable
 from datasets.tools.workers.spread import Executor, Message, spread
 from datasets.tools.workers.worker import WorkerContext
 
 _PROGRESS_SECONDS = 0.2
-_WORKER_LINE = "  {desc} {bar:20} {n_fmt}/{total_fmt}"
+_WORKER_LINE = "  {desc} {bar:20} {n_fmt}/{total_fmt}, {remaining} left"
+_LOG_SECONDS = 60.0  # between lines about one piece of work, where stderr is no terminal
 
 
 def default_workers(device: str) -> int:
@@ -152,7 +154,10 @@ class _Display:
             tqdm(position=1 + slot, disable=hidden, leave=False, bar_format=_WORKER_LINE)
             for slot in range(workers)
         ]
+        self._log = not quiet and hidden
         self._started: dict[str, float] = {}  # by WorkItem.identity
+        self._stages: dict[int, tuple[str, float, int]] = {}  # slot -> name, begin, done at it
+        self._logged: dict[int, float] = {}  # slot -> when a line was last written
 
     def __enter__(self) -> "_Display":
         return self
@@ -162,11 +167,24 @@ class _Display:
             line.close()
 
     def progress(self, slot: int, item: WorkItem, what: str, done: int, total: int) -> None:
-        self._started.setdefault(item.identity, time.monotonic())
-        line = self._lines[slot]
-        line.set_description_str(f"{item.label}: {what}", refresh=False)
-        line.total, line.n = total, done
+        now = time.monotonic()
+        self._started.setdefault(item.identity, now)
+        # A training's progress begins with the word and goes on with its losses.
+        stage = f"{item.identity} {what.split()[0]} {total}"
+        line, text = self._lines[slot], printable(f"{item.label}: {what}")
+        if self._stages.get(slot, ("",))[0] != stage:
+            self._stages[slot] = (stage, now, done)
+            self._logged[slot] = now
+            line.reset(total)
+            line.initial = done
+        line.set_description_str(text, refresh=False)
+        line.n = done
         line.refresh()
+        if self._log and now - self._logged[slot] >= _LOG_SECONDS:
+            self._logged[slot] = now
+            _, began, first = self._stages[slot]
+            left = (now - began) / max(1, done - first) * (total - done)
+            print(f"{text}: {done}/{total}, about {left / 60:.0f} min left", file=sys.stderr)
 
     def end(self, item: WorkItem, failure: str | None) -> None:
         self._overall.update()
@@ -174,4 +192,5 @@ class _Display:
             now = time.monotonic()
             seconds = now - self._started.get(item.identity, now)  # it may die before it reports
             outcome = f"FAILED: {failure}" if failure else "done"
-            self._overall.write(f"{item.label}: {outcome} ({seconds:.0f} s)", file=sys.stderr)
+            text = printable(f"{item.label}: {outcome} ({seconds:.0f} s)")
+            self._overall.write(text, file=sys.stderr)

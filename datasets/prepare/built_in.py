@@ -14,7 +14,7 @@ from datasets.tools.files import locked
 if TYPE_CHECKING:
     from datasets.sequence import Dataset
 
-FOLDER = Path(__file__).parents[2] / "data"
+FOLDER = Path("data").absolute()  # below the working folder
 
 
 def store_path(

@@ -6,7 +6,7 @@ from pathlib import Path
 from model.training.config_checks import Config, require, require_count, require_number
 
 # Where training leaves the weights, and where they are looked for.
-WEIGHTS = Path(__file__).parents[2] / "data" / "regressor" / "model.safetensors"
+WEIGHTS = Path("data", "regressor", "model.safetensors").absolute()
 
 
 @dataclass(frozen=True, kw_only=True)

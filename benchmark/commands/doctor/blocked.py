@@ -5,11 +5,11 @@ Nothing is listed here: methods, metrics and stores are asked, as a run of the t
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import Unavailable, UserError, one_line
 from benchmark.api.metric import MetricContext
-from benchmark.api.paths import ROOT
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
 from benchmark.commands.doctor.page import Group
@@ -97,7 +97,7 @@ class _Answers:
 
     def _of_columns(self, table: TableSpec, row: Row) -> Iterable[tuple[str, str]]:
         """Columns of the table that a metric lacks something for, each with the reasons."""
-        cache = ROOT / "reports" / "runs"
+        cache = Path("reports", "runs").absolute()
         context = MetricContext(
             task=table.task, body=self._body, seed=0, dataset=row.dataset, cache=cache
         )

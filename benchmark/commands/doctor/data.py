@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import one_line
-from benchmark.api.paths import ROOT, display_path
+from benchmark.api.paths import display_path
 from benchmark.commands.doctor.page import Group
 from benchmark.runs.data import built_in_path, prepared_path
 from datasets.store.manifest import check_file, read_manifest
@@ -72,7 +72,7 @@ def _store(path: Path, cure: str) -> tuple[str, str]:
 
 
 def _cache() -> tuple[str, str, str]:
-    folder = ROOT / "reports" / "runs"
+    folder = Path("reports", "runs").absolute()
     runs = sum(1 for _ in folder.glob("*/*/run.json"))
     try:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

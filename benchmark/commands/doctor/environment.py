@@ -7,12 +7,13 @@ import re
 import tomllib
 from pathlib import Path
 
-from benchmark.api.paths import ROOT
+from benchmark.api.paths import ROOT, display_path
 from benchmark.commands.doctor.page import Group
 from benchmark.runs import provenance
+from datasets.tools.isolated import REQUIREMENTS
 
-_PINS = ROOT / "requirements" / "base.txt"
-_CURE = f"pip install -r {_PINS.relative_to(ROOT)}"
+_PINS = REQUIREMENTS / "base.txt"
+_CURE = f"pip install -r {display_path(_PINS)}"
 
 
 def groups() -> list[Group]:
@@ -50,7 +51,10 @@ def _packages() -> list[tuple[str, str, str]]:
 
 def _of_developers() -> set[str]:
     """Return the packages that only tests and style checks need."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    file = ROOT / "pyproject.toml"
+    if not file.is_file():  # the package is installed
+        return set()
+    project = tomllib.loads(file.read_text("utf-8"))["project"]
     wanted = project["optional-dependencies"]["dev"]
     return {re.match(r"[\w.-]+", requirement)[0] for requirement in wanted}
 

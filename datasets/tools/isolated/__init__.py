@@ -20,8 +20,11 @@ from pathlib import Path
 from datasets.tools.files import locked, write_text
 
 ENV_TOOLS = "UNIMO_TOOLS"  # a folder for the environments instead of .tools
-_ROOT = Path(__file__).parents[3]
-_REQUIREMENTS = _ROOT / "requirements"
+REQUIREMENTS = next(
+    folder / "requirements"
+    for folder in (Path(__file__).parent, Path(__file__).parents[3])  # installed, or a checkout
+    if (folder / "requirements").is_dir()
+)
 _STAMP = "built.sha256"  # written last: its presence means complete
 _STEP = re.compile(r"^# pip install\b(.*)$", re.MULTILINE)
 
@@ -36,13 +39,13 @@ class BuildError(Exception):
 
 def names() -> list[str]:
     """Return the tools that have an environment of their own, sorted."""
-    tools = (file.stem for file in _REQUIREMENTS.glob("*.txt"))
+    tools = (file.stem for file in REQUIREMENTS.glob("*.txt"))
     return sorted(tool for tool in tools if _STEP.search(_text(tool)))
 
 
 def folder(tool: str) -> Path:
     """Return the folder of a tool's environment, built or not."""
-    return Path(os.environ.get(ENV_TOOLS) or _ROOT / ".tools").absolute() / tool
+    return Path(os.environ.get(ENV_TOOLS) or ".tools").absolute() / tool
 
 
 def env_python(tool: str) -> str:
@@ -112,7 +115,7 @@ def _steps(tool: str) -> list[tuple[list[str], list[str]]]:
 
 
 def _text(tool: str) -> str:
-    return (_REQUIREMENTS / f"{tool}.txt").read_text(encoding="utf-8")
+    return (REQUIREMENTS / f"{tool}.txt").read_text(encoding="utf-8")
 
 
 def _fingerprint(tool: str) -> str:

@@ -14,7 +14,7 @@ from model.transformer.config import UniMoConfig
 from model.transformer.train.held_out import split_held_out
 from model.video_tokens.codec import VideoCodec
 
-CACHE = Path(__file__).parents[3] / "data" / "tokens"
+CACHE = Path("data", "tokens").absolute()  # below the working folder
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ def test_doctor_tells_tools_and_weights_and_does_not_need_them(capsys, monkeypat
 @pytest.mark.slow
 def test_a_build_that_fails_says_where(capfd, monkeypatch, tmp_path):
     (tmp_path / "tiny.txt").write_text("# pip install --no-index\ntiny==1.0\n")
-    monkeypatch.setattr(isolated, "_REQUIREMENTS", tmp_path)
+    monkeypatch.setattr(isolated, "REQUIREMENTS", tmp_path)
     monkeypatch.setenv("UNIMO_TOOLS", str(tmp_path))
     assert run.main(["setup", "tiny"]) == 1
     assert "error: tiny: step 1 of 1 failed" in capfd.readouterr().err

@@ -80,7 +80,10 @@ def double_row(value):
         (first_cell(low=None), "has one end of an interval without the other"),
         (first_cell(value=None), "is measured, but its value is None"),
         (first_cell(reason="gone"), "is measured, but its reason is 'gone'"),
-        (first_cell(status="fine"), "not one of 'measured', 'unavailable', 'not_applicable'"),
+        (
+            first_cell(status="fine"),
+            "not one of 'measured', 'unavailable', 'failed', 'not_applicable'",
+        ),
         (first_cell(n=0), "has n = 0"),
         (first_cell(std=-1.0), "the standard deviation -1.0"),
         (first_cell(paper=1.0), "quotes 1.0 for what is printed as '"),

@@ -8,6 +8,7 @@ from benchmark.api.errors import UserError
 from benchmark.api.table import Row
 from benchmark.results.table import data_text
 from benchmark.runs import chain
+from benchmark.runs import workers as display_of
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, distinct, make_item
@@ -303,3 +304,18 @@ def test_a_failing_task_is_reported_and_the_others_go_on(context, tiny, item_of)
     assert list(failures) == [bad.identity]
     assert "66 frames" in failures[bad.identity]
     assert chain.lookup(context, good).missing == []
+
+
+def test_a_log_has_a_plain_line_a_minute_with_the_time_left(tiny, item_of, capsys, monkeypatch):
+    clock = iter(range(0, 10_000, 25))  # a call every 25 s
+    monkeypatch.setattr(display_of.time, "monotonic", lambda: next(clock))
+    item = item_of(tiny, dataclasses.replace(ROW, label="s=1/1 \x1b]0;\x07"))
+    with display_of._Display(1, 1, quiet=False) as display:
+        for step in range(1, 11):
+            display.progress(0, item, f"train loss {step}", step, 100)
+        display.end(item, None)
+    text = capsys.readouterr().err
+    assert "\r" not in text and "\x1b" not in text and "\x07" not in text
+    lines = text.splitlines()
+    assert len(lines) == 4 and lines[-1].endswith("done (250 s)")
+    assert lines[0].endswith(": train loss 4: 4/100, about 40 min left")

@@ -26,7 +26,7 @@ def tools(tmp_path, monkeypatch):
     """A folder of requirements, one of packages, and environments to be built in a third."""
     for name in ("requirements", "packages"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(isolated, "_REQUIREMENTS", tmp_path / "requirements")
+    monkeypatch.setattr(isolated, "REQUIREMENTS", tmp_path / "requirements")
     monkeypatch.setenv("UNIMO_TOOLS", str(tmp_path / "tools"))
     for variable in ("GVHMR_PYTHON", "TINY_PYTHON"):
         monkeypatch.delenv(variable, raising=False)
