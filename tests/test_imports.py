@@ -115,7 +115,9 @@ def test_no_folder_holds_more_than_thirteen_entries():
 def test_every_package_and_its_data_are_installed():
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
     packages = {module_of(file.parent / "__init__.py") for file in FILES}
-    assert sorted(packages) == sorted(setuptools["packages"])
+    folders = setuptools["package-dir"]  # without modules
+    assert all(any((ROOT / folder).iterdir()) for folder in folders.values())
+    assert sorted([*packages, *folders]) == sorted(setuptools["packages"])
     carried = {
         file
         for package, patterns in setuptools["package-data"].items()
