@@ -105,7 +105,10 @@ KINDS = {
         state="trained", command="pseudo_gt", files=_store("shots"), out=("motion",)
     ),
     "store read by run": Kind(
-        state="i2vm done", command="i2vm", files=_store("shots"), out=("reports", "data")
+        state="i2vm done",
+        command="i2vm",
+        files=_store("shots"),
+        out=tuple(f"{_RUNS}/{stage}" for stage in ("predict", "estimate", "score")),
     ),
     "checkpoint tokenizer": Kind(state="trained", command="compare", files=("tok/model.*",)),
     "checkpoint transformer": Kind(state="trained", command="generate", files=("unimo/*.*",)),

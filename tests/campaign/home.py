@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.bodies.smplx import load_body
 from datasets.tools.workers import local
 from datasets.tools.workers.worker import Server, WorkerContext
 
@@ -130,6 +131,7 @@ class Home:
         for name in ("methods", "metrics", "tables"):
             for file in sorted((ROOT / "benchmark" / name).glob("*.py")):
                 importlib.import_module(f"benchmark.{name}.{file.stem}")
+        load_body()  # it is kept, too
 
     def restore(self, state: Path | None) -> None:
         """Make the folder equal to a state; None for an empty one."""

@@ -139,7 +139,7 @@ def _differences(home: Home, name: str, reference: _Reference) -> list[str]:
 def run_rivals(home: Home, world: World, rounds: int, seed: int, only: str, outcome: Kills) -> None:
     """Two commands in one folder: each ends well or says in a line why not; nothing is lost."""
     for name, words in _RIVALS.items():
-        if only not in ("", f"two {name}"):
+        if not rounds or only not in ("", f"two {name}"):
             continue
         lines = [COMMANDS[name], f"{COMMANDS[name]} {words}".strip()]
         references = [_reference(home, world, name, line) for line in dict.fromkeys(lines)]
