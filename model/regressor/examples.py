@@ -1,6 +1,7 @@
 """Training examples of the built-in estimator: clips of a store, or rendered sequences."""
 
 import contextlib
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -153,7 +154,7 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
     from model.training.config import TrainingError
 
     identity = built_in_identity(sequences, size)
-    arrays = _load(file, repr(identity))
+    arrays = _load(file, identity)
     if arrays is not None:
         return Examples(**arrays, identity=identity)
     if file.exists():
@@ -178,12 +179,12 @@ def render_built_in(file: Path, sequences: int, size: int, *, progress: bool = T
                 arrays[name][index] = array
             bar.update()
     with replacing(file) as temporary, temporary.open("wb") as out:
-        np.savez(out, label=repr(identity), **arrays)
+        np.savez(out, label=_digest(identity, arrays), **arrays)
     return Examples(**arrays, identity=identity)
 
 
-def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
-    """Return the arrays of a file under that label; None where there is no such whole file."""
+def _load(file: Path, identity: dict) -> "dict[str, np.ndarray] | None":
+    """The arrays of a file that was written with that identity; None where there is none."""
     from datasets.tools.npz import read_npz_arrays
 
     try:
@@ -191,7 +192,19 @@ def _load(file: Path, label: str) -> "dict[str, np.ndarray] | None":
         stored = read_npz_arrays(file, ("label", *_ARRAYS), most_bytes=file.stat().st_size)
     except (OSError, ValueError, KeyError):
         return None
-    return stored if str(stored.pop("label")) == label else None
+    return stored if str(stored.pop("label")) == _digest(identity, stored) else None
+
+
+def _digest(identity: dict, arrays: "dict[str, np.ndarray]") -> str:
+    """The sha256 in hex of examples and of what they are."""
+    import numpy as np
+
+    digest = hashlib.sha256(repr(identity).encode())
+    for name in _ARRAYS:
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array)
+    return digest.hexdigest()
 
 
 def _render(job: tuple[int, int]) -> "dict[str, np.ndarray]":

@@ -57,7 +57,7 @@ def _is_number(kind) -> bool:
 def _edit_arrays(load: Callable, save: Callable) -> Callable:
     def change(path: Path, rng: random.Random) -> str:
         arrays = {name: np.array(array) for name, array in dict(load(path)).items()}
-        name = rng.choice([name for name, array in arrays.items() if array.size])
+        name = rng.choice([name for name in sorted(arrays) if arrays[name].dtype.kind in "fiu"])
         flat = arrays[name].reshape(-1)
         place = rng.randrange(flat.size)
         flat[place] = flat[place] + np.ones((), flat.dtype)
