@@ -12,10 +12,12 @@ from benchmark.api.clips import Clips, Prediction
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
 from benchmark.api.metric import Evaluation
+from benchmark.api.paths import display_path
 from benchmark.runs import artifacts, chain
-from benchmark.runs.cache import CachedStage, StageRecord
+from benchmark.runs.cache import CachedStage, StageRecord, say
 from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import RunContext, WorkItem
+from datasets.tools.files import fits_own_sha256, read_json, sha256_of
 
 
 def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
@@ -108,6 +110,7 @@ def trained_weights(context: RunContext, item: WorkItem, *, progress: Progress) 
 def _train(
     context: RunContext, item: WorkItem, folder: Path, progress: Progress
 ) -> Mapping[str, object]:
+    _remove_damaged(folder)
     weights = item.implementation.train(
         dict(item.training_spec), item.data, folder, device=context.device, progress=progress
     )
@@ -118,6 +121,19 @@ def _train(
         "skipped_clips": trained.training.get("skipped_clips"),
         **(_gpu() if context.device == "cuda" else {}),
     }
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Remove, and say, the damaged checkpoints of a training that was stopped at its very end."""
+    for weights in sorted(folder.glob("*.safetensors")):
+        sidecar = weights.with_suffix(".json")
+        if not sidecar.exists():
+            continue
+        known, found = read_json(sidecar), sha256_of(weights)
+        if known is None or not fits_own_sha256(known) or known.get("sha256", found) != found:
+            say(f"{display_path(weights)} or its .json is damaged: it is made again")
+            weights.unlink()
+            sidecar.unlink()
 
 
 def _estimated(

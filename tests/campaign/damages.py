@@ -153,17 +153,17 @@ def classify(whole: Ran, wanted: dict, ran: Ran, found: dict, *, remade: bool) -
     """
     if "Traceback (most recent call last)" in ran.err + ran.out or ran.code < 0 or ran.code > 3:
         return "traceback"
-    if ran.code != whole.code and ran.err.strip():
-        return "detected"
-    lines = set(_lines(ran)) - set(_lines(whole))
+    lines = set(_lines(ran.err)) - set(_lines(whole.err))
+    if ran.code != whole.code:  # refused; a report holds the reason, too
+        lines |= set(_lines(ran.out)) - set(_lines(whole.out))
     said = any(_SAID.search(line) for line in lines)
     if found == wanted:
         return "detected" if said or remade else "harmless"
     return "detected" if said else "silently used"
 
 
-def _lines(ran: Ran) -> list[str]:
-    return [re.sub(r"\d+", "0", line) for line in ran.err.splitlines()]
+def _lines(text: str) -> list[str]:
+    return [re.sub(r"\d+", "0", line) for line in text.splitlines()]
 
 
 def run_damages(

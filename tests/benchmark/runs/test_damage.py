@@ -114,6 +114,21 @@ def test_an_unfinished_prediction_with_a_damaged_part_is_made_again(context, ite
     assert measured(context, item) == whole
 
 
+@pytest.mark.parametrize("harm", [flip_bit, cut])
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+def test_a_damaged_checkpoint_of_an_unfinished_training_is_made_again(
+    context, item, capsys, harm, name
+):
+    perform(context, item, progress=ignore)
+    whole = measured(context, item)
+    (record,) = context.cache.glob("train/*/run.json")
+    record.unlink()  # as a kill leaves it
+    harm(record.with_name(name), random.Random(0))
+    perform(context, item, progress=ignore)
+    assert "is damaged: it is made again" in capsys.readouterr().err
+    assert measured(context, item) == whole
+
+
 def test_a_whole_part_of_an_unfinished_prediction_is_not_made_again(context, item, monkeypatch):
     perform(context, item, progress=ignore)
     whole = measured(context, item)
