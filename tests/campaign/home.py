@@ -140,8 +140,6 @@ class Home:
             self.folder.mkdir()
         else:
             shutil.copytree(state, self.folder)
-        for name in ("benchmark", "datasets", "model", "tests"):  # built-in data lies beside them
-            (self.folder / name).symlink_to(ROOT / name)
 
     def start(self, command: str, name: str = "log", *, inline: bool, before=None) -> Started:
         """Start a command: words of ``python -m``. `before` is called in its process."""
@@ -175,8 +173,7 @@ def _become(folder: Path, words: Sequence[str], log: Path, inline: bool, before)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ[_MARK] = str(os.getpid())
-    sys.path.insert(0, str(folder))  # workers import from here
-    token_set.CACHE = folder / "data" / "tokens"
+    token_set.CACHE = folder / "data" / "tokens"  # it was found when it was imported
     if inline:
         local.launch, local.wait = Inline, Inline.wait
     try:

@@ -93,7 +93,7 @@ class World:
             raise RuntimeError(f"{COMMANDS[name]}: exit code {ran.code}: {ran.err}")
 
     def _keep(self, name: str, only: tuple[str, ...] | None = None) -> None:
-        names = [path.name for path in self._home.folder.iterdir() if not path.is_symlink()]
+        names = [path.name for path in self._home.folder.iterdir()]
         self.state(name).mkdir(parents=True)
         for own in names if only is None else only:
             source, target = self._home.folder / own, self.state(name) / own
