@@ -14,7 +14,7 @@ from tests.campaign.world import COMMANDS, RESULTS, World
 from tests.damage import cut, flip_bit
 
 OUTCOMES = ("detected", "harmless", "silently used", "traceback")
-_SAID = re.compile(r"damage|again|anew|error|refuse|cannot|left out|sha256|changed|is not ", re.I)
+_SAID = re.compile(r"damage|made again|anew|error|refuse|cannot be|left out|sha256", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +153,7 @@ def classify(whole: Ran, wanted: dict, ran: Ran, found: dict, *, remade: bool) -
     """
     if "Traceback (most recent call last)" in ran.err + ran.out or ran.code < 0 or ran.code > 3:
         return "traceback"
-    lines = set(_lines(ran.err)) - set(_lines(whole.err))
-    if ran.code != whole.code:  # refused; a report holds the reason, too
-        lines |= set(_lines(ran.out)) - set(_lines(whole.out))
+    lines = set(_lines(ran.err + ran.out)) - set(_lines(whole.err + whole.out))
     said = any(_SAID.search(line) for line in lines)
     if found == wanted:
         return "detected" if said or remade else "harmless"

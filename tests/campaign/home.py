@@ -43,8 +43,8 @@ _HEAVY = (
     "model.transformer.train.__main__",
     "matplotlib.figure",
 )
-# Of JSON files: when, where and how long; and hashes over those.
-_PROVENANCE = {"provenance", "seconds", "started", "finished", "own_sha256"}
+# Of JSON files: when, where, how long, in how much memory; and hashes over those.
+_PROVENANCE = {"provenance", "seconds", "started", "finished", "peak_memory_mb", "own_sha256"}
 _LOCKS = re.compile(r"(^|/)(\.?lock$|locks/)")
 
 
