@@ -18,7 +18,7 @@ from benchmark.results.schema import FigureResult, FigureRow
 from benchmark.runs import artifacts, cache
 from benchmark.runs.plan import LEFT_OUT
 from benchmark.runs.work_item import RunContext
-from datasets.tools.files import hash_lines, locked, sha256_of, write_bytes, write_json, write_text
+from datasets.tools.files import hash_lines, locked, sha256_of, write_bytes, write_text
 from datasets.tools.typed_json import load
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def illustrate(
                 reason=redact_paths(str(error) if known else one_line(error)),
             )
         write_text(files[0], to_markdown(result, picture=files[1].exists()))
-        write_json(path, result.to_json())
+        result.write(path)
     return result, [path, *(file for file in files if file.exists())]
 
 

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from benchmark.api.table import Column, Quoted, Trend
 from benchmark.results.origin import Provenance
+from datasets.tools.files import OWN_SHA256, fits_own_sha256, with_own_sha256, write_json
 from datasets.tools.typed_json import Record, decode
 
 SCHEMA_VERSION = 4  # of a table's result
@@ -137,6 +139,10 @@ class ResultFile(Record):
         Raises:
             ValueError: another schema, or a part that does not fit; the message names it.
         """
+        if isinstance(value, dict):
+            if not fits_own_sha256(value):
+                raise ValueError("is damaged or was edited: its own_sha256 is that of others")
+            value = {name: part for name, part in value.items() if name != OWN_SHA256}
         version = value.get("schema_version") if isinstance(value, dict) else None
         if not isinstance(value, dict) or version not in (cls.SCHEMA_VERSION, *cls.EARLIER):
             raise ValueError(
@@ -145,6 +151,10 @@ class ResultFile(Record):
         found = decode(cls, value | {"schema_version": cls.SCHEMA_VERSION})
         found.check()
         return found
+
+    def write(self, path: Path) -> None:
+        """Write the file, with the sha256 of its own; raises OSError."""
+        write_json(path, with_own_sha256(self.to_json()))
 
     def check(self) -> None:
         """Refuse parts that do not fit each other; raises ValueError."""

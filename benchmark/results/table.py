@@ -20,7 +20,7 @@ from benchmark.results.ties import with_ties
 from benchmark.runs import chain, provenance
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.tools.command_line import counted
-from datasets.tools.files import locked, sha256_of, write_json
+from datasets.tools.files import locked, sha256_of
 from datasets.tools.typed_json import load
 
 
@@ -184,7 +184,7 @@ def write(result: Result, folder: Path, *, full_latex: bool = False) -> list[Pat
             if target.exists():
                 paths.append(target)
         # Last: where it is, everything beside it shows its numbers.
-        write_json(path, result.to_json())
+        result.write(path)
     return [path, *paths]
 
 

@@ -8,6 +8,7 @@ do it again.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ def main() -> int:
         "--only", default="", metavar="KIND", help="a row of the tables; KIND:NUMBER for one case"
     )
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     from tests.campaign.damages import Damages, run_damages
     from tests.campaign.home import Home
     from tests.campaign.kills import Kills, run_kills, run_rivals

@@ -11,7 +11,7 @@ from benchmark.results.render.csv_file import to_csv as csv_text
 from benchmark.results.render.layout import Field, letters_of, signed
 from benchmark.results.render.markdown import escape, table
 from benchmark.results.schema import Cell
-from datasets.tools.files import locked, write_json, write_text
+from datasets.tools.files import locked, write_text
 
 _SHOWN = 3  # clips at either end; the JSON lists more
 _LINE = (
@@ -44,7 +44,7 @@ def write(result: Comparison, folder: Path) -> list[Path]:
         for path in paths[3:]:
             path.unlink(missing_ok=True)  # there may be nothing to draw any more
         plot.render(result, paths[3:])
-        write_json(paths[0], result.to_json())
+        result.write(paths[0])
     return [path for path in paths if path.exists()]
 
 

@@ -19,6 +19,7 @@ from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.bodies.smplx_file import STAND_IN, find_body
 from datasets.prepare.prepare_store import prepare
 from tests.benchmark.commands.comparing import command, put, without_workers
+from tests.damage import rewrite_json
 from tests.model.mini_unimo import make_tokenizer
 
 LIMIT = 3
@@ -89,7 +90,7 @@ def changed(folder, target, *, name="a", **values):
     for key, value in values.items():
         part = sidecar["config"] if key in sidecar["config"] else sidecar["extra"]["training"]
         part[key] = value
-    (target / "model.json").write_text(json.dumps(sidecar))
+    rewrite_json(target / "model.json", sidecar)
     return target / "model.safetensors"
 
 

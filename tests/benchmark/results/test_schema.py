@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import random
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from benchmark.results import schema
 from benchmark.results.reading import read
 from datasets.tools.files import write_json
+from tests.damage import cut, edit_json, flip_bit
 
 REPORTS = Path(__file__).parents[3] / "reports"
 COMMITTED = sorted(REPORTS.glob("embedded*/*.json"))
@@ -31,6 +33,7 @@ def test_committed_results_load_and_are_written_as_they_were(folder):
     assert len(results.tables) + len(results.figures) == len(list(folder.glob("*.json")))
     for name, result in (results.tables | results.figures).items():
         before = json.loads((folder / f"{name}.json").read_text())
+        before.pop("own_sha256", None)
         after = json.loads(json.dumps(result.to_json()))
         # What a computed table's provenance lacks is written as empty.
         after["provenance"] = {
@@ -123,3 +126,14 @@ def test_a_mean_of_equal_clips_may_differ_from_its_interval_by_rounding(tmp_path
     cell |= {"low": cell["value"] * (1 + 1e-15), "high": cell["value"] * (1 + 1e-15)}
     write_json(tmp_path / "embedded-x" / "table5.json", value)
     assert list(read(tmp_path / "embedded-x").tables) == ["table5"]
+
+
+@pytest.mark.parametrize("damage", [flip_bit, cut, edit_json])
+def test_a_damaged_result_is_refused(tmp_path, damage):
+    file, rng = tmp_path / "embedded" / "table5.json", random.Random(0)
+    result = schema.Result.from_json(table5())
+    for _ in range(40):
+        result.write(file)
+        assert read(file.parent).tables == {"table5": result}
+        done = damage(file, rng)
+        assert list(read(file.parent).refused) == ["table5.json"], done
