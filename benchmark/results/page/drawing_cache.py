@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.api.errors import Unavailable, UserError, one_line
 from benchmark.results.schema import Result
 from benchmark.runs.cache import read_record
-from datasets.tools.files import read_json, write_json
+from datasets.tools.files import fits_own_sha256, read_json, with_own_sha256, write_json
 
 _SCHEMA_VERSION = 1
 
@@ -55,7 +55,11 @@ class DrawingCache:
             None if it cannot be drawn; the error is printed, except when a run is not in the cache.
         """
         index = self.folder / f"{self.folder.name}.json"
-        known = read_json(index) or {}
+        known = read_json(index)
+        if index.exists() and (known is None or not fits_own_sha256(known)):
+            print(f"{index} is damaged: what it names is drawn again", file=sys.stderr)
+            known = None
+        known = known or {}
         entries = known.get("entries", {}) if known.get("schema_version") == _SCHEMA_VERSION else {}
         old = entries.get(name, {})
         made_of = {"version": version, "runs": dict(runs)}
@@ -73,7 +77,8 @@ class DrawingCache:
             if file not in new["files"]:
                 (self.folder / Path(file).name).unlink(missing_ok=True)
         entries[name] = new
-        write_json(index, {"schema_version": _SCHEMA_VERSION, "entries": entries})
+        known = {"schema_version": _SCHEMA_VERSION, "entries": entries}
+        write_json(index, with_own_sha256(known))
         return new
 
     def _has_files(self, entry: dict) -> bool:

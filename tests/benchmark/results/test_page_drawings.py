@@ -1,6 +1,7 @@
 """What is drawn beside the page from the cache of runs: charts and galleries, kept and redrawn."""
 
 import json
+import random
 import shutil
 
 import pytest
@@ -14,7 +15,7 @@ from datasets.tools.files import read_json
 from datasets.video.files import read_video
 from tests.benchmark.commands.comparing import without_workers
 from tests.benchmark.results.pages import HOSTILE, Page, page_of, squeezed
-from tests.damage import rewrite_json
+from tests.damage import cut, edit_json, flip_bit, rewrite_json
 
 
 def measure(name, store, out):
@@ -124,6 +125,16 @@ def test_charts_are_drawn_again_byte_by_byte(drawn):
     shutil.rmtree(drawn / "page")
     page_of(drawn, drawn.parent / "runs")
     assert {path.name: path.read_bytes() for path in (drawn / "page").iterdir()} == before
+
+
+@pytest.mark.parametrize("damage", [flip_bit, cut, edit_json])
+def test_a_damaged_index_of_drawings_is_said_and_made_again(drawn, capsys, damage):
+    index = drawn / "page" / "page.json"
+    before = index.read_bytes()
+    damage(index, random.Random(0))
+    page_of(drawn, drawn.parent / "runs")
+    assert index.read_bytes() == before
+    assert f"{index} is damaged: what it names is drawn again\n" in capsys.readouterr().err
 
 
 def test_hostile_names_in_what_is_drawn(drawn):
