@@ -20,11 +20,8 @@ from pathlib import Path
 from datasets.tools.files import locked, write_text
 
 ENV_TOOLS = "UNIMO_TOOLS"  # a folder for the environments instead of .tools
-REQUIREMENTS = next(
-    folder / "requirements"
-    for folder in (Path(__file__).parent, Path(__file__).parents[3])  # installed, or a checkout
-    if (folder / "requirements").is_dir()
-)
+_INSTALLED = Path(__file__).parent / "requirements"
+REQUIREMENTS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[3] / "requirements"
 _STAMP = "built.sha256"  # written last: its presence means complete
 _STEP = re.compile(r"^# pip install\b(.*)$", re.MULTILINE)
 

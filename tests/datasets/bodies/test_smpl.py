@@ -323,7 +323,7 @@ def test_an_object_that_selects_from_itself_ends(arrays, tmp_path):
         ({"posedirs": np.full((6890, 3, 207), np.nan, np.float32)}, "posedirs"),
         ({"shapedirs": np.zeros((6890, 3, 4))}, "ten shape directions"),
         ({"kintree_table": np.full((2, 24), 23)}, "no tree"),
-        ({"J_regressor": np.array([None])}, "cannot be read"),
+        ({"J_regressor": np.array([None])}, "J_regressor.*it holds objects"),
     ],
 )
 def test_other_files_are_refused(arrays, tmp_path, change, message):
@@ -337,7 +337,7 @@ def test_other_files_are_refused(arrays, tmp_path, change, message):
 def test_damaged_files_are_refused(folder, tmp_path):
     whole = (folder / "SMPL_NEUTRAL.npz").read_bytes()
     (tmp_path / "SMPL_NEUTRAL.npz").write_bytes(whole[:-1000])
-    with pytest.raises(ValueError, match="only a part"):
+    with pytest.raises(ValueError, match="cut short: use the official .pkl"):
         read_smpl(tmp_path / "SMPL_NEUTRAL.npz")
     (tmp_path / "SMPL_NEUTRAL.pkl").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(ValueError, match="no dictionary"):
