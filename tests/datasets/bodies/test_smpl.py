@@ -337,7 +337,7 @@ def test_other_files_are_refused(arrays, tmp_path, change, message):
 def test_damaged_files_are_refused(folder, tmp_path):
     whole = (folder / "SMPL_NEUTRAL.npz").read_bytes()
     (tmp_path / "SMPL_NEUTRAL.npz").write_bytes(whole[:-1000])
-    with pytest.raises(ValueError, match="cut short: use the official .pkl"):
+    with pytest.raises(ValueError, match="cut short: use the official"):
         read_smpl(tmp_path / "SMPL_NEUTRAL.npz")
     (tmp_path / "SMPL_NEUTRAL.pkl").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(ValueError, match="no dictionary"):
