@@ -171,7 +171,8 @@ def run_damages(
     word, _, number = only.partition(":")
     kinds = [name for name in KINDS if word in ("", name)]
     baselines: dict[str, tuple[Ran, dict]] = {}
-    for case in range(cases if not number else len(kinds) * (int(number) + 1)):
+    wanted = len(kinds) * (int(number) + 1) if number else cases
+    for case in range(wanted if kinds else 0):
         name, own = kinds[case % len(kinds)], case // len(kinds)
         if number and own != int(number):
             continue
@@ -201,7 +202,7 @@ def run_damages(
             outcome.bad.append(line)
             print(line, file=sys.stderr, flush=True)
         if (case + 1) % 25 == 0:
-            print(f"{case + 1} of {cases} damages", file=sys.stderr, flush=True)
+            print(f"{case + 1} of {wanted} damages", file=sys.stderr, flush=True)
 
 
 def _baseline(home: Home, world: World, kind: Kind) -> tuple[Ran, dict]:

@@ -96,7 +96,8 @@ def run_kills(home: Home, world: World, cases: int, seed: int, only: str, outcom
     word, _, number = only.partition(":")
     names = [name for name in _STARTS if word in ("", f"kill {name}")]
     references: dict[str, _Reference] = {}
-    for case in range(cases if not number else len(names) * (int(number) + 1)):
+    wanted = len(names) * (int(number) + 1) if number else cases
+    for case in range(wanted if names else 0):
         name, own = names[case % len(names)], case // len(names)
         if number and own != int(number):
             continue
@@ -120,7 +121,7 @@ def run_kills(home: Home, world: World, cases: int, seed: int, only: str, outcom
         where = f'--seed {seed} --only "kill {name}:{own}" ({moment:.2f} s, code {killed.code})'
         outcome.add(f"kill {name}", where, problems)
         if (case + 1) % 10 == 0:
-            print(f"{case + 1} of {cases} kills", file=sys.stderr, flush=True)
+            print(f"{case + 1} of {wanted} kills", file=sys.stderr, flush=True)
 
 
 def _differences(home: Home, name: str, reference: _Reference) -> list[str]:
