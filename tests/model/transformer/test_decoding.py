@@ -53,7 +53,7 @@ def test_draws_what_the_plain_loop_draws(name, task, temperature):
 
 @pytest.mark.slow
 @COMPILER
-@pytest.mark.parametrize(("name", "kind"), [("alternating", None), ("embedded", "int8")])
+@pytest.mark.parametrize(("name", "kind"), [("tiny", None), ("embedded", "int8")])
 def test_compiled_steps_draw_the_same(name, kind):
     model, schedule, tokens = made(CONFIGS[name], "i2vm", batch=1)
     if kind:
