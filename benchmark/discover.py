@@ -224,7 +224,7 @@ def _require_attribute(kind: str, name: str) -> None:
 
 
 def _problem(kind: str, found: object) -> str:
-    """Why an object is not of its kind; empty if it is."""
+    """The reason that an object is not of its kind; empty if it is."""
     if kind in ("tables", "figures"):
         wanted = TableSpec if kind == "tables" else FigureSpec
         return "" if isinstance(found, wanted) else f"is no {wanted.__name__}"

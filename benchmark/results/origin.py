@@ -70,7 +70,7 @@ class RunFacts(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance(Record):
-    """When, where and with what a result was made.
+    """The time, place and means by which a result was made.
 
     Attributes:
         created: UTC time in ISO format.

@@ -135,7 +135,7 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage failed.
+    """The failure of a stage.
 
     Attributes:
         reason: in one line.
@@ -214,7 +214,7 @@ class CachedStage:
         return self.root / "locks" / f"{self.name}-{self.key}"
 
     def failure(self) -> Failure | None:
-        """Why the last attempt failed; None if it did not."""
+        """The failure of the last attempt; None if it succeeded."""
         found = read_json(self.folder / "error.json") or {}
         reason = found.get("reason")
         if not isinstance(reason, str):

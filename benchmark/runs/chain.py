@@ -48,7 +48,7 @@ class Outcome:
         return [name for name in self.stages if name not in self.records]
 
     def failure(self, column: str) -> Failure | None:
-        """Why the last attempt at a column failed, or None."""
+        """The reason that the last attempt at a column failed, or None."""
         for name in self.missing:
             metric = name.partition(" ")[2] if name.startswith("score ") else ""
             if metric and column not in discover.load("metrics", metric).columns:

@@ -191,7 +191,7 @@ def _score(
 
 
 def _unseen(item: WorkItem, prediction: CachedStage, estimate: CachedStage | None) -> str:
-    """Why no estimate is left, where the estimator failed on every clip; else ""."""
+    """The reason that no estimate is left, if the estimator failed on every clip; else ""."""
     if estimate is None:
         return ""
     failed, unseen = _finished(prediction).failed, _finished(estimate).failed

@@ -92,7 +92,7 @@ class WorkItem:
 
     @property
     def code(self) -> dict[str, object]:
-        """What keys hold of a method that is not the package's own; else nothing."""
+        """The part of keys that identifies a method not of the package; empty for its own."""
         found = discover.own_code("methods", self.method)
         return {"code": found} if found else {}
 

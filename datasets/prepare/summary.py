@@ -22,7 +22,7 @@ class NoClipError(StoreError):
 def no_clip(
     left_out: list[Skipped], split: str | None, splits: dict | None, video_size: int | None
 ) -> NoClipError:
-    """Why a dataset gave no clip; `splits` are those derived, None where it has its own."""
+    """The error of a dataset without clips; `splits` are derived, None where it has its own."""
     none_there = not left_out if splits is None else bool(splits) and split not in splits.values()
     if split is not None and none_there:
         return NoClipError(f"no sequence is in the {split} split", left_out, by_command=True)

@@ -140,7 +140,7 @@ def _address(word: str) -> str:
 
 
 def _time(file: Path) -> int | None:
-    """When a file was written, None where there is none."""
+    """The time at which a file was written; None if there is none."""
     return file.stat().st_mtime_ns if file.exists() else None
 
 
