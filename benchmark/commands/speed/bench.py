@@ -1,13 +1,11 @@
-"""The machine and the sizes that speed is measured with, and rows that may fail one by one."""
+"""The machine and the sizes that speed is measured with, and the parts of the report."""
 
-import math
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import torch
 
-from benchmark.api.errors import Unavailable
 from model.transformer.config import UniMoConfig
 
 
@@ -30,10 +28,11 @@ class Bench:
     batches: tuple[int, ...]
     bandwidth: float | None = None
     peak: float | None = None
-    config: UniMoConfig = field(init=False)
 
-    def __post_init__(self):
-        self.config = getattr(UniMoConfig, self.size)()
+    @property
+    def config(self) -> UniMoConfig:
+        """The transformer's."""
+        return getattr(UniMoConfig, self.size)()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -54,39 +53,22 @@ class Bench:
         return self.device == "cpu" and self.size == "paper"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
+# The labels of a row, of which the first two are printed as progress, and what returns its
+# numbers, with ``how`` where that is not ``measured``.
+Row: TypeAlias = tuple[dict[str, str | int], Callable[[], dict]]
+
+
+class Part(NamedTuple):
     """One table of the report.
 
     Attributes:
         title: of the table.
         columns: key -> heading.
-        rows: measures the rows of a bench, one after the other.
+        rows: yields the rows of a bench, which are measured one after the other.
         notes: below the table.
     """
 
     title: str
     columns: dict[str, str]
-    rows: Callable[[Bench], Iterable[dict]]
+    rows: Callable[[Bench], Iterable[Row]]
     notes: tuple[str, ...] = ()
-
-
-def measured_row(labels: dict[str, str | int], measure: Callable[[], dict]) -> dict:
-    """Return the labels with what `measure` returns, or with the reason why it failed.
-
-    Args:
-        labels: column -> what the row is about. The first two are printed as progress.
-        measure: returns column -> number, and ``how`` if that is not ``measured``.
-    """
-    print(", ".join(map(str, list(labels.values())[:2])), file=sys.stderr, flush=True)
-    try:
-        values = {"how": "measured", **measure()}
-        wrong = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
-        if wrong:
-            raise Unavailable(f"{', '.join(wrong)} came out as no finite number")
-        return {**labels, **values}
-    # Whatever is wrong with one row on a machine never seen before, the others are worth having.
-    except Exception as error:
-        text = " ".join(str(error).split()) or "no reason given"
-        kind = "" if isinstance(error, Unavailable) else f"{type(error).__name__}: "
-        return {**labels, "how": f"unavailable: {kind}{text[:200]}"}

@@ -1,16 +1,16 @@
 """Prefill and decoding of the transformer, beside what reading weights and cache must take."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 from benchmark.commands.speed import formulas
-from benchmark.commands.speed.bench import Bench, Part, measured_row
+from benchmark.commands.speed.bench import Bench, Part, Row
 from benchmark.commands.speed.machine import require_memory, seconds, typical
-from model.sequence import Schedule
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.decoding import Decoder, quantize
+from model.transformer.network import Cache
 from model.transformer.sampling import Noise
 from model.transformer.train.steps import schedules
 
@@ -19,50 +19,41 @@ _SAMPLING = {"p": 0.8, "temperature": 1.0}
 _SAMPLE = 256  # positions of the condition from which a prefill is estimated
 
 
-class PlainDecoder:
-    """`UniMo.generate` a step at a time, at any position: the decoder without a GPU."""
-
-    def __init__(self, model: UniMo, schedule: Schedule, batch: int):
-        self.model = model
-        self.schedule = schedule
-        self.cache = model.new_cache(schedule, batch)
-        self.token = torch.zeros(batch, dtype=torch.int64)
-
-    @torch.no_grad()
-    def start(self, tokens: torch.Tensor, noise: Noise, **sampling: float) -> torch.Tensor:
-        """Read the condition and draw the first target, like `Decoder.start`."""
-        hidden, _ = self.model.prefill(tokens, self.schedule, self.cache)
-        modality = int(self.schedule.modality[self.schedule.prefix])
-        return self.model.sample(hidden, modality, noise, **sampling)
-
-    @torch.no_grad()
-    def step(self, position: int, noise: Noise, **sampling: float) -> torch.Tensor:
-        """Read a token 0 at `position` and draw the next, like `Decoder.step`."""
-        hidden = self.model.decode_step(self.token, position, self.cache)
-        modality = int(self.schedule.modality[position + 1])
-        return self.model.sample(hidden, modality, noise, **sampling)
-
-
-def measure(bench: Bench, model: UniMo, task: str, batch: int) -> dict:
+@torch.no_grad()
+def _measure(bench: Bench, built: Callable[[], UniMo], task: str, batch: int) -> dict:
     """Return the numbers of one task with a number of clips at once."""
-    device, schedule = bench.device, schedules(bench.config)[task]
-    _require_room(bench, schedule, batch)
-    make = Decoder if device == "cuda" else PlainDecoder
-    decoder: Decoder | PlainDecoder = make(model, schedule, batch)
+    device, schedule, model = bench.device, schedules(bench.config)[task], built()
+    number, modality, first = bench.dtype.itemsize, schedule.modality, schedule.prefix
+    read = _SAMPLE if bench.estimates else first
+    widest = 4 * read * bench.config.ffn_hidden_size * number  # gate, value, their product
+    cached = len(schedule) * formulas.cache_bytes(bench.config, number)
+    require_memory(device, batch * (cached + widest), f"{batch} clips at once")
     noise = Noise(list(range(batch)), torch.device(device))
-    first, last = schedule.prefix, len(schedule) - 2
-    if bench.estimates:
-        prefill = _estimated_prefill(bench, model, decoder)
+    tokens = torch.zeros(batch, len(schedule), dtype=torch.int64, device=device)
+    if device == "cuda":
+        decoder = Decoder(model, schedule, batch)
+        cache = decoder.cache
     else:
-        tokens = torch.zeros(batch, len(schedule), dtype=torch.int64, device=device)
-        prefill = typical(lambda: decoder.start(tokens, noise, **_SAMPLING))
+        decoder, cache = None, model.new_cache(schedule, batch)
 
-    def decode(positions: Iterable[int]) -> None:
+    def start() -> None:
+        if decoder is not None:
+            decoder.start(tokens, noise, **_SAMPLING)
+        else:
+            hidden, _ = model.prefill(tokens, schedule, cache)
+            model.sample(hidden, int(modality[first]), noise, **_SAMPLING)
+
+    def decode(positions: range | list[int]) -> None:
         for position in positions:
-            decoder.step(position, noise, **_SAMPLING)
+            if decoder is not None:
+                decoder.step(position, noise, **_SAMPLING)
+            else:
+                hidden = model.decode_step(tokens[:, 0], position, cache)
+                model.sample(hidden, int(modality[position + 1]), noise, **_SAMPLING)
 
+    prefill = _estimated_prefill(bench, model, cache, first) if bench.estimates else typical(start)
+    last = len(schedule) - 2
     # The first steps of a pair of modalities compile it and record its graph.
-    modality = schedule.modality
     pairs = {(modality[p], modality[p + 1]): p for p in range(last, first - 1, -1)}
     for position in pairs.values():
         decode([position] * (1 if bench.estimates else 3))
@@ -86,9 +77,9 @@ def measure(bench: Bench, model: UniMo, task: str, batch: int) -> dict:
         how = f"estimated from {timed} steps and one block"
     else:
         taken, how = seconds(lambda: decode(range(first, last + 1)), device), "measured"
-    sizes = {"batch": batch, "weight": bench.weight_bytes, "number": bench.dtype.itemsize}
-    read = formulas.decode_bytes(bench.config, schedule, **sizes)
-    floor = read / bench.bandwidth if bench.bandwidth else None
+    sizes = {"batch": batch, "weight": bench.weight_bytes, "number": number}
+    bytes_read = formulas.decode_bytes(bench.config, schedule, **sizes)
+    floor = bytes_read / bench.bandwidth if bench.bandwidth else None
     return {
         "prefix": first,
         "prefill_seconds": prefill,
@@ -103,57 +94,52 @@ def measure(bench: Bench, model: UniMo, task: str, batch: int) -> dict:
     }
 
 
-def _require_room(bench: Bench, schedule: Schedule, batch: int) -> None:
-    """Check that cache and activations fit.
-
-    Raises:
-        Unavailable: they do not.
-    """
-    number, config = bench.dtype.itemsize, bench.config
-    read = _SAMPLE if bench.estimates else schedule.prefix
-    widest = 4 * read * config.ffn_hidden_size * number  # gate, value, their product
-    cached = len(schedule) * formulas.cache_bytes(config, number)
-    require_memory(bench.device, batch * (cached + widest), f"{batch} clips at once")
-
-
-@torch.no_grad()
-def _estimated_prefill(bench: Bench, model: UniMo, decoder: Decoder | PlainDecoder) -> float:
+def _estimated_prefill(bench: Bench, model: UniMo, cache: Cache, prefix: int) -> float:
     """Seconds of a prefill, from one block over a part of the condition."""
-    config, block, cache = bench.config, model.layers[0], decoder.cache
+    config, block = bench.config, model.layers[0]
     x = torch.ones(len(cache.layers[0][0]), _SAMPLE, config.dim, dtype=bench.dtype)
     taken = typical(lambda: block.prefill(x, cache.at[:_SAMPLE], cache.layers[0]))
     share = formulas.prefill_flops(config, _SAMPLE) / config.n_layers
-    return taken * formulas.prefill_flops(config, decoder.schedule.prefix) / share
+    return taken * formulas.prefill_flops(config, prefix) / share
 
 
-def _rows(bench: Bench) -> Iterator[dict]:
+def _rows(bench: Bench) -> Iterator[Row]:
     """Yield both tasks, each with every number of clips."""
-    built = functools.cache(lambda: build(bench))  # a failure is a row's, not the report's
+
+    @functools.cache
+    def built() -> UniMo:  # by the first row: where it fails, that is a row's, not the report's
+        model = build(bench, bench.dtype).eval()
+        if bench.weights in ("int8", "fp8"):
+            quantize(model, bench.weights)
+        return model
 
     for task, paper in PAPER_SECONDS.items():
         for batch in bench.batches:
             labels = {"task": task, "batch": batch, "paper_seconds": paper}
-            yield measured_row(
-                labels, lambda task=task, batch=batch: measure(bench, built(), task, batch)
-            )
+            yield labels, functools.partial(_measure, bench, built, task, batch)
 
 
-def build(bench: Bench) -> UniMo:
+@torch.no_grad()
+def build(bench: Bench, dtype: torch.dtype) -> UniMo:
     """Return a model with random weights, made without ever holding it in another dtype.
 
     Raises:
         Unavailable: it does not fit in memory.
     """
     if bench.size != "paper":
-        model = UniMo(bench.config).to(bench.device, bench.dtype).eval()
-    else:
-        model = empty(bench.config, bench.dtype)
-        size = sum(p.numel() for p in model.parameters()) * bench.dtype.itemsize
-        require_memory(bench.device, 1.05 * size, f"weights in {bench.dtype}")
-        model = model.to_empty(device=bench.device).eval()
-        fill(model)
-    if bench.weights in ("int8", "fp8"):
-        quantize(model, bench.weights)
+        return UniMo(bench.config).to(bench.device, dtype)
+    model = empty(bench.config, dtype)
+    size = sum(p.numel() for p in model.parameters()) * dtype.itemsize
+    require_memory(bench.device, 1.05 * size, f"weights in {dtype}")
+    model = model.to_empty(device=bench.device)
+    # One piece again and again: four billion draws take a CPU minutes.
+    piece = 0.02 * torch.randn(1 << 20, device=bench.device).to(dtype)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.fill_(1.0)
+            continue
+        for part in parameter.view(-1).split(len(piece)):
+            part.copy_(piece[: len(part)])
     return model
 
 
@@ -161,19 +147,6 @@ def empty(config: UniMoConfig, dtype: torch.dtype) -> UniMo:
     """Return a model that takes no memory."""
     with torch.device("meta"):
         return UniMo(config).to(dtype)
-
-
-@torch.no_grad()
-def fill(model: UniMo) -> None:
-    """Fill in random weights, one piece again and again: four billion draws take a CPU minutes."""
-    like = next(model.parameters())
-    piece = 0.02 * torch.randn(1 << 20, device=like.device).to(like.dtype)
-    for parameter in model.parameters():
-        if parameter.ndim == 1:
-            parameter.fill_(1.0)
-            continue
-        for part in parameter.view(-1).split(len(piece)):
-            part.copy_(piece[: len(part)])
 
 
 PART = Part(

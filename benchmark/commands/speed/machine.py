@@ -4,13 +4,14 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch.utils.benchmark import Timer
 
 from benchmark.api.errors import Unavailable
+from benchmark.commands.speed.bench import Bench, Part, Row
 from benchmark.runs import provenance
 
 # Dense bf16 TFLOP/s of the datasheets; the first name that is part of the GPU's counts.
@@ -101,15 +102,35 @@ def typical(work: Callable[[], object]) -> float:
     return timer.blocked_autorange(min_run_time=0.2).median
 
 
-def copy_bandwidth(device: str, size: int) -> float:
-    """Return the bytes a second, read and written, of copying a buffer of `size` bytes."""
-    require_memory(device, 2 * size, "the buffers")
-    source = torch.ones(size // 4, device=device)
-    target = torch.empty_like(source)
-    return 2 * size / typical(lambda: target.copy_(source))
+def _rows(bench: Bench) -> Iterator[Row]:
+    device, large = bench.device, bench.device == "cuda"
+    tiny = bench.size == "tiny"
+    size = 1 << (30 if large else 24 if tiny else 28)
+    side = 8192 if large else 256 if tiny else 2048
+    dtype = torch.bfloat16 if large else torch.float32
+
+    def copy() -> dict:
+        require_memory(device, 2 * size, "the buffers")
+        source = torch.ones(size // 4, device=device)
+        target = torch.empty_like(source)
+        bench.bandwidth = 2 * size / typical(lambda: target.copy_(source))
+        return {"value": bench.bandwidth / 1e9, "unit": "GB/s"}
+
+    def product() -> dict:
+        a = torch.full((side, side), 0.01, device=device, dtype=dtype)
+        bench.peak = 2 * side**3 / typical(lambda: a @ a)
+        return {"value": bench.peak / 1e12, "unit": "TFLOP/s"}
+
+    yield {"what": f"copy of {size >> 20} MB, read and written"}, copy
+    name = str(dtype).removeprefix("torch.")
+    yield {"what": f"product of {side} x {side} matrices, {name}"}, product
+    if sheet := datasheet_flops(device):
+        values = {"value": sheet / 1e12, "unit": "TFLOP/s", "how": "the datasheet"}
+        yield {"what": "dense bfloat16 product"}, lambda: values
 
 
-def matmul_flops(device: str, size: int, dtype: torch.dtype) -> float:
-    """Return the FLOP/s of multiplying two square matrices."""
-    a = torch.full((size, size), 0.01, device=device, dtype=dtype)
-    return 2 * size**3 / typical(lambda: a @ a)
+PART = Part(
+    title="Machine",
+    columns={"what": "what", "value": "value", "unit": "unit", "how": "how"},
+    rows=_rows,
+)

@@ -3,11 +3,12 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
-from benchmark.commands.speed.bench import Bench, Part, measured_row
+from benchmark.commands.speed.bench import Bench, Part, Row
 from benchmark.commands.speed.machine import typical
 from benchmark.metrics.features.motion import geometric_features, kinetic_features
 from benchmark.metrics.pose import pose_errors
@@ -24,10 +25,10 @@ from model.transformer.train import distributed
 _FRAMES = 65
 _JOINTS, _VERTICES, _SMPL_VERTICES = 22, 10475, 6890
 
-Work = Callable[[], object]
+Work: TypeAlias = Callable[[], object]
 
 
-def _rows(bench: Bench) -> Iterator[dict]:
+def _rows(bench: Bench) -> Iterator[Row]:
     """Yield a row for each kind of work: what, of how many, how fast."""
     paper, cuda = bench.size == "paper", bench.device == "cuda"
     config = TokenizerConfig.paper() if paper else TokenizerConfig.small()
@@ -37,32 +38,32 @@ def _rows(bench: Bench) -> Iterator[dict]:
     coded = 4 if paper and not cuda else clips
     of = f"({config.width} channels, k = {config.tokens_per_frame})"
 
-    def rate(
-        what: str, count: int, prepare: Callable[..., Work], *args, each: str = "clips"
-    ) -> dict:
-        unit = "clips/s" if "store" in what else "frames/s"
-        frames = {"windows": TrainingConfig.paper().window, "clips": _FRAMES}[each]
-        amount = count if unit == "clips/s" else count * frames
+    def rate(what: str, size: str, frames: int, prepare: Callable[..., Work], *args) -> Row:
+        amount = int(size.split()[0]) * frames
 
         def measure() -> dict:
             taken = typical(prepare(*args))
             return {"seconds": taken, "rate": amount / taken}
 
-        return measured_row({"what": what, "size": f"{count} {each}", "unit": unit}, measure)
+        return {
+            "what": what,
+            "size": size,
+            "unit": "frames/s" if frames > 1 else "clips/s",
+        }, measure
 
+    window, size = TrainingConfig.paper().window, f"{clips} clips"
     step = f"tokenizer, training step {of}"
-    yield rate(step, windows, _training, bench, config, windows, each="windows")
+    yield rate(step, f"{windows} windows", window, _training, bench, config, windows)
     for what in ("encode", "decode"):
-        yield rate(f"tokenizer, {what} {of}", coded, _coding, bench, config, coded, what)
+        name = f"tokenizer, {what} {of}"
+        yield rate(name, f"{coded} clips", _FRAMES, _coding, bench, config, coded, what)
     for vertices in (0, _SMPL_VERTICES, _VERTICES):
         what = f"{vertices} vertices" if vertices else "joints"
-        yield rate(f"pose metrics, {what} (CPU)", clips, _pose, vertices, clips)
-    yield rate("FID and DIV features (CPU)", clips, _features, clips)
+        yield rate(f"pose metrics, {what} (CPU)", size, _FRAMES, _pose, vertices, clips)
+    yield rate("FID and DIV features (CPU)", size, _FRAMES, _features, clips)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        yield rate("clip store, write", clips, lambda: lambda: _store(folder, clips))
-        yield rate("clip store, open and read motions", clips, _read, folder, clips)
-        yield rate("clip store, read clips one by one", clips, _read_each, folder, clips)
+        for what, prepare in _STORES.items():
+            yield rate(f"clip store, {what}", size, 1, prepare, Path(name), clips)
 
 
 def _channels(clips: int) -> np.ndarray:
@@ -133,12 +134,7 @@ def _store(folder: Path, clips: int) -> Path:
 
 def _read(folder: Path, clips: int) -> Work:
     path = _store(folder, clips)
-
-    def work() -> None:
-        store = ClipStore.open(path)
-        store.channels(store.clip_ids)
-
-    return work
+    return lambda: (store := ClipStore.open(path)).channels(store.clip_ids)
 
 
 def _read_each(folder: Path, clips: int) -> Work:
@@ -146,6 +142,11 @@ def _read_each(folder: Path, clips: int) -> Work:
     return lambda: [store[number] for number in range(clips)]
 
 
+_STORES: dict[str, Callable[[Path, int], Work]] = {
+    "write": lambda folder, clips: lambda: _store(folder, clips),
+    "open and read motions": _read,
+    "read clips one by one": _read_each,
+}
 PART = Part(
     title="Tokenizer, metrics, stores",
     columns={

@@ -1,53 +1,23 @@
 """The verb ``speed``: measure, write JSON and Markdown, print the latter."""
 
-import functools
-from collections.abc import Iterator
+import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
+from benchmark.api.errors import Unavailable
 from benchmark.commands.options import device_named
 from benchmark.commands.speed import generation, machine, rates, training
-from benchmark.commands.speed.bench import Bench, Part, measured_row
+from benchmark.commands.speed.bench import Bench, Part
 from benchmark.results.render.layout import Field
 from benchmark.results.render.markdown import escape, table
 from benchmark.runs import provenance
 from datasets.tools.files import write_json, write_text
 
 SCHEMA_VERSION = 1
-
-
-def _machine_rows(bench: Bench) -> Iterator[dict]:
-    large = bench.device == "cuda"
-    buffer = 1 << 30 if large else 1 << (24 if bench.size == "tiny" else 28)
-    side = 8192 if large else 256 if bench.size == "tiny" else 2048
-
-    def copy() -> dict:
-        bench.bandwidth = machine.copy_bandwidth(bench.device, buffer)
-        return {"value": bench.bandwidth / 1e9, "unit": "GB/s"}
-
-    def product(dtype: torch.dtype) -> dict:
-        bench.peak = machine.matmul_flops(bench.device, side, dtype)
-        return {"value": bench.peak / 1e12, "unit": "TFLOP/s"}
-
-    yield measured_row({"what": f"copy of {buffer >> 20} MB, read and written"}, copy)
-    dtype = torch.bfloat16 if large else torch.float32
-    name = str(dtype).removeprefix("torch.")
-    what = f"product of {side} x {side} matrices, {name}"
-    yield measured_row({"what": what}, functools.partial(product, dtype))
-    sheet = machine.datasheet_flops(bench.device)
-    if sheet:
-        values = {"value": sheet / 1e12, "unit": "TFLOP/s", "how": "the datasheet"}
-        yield measured_row({"what": "dense bfloat16 product"}, lambda: values)
-
-
 # Name -> part, in the order in which they are measured.
 PARTS = {
-    "machine": Part(
-        title="Machine",
-        columns={"what": "what", "value": "value", "unit": "unit", "how": "how"},
-        rows=_machine_rows,
-    ),
+    "machine": machine.PART,
     "generation": generation.PART,
     "training": training.PART,
     "rates": rates.PART,
@@ -64,24 +34,38 @@ def measure(device: str, size: str | None, weights: str | None, batches: list[in
     size = size or ("paper" if device == "cuda" else "embedded")
     weights = weights or ("bf16" if device == "cuda" or size == "paper" else "fp32")
     bench = Bench(device=device, size=size, weights=weights, batches=tuple(dict.fromkeys(batches)))
-    facts = machine.describe(device)
     return {
         "schema_version": SCHEMA_VERSION,
         "device": device,
         "size": size,
         "weights": weights,
-        "machine": facts,
-        "parts": [measure_part(name, part, bench) for name, part in PARTS.items()],
+        "machine": machine.describe(device),
+        "parts": [_measure_part(name, part, bench) for name, part in PARTS.items()],
         "provenance": provenance.collect(),
     }
 
 
-def measure_part(name: str, part: Part, bench: Bench) -> dict:
+def _measure_part(name: str, part: Part, bench: Bench) -> dict:
     """Measure the rows of one part, JSON-ready; memory is free again afterwards."""
-    rows = list(part.rows(bench))
+    rows = [measured_row(*row) for row in part.rows(bench)]
     machine.release(bench.device)
-    heading = {"title": part.title, "columns": part.columns}
-    return {"name": name, **heading, "rows": rows, "notes": list(part.notes)}
+    return {"name": name, **part._asdict(), "rows": rows}
+
+
+def measured_row(labels: dict[str, str | int], measure: Callable[[], dict]) -> dict:
+    """Return the labels with what `measure` returns, or with the reason why it failed."""
+    print(", ".join(map(str, list(labels.values())[:2])), file=sys.stderr, flush=True)
+    try:
+        values = {"how": "measured", **measure()}
+        wrong = [k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)]
+        if wrong:
+            raise Unavailable(f"{', '.join(wrong)} came out as no finite number")
+        return {**labels, **values}
+    # Whatever is wrong with one row on a machine never seen before, the others are worth having.
+    except Exception as error:
+        text = " ".join(str(error).split()) or "no reason given"
+        kind = "" if isinstance(error, Unavailable) else f"{type(error).__name__}: "
+        return {**labels, "how": f"unavailable: {kind}{text[:200]}"}
 
 
 def write(result: dict, out: Path) -> list[Path]:

@@ -8,11 +8,10 @@ import torch
 
 from benchmark.api.errors import Unavailable
 from benchmark.commands.speed import formulas
-from benchmark.commands.speed.bench import Bench, Part, measured_row
-from benchmark.commands.speed.generation import empty, fill
+from benchmark.commands.speed.bench import Bench, Part, Row
+from benchmark.commands.speed.generation import build, empty
 from benchmark.commands.speed.machine import datasheet_flops, require_memory, typical
 from model.training.loop import TrainingRun
-from model.transformer import UniMo
 from model.transformer.train import distributed
 from model.transformer.train.config import ARTrainingConfig
 from model.transformer.train.steps import schedules
@@ -22,15 +21,19 @@ _PARAMETER_BYTES = 16  # a weight, its gradient and two averages, in float32
 _CLIPS = {"paper": 1, "embedded": 16, "tiny": 2}
 
 
-def measure(bench: Bench, task: str) -> dict:
-    """Return the numbers of one task."""
+def _measure(bench: Bench, task: str) -> dict:
     config, device, clips = bench.config, bench.device, _CLIPS[bench.size]
     schedule = schedules(config)[task]
     flops = clips * formulas.training_flops(config, schedule)
-    _require_possible(bench, flops)
+    parameters = sum(p.numel() for p in empty(config, torch.float32).parameters())
+    what = "weights, gradients and averages in float32 (activations come on top)"
+    require_memory(device, _PARAMETER_BYTES * parameters, what)
+    if bench.peak and flops / bench.peak > _LONGEST:
+        minutes = flops / bench.peak / 60
+        raise Unavailable(f"a step of {flops / 1e12:.0f} TFLOP takes {minutes:.0f} minutes here")
     preset = ARTrainingConfig.paper if bench.size == "paper" else ARTrainingConfig.embedded
     training = preset(steps=1000)
-    model = _build(bench)
+    model = build(bench, torch.float32)
     model.activation_checkpointing = training.activation_checkpointing
     model.train()
     run = TrainingRun(model, training, {}, Path())
@@ -56,32 +59,10 @@ def measure(bench: Bench, task: str) -> dict:
     }
 
 
-def _require_possible(bench: Bench, flops: float) -> None:
-    """Check that there is memory for a step of that many operations, and that it takes seconds.
-
-    Raises:
-        Unavailable: there is not, or it takes longer.
-    """
-    parameters = sum(p.numel() for p in empty(bench.config, torch.float32).parameters())
-    what = "weights, gradients and averages in float32 (activations come on top)"
-    require_memory(bench.device, _PARAMETER_BYTES * parameters, what)
-    if bench.peak and flops / bench.peak > _LONGEST:
-        minutes = flops / bench.peak / 60
-        raise Unavailable(f"a step of {flops / 1e12:.0f} TFLOP takes {minutes:.0f} minutes here")
-
-
-def _build(bench: Bench) -> UniMo:
-    if bench.size != "paper":
-        return UniMo(bench.config).to(bench.device)
-    model = empty(bench.config, torch.float32).to_empty(device=bench.device)
-    fill(model)
-    return model
-
-
-def _rows(bench: Bench) -> Iterator[dict]:
+def _rows(bench: Bench) -> Iterator[Row]:
     for task in ("v2m", "i2vm"):
         labels = {"task": task, "clips": _CLIPS[bench.size]}
-        yield measured_row(labels, functools.partial(measure, bench, task))
+        yield labels, functools.partial(_measure, bench, task)
 
 
 PART = Part(

@@ -9,7 +9,8 @@ import torch
 from benchmark import run
 from benchmark.api.errors import Unavailable
 from benchmark.commands.speed import formulas, generation, machine, report, training
-from benchmark.commands.speed.bench import Bench, measured_row
+from benchmark.commands.speed.bench import Bench
+from benchmark.commands.speed.report import measured_row
 from model.sequence import MOTION, TASKS, VISUAL
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train.steps import schedules
@@ -133,10 +134,14 @@ def test_one_row_that_fails_leaves_the_others():
     ]
 
 
+def measured(part, bench):
+    return [measured_row(*row) for row in part.rows(bench)]
+
+
 def test_what_does_not_fit_is_said_before_it_is_tried(monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda device: 5 * 10**9)
     bench = Bench(device="cpu", size="paper", weights="bf16", batches=(1,))
-    made = [list(part.rows(bench)) for part in (generation.PART, training.PART)]
+    made = [measured(part, bench) for part in (generation.PART, training.PART)]
     for one in (*made[0], *made[1]):
         assert one["how"].startswith("unavailable: ") and "5.0 GB are free" in one["how"]
     assert "8.4 GB" in made[0][0]["how"] and "64.3 GB" in made[1][0]["how"]
@@ -146,7 +151,7 @@ def test_estimates_say_so(monkeypatch):
     monkeypatch.setattr(Bench, "estimates", property(lambda bench: True))
     monkeypatch.setattr(generation, "_SAMPLE", 8)
     bench = Bench(device="cpu", size="tiny", weights="fp32", batches=(1,))
-    for one in generation.PART.rows(bench):
+    for one in measured(generation.PART, bench):
         assert one["how"].startswith("estimated from ") and one["seconds"] > 0
 
 
@@ -154,7 +159,7 @@ def test_stopping_writes_nothing(tmp_path, monkeypatch, capsys):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(machine, "copy_bandwidth", stop)
+    monkeypatch.setattr(machine, "require_memory", stop)
     assert run.main(["speed", "--size", "tiny", "--out", str(tmp_path)]) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
