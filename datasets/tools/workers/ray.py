@@ -1,6 +1,7 @@
 """Workers on a Ray cluster: one actor each. All machines must share the tasks' file system."""
 
 import contextlib
+import logging
 import os
 import pickle
 import shutil
@@ -53,7 +54,7 @@ def cluster(address: str | None, workers: int, gpus: bool) -> Iterator["Cluster"
             try:
                 if address is not None:
                     _require_answer(address)
-                ray.init(log_to_driver=False, logging_level="error", **options)
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
             except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
                 where = "here" if address is None else f"at {address}"
                 raise ExecutorError(f"no Ray cluster {where}: {error}") from error
