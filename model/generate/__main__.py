@@ -50,17 +50,18 @@ def _generate(request: Request) -> int:
 
     pipeline = samples.load(request)
     shared, failed, pixels = samples.circumstances(pipeline, request), 0, ""
-    for source in planned:
-        try:
-            for sample in samples.generate(pipeline, source, request):
-                write_json(sample.files["json"], {**sample.facts, **shared})
-                print(*sample.files.values(), sep="\n", flush=True)
-                if sample.files is source.files[0] and "retimed" in sample.facts:
-                    _say(f"{source.path}: {sample.facts['retimed']}")
-                pixels = sample.facts["pixels"]
-        except ValueError as error:
-            failed += 1
-            _say(f"error: {error}")
+    with samples.open_generator(pipeline, request) as generate:
+        for source in planned:
+            try:
+                for sample in generate(source):
+                    write_json(sample.files["json"], {**sample.facts, **shared})
+                    print(*sample.files.values(), sep="\n", flush=True)
+                    if sample.files is source.files[0] and "retimed" in sample.facts:
+                        _say(f"{source.path}: {sample.facts['retimed']}")
+                    pixels = sample.facts["pixels"]
+            except ValueError as error:
+                failed += 1
+                _say(f"error: {error}")
     if request.task == "i2vm" and pixels:
         _say(f"pixels: {pixels}")
     if pixels and pipeline.note:

@@ -1,7 +1,8 @@
 """Samples of UniMo for a user's pictures and videos, written as files."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from model.tokenizer import MotionTokenizer
 from model.training.checkpoint import weights_sha256
 from model.transformer.sampling import top_p
 from model.video_tokens.choose import open_codec
+from model.video_tokens.cosmos.diffusion_decoder import DecodeError
+from model.video_tokens.pixels import Pixels, check_decoder, open_pixels
 
 _POSED_AT_ONCE = 32  # frames of a video that are held at a time
 
@@ -44,23 +47,22 @@ class Sample:
     facts: dict
 
 
+Generate = Callable[[Source], Iterator[Sample]]
+
+
 def load(request: Request) -> Pipeline:
     """Return the parts that a request names.
 
     Raises:
-        GenerateError: no GPU where one was asked for, or a codec that does not fit the decoder.
+        GenerateError: no GPU where one was asked for.
         CheckpointError: a file that cannot be read, or parts that were not trained together.
-        ValueError: sampling out of range.
+        ValueError: sampling out of range, or a codec that does not fit the decoder.
     """
     if request.device == "cuda" and not torch.cuda.is_available():
         raise GenerateError("--device cuda: torch finds no GPU here; use --device cpu")
     top_p(torch.zeros(1), request.top_p, request.temperature)  # refuses what is out of range
     codec = open_codec(request.codec, device=request.device)
-    if request.decoder == "diffusion" and not codec.name.startswith("cosmos"):
-        raise GenerateError(
-            f"the diffusion decoder reads Cosmos's tokens, not those of the {codec.name} codec: "
-            "give Cosmos DV8x16x16 with --codec, and a checkpoint trained on its tokens"
-        )
+    check_decoder(request.decoder, codec)
     tokenizer = MotionTokenizer.load(request.tokenizer or assets.TOKENIZER).to(request.device)
     pipeline = Pipeline.load(
         request.checkpoint or assets.UNIMO,
@@ -78,15 +80,28 @@ def load(request: Request) -> Pipeline:
     return pipeline
 
 
-def generate(pipeline: Pipeline, source: Source, request: Request) -> Iterator[Sample]:
-    """Write the samples of one input and yield each.
+@contextmanager
+def open_generator(pipeline: Pipeline, request: Request) -> Iterator[Generate]:
+    """Give the function that writes the samples of one input and yields each.
+
+    What makes the pixels is started once, for all inputs.
 
     Raises:
-        ValueError: the input cannot be read, or a tool is missing.
-        OSError: a file cannot be written.
+        GenerateError: the decoder cannot be started. The function's: a tool fails.
+        ValueError: the function's: the input cannot be read.
+        OSError: the function's: a file cannot be written.
     """
-    make = _image_to_video if request.task == "i2vm" else _video_to_motion
-    return make(pipeline, source, request)
+    if request.task == "v2m":
+        yield lambda source: _video_to_motion(pipeline, source, request)
+        return
+    with ExitStack() as stack:
+        try:
+            pixels = stack.enter_context(
+                open_pixels(request.decoder, pipeline.codec, device=request.device)
+            )
+        except (ToolMissing, DecodeError) as error:
+            raise GenerateError(str(error)) from error
+        yield lambda source: _image_to_video(pipeline, source, request, pixels)
 
 
 def circumstances(pipeline: Pipeline, request: Request) -> dict:
@@ -104,26 +119,31 @@ def circumstances(pipeline: Pipeline, request: Request) -> dict:
     }
 
 
-def _image_to_video(pipeline: Pipeline, source: Source, request: Request) -> Iterator[Sample]:
+def _image_to_video(
+    pipeline: Pipeline, source: Source, request: Request, pixels: Pixels
+) -> Iterator[Sample]:
     picture = read_image(source.path)
     size, fps = pipeline.model.config.width, pipeline.fps
     square = PadResize(picture.shape[1], picture.shape[0], size)
     images = np.repeat(square.image(picture)[None], request.samples, axis=0)
     visual, motions = pipeline.i2vm(images, request.seeds, progress=request.progress)
-    decoded = _decoded(pipeline, visual, request)
-    for seed, files, channels, (video, pixels) in zip(
-        request.seeds, source.files, motions, decoded, strict=True
+    for seed, files, channels, ids in zip(
+        request.seeds, source.files, motions, visual, strict=True
     ):
+        try:
+            video, note = pixels.decode(ids), pixels.note
+        except DecodeError as error:
+            raise GenerateError(str(error)) from error
         files["json"].unlink(missing_ok=True)  # that of files which are now replaced
         write_video(files["mp4"], video, fps=fps)
         if request.enhance:
-            pixels = f"{pixels}; {_enhanced(files['mp4'], size, seed)}"
+            note = f"{note}; {_enhanced(files['mp4'], size, seed)}"
             video = read_video(files["mp4"])
         motion = Motion.from_channels(channels, fps=fps, space=pipeline.space)
         _write_motion(files, motion, video.shape[2], video.shape[1])
         if request.draw:
             _write_overlay(files["overlay"], video, motion, request)
-        yield _sample(source, seed, files, fps=fps, pixels=pixels)
+        yield _sample(source, seed, files, fps=fps, pixels=note)
 
 
 def _video_to_motion(pipeline: Pipeline, source: Source, request: Request) -> Iterator[Sample]:
@@ -181,29 +201,6 @@ def _write_overlay(
         leave=False,
     )
     write_video(path, bar, fps=motion.fps)
-
-
-def _decoded(
-    pipeline: Pipeline, visual: np.ndarray, request: Request
-) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield the frames (T, H, W, 3) of each clip's visual tokens (N, t, h, w), and their decoder.
-
-    Raises:
-        GenerateError: the diffusion decoder cannot be run.
-    """
-    if request.decoder == "codec":
-        for tokens in visual:
-            yield pipeline.codec.decode(tokens), pipeline.codec.decoder
-        return
-    from model.video_tokens.cosmos.diffusion_decoder import DecodeError, DiffusionDecoder
-
-    decoder = DiffusionDecoder()
-    try:
-        with decoder.start(request.device) as session:
-            for tokens in visual:
-                yield session.decode(tokens), decoder.decoder
-    except (ToolMissing, DecodeError) as error:
-        raise GenerateError(str(error)) from error
 
 
 def _enhanced(video: Path, size: int, seed: int) -> str:

@@ -19,6 +19,8 @@ from model.video_tokens.cosmos import diffusion_decoder
 from model.video_tokens.cosmos.diffusion_decoder import DIFFUSION, DecodeError, DiffusionDecoder
 from model.video_tokens.cosmos.networks import CV, DV
 from model.video_tokens.cosmos.tokenizer import CosmosDV
+from model.video_tokens.fitted.linear import LinearCodec
+from model.video_tokens.pixels import open_pixels
 from tests.model.mini_unimo import make_tokenizer, make_unimo
 from tests.model.video_tokens import mini_cosmos
 
@@ -105,23 +107,47 @@ def test_failures_are_one_line_and_the_next_video_is_decoded(home):
         assert session.decode(np.zeros((1, 1, 1), np.int64)).shape == (1, 16, 16, 3)
 
 
-def test_generation_starts_the_network_once_for_all_samples(home, tmp_path, capsys):
+def test_generation_starts_the_network_once_for_all_pictures(home, tmp_path, capsys):
     """The log of the fake begins anew with every start."""
     script = diffusion_decoder._SCRIPT
     script.write_text(FAKE.replace("> 90", "> 64000").replace("== 80", "== 64001"))
     codec = mini_cosmos.build_dv(tmp_path / "dv")
     tokenizer = make_tokenizer(tmp_path)
     model = make_unimo(tmp_path, tokenizer, CosmosDV.load(codec))
-    Image.new("RGB", (40, 64)).save(tmp_path / "a.png")
-    words = f"i2vm {tmp_path / 'a.png'} --out {tmp_path / 'out'} --samples 2 --quiet"
+    for name in ("a", "b"):
+        Image.new("RGB", (40, 64)).save(tmp_path / f"{name}.png")
+    words = f"i2vm {tmp_path / 'a.png'} {tmp_path / 'b.png'} --out {tmp_path / 'out'}"
+    words += " --samples 2 --quiet"
     words += f" --decoder diffusion --codec {codec} --tokenizer {tokenizer} --checkpoint {model}"
     assert main(words.split()) == 0
-    assert len((home / "log").read_text().splitlines()) == 2
-    assert probe(tmp_path / "out" / "a-seed1.mp4").num_frames == 17
+    assert len((home / "log").read_text().splitlines()) == 4
+    assert probe(tmp_path / "out" / "b-seed1.mp4").num_frames == 17
     assert "7B diffusion decoder" in capsys.readouterr().err
     script.write_text(FAKE.replace("> 90", "> -1"))
     assert main([*words.split(), "--overwrite"]) == 1
-    assert capsys.readouterr().err == "error: cosmos-predict1: RuntimeError: too bright for me\n"
+    line = "error: cosmos-predict1: RuntimeError: too bright for me\n"
+    assert capsys.readouterr().err == 2 * line
+    assert main([*words.replace(str(codec), "linear").split(), "--overwrite"]) == 1
+    assert "reads Cosmos's tokens, not those of the linear codec" in capsys.readouterr().err
+
+
+def test_pixels_are_of_the_codec_or_of_the_diffusion_decoder(home, tmp_path):
+    codec = CosmosDV.load(mini_cosmos.build_dv(tmp_path / "dv"))
+    ids = np.full((2, 2, 2), 50)
+    with open_pixels("codec", codec, device="cpu") as pixels:
+        assert np.array_equal(pixels.decode(ids), codec.decode(ids))
+        assert pixels.note == codec.decoder and pixels.identity() == codec.identity()
+    with open_pixels("diffusion", codec, device="cpu") as pixels:
+        brightness = (50 / 100 + 1) * 127.5
+        assert np.abs(pixels.decode(ids) - brightness).max() <= 1
+        assert "7B diffusion decoder" in pixels.note
+        assert pixels.identity() == DiffusionDecoder().identity()
+    for decoder, other in (("diffusion", LinearCodec()), ("dv", codec)):
+        with (
+            pytest.raises(ValueError, match=r"linear codec|unknown decoder 'dv'"),
+            open_pixels(decoder, other, device="cpu"),
+        ):
+            pass
 
 
 def test_what_is_missing_is_listed_before_anything_starts(complete, tmp_path, monkeypatch):
