@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from benchmark.commands.speed import formulas
 from benchmark.commands.speed.bench import Bench, Part, Row
 from benchmark.commands.speed.machine import require_memory, seconds, typical
 from model.transformer import UniMo, UniMoConfig
+from model.transformer import cost as formulas
 from model.transformer.decoding import Decoder, quantize
 from model.transformer.network import Cache
 from model.transformer.sampling import Noise

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from benchmark.api.errors import Unavailable
-from benchmark.commands.speed import formulas
 from benchmark.commands.speed.bench import Bench, Part, Row
 from benchmark.commands.speed.generation import build, empty
 from benchmark.commands.speed.machine import datasheet_flops, require_memory, typical
 from model.training.loop import TrainingRun
+from model.transformer import cost as formulas
 from model.transformer.train import distributed
 from model.transformer.train.config import ARTrainingConfig
 from model.transformer.train.steps import schedules

@@ -8,11 +8,12 @@ import torch
 
 from benchmark import run
 from benchmark.api.errors import Unavailable
-from benchmark.commands.speed import formulas, generation, machine, report, training
+from benchmark.commands.speed import generation, machine, report, training
 from benchmark.commands.speed.bench import Bench
 from benchmark.commands.speed.report import measured_row
 from model.sequence import MOTION, TASKS, VISUAL
 from model.transformer import UniMo, UniMoConfig
+from model.transformer import cost as formulas
 from model.transformer.train.steps import schedules
 
 PAPER = UniMoConfig.paper()
