@@ -38,6 +38,7 @@ def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dic
 
     from datasets.store.reader import ClipStore
     from model.generate.pipeline import Pipeline
+    from model.system import TrainedSystem
     from model.transformer import UniMo, UniMoConfig
     from model.transformer.train.config import ARTrainingConfig
     from model.transformer.train.run import built_in_shots, train
@@ -55,7 +56,7 @@ def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dic
     path = train(model, training, tokens, work / "unimo", progress=progress)
     _ship(path, model, out / assets.UNIMO.name)
     shutil.copyfile(work / "unimo" / "losses.csv", out / "losses.csv")
-    pipeline = Pipeline.load(out / assets.UNIMO.name, codec, tokenizer)
+    pipeline = Pipeline.load(TrainedSystem.open(out / assets.UNIMO.name))
     measured = {
         "command": assets.MADE_BY,
         "seed": seed,
@@ -105,7 +106,8 @@ def _tokenizer(
 
 def _ship(trained: Path, model, path: Path) -> None:
     """Write a trained model in half precision, with its sidecar's facts."""
-    from model.training.checkpoint import read_sidecar, save_model
+    from model.training.checkpoint import save_model
+    from model.training.sidecar import read_sidecar
 
     facts = {**read_sidecar(trained)["extra"], "made_by": assets.MADE_BY}
     save_model(path, model, config=model.config.to_dict(), extra=facts, half=True)

@@ -1,17 +1,14 @@
 """The transformers that fill rows: what they train, their training, and loading them.
 
-What a transformer reads and writes are tokens of a video codec and a motion tokenizer. Both are
-kept in the folder of its training, beside its weights, unless the codec is Cosmos's, which stays
-where the user put it.
+What a transformer reads and writes are tokens of a video codec and a motion tokenizer, whose files
+lie beside its weights (`model.system`).
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
-import json
 import math
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +19,13 @@ from benchmark.api.method import Progress
 from benchmark.api.profile import Profile
 from benchmark.methods.tokenizers import train_tokenizer, variant
 from datasets.tools.files import sha256_of
+from model.system import TokenizerFiles, TrainedSystem
+from model.video_tokens.cosmos.files import CosmosMissing, cosmos_file, cosmos_tokenizer
 
 if TYPE_CHECKING:  # torch is not needed to plan
     import numpy as np
 
     from model.generate.pipeline import Pipeline
-
-ENV_COSMOS = "UNIMO_COSMOS"  # folder of the transformer's model.pt
-ENV_COSMOS_TOKENIZER = "UNIMO_COSMOS_TOKENIZER"  # folder of encoder.jit and decoder.jit
-_CODEC, _TOKENIZER = "codec.safetensors", "tokenizer.safetensors"
 
 
 def training_spec(
@@ -49,7 +44,8 @@ def training_spec(
     if profile.codec == "built-in":
         tokens = {"codec": sha256_of(assets.CODEC), "tokenizer": sha256_of(assets.TOKENIZER)}
         return {**found, **tokens, "start": "random"}
-    folder = cosmos_tokenizer()
+    with _cosmos_there():
+        folder, weights = cosmos_tokenizer(), cosmos_file()
     codec = [sha256_of(folder / name) for name in ("encoder.jit", "decoder.jit")]
     tokenizer = variant(
         profile.tokenizer,
@@ -60,7 +56,7 @@ def training_spec(
         "codec": codec,
         "tokenizer": tokenizer.to_dict(),
         "tokenizer_training": dataclasses.replace(profile.training, seed=seed).to_dict(),
-        "start": f"cosmos {sha256_of(cosmos_file())}",
+        "start": f"cosmos {sha256_of(weights)}",
     }
 
 
@@ -69,14 +65,18 @@ def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progre
     import torch
 
     from datasets.store.reader import ClipStore
+    from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo, UniMoConfig, cosmos_weights
     from model.transformer.train.config import ARTrainingConfig
     from model.transformer.train.run import train as train_transformer
     from model.transformer.train.token_set import Tokens
+    from model.video_tokens.choose import open_codec
 
     _loaded.cache_clear()  # a GPU may not hold two of them
     training = ARTrainingConfig.from_dict(spec["training"])
-    codec, tokenizer = _tokens(spec, data, out, device=device, progress=progress)
+    files = _tokenizers(spec, data, out, device=device, progress=progress)
+    codec = open_codec(files.codec, device=device)
+    tokenizer = MotionTokenizer.load(files.tokenizer).to(device)
     progress("tokens", 0, 1)
     tokens = Tokens.of(
         ClipStore.open(data.path), codec, tokenizer, mirror=training.mirror, progress=False
@@ -92,17 +92,14 @@ def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progre
         out,
         device=device,
         start=spec["start"],
+        files=files,
         progress=False,
         on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
     )
 
 
 def load(weights: Path, device: str) -> "Pipeline":
-    """Return a trained transformer with its codec and its tokenizer.
-
-    Those are the files ``codec.safetensors`` and ``tokenizer.safetensors`` beside the weights,
-    where there are any, else those that ship with the package; and Cosmos's codec for what was
-    trained on its tokens.
+    """Return a trained transformer with its codec and its tokenizer, see `model.system`.
 
     The last one is kept: at the paper's size loading and compiling take minutes.
 
@@ -110,43 +107,27 @@ def load(weights: Path, device: str) -> "Pipeline":
         CheckpointError: a file that cannot be read, or parts that were not trained together.
         Unavailable: Cosmos's codec is needed and not here.
     """
-    parts = (weights, *(weights.with_name(name) for name in (_CODEC, _TOKENIZER)))
+    with _cosmos_there():
+        system = TrainedSystem.open(weights)
+    parts = (system.weights, system.tokenizer, Path(system.codec))
     version = tuple(sha256_of(file) for file in parts if file.is_file())
     return _loaded(weights, version, device)
 
 
 @functools.lru_cache(maxsize=1)
 def _loaded(weights: Path, version: tuple[str, ...], device: str) -> "Pipeline":
-    from model import assets
     from model.generate.pipeline import Pipeline
-    from model.tokenizer import MotionTokenizer
-    from model.training.checkpoint import read_sidecar
-    from model.video_tokens.choose import open_codec
 
-    def beside(name: str, default: Path) -> Path:
-        file = weights.with_name(name)
-        return file if file.is_file() else default
-
-    trained = read_sidecar(weights, expected_class="UniMo")["extra"].get("training", {})
-    word = str(beside(_CODEC, assets.CODEC))
-    if is_cosmos(trained.get("codec")):
-        word = str(cosmos_tokenizer())
-    codec = open_codec(word, device=device)
-    tokenizer = MotionTokenizer.load(beside(_TOKENIZER, assets.TOKENIZER)).to(device)
-    return Pipeline.load(weights, codec, tokenizer, device=device)
+    return Pipeline.load(TrainedSystem.open(weights), device=device)
 
 
-def is_cosmos(codec: object) -> bool:
-    """Return True if a training read tokens of Cosmos's codec, by its sidecar's ``codec``.
-
-    Args:
-        codec: `VideoCodec.identity`, an object or, in sidecars so far, its JSON text.
-    """
+@contextlib.contextmanager
+def _cosmos_there() -> Iterator[None]:
+    """Raise Unavailable where files of Cosmos are missing."""
     try:
-        identity = json.loads(codec) if isinstance(codec, str) else codec
-    except ValueError:  # no identity of ours: `Pipeline.load` refuses it
-        return False
-    return isinstance(identity, Mapping) and str(identity.get("name")).startswith("cosmos")
+        yield
+    except CosmosMissing as error:
+        raise Unavailable(str(error)) from error
 
 
 def num_parameters(weights: Path) -> float:
@@ -196,20 +177,16 @@ def first_pictures(clips: Clips) -> "tuple[np.ndarray, dict[str, str]]":
     return np.concatenate([black if isinstance(one, str) else one for one in found]), failed
 
 
-def _tokens(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress):
-    """Return codec and tokenizer, copied into the training's output folder."""
+def _tokenizers(
+    spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress
+) -> TokenizerFiles:
+    """Return the files of codec and tokenizer; the latter is trained where the spec says how."""
     from model import assets
     from model.tokenizer import MotionTokenizer, TokenizerConfig
     from model.training.config import TrainingConfig
-    from model.video_tokens.choose import open_codec
 
     if "tokenizer_training" not in spec:
-        for source, name in ((assets.CODEC, _CODEC), (assets.TOKENIZER, _TOKENIZER)):
-            for suffix in (".json", ".safetensors"):
-                shutil.copyfile(source.with_suffix(suffix), (out / name).with_suffix(suffix))
-        return open_codec(str(out / _CODEC), device=device), MotionTokenizer.load(
-            out / _TOKENIZER
-        ).to(device)
+        return TokenizerFiles(codec=str(assets.CODEC), tokenizer=assets.TOKENIZER)
     config = TokenizerConfig.from_dict(spec["tokenizer"])
     training = TrainingConfig.from_dict(spec["tokenizer_training"])
     folder = out / "tokenizer"
@@ -217,38 +194,4 @@ def _tokens(spec: Mapping, data: Data, out: Path, *, device: str, progress: Prog
     path = train_tokenizer(
         lambda: MotionTokenizer(config), training, data, folder, device=device, progress=progress
     )
-    for suffix in (".json", ".safetensors"):
-        shutil.copyfile(path.with_suffix(suffix), (out / _TOKENIZER).with_suffix(suffix))
-    tokenizer = MotionTokenizer.load(out / _TOKENIZER).to(device)
-    return open_codec(str(cosmos_tokenizer()), device=device), tokenizer
-
-
-def cosmos_file() -> Path:
-    """Return the file of Cosmos's transformer.
-
-    Raises:
-        Unavailable: it is not there.
-    """
-    path = Path(os.environ.get(ENV_COSMOS) or "cosmos-4b") / "model.pt"
-    if not path.is_file():
-        raise Unavailable(
-            f"{path}: the weights of nvidia/Cosmos-1.0-Autoregressive-4B (request them on Hugging "
-            f"Face) are not there; set ${ENV_COSMOS} to the folder of their model.pt"
-        )
-    return path
-
-
-def cosmos_tokenizer() -> Path:
-    """Return the folder of Cosmos's video tokenizer.
-
-    Raises:
-        Unavailable: a file of it is not there.
-    """
-    folder = Path(os.environ.get(ENV_COSMOS_TOKENIZER) or "Cosmos-1.0-Tokenizer-DV8x16x16")
-    for name in ("encoder.jit", "decoder.jit"):
-        if not (folder / name).is_file():
-            raise Unavailable(
-                f"{folder / name}: nvidia/Cosmos-1.0-Tokenizer-DV8x16x16 (request it on Hugging "
-                f"Face) is not there; set ${ENV_COSMOS_TOKENIZER} to the folder of its files"
-            )
-    return folder
+    return TokenizerFiles(codec=str(cosmos_tokenizer()), tokenizer=path)

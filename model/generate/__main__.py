@@ -91,11 +91,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=positive, default=1, help="of each input (1)")
     parser.add_argument("--seed", type=natural, default=0, help="of the first sample (0)")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="of model.transformer.train"
+        "--checkpoint", type=Path, metavar="DIR", help="of model.transformer.train, or its weights"
     )
-    parser.add_argument("--codec", metavar="WHICH", help="as for model.transformer.train")
     parser.add_argument(
-        "--tokenizer", type=Path, metavar="FILE", help="as for model.transformer.train"
+        "--codec",
+        metavar="WHICH",
+        help="as for model.transformer.train, instead of the checkpoint's own",
+    )
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="FILE", help="instead of the checkpoint's own"
     )
     parser.add_argument("--top-p", type=float, default=0.8, help="(0.8)")
     parser.add_argument("--temperature", type=float, default=1.0, help="0: the likeliest (1)")

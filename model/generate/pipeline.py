@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,13 +13,15 @@ from tqdm import tqdm
 from datasets import adapters
 from model import assets
 from model.sequence import VIDEO_ALONE, Schedule
+from model.system import TrainedSystem
 from model.token_store import token_identity
 from model.tokenizer import MotionTokenizer
-from model.training.checkpoint import CheckpointError, read_sidecar
+from model.training.sidecar import CheckpointError
 from model.transformer import UniMo
 from model.transformer.decoding import Decoder
 from model.transformer.sampling import Noise
 from model.transformer.train.steps import schedules
+from model.video_tokens.choose import open_codec
 from model.video_tokens.codec import VideoCodec, checked_frames
 
 FPS = 30.0  # of checkpoints that do not say the rate of their clips
@@ -66,34 +67,31 @@ class Pipeline:
     @classmethod
     def load(
         cls,
-        path: Path,
-        codec: VideoCodec,
-        tokenizer: MotionTokenizer,
+        system: TrainedSystem,
         *,
         sampling: Sampling | None = None,
         device: str = "cpu",
     ) -> "Pipeline":
-        """Return a checkpoint of `model.transformer.train` with its training's codec and tokenizer.
+        """Return a trained system, ready to run.
 
         Raises:
-            CheckpointError: unreadable, or trained on other tokens.
+            CheckpointError: a file that cannot be read, or parts not trained together.
         """
-        extra = _extra_of(path)
-        trained = extra.get("training")
-        trained = trained if isinstance(trained, dict) else {}
-        found = token_identity(codec, tokenizer)
-        for name, wanted in found.items():
+        codec = open_codec(system.codec, device=device)
+        tokenizer = MotionTokenizer.load(system.tokenizer).to(device)
+        trained = system.facts
+        for name, wanted in token_identity(codec, tokenizer).items():
             if trained.get(name) != wanted:
                 raise CheckpointError(
-                    f"{path} was trained on other tokens ({name} differs): give the codec and the "
-                    "tokenizer of its training (--codec and --tokenizer, or files named "
-                    "codec.safetensors and tokenizer.safetensors beside it)"
+                    f"{system.weights} was trained on other tokens ({name} differs): give the "
+                    "codec and the tokenizer of its training (--codec and --tokenizer, or files "
+                    "named codec.safetensors and tokenizer.safetensors beside it)"
                 )
-        model = UniMo.load(path).to(device)
+        model = UniMo.load(system.weights).to(device)
         if device == "cuda":
             model = model.bfloat16()  # a step reads every weight: half the bytes, half the time
         notes = []
-        if extra.get("made_by") == assets.MADE_BY or _is_built_in(trained.get("dataset")):
+        if trained.get("made_by") == assets.MADE_BY or _is_built_in(trained.get("dataset")):
             notes.append(
                 "this model has only seen rendered people of the built-in data, in pictures of "
                 f"{model.config.width} pixels: what it makes of real pictures is often wrong"
@@ -101,13 +99,15 @@ class Pipeline:
         fps, space = trained.get("fps"), trained.get("space", "camera")
         if not isinstance(fps, (int, float)) or not 0 < fps <= 1000:
             fps = FPS
-            if extra.get("made_by") != assets.MADE_BY:
+            if trained.get("made_by") != assets.MADE_BY:
                 notes.append(
                     f"the checkpoint does not say the rate of its clips: {FPS:g} frames per second "
                     "are assumed"
                 )
         if space not in ("camera", "world"):
-            raise CheckpointError(f"{path} was trained on motions in {space} space: not in one")
+            raise CheckpointError(
+                f"{system.weights} was trained on motions in {space} space: not in one"
+            )
         return cls(
             model, codec, tokenizer, sampling or Sampling(), "; ".join(notes), float(fps), space
         )
@@ -228,12 +228,6 @@ class Pipeline:
                 f"{wanted}"
             )
         return frames
-
-
-def _extra_of(path: Path) -> dict:
-    """Return the ``extra`` of a checkpoint's sidecar; empty if it is missing or malformed."""
-    extra = read_sidecar(path, expected_class="UniMo").get("extra")
-    return extra if isinstance(extra, dict) else {}
 
 
 def _is_built_in(dataset: object) -> bool:

@@ -18,9 +18,10 @@ class Request:
         out: the output folder.
         samples: of each input.
         seed: of the first sample.
-        checkpoint: the transformer; None for the one that ships with the package.
-        codec: as `model.video_tokens.choose.open_codec` takes it.
-        tokenizer: the motion tokenizer; None for the one that ships with the package.
+        checkpoint: folder or weights of a trained system; None for the one that ships with the
+            package.
+        codec: as `model.video_tokens.choose.open_codec` takes it; None for the training's.
+        tokenizer: the motion tokenizer; None for the training's.
         top_p: of the sampling.
         temperature: of the sampling; 0 takes the most likely token.
         decoder: ``codec`` or ``diffusion``.

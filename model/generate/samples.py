@@ -23,11 +23,10 @@ from model.generate.pictures import camera, overlay, read_image
 from model.generate.pipeline import Pipeline, Sampling
 from model.generate.request import GenerateError, Request, Source
 from model.generate.retiming import RetimedVideo
+from model.system import TrainedSystem
 from model.token_store import token_identity
-from model.tokenizer import MotionTokenizer
 from model.training.checkpoint import weights_sha256
 from model.transformer.sampling import top_p
-from model.video_tokens.choose import open_codec
 from model.video_tokens.cosmos.diffusion_decoder import DecodeError
 from model.video_tokens.pixels import Pixels, check_decoder, open_pixels
 
@@ -61,16 +60,13 @@ def load(request: Request) -> Pipeline:
     if request.device == "cuda" and not torch.cuda.is_available():
         raise GenerateError("--device cuda: torch finds no GPU here; use --device cpu")
     top_p(torch.zeros(1), request.top_p, request.temperature)  # refuses what is out of range
-    codec = open_codec(request.codec, device=request.device)
-    check_decoder(request.decoder, codec)
-    tokenizer = MotionTokenizer.load(request.tokenizer or assets.TOKENIZER).to(request.device)
-    pipeline = Pipeline.load(
-        request.checkpoint or assets.UNIMO,
-        codec,
-        tokenizer,
-        sampling=Sampling(request.top_p, request.temperature),
-        device=request.device,
+    system = TrainedSystem.open(
+        request.checkpoint or assets.UNIMO, codec=request.codec, tokenizer=request.tokenizer
     )
+    pipeline = Pipeline.load(
+        system, sampling=Sampling(request.top_p, request.temperature), device=request.device
+    )
+    check_decoder(request.decoder, pipeline.codec)
     config = pipeline.model.config
     if config.height != config.width:
         raise GenerateError(

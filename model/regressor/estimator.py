@@ -15,7 +15,7 @@ from datasets.tools.files import sha256_of
 from datasets.video.files import VideoError, read_video
 from model.regressor.config import WEIGHTS
 from model.regressor.network import MotionRegressor
-from model.training.checkpoint import CheckpointError, read_sidecar
+from model.training.sidecar import CheckpointError, read_sidecar
 
 
 @dataclass(frozen=True)

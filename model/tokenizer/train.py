@@ -65,7 +65,8 @@ def train(
     import torch
     from tqdm import tqdm
 
-    from model.training.loop import WEIGHTS, begin
+    from model.training.loop import begin
+    from model.training.sidecar import WEIGHTS
 
     data = _describe(channels, training.window)
     run = begin(model, training, data, Path(out), device=device)

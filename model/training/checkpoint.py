@@ -18,18 +18,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from datasets.tools.files import fits_own_sha256, read_json, replacing, sha256_of, with_own_sha256
-
-FORMAT_VERSION = 1
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read, or does not fit. The message says why and how to fix it."""
-
-
-def sidecar_path(path: str | Path) -> Path:
-    """The JSON file beside a checkpoint."""
-    return Path(path).with_suffix(".json")
+from datasets.tools.files import replacing, sha256_of, with_own_sha256
+from model.training.sidecar import (
+    FORMAT_VERSION,
+    CheckpointError,
+    read_sidecar,
+    sidecar_path,
+)
 
 
 def save_model(
@@ -95,40 +90,6 @@ def writing(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({' '.join(str(error).split())[:200]}): make room and run "
             "the same command again"
         ) from error
-
-
-def read_sidecar(path: str | Path, *, expected_class: str | None = None) -> dict:
-    """The sidecar of a checkpoint: ``format_version``, ``class``, ``config``, ``extra``.
-
-    Raises:
-        CheckpointError: no such file, not one of ours, another version, or another class.
-    """
-    file = sidecar_path(path)
-    if not file.exists():
-        raise CheckpointError(
-            f"{path} is not a checkpoint of this program: there is no {file.name} beside it"
-        )
-    sidecar = read_json(file)
-    if sidecar is None:
-        raise CheckpointError(f"{file} is not a readable sidecar (no JSON object)")
-    extra = sidecar.get("extra", {})
-    training = extra.get("training", {}) if isinstance(extra, dict) else None
-    objects = all(isinstance(part, dict) for part in (sidecar.get("config"), extra, training))
-    if not (objects and {"format_version", "class"} <= set(sidecar)):
-        raise CheckpointError(f"{file} is not a sidecar of this program")
-    if sidecar["format_version"] != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{file} has format version {sidecar['format_version']}, this program reads "
-            f"{FORMAT_VERSION}: train again, or use the program that wrote it"
-        )
-    if not fits_own_sha256(sidecar):
-        raise CheckpointError(
-            f"{file} is damaged or was edited (its own_sha256 differs): copy both files again, or "
-            "train again"
-        )
-    if expected_class is not None and sidecar["class"] != expected_class:
-        raise CheckpointError(f"{path} holds a {sidecar['class']}, not a {expected_class}")
-    return {**sidecar, "extra": extra}
 
 
 def load_weights(path: str | Path, model: torch.nn.Module) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from model.training.checkpoint import CheckpointError, read_sidecar, sidecar_path
 from model.training.config import TrainingConfig, TrainingError
 from model.training.saved_model import SavedModel
+from model.training.sidecar import CheckpointError, read_sidecar, sidecar_path
 
 
 def identity_of(model: SavedModel, training: TrainingConfig, data: dict) -> dict:

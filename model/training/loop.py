@@ -19,11 +19,10 @@ from model.training.interrupt import interrupt_held
 from model.training.optimizer import make_optimizer
 from model.training.resume import DamagedState, delete_state, read_state, write_state
 from model.training.saved_model import SavedModel
+from model.training.sidecar import WEIGHTS
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar to minimise, and named scalars to log."""
-
-WEIGHTS = "model.safetensors"  # in the folder of a run, once it has ended
 
 
 def begin(

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 from model.transformer.network import UniMo
 
 _STACKED = {

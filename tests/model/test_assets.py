@@ -15,6 +15,7 @@ from model import assets
 from model.generate.__main__ import main
 from model.generate.pipeline import Pipeline
 from model.kinematics import centred_joints, joint_distance
+from model.system import TrainedSystem
 from model.tokenizer import MotionTokenizer
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train.config import ARTrainingConfig
@@ -26,7 +27,7 @@ from model.video_tokens.choose import open_codec
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return Pipeline.load(assets.UNIMO, open_codec(None), MotionTokenizer.load(assets.TOKENIZER))
+    return Pipeline.load(TrainedSystem.open(assets.UNIMO))
 
 
 @pytest.fixture(scope="module")

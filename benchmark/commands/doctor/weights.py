@@ -7,13 +7,18 @@ from pathlib import Path
 
 from benchmark.api.errors import Unavailable, one_line
 from benchmark.commands.doctor.page import Group
-from benchmark.methods import transformers
 from benchmark.metrics.bodies import joint_regressors
 from benchmark.metrics.vbench_tool import weights as vbench
 from datasets.bodies import smpl_file
 from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
 from datasets.estimators import EstimatorUnavailable, gvhmr, phalp
 from datasets.estimators.external import checked_sha256
+from model.video_tokens.cosmos.files import (
+    ENV_COSMOS,
+    ENV_COSMOS_TOKENIZER,
+    cosmos_file,
+    cosmos_tokenizer,
+)
 
 _SMALL = 50 * 2**20  # bytes; larger files are not read here
 _SMPLX_PAGE = "https://smpl-x.is.tue.mpg.de, v1.1"
@@ -71,10 +76,10 @@ def _vbench() -> Group:
 
 
 def _cosmos() -> Group:
-    rows = [_looked_for("model.pt", transformers.cosmos_file)]
+    rows = [_looked_for("model.pt", cosmos_file)]
     try:
-        folder = transformers.cosmos_tokenizer()
-    except (Unavailable, OSError) as error:
+        folder = cosmos_tokenizer()
+    except OSError as error:
         rows.append(("missing", "encoder.jit, decoder.jit", str(error)))
     else:
         for name in ("encoder.jit", "decoder.jit"):
@@ -82,8 +87,8 @@ def _cosmos() -> Group:
             digest = _cosmos_md5(name) if file.stat().st_size <= _SMALL else ""
             rows.append(_file(name, file, "huggingface.co/nvidia", digest=digest))
     heading = (
-        f"Cosmos's transformer (folder ${transformers.ENV_COSMOS}) and video tokenizer (folder "
-        f"${transformers.ENV_COSMOS_TOKENIZER}): profile paper starts from them"
+        f"Cosmos's transformer (folder ${ENV_COSMOS}) and video tokenizer (folder "
+        f"${ENV_COSMOS_TOKENIZER}): profile paper starts from them"
     )
     return Group(heading, rows)
 

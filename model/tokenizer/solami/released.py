@@ -18,7 +18,7 @@ from model.tokenizer.representation import STD_FLOOR
 from model.tokenizer.solami.config import SolamiConfig
 from model.tokenizer.solami.features import NUM_FEATURES
 from model.tokenizer.solami.network import SolamiTokenizer
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 
 _CONVERT = (
     "python -c \"import numpy as np; f = np.load('all_mean_variance_post.npz', allow_pickle=True)"

@@ -8,8 +8,9 @@ over the processes (FSDP2):
         --data STORE --codec COSMOS_DV --tokenizer tokenizer.safetensors --cosmos model.pt \\
         --device cuda --out runs/unimo
 
-The folder of a run holds ``model.safetensors`` and ``model.json`` once it is finished (there,
-``skipped_clips`` is how many training clips could not be used, as those with a damaged video),
+The folder of a run is a trained system once it is finished (`model.system`): the model with its
+sidecar (there, ``skipped_clips`` is how many training clips could not be used, as those with a
+damaged video), and the files of motion tokenizer and built-in codec; it also holds
 ``resume.pt`` until then (under torchrun a folder ``resume``), and ``losses.csv``: cross-entropies
 in nats a token by task and modality, and of held-out clips, among them ``shuffled_gap``, by which
 one sees whether the video is used.
@@ -105,6 +106,7 @@ def _train(args: argparse.Namespace) -> Path:
     from datasets.store.reader import ClipStore
     from datasets.tools.files import sha256_of
     from model import assets
+    from model.system import TokenizerFiles
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo, cosmos_weights
     from model.transformer.train import distributed
@@ -122,8 +124,9 @@ def _train(args: argparse.Namespace) -> Path:
     )
     # Before the tokens, which may take hours; it is only mapped.
     cosmos = cosmos_weights.read(args.cosmos) if args.cosmos else None
-    codec = open_codec(args.codec, device=args.device)
-    tokenizer = MotionTokenizer.load(args.tokenizer or assets.TOKENIZER)
+    files = TokenizerFiles(codec=args.codec, tokenizer=args.tokenizer or assets.TOKENIZER)
+    codec = open_codec(files.codec, device=args.device)
+    tokenizer = MotionTokenizer.load(files.tokenizer)
     config = getattr(UniMoConfig, args.config)(
         unified=args.unified,
         tokens_per_frame=tokenizer.config.tokens_per_frame,
@@ -158,6 +161,7 @@ def _train(args: argparse.Namespace) -> Path:
         args.out,
         device=args.device,
         start=start,
+        files=files,
         progress=progress,
         board=args.tensorboard,
     )

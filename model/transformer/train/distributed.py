@@ -56,7 +56,9 @@ def first_process_first() -> Iterator[None]:
 
 def gathered(value: T) -> list[T]:
     """Return the values of all processes, by their number; every process waits for all."""
-    values: list = [None] * rank_and_processes()[1]
+    values: list = [value] * rank_and_processes()[1]
+    if len(values) == 1:
+        return values
     torch.distributed.all_gather_object(values, value)
     return values
 

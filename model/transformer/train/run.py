@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.system import TokenizerFiles
 from model.training.config import TrainingError
+from model.training.sidecar import WEIGHTS
 from model.transformer.config import UniMoConfig
 from model.transformer.train.config import ARTrainingConfig
 
@@ -25,6 +27,7 @@ def train(
     device: str = "cpu",
     start: str = "random",
     progress: bool = True,
+    files: TokenizerFiles | None = None,
     board: bool = False,
     on_step: "Callable[[int, str], None] | None" = None,
 ) -> Path:
@@ -38,6 +41,7 @@ def train(
         device: ``cpu`` or ``cuda``; bf16 is computed with on the latter.
         start: where the initial weights come from (``random``, or ``cosmos <sha256>``); resuming
             requires the same.
+        files: of the tokenizers, copied beside the model.
         progress: show a progress bar on stderr.
         board: also write the loss curve for TensorBoard.
         on_step: called after every step with the steps done and how it goes.
@@ -65,8 +69,15 @@ def train(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     identity = identity_of(model, training, {**tokens.identity, "start": start})
-    path = out / "model.safetensors"
+    path = out / WEIGHTS
+
+    def copy_tokenizers() -> None:
+        with distributed.together():
+            if files is not None and rank == 0:
+                files.copy_to(out)
+
     if is_finished(path, identity):
+        copy_tokenizers()
         load_weights(path, model)
         model.to(device).eval()
         return path
@@ -75,6 +86,7 @@ def train(
     model.activation_checkpointing = training.activation_checkpointing
     run = sharded.start(model, training, identity, out, device, training.ema_decay)
     run.resume()
+    copy_tokenizers()  # not before: the folder may be another run's
     precise = distributed.precision(device, processes)
     writer = open_board(out, run.step) if board and rank == 0 else None
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from datasets.estimators import EstimatorUnavailable
 from datasets.estimators.external import checked_sha256
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 from model.video_tokens.codec import (
     SPATIAL,
     VOCABULARY,

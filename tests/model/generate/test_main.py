@@ -21,16 +21,16 @@ from model import assets
 from model.generate.__main__ import main
 from model.generate.pictures import PictureError, camera, overlay, read_image
 from model.generate.pipeline import Pipeline
+from model.system import TrainedSystem
 from model.tokenizer import MotionTokenizer
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 from model.video_tokens.fitted.linear import LinearCodec
 from tests.damage import rewrite_json
 from tests.model.mini_unimo import make_tokenizer
 
 
 def pipeline(folder):
-    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
-    return Pipeline.load(folder / "unimo.safetensors", LinearCodec(), tokenizer)
+    return Pipeline.load(TrainedSystem.open(folder / "unimo.safetensors"))
 
 
 def test_an_image_becomes_a_video_a_motion_and_an_overlay(folder, run, tmp_path, capsys):
@@ -265,7 +265,7 @@ def test_one_bad_input_does_not_stop_the_others(folder, run, tmp_path, capsys):
         (["--top-p", "0"], "top-p must be above 0"),
         (["--temperature", "-1"], "temperature must be 0 or above"),
         (["--decoder", "diffusion"], "reads Cosmos's tokens"),
-        (["--checkpoint", "nowhere.safetensors"], "there is no nowhere.json beside it"),
+        (["--checkpoint", "nowhere.safetensors"], "nowhere.safetensors is not there: give"),
         (["--codec", "nowhere.safetensors"], "there is no nowhere.json beside it"),
     ],
 )
@@ -319,11 +319,12 @@ def test_compiled_decoders_go_with_their_pipeline(folder):
 
 
 def test_parts_that_were_not_trained_together_are_refused(folder, tmp_path):
-    other = make_tokenizer(tmp_path)
-    tokenizer = MotionTokenizer.load(other)
+    tokenizer = MotionTokenizer.load(make_tokenizer(tmp_path))
     tokenizer.quantizer.codebook.add_(1)
+    other = tokenizer.save(tmp_path / "other.safetensors")
+    system = TrainedSystem.open(folder / "unimo.safetensors", tokenizer=other)
     with pytest.raises(CheckpointError, match="trained on other tokens"):
-        Pipeline.load(folder / "unimo.safetensors", LinearCodec(), tokenizer)
+        Pipeline.load(system)
 
 
 @pytest.mark.parametrize(
@@ -343,9 +344,8 @@ def test_a_sidecar_that_says_nothing_of_tokens_is_refused(folder, tmp_path, extr
     if extra is not None:
         sidecar["extra"] = extra
     rewrite_json(tmp_path / "unimo.json", sidecar)
-    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
     with pytest.raises(CheckpointError, match=message):
-        Pipeline.load(tmp_path / "unimo.safetensors", LinearCodec(), tokenizer)
+        Pipeline.load(TrainedSystem.open(tmp_path / "unimo.safetensors", codec="linear"))
 
 
 def test_pictures_of_another_size_are_refused(folder):

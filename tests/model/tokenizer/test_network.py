@@ -10,8 +10,8 @@ from datasets.motion import Motion
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.tokenizer.layers import DecoderHead, FrameToTokens
 from model.tokenizer.loss import expert_losses
-from model.training.checkpoint import CheckpointError
 from model.training.config import TrainingConfig
+from model.training.sidecar import CheckpointError
 from tests.damage import rewrite_json
 
 TOKENS_PER_FRAME = (1, 8, 24, 36, 54)

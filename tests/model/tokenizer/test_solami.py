@@ -17,8 +17,8 @@ from model.tokenizer.solami.features import extract, restore
 from model.tokenizer.solami.network import SolamiTokenizer
 from model.tokenizer.solami.released import load_released
 from model.tokenizer.train import train
-from model.training.checkpoint import CheckpointError
 from model.training.config import TrainingConfig
+from model.training.sidecar import CheckpointError
 from tests.pickle_trap import Trap
 
 TINY = SolamiConfig(width=16, code_dim=16, depth=1, codebook_size=32)

@@ -14,9 +14,9 @@ import torch
 from datasets.tools import files
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.tokenizer.train import TrainingError, main, train
-from model.training.checkpoint import CheckpointError, read_sidecar
 from model.training.config import TrainingConfig
 from model.training.resume import read_state, write_state
+from model.training.sidecar import CheckpointError, read_sidecar
 
 CONFIG = TokenizerConfig(
     tokens_per_frame=4, strides=(1, 4), width=16, code_dim=8, depth=1, codebook_size=32

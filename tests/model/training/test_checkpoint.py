@@ -10,13 +10,8 @@ import torch
 from model import assets
 from model.tokenizer import MotionTokenizer
 from model.training import checkpoint
-from model.training.checkpoint import (
-    CheckpointError,
-    load_weights,
-    read_sidecar,
-    save_model,
-    sidecar_path,
-)
+from model.training.checkpoint import load_weights, save_model
+from model.training.sidecar import CheckpointError, read_sidecar, sidecar_path
 from tests.damage import cut, edit_json, flip_bit, rewrite_json
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import silu
 
 from model.sequence import VISUAL, Schedule
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 from model.transformer import UniMo, UniMoConfig, cosmos_weights
 from model.transformer.train.steps import schedules
 from tests.model.cosmos_state import make, official, transformer_engine

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.sequence import TASKS, VIDEO_ALONE
-from model.training.checkpoint import CheckpointError, sidecar_path
+from model.training.sidecar import CheckpointError, sidecar_path
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train.steps import schedules
 from tests.damage import rewrite_json

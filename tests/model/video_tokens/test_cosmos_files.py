@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 from model.transformer import cosmos_weights
 from tests.model.cosmos_state import make, official, transformer_engine
 from tests.pickle_trap import Trap

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.training.checkpoint import CheckpointError
+from model.training.sidecar import CheckpointError
 from model.video_tokens.cosmos import networks
 from model.video_tokens.cosmos.tokenizer import CosmosCV, CosmosDV
 from tests.model.video_tokens import mini_cosmos

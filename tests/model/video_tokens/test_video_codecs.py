@@ -9,8 +9,8 @@ import torch
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.prepare.prepare_store import prepare
 from datasets.store.reader import ClipStore
-from model.training.checkpoint import CheckpointError, read_sidecar, sidecar_path
 from model.training.config import TrainingConfig, TrainingError
+from model.training.sidecar import CheckpointError, read_sidecar, sidecar_path
 from model.video_tokens import fsq
 from model.video_tokens.codec import checked_frames, checked_ids, latent_shape
 from model.video_tokens.fitted.blocks import frames_of, from_blocks, to_blocks

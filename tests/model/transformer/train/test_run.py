@@ -12,9 +12,9 @@ from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.prepare.prepare_store import prepare
 from datasets.store.reader import ClipStore
 from model.tokenizer import MotionTokenizer
-from model.training.checkpoint import read_sidecar
 from model.training.config import TrainingError
 from model.training.optimizer import make_optimizer
+from model.training.sidecar import read_sidecar
 from model.transformer import UniMo
 from model.transformer.train import __main__
 from model.transformer.train import token_set as tokens_module

@@ -21,10 +21,10 @@ import torch
 from tqdm import tqdm
 
 from model.token_store import TokenClips
-from model.training.checkpoint import read_sidecar
 from model.training.config import TrainingError
 from model.training.identity import identity_of
 from model.training.loop import TrainingRun
+from model.training.sidecar import read_sidecar
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train import distributed, sharded
 from model.transformer.train.config import ARTrainingConfig
