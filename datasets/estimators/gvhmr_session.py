@@ -15,6 +15,7 @@ from datasets.estimators.gaps import fill
 from datasets.motion import Motion
 from datasets.tools.isolated import tool_environment
 from datasets.tools.isolated.worker import (
+    LastingWorker,
     Worker,
     WorkerError,
     WorkerFailed,
@@ -49,17 +50,14 @@ class GvhmrSession:
     bodies: Path
     denoiser: Path
     preprocess: Path | None
-    _worker: Worker | None = field(default=None, init=False)
-    _running: ExitStack = field(default_factory=ExitStack, init=False)  # ends the worker
     _clips: int = field(default=0, init=False)
 
     def __enter__(self) -> "GvhmrSession":
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="gvhmr-"))
             self._work = Path(folder)
-            stack.callback(self._stop)
-            self._start()
-            found = self._worker.hello["device"]
+            self._worker = stack.enter_context(LastingWorker(self._make))
+            found = self._hello()["device"]
             if found != self.device.partition(":")[0]:
                 raise EstimatorUnavailable(
                     f"gvhmr would run on {found}, not on {self.device}: the torch of {self.python} "
@@ -127,14 +125,12 @@ class GvhmrSession:
         }
         for last in (False, True):
             try:
-                if self._worker is None:
-                    self._start()
+                self._hello()
                 answer = self._worker.request(request, timeout=_CLIP_SECONDS)
                 break
             except WorkerFailed as error:
                 raise EstimateError("error", str(error)) from error
             except WorkerGone as error:
-                self._stop()
                 shutil.rmtree(self._work / name, ignore_errors=True)
                 if isinstance(error, WorkerTimeout):
                     raise EstimateError("timeout", f"GVHMR: {error}") from error
@@ -150,19 +146,17 @@ class GvhmrSession:
         folder = (root / clip_id).resolve()
         return str(folder) if folder.is_relative_to(root) and folder.is_dir() else None
 
-    def _start(self) -> None:
-        options = {"work": str(self._work), "checkpoint": str(self.denoiser)}
-        worker = Worker(
-            self.python, _SCRIPT, env=self._env(), options=options, timeout=_START_SECONDS
-        )
+    def _hello(self) -> dict:
         try:
-            self._worker = self._running.enter_context(worker)
+            return self._worker.hello()
         except WorkerError as error:
             raise EstimatorUnavailable(f"gvhmr does not start: {error}") from error
 
-    def _stop(self) -> None:
-        self._worker = None
-        self._running.close()
+    def _make(self) -> Worker:
+        options = {"work": str(self._work), "checkpoint": str(self.denoiser)}
+        return Worker(
+            self.python, _SCRIPT, env=self._env(), options=options, timeout=_START_SECONDS
+        )
 
     def _env(self) -> dict[str, str]:
         """All that the tool's process knows of the world outside."""

@@ -29,6 +29,7 @@ from model.training.checkpoint import weights_sha256
 from model.transformer.sampling import top_p
 from model.video_tokens.cosmos.diffusion_decoder import DecodeError
 from model.video_tokens.pixels import Pixels, check_decoder, open_pixels
+from model.video_tokens.seedvr import EnhanceError, SeedVR, SeedVRSession
 
 _POSED_AT_ONCE = 32  # frames of a video that are held at a time
 
@@ -80,10 +81,10 @@ def load(request: Request) -> Pipeline:
 def open_generator(pipeline: Pipeline, request: Request) -> Iterator[Generate]:
     """Give the function that writes the samples of one input and yields each.
 
-    What makes the pixels is started once, for all inputs.
+    What makes the pixels, and SeedVR if it is asked for and installed, start once for all inputs.
 
     Raises:
-        GenerateError: the decoder cannot be started. The function's: a tool fails.
+        GenerateError: a tool cannot be started. The function's: a tool fails.
         ValueError: the function's: the input cannot be read.
         OSError: the function's: a file cannot be written.
     """
@@ -95,9 +96,11 @@ def open_generator(pipeline: Pipeline, request: Request) -> Iterator[Generate]:
             pixels = stack.enter_context(
                 open_pixels(request.decoder, pipeline.codec, device=request.device)
             )
-        except (ToolMissing, DecodeError) as error:
+            tool = SeedVR.installed() if request.enhance else None
+            enhancer = stack.enter_context(tool.start(request.device)) if tool else None
+        except (ToolMissing, DecodeError, EnhanceError) as error:
             raise GenerateError(str(error)) from error
-        yield lambda source: _image_to_video(pipeline, source, request, pixels)
+        yield lambda source: _image_to_video(pipeline, source, request, pixels, enhancer)
 
 
 def circumstances(pipeline: Pipeline, request: Request) -> dict:
@@ -116,25 +119,32 @@ def circumstances(pipeline: Pipeline, request: Request) -> dict:
 
 
 def _image_to_video(
-    pipeline: Pipeline, source: Source, request: Request, pixels: Pixels
+    pipeline: Pipeline,
+    source: Source,
+    request: Request,
+    pixels: Pixels,
+    enhancer: SeedVRSession | None,
 ) -> Iterator[Sample]:
     picture = read_image(source.path)
     size, fps = pipeline.model.config.width, pipeline.fps
     square = PadResize(picture.shape[1], picture.shape[0], size)
     images = np.repeat(square.image(picture)[None], request.samples, axis=0)
     visual, motions = pipeline.i2vm(images, request.seeds, progress=request.progress)
+    note = pixels.note
+    if request.enhance:
+        note += f"; {enhancer.tool.note if enhancer else 'not enhanced: no SeedVR is installed'}"
     for seed, files, channels, ids in zip(
         request.seeds, source.files, motions, visual, strict=True
     ):
         try:
-            video, note = pixels.decode(ids), pixels.note
-        except DecodeError as error:
+            video = pixels.decode(ids)
+            files["json"].unlink(missing_ok=True)  # that of files which are now replaced
+            write_video(files["mp4"], video, fps=fps)
+            if enhancer:
+                enhancer.enhance(files["mp4"], files["mp4"], size=(size, size), seed=seed)
+                video = read_video(files["mp4"])
+        except (DecodeError, EnhanceError) as error:
             raise GenerateError(str(error)) from error
-        files["json"].unlink(missing_ok=True)  # that of files which are now replaced
-        write_video(files["mp4"], video, fps=fps)
-        if request.enhance:
-            note = f"{note}; {_enhanced(files['mp4'], size, seed)}"
-            video = read_video(files["mp4"])
         motion = Motion.from_channels(channels, fps=fps, space=pipeline.space)
         _write_motion(files, motion, video.shape[2], video.shape[1])
         if request.draw:
@@ -197,21 +207,6 @@ def _write_overlay(
         leave=False,
     )
     write_video(path, bar, fps=motion.fps)
-
-
-def _enhanced(video: Path, size: int, seed: int) -> str:
-    """Enhance a video in place and return what was done, in words.
-
-    Raises:
-        GenerateError: an installation that cannot be used.
-    """
-    from model.video_tokens.seedvr import EnhanceError, SeedVR, enhance
-
-    try:
-        tool = SeedVR.installed()
-        return enhance(video, video, tool=tool, size=(size, size), seed=seed).note
-    except (ToolMissing, EnhanceError) as error:
-        raise GenerateError(str(error)) from error
 
 
 def _sample(

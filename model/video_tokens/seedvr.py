@@ -3,18 +3,22 @@
 Wang et al., "SeedVR: Seeding Infinity in Diffusion Transformer Towards Generic Video Restoration"
 (CVPR 2025), the 3B model with 50 steps, by the repository's own ``inference_seedvr_3b.py``; it
 needs a CUDA GPU. ``$SEEDVR_HOME`` is the clone, ``$SEEDVR_PYTHON`` its environment's interpreter.
-It unpickles its weights as they are: take them from their owners only. Without an installation
-videos stay as they are; what comes back says which, as numbers with and without it do not compare.
+It unpickles its weights as they are: take them from their owners only; a file ``NAME.sha256``
+beside one of them pins it. Numbers with and without it do not compare: say which with `note`.
 """
 
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.tools.isolated import ToolMissing, command_worker, tool_environment
-from datasets.tools.isolated.worker import Worker, WorkerError, WorkerTimeout
+from datasets.estimators import EstimatorUnavailable
+from datasets.estimators.external import checked_sha256, see_only
+from datasets.tools.isolated import ToolMissing, tool_environment
+from datasets.tools.isolated.worker import LastingWorker, Worker, WorkerError, WorkerTimeout
 from datasets.video.files import VideoError, probe
 
 ENV_PYTHON = "SEEDVR_PYTHON"
@@ -31,8 +35,8 @@ _FILES = (
     "neg_emb.pt",
 )
 _COLOUR = "projects/video_diffusion_sr/color_fix.py"  # not part of the repository
-_SCRIPT = Path(command_worker.__file__)
-_START_SECONDS = 60
+_SCRIPT = Path(__file__).parent / "seedvr_worker.py"
+_START_SECONDS = 1800
 
 
 class EnhanceError(RuntimeError):
@@ -46,7 +50,7 @@ class SeedVR:
     Attributes:
         python: the interpreter of its environment.
         home: the folder of the clone, with the weights where it looks for them.
-        timeout: seconds for a video, with the loading of the networks.
+        timeout: seconds for a video.
     """
 
     python: Path
@@ -83,102 +87,120 @@ class SeedVR:
     @property
     def note(self) -> str:
         """One line: what makes the pixels."""
-        colour = "with" if (self.home / _COLOUR).is_file() else "without"
+        colour = "with" if self._corrects_colour else "without"
         return f"enhanced by SeedVR 3B (50 steps, {colour} its colour correction)"
+
+    @property
+    def _corrects_colour(self) -> bool:
+        return (self.home / _COLOUR).is_file()
+
+    def identity(self) -> dict[str, str]:
+        """sha256 of the program, its configuration and its weights; size and seed are the call's.
+
+        Raises:
+            ToolMissing: files are missing, or one is not what it is pinned to be.
+        """
+        self.preflight()
+        names = [*_FILES, *([_COLOUR] if self._corrects_colour else [])]
+        try:
+            return {name: checked_sha256(self.home / name) for name in names}
+        except EstimatorUnavailable as error:
+            raise ToolMissing(str(error)) from error
+
+    @contextmanager
+    def start(self, device: str) -> Iterator["SeedVRSession"]:
+        """Load the networks on a GPU, once for many videos.
+
+        Args:
+            device: ``cuda`` or ``cuda:N``.
+
+        Raises:
+            ToolMissing: files of the installation are missing.
+            EnhanceError: it does not start.
+        """
+        self.preflight()
+        with tempfile.TemporaryDirectory(prefix="seedvr-") as folder:
+            env = see_only(device, tool_environment(Path(folder)))
+
+            def make() -> Worker:
+                # What torchrun sets up for one process. It would start the program in a session of
+                # its own, which would outlive a timeout, and us.
+                process = {
+                    "RANK": "0",
+                    "LOCAL_RANK": "0",
+                    "WORLD_SIZE": "1",
+                    "MASTER_ADDR": "127.0.0.1",
+                    "MASTER_PORT": str(_free_port()),
+                }
+                options = {"home": str(self.home)}
+                return Worker(
+                    self.python, _SCRIPT, env=env | process, options=options, timeout=_START_SECONDS
+                )
+
+            with LastingWorker(make) as worker:
+                try:
+                    worker.hello()
+                except WorkerError as error:
+                    raise EnhanceError(f"SeedVR does not start: {error}") from error
+                yield SeedVRSession(self, worker)
 
 
 @dataclass(frozen=True)
-class Enhanced:
-    """A video to go on with.
+class SeedVRSession:
+    """The running networks; after a video at which they died they are loaded again.
 
     Attributes:
-        video: its file.
-        note: one line: what made its pixels.
+        tool: the installation.
+        worker: its process.
     """
 
-    video: Path
-    note: str
+    tool: SeedVR
+    worker: LastingWorker
 
+    def enhance(self, video: Path, out: Path, *, size: tuple[int, int], seed: int) -> None:
+        """Enhance a video; the result depends on no other.
 
-def enhance(
-    video: Path, out: Path, *, tool: SeedVR | None, size: tuple[int, int], seed: int
-) -> Enhanced:
-    """Enhance a video, or leave it as it is.
+        Args:
+            video: an mp4.
+            out: of the mp4 to write, may be `video`; it appears when it is complete, and not at all
+                if anything fails.
+            size: height and width in pixels. The video is brought to that area, whatever its own,
+                and cut to multiples of 16.
+            seed: of the noise.
 
-    Args:
-        video: an mp4.
-        out: of the mp4 to write; it appears when it is complete, and not at all if anything fails.
-        tool: the installation; with None `video` itself is returned and nothing is written.
-        size: height and width in pixels. The video is brought to that area, whatever its own, and
-            cut to multiples of 16.
-        seed: of the noise.
-
-    Raises:
-        ToolMissing: files of the installation are missing.
-        EnhanceError: the tool fails, takes too long, or writes another number of frames.
-        VideoError: `video` is not one.
-    """
-    if tool is None:
-        return Enhanced(video, "not enhanced: no SeedVR is installed")
-    tool.preflight()
-    num_frames = probe(video).num_frames
-    # Beside `out`, so that the result can be renamed into place.
-    with tempfile.TemporaryDirectory(prefix=".seedvr-", dir=out.parent) as folder:
-        source, target = (Path(folder).absolute() / name for name in ("given", "made"))
-        source.mkdir()  # the program takes everything in it for a video
-        (source / "clip.mp4").symlink_to(video.absolute())
-        output = _run(tool, source, target, size, seed)
-        result = target / "clip.mp4"
-        if not result.is_file():
-            raise EnhanceError(f"SeedVR wrote no video; it said: {output}")
-        try:
-            found = probe(result).num_frames
-        except VideoError as error:
-            raise EnhanceError(f"SeedVR's video cannot be read: {error.why}") from error
-        if found != num_frames:
-            raise EnhanceError(f"SeedVR's video has {found} frames instead of {num_frames}")
-        os.replace(result, out)
-    return Enhanced(out, tool.note)
-
-
-def _run(tool: SeedVR, given: Path, made: Path, size: tuple[int, int], seed: int) -> str:
-    """Run the program on all videos of a folder, and return the last it said."""
-    options = {
-        "--video_path": given,
-        "--output_dir": made,
-        "--seed": seed,
-        "--res_h": size[0],
-        "--res_w": size[1],
-        "--sp_size": 1,
-    }
-    words = [str(word) for option in options.items() for word in option]
-    # What torchrun sets up for one process. Itself it would start the program in a session of its
-    # own, which would outlive a timeout, and us.
-    process = {
-        "RANK": "0",
-        "LOCAL_RANK": "0",
-        "WORLD_SIZE": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
-        # `python FILE` finds modules beside the file; the program wants those of its own folder.
-        "PYTHONPATH": str(tool.home),
-    }
-    worker = Worker(
-        tool.python,
-        _SCRIPT,
-        env=tool_environment(given.parent) | process,
-        options={"folder": str(tool.home)},
-        timeout=_START_SECONDS,
-    )
-    try:
-        with worker:
-            command = [str(tool.python), _PROGRAM, *words]
-            output = worker.request({"command": command}, timeout=tool.timeout)["said"]
-    except WorkerTimeout:
-        raise EnhanceError(f"SeedVR took more than {tool.timeout:g} s") from None
-    except WorkerError as error:
-        raise EnhanceError(f"SeedVR: {error}") from error
-    return " ".join(output.split())[-500:]
+        Raises:
+            EnhanceError: the tool fails, takes too long, or writes another number of frames.
+            VideoError: `video` is not one.
+        """
+        num_frames = probe(video).num_frames
+        # Beside `out`, so that the result can be renamed into place.
+        with tempfile.TemporaryDirectory(prefix=".seedvr-", dir=out.parent) as folder:
+            source, target = (Path(folder).absolute() / name for name in ("input", "output"))
+            source.mkdir()  # the program takes everything in it for a video
+            (source / "clip.mp4").symlink_to(video.absolute())
+            request = {
+                "video_path": str(source),
+                "output_dir": str(target),
+                "seed": seed % 2**32,  # numpy takes no more
+                "res_h": size[0],
+                "res_w": size[1],
+            }
+            try:
+                self.worker.request(request, timeout=self.tool.timeout)
+            except WorkerTimeout:
+                raise EnhanceError(f"SeedVR took more than {self.tool.timeout:g} s") from None
+            except WorkerError as error:
+                raise EnhanceError(f"SeedVR: {error}") from error
+            result = target / "clip.mp4"
+            if not result.is_file():
+                raise EnhanceError("SeedVR wrote no video")
+            try:
+                found = probe(result).num_frames
+            except VideoError as error:
+                raise EnhanceError(f"SeedVR's video cannot be read: {error.why}") from error
+            if found != num_frames:
+                raise EnhanceError(f"SeedVR's video has {found} frames instead of {num_frames}")
+            os.replace(result, out)
 
 
 def _free_port() -> int:

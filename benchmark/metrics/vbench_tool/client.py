@@ -7,7 +7,6 @@ import functools
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from benchmark.metrics.vbench_tool import weights
 from benchmark.metrics.vbench_tool.values import ValueCache, finite_number
 from datasets.tools import isolated
 from datasets.tools.files import sha256_of
-from datasets.tools.isolated.worker import Worker, WorkerError, WorkerGone
+from datasets.tools.isolated.worker import LastingWorker, Worker, WorkerError
 from datasets.video.probe import VideoError, VideoInfo, probe
 
 SCRIPT = Path(__file__).parent / "worker.py"
@@ -160,12 +159,11 @@ def _probe(video: Path) -> VideoInfo:
 
 
 class _Session:
-    """The tool's process, started when it is needed and again after it died; a context manager."""
+    """The tool's process and its working folder; a context manager."""
 
     def __init__(self, python: Path, script: Path):
         self._python, self._script = python, script
-        self._worker: Worker | None = None
-        self._running = ExitStack()  # ends the worker
+        self._worker = LastingWorker(self._make)
 
     def __enter__(self) -> "_Session":
         self._folder = tempfile.TemporaryDirectory(prefix="vbench-")
@@ -173,7 +171,7 @@ class _Session:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self._running.close()
+        self._worker.__exit__(kind, error, trace)
         self._folder.cleanup()
 
     def hello(self) -> dict:
@@ -182,12 +180,7 @@ class _Session:
         Raises:
             WorkerError: it does not start.
         """
-        if self._worker is None:
-            worker = Worker(
-                self._python, self._script, env=self._env(), options={}, timeout=_LOAD_SECONDS
-            )
-            self._worker = self._running.enter_context(worker)
-        return self._worker.hello
+        return self._worker.hello()
 
     def measure(self, dimension: str, videos: Mapping[str, Path]) -> dict[str, float]:
         """One dimension of videos by their sha256.
@@ -204,15 +197,15 @@ class _Session:
             request = {"dimension": dimension, "videos": str(staged), "results": str(results)}
             seconds = _LOAD_SECONDS + CLIP_SECONDS[dimension] * len(videos)
             try:
-                self.hello()
                 answer = self._worker.request(request, timeout=seconds)
-            except WorkerGone as error:
-                self._worker = None
-                self._running.close()
-                raise VBenchError(str(error)) from error
             except WorkerError as error:
                 raise VBenchError(str(error)) from error
         return {names[name]: value for name, value in _checked(answer, set(names)).items()}
+
+    def _make(self) -> Worker:
+        return Worker(
+            self._python, self._script, env=self._env(), options={}, timeout=_LOAD_SECONDS
+        )
 
     def _env(self) -> dict[str, str]:
         """All that the tool's process knows of the world outside."""

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, cast
 
@@ -157,3 +157,51 @@ class Worker:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._stdout.close()
+
+
+class LastingWorker:
+    """A worker that is started when it is first asked, and again after it was gone.
+
+    A context manager that ends the process.
+
+    Args:
+        make: makes the worker.
+    """
+
+    def __init__(self, make: Callable[[], Worker]):
+        self._make = make
+        self._worker: Worker | None = None
+        self._running = ExitStack()  # ends the worker
+
+    def __enter__(self) -> "LastingWorker":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self._running.close()
+
+    def hello(self) -> dict:
+        """Return the process's answer to its options, once it runs.
+
+        Raises:
+            WorkerError: it does not start.
+        """
+        return self._started().hello
+
+    def request(self, message: Mapping, *, timeout: float) -> dict:
+        """Send a message and wait for its answer; arguments and errors as of `Worker.request`.
+
+        Raises:
+            WorkerError: also where it does not start.
+        """
+        worker = self._started()
+        try:
+            return worker.request(message, timeout=timeout)
+        except WorkerGone:
+            self._worker = None
+            self._running.close()
+            raise
+
+    def _started(self) -> Worker:
+        if self._worker is None:
+            self._worker = self._running.enter_context(self._make())
+        return self._worker

@@ -22,7 +22,7 @@ import numpy as np
 
 from datasets.estimators.external import checked_sha256, see_only
 from datasets.tools.isolated import ToolMissing, tool_environment
-from datasets.tools.isolated.worker import Worker, WorkerError
+from datasets.tools.isolated.worker import LastingWorker, Worker, WorkerError
 from model.training.config_checks import require_choice, require_count, require_number
 from model.video_tokens.codec import checked_ids, like_input
 from model.video_tokens.cosmos.networks import CV, DV, Release
@@ -149,25 +149,24 @@ class DiffusionDecoder:
                 "context": str(weights / "aux_vars.pt"),
             }
             pixels = CosmosCV.load(_folder(home, CV), device)
-            worker = Worker(
-                python,
-                _SCRIPT,
-                env=see_only(device, tool_environment(work)),
-                options=options,
-                timeout=_START_SECONDS,
-            )
+            env = see_only(device, tool_environment(work))
+
+            def make() -> Worker:
+                return Worker(python, _SCRIPT, env=env, options=options, timeout=_START_SECONDS)
+
+            worker = stack.enter_context(LastingWorker(make))
             try:
-                stack.enter_context(worker)
+                found = worker.hello()["device"]
             except WorkerError as error:
                 raise DecodeError(f"cosmos-predict1 does not start: {error}") from error
-            if (found := worker.hello["device"]) != device.partition(":")[0]:
+            if found != device.partition(":")[0]:
                 raise DecodeError(f"cosmos-predict1 would run on {found}, not on {device}")
             yield DiffusionSession(self, worker, pixels, work)
 
 
 @dataclass(frozen=True)
 class DiffusionSession:
-    """The running network.
+    """The running network; after a window at which it died it is loaded again.
 
     Attributes:
         settings: how to decode.
@@ -177,7 +176,7 @@ class DiffusionSession:
     """
 
     settings: DiffusionDecoder
-    worker: Worker
+    worker: LastingWorker
     pixels: CosmosCV
     work: Path
 

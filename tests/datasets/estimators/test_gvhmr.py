@@ -330,7 +330,7 @@ def test_contract_with_the_real_package(contract, tmp_path):
     estimator, clips = contract
     body = load_body()
     with estimator.start("cpu") as session:
-        assert session._worker.hello["gvhmr"] == "1.6.1"
+        assert session._worker.hello()["gvhmr"] == "1.6.1"
         first = {name: session.estimate(one) for name, one in clips.items()}
         again = {name: session.estimate(one) for name, one in reversed(clips.items())}
         K = clips[30].K.copy()

@@ -39,6 +39,8 @@ def start(options):
         print(json.dumps({**request, "shape": ids.shape}), file=log, flush=True)
         if ids.max() > 90:
             raise RuntimeError("too bright\\nfor me")
+        if ids.max() == 85:
+            os._exit(9)
         t, h, w = ids.shape
         latents = np.zeros((16, t, 2 * h, 2 * w), np.float32)
         latents[:3] = ids.repeat(2, 1).repeat(2, 2) / 100
@@ -97,6 +99,8 @@ def test_failures_are_one_line_and_the_next_video_is_decoded(home):
     with DiffusionDecoder().start("cpu") as session:
         with pytest.raises(DecodeError, match="too bright for me"):
             session.decode(np.full((1, 1, 1), 91))
+        with pytest.raises(DecodeError, match="exited with code 9"):
+            session.decode(np.full((1, 1, 1), 85))
         with pytest.raises(DecodeError, match=r"gives \(16, 1, 2, 2\)"):
             session.decode(np.full((2, 1, 1), 80))
         with pytest.raises(ValueError, match="63999"):
