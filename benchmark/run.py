@@ -111,11 +111,11 @@ def _show_table(table: TableSpec) -> None:
 def _audit(args: argparse.Namespace) -> int:
     from benchmark.commands.audit import report
     from benchmark.commands.audit.paper import Paper
+    from benchmark.commands.output import with_paths
 
     result = report.examine(Paper.load())
-    print(report.to_markdown(result))
-    for path in report.write(result, args.out) if args.out else ():
-        print(path)
+    paths = report.write(result, args.out) if args.out else []
+    print(with_paths(report.to_markdown(result), paths))
     return 0
 
 
@@ -128,6 +128,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _speed(args: argparse.Namespace) -> int:
+    from benchmark.commands.output import with_paths
     from benchmark.commands.speed import report
 
     try:
@@ -135,10 +136,7 @@ def _speed(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
         return 130
-    paths = report.write(result, args.out)
-    print(report.to_markdown(result))
-    for path in paths:
-        print(path)
+    print(with_paths(report.to_markdown(result), report.write(result, args.out)))
     return 0
 
 

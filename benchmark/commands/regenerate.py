@@ -5,14 +5,13 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmark.api.figure import FigureSpec
-from benchmark.api.paths import display_path
 from benchmark.api.profile import Profile
 from benchmark.api.table import TableSpec
 from benchmark.commands import dry_run
 from benchmark.commands.options import body_chosen
+from benchmark.commands.output import with_paths
 from benchmark.commands.request import Options, Request, make_request
 from benchmark.results import figure
 from benchmark.results import table as report
@@ -138,7 +137,7 @@ def _write(request: Request, planned: Plan, outcomes: Outcomes) -> Iterator[_Rep
         if spec.id in planned.rows:
             yield _write_figure(request, spec, planned.rows[spec.id], outcomes)
     paths = write_page(request.folder, request.context.cache)
-    yield _Report(text=_text("", paths))
+    yield _Report(text=with_paths("", paths) + "\n")
 
 
 def _write_table(
@@ -166,7 +165,9 @@ def _write_table(
     missing = [cell for cell in result.cells if cell.row in asked and cell.status in _MISSING]
     paths = report.write(result, request.folder, full_latex=request.options.full)
     text = markdown.to_markdown(result) + _from_cache(result, outcomes, request.started)
-    return _Report(text=_text(text, paths), value=result.to_json(), complete=not missing)
+    return _Report(
+        text=with_paths(text, paths) + "\n", value=result.to_json(), complete=not missing
+    )
 
 
 def _from_cache(result: Result, outcomes: Outcomes, started: str) -> str:
@@ -197,7 +198,7 @@ def _write_figure(
         print(printable(f"{spec.id}: FAILED: {result.reason}"), file=sys.stderr)
     text = figure.to_markdown(result, picture=result.status == "drawn")
     return _Report(
-        text=_text(text, paths),
+        text=with_paths(text, paths) + "\n",
         value=result.to_json(),
         complete=figure.complete(result),
         failed=failed,
@@ -215,10 +216,6 @@ def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:
         is_extra=row.is_extra,
         task=row.task,
     )
-
-
-def _text(text: str, paths: Sequence[Path]) -> str:
-    return printable("\n".join([text, *(f"wrote {display_path(path)}" for path in paths), ""]))
 
 
 def _exit_code(

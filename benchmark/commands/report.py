@@ -9,6 +9,7 @@ from benchmark.api.paths import display_path
 from benchmark.results.page.document import write_page
 from benchmark.results.reading import read
 from benchmark.results.render import renderers
+from datasets.tools.typed_json import printable
 
 
 def render_again(out: Path, tables: Sequence[str], *, full: bool = False) -> int:
@@ -42,12 +43,9 @@ def render_again(out: Path, tables: Sequence[str], *, full: bool = False) -> int
                 render(result, path)
                 written += [path] if path.exists() else []
         for path in [*written, *write_page(folder, out / "runs", results)]:
-            print(f"wrote {display_path(path)}")
+            print(printable(f"wrote {display_path(path)}"))
         for file, problem in results.refused.items():
-            path = display_path(folder / file)
-            print(
-                f"error: {path}: {problem}; it is left out: measure it again, or remove it",
-                file=sys.stderr,
-            )
+            error = f"error: {display_path(folder / file)}: {problem}; it is left out: "
+            print(printable(f"{error}measure it again, or remove it"), file=sys.stderr)
         refused += len(results.refused)
     return int(refused > 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import UserError
-from benchmark.api.paths import display_path, file_name
+from benchmark.api.paths import file_name
 from benchmark.api.table import PAPER, TABLE_OF_TASK
 from benchmark.commands.compare import files, fitting, systems
 from benchmark.commands.compare.result import make_result
@@ -20,11 +20,13 @@ from benchmark.commands.options import (
     device_named,
     require_writable,
 )
+from benchmark.commands.output import with_paths
 from benchmark.runs.checkpoints import labels_of
 from benchmark.runs.data import open_data, require_body
 from benchmark.runs.work_item import RunContext
 from benchmark.runs.workers import default_workers
 from datasets.tools.files import hash_lines
+from datasets.tools.typed_json import printable
 
 _MAX_NAME = 120
 
@@ -85,7 +87,7 @@ def _compare(options: Options) -> int:
     outcomes = systems.measure(context, measured, workers=workers, quiet=options.quiet)
     for system in measured:
         if reason := outcomes.failures.get(system.item.identity):
-            print(f"error: {system.item.label}: {reason}", file=sys.stderr)
+            print(printable(f"error: {system.item.label}: {reason}"), file=sys.stderr)
     if outcomes.failures:
         return 1
     result = make_result(
@@ -99,8 +101,7 @@ def _compare(options: Options) -> int:
         options=as_json(options, device=context.device, workers=workers),
     )
     paths = files.write(result, options.out / "compare" / _name(result))
-    print(files.to_markdown(result))
-    print("\n".join(f"wrote {display_path(path)}" for path in paths))
+    print(with_paths(files.to_markdown(result), paths))
     return 0
 
 

@@ -1,12 +1,13 @@
 """The files of a comparison: JSON, Markdown, pictures, CSV with a line a pair and column."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmark.api.table import Column
 from benchmark.commands.compare import plot
-from benchmark.commands.compare.schema import Comparison, Difference
+from benchmark.commands.compare.schema import Comparison, Difference, SeedSpread
 from benchmark.results.render.csv_file import to_csv as csv_text
 from benchmark.results.render.layout import Field, letters_of, signed
 from benchmark.results.render.markdown import escape, table
@@ -14,24 +15,12 @@ from benchmark.results.schema import Cell
 from datasets.tools.files import locked, write_text
 
 _SHOWN = 3  # clips at either end; the JSON lists more
-_LINE = (
-    "value",
-    "against_value",
-    "difference",
-    "relative",
-    "low",
-    "high",
-    "n",
-    "groups",
-    "improved",
-    "worsened",
-    "p",
-    "p_holm",
-    "verdict",
-    "reason",
-    "run_id",
-    "against_run_id",
-)
+# Fields of a difference in the CSV file.
+_LINE = [
+    field.name
+    for field in dataclasses.fields(Difference)
+    if field.name not in ("against", "column", "best", "worst")
+]
 
 
 def write(result: Comparison, folder: Path) -> list[Path]:
@@ -50,27 +39,7 @@ def write(result: Comparison, folder: Path) -> list[Path]:
 
 def to_markdown(result: Comparison) -> str:
     """Return the text of the Markdown file."""
-    columns = {column.key: column for column in result.columns}
-    letters = _letters(result)
-    own, *_ = result.systems
-    opponents = list(dict.fromkeys(line.against for line in result.comparisons))
-    lines = [f"# compare: {escape(own)} against {escape(', '.join(opponents))}", ""]
-    lines += [*_values(result, columns, letters), ""]
-    for opponent in opponents:
-        own_lines = [line for line in result.comparisons if line.against == opponent]
-        lines += [f"## against {escape(opponent)}", ""]
-        if opponent in result.systems:
-            lines += [*_tests(own_lines, columns, letters), ""]
-            lines += [*_clips(own_lines, columns), ""]
-        else:
-            lines += [*_quoted(result, own_lines, columns, letters), ""]
-    if result.seeds:
-        lines += [f"## {len(result.trainings)} trainings of {escape(own)}", ""]
-        lines += [*_seeds(result, columns, letters), ""]
-    facts = [(f"({letter})", reason) for reason, letter in letters.items()] + _facts(result)
-    lines += [f"- **{escape(name)}:** {escape(text)}" for name, text in facts]
-    lines += ["", *(f"{number}. {escape(note)}" for number, note in enumerate(result.notes, 1))]
-    return "\n".join(lines).rstrip() + "\n"
+    return _Markdown(result).text()
 
 
 def to_csv(result: Comparison) -> str:
@@ -93,121 +62,133 @@ def to_csv(result: Comparison) -> str:
     return csv_text(["task", "data", "body", *names, *_LINE], lines)
 
 
-def _letters(result: Comparison) -> dict[str, str]:
-    """Return the reason why something is missing -> letter, in the order of the tables."""
-    cells = [cell for system in result.systems.values() for cell in system.cells.values()]
-    with_reason = [*cells, *result.comparisons, *result.seeds.values()]
-    return letters_of(one.reason for one in with_reason if one.reason)
+class _Markdown:
+    """The sections of the Markdown file."""
 
+    def __init__(self, result: Comparison):
+        self.result = result
+        self.columns = {column.key: column for column in result.columns}
+        self.own = next(iter(result.systems))
+        cells = [cell for system in result.systems.values() for cell in system.cells.values()]
+        with_reason = [*cells, *result.comparisons, *result.seeds.values()]
+        # Reason why something is missing -> letter, in the order of the tables.
+        self.letters = letters_of(one.reason for one in with_reason if one.reason)
 
-def _values(result: Comparison, columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
-    grid = [[Field("System"), *(Field(column.heading) for column in columns.values())]]
-    for label, system in result.systems.items():
-        cells = [(column, system.cells[key]) for key, column in columns.items()]
-        grid.append([Field(label), *(_value(column, cell, letters) for column, cell in cells)])
-    return table(grid)
+    def text(self) -> str:
+        result, own = self.result, escape(self.own)
+        opponents = list(dict.fromkeys(line.against for line in result.comparisons))
+        lines = [f"# compare: {own} against {escape(', '.join(opponents))}", "", *self._values()]
+        for opponent in opponents:
+            pairs = [line for line in result.comparisons if line.against == opponent]
+            lines += ["", f"## against {escape(opponent)}", ""]
+            if opponent in result.systems:
+                lines += [*self._tests(pairs), "", *self._clips(pairs)]
+            else:
+                lines += self._quoted(pairs)
+        if result.seeds:
+            lines += ["", f"## {len(result.trainings)} trainings of {own}", "", *self._seeds()]
+        facts = [(f"({letter})", reason) for reason, letter in self.letters.items()]
+        facts += self._facts()
+        lines += ["", *(f"- **{escape(name)}:** {escape(text)}" for name, text in facts)]
+        lines += ["", *(f"{number}. {escape(note)}" for number, note in enumerate(result.notes, 1))]
+        return "\n".join(lines).rstrip() + "\n"
 
+    def _missing(self, one: Cell | Difference | SeedSpread) -> str:
+        return f"n/a ({self.letters[one.reason or '']})"
 
-def _value(column: Column, cell: Cell, letters: dict[str, str]) -> Field:
-    if cell.value is None:
-        return Field(f"n/a ({letters[cell.reason]})")
-    return Field(column.format(cell.value), _interval(cell, column.format))
+    def _values(self) -> list[str]:
+        grid = [[Field("System"), *(Field(column.heading) for column in self.result.columns)]]
+        for label, system in self.result.systems.items():
+            cells = [(column, system.cells[key]) for key, column in self.columns.items()]
+            grid.append([Field(label), *(self._value(column, cell) for column, cell in cells)])
+        return table(grid)
 
+    def _value(self, column: Column, cell: Cell) -> Field:
+        if cell.value is None:
+            return Field(self._missing(cell))
+        return Field(column.format(cell.value), _interval(cell, column.format))
 
-def _tests(
-    lines: list[Difference], columns: dict[str, Column], letters: dict[str, str]
-) -> list[str]:
-    texts = ("clips improved", "p (Wilcoxon)", "p (Holm)", "verdict")
-    grid = [[Field("Column"), Field("difference", " [95 %]"), *map(Field, texts)]]
-    for line in lines:
-        column = columns[line.column]
-        share = "-"
-        if line.improved is not None:
-            share = f"{line.improved} of {line.n} ({line.improved / line.n:.0%})"
-        texts = (share, _chance(line.p), _chance(line.p_holm), line.verdict or "-")
-        fields = [Field(column.heading), _difference(column, line, letters)]
-        grid.append([*fields, *map(Field, texts)])
-    return table(grid)
+    def _tests(self, lines: Sequence[Difference]) -> list[str]:
+        texts = ("clips improved", "p (Wilcoxon)", "p (Holm)", "verdict")
+        grid = [[Field("Column"), Field("difference", " [95 %]"), *map(Field, texts)]]
+        for line in lines:
+            column, share = self.columns[line.column], "-"
+            if line.improved is not None:
+                share = f"{line.improved} of {line.n} ({line.improved / line.n:.0%})"
+            texts = (share, _chance(line.p), _chance(line.p_holm), line.verdict or "-")
+            grid.append([Field(column.heading), self._difference(column, line), *map(Field, texts)])
+        return table(grid)
 
-
-def _difference(column: Column, line: Difference, letters: dict[str, str]) -> Field:
-    if line.difference is None:
-        return Field(f"n/a ({letters[line.reason]})")
-    # A reason beside a difference says why it has neither interval nor test.
-    if line.reason:
-        rest = f" ({letters[line.reason]})"
-    else:
-        rest = _interval(line, partial(signed, column))
-    return Field(signed(column, line.difference), rest)
-
-
-def _clips(lines: list[Difference], columns: dict[str, Column]) -> list[str]:
-    """Return the clips that gain and lose most, by column."""
-    texts = []
-    for line in lines:
-        column = columns[line.column]
-        for end, what in (("best", "improved"), ("worst", "worsened")):
-            clips = [
-                f"{clip.clip_id} ({signed(column, clip.difference)})"
-                for clip in getattr(line, end)[:_SHOWN]
-            ]
-            if clips:
-                texts.append(escape(f"{column.label}, {what} most: {', '.join(clips)}"))
-    return [f"- {text}" for text in texts]
-
-
-def _quoted(
-    result: Comparison, lines: list[Difference], columns: dict[str, Column], letters: dict[str, str]
-) -> list[str]:
-    own, *_ = result.systems
-    grid = [[Field(text) for text in ("Column", own, "paper", "difference", "relative")]]
-    for line in lines:
-        column = columns[line.column]
+    def _difference(self, column: Column, line: Difference) -> Field:
         if line.difference is None:
-            fields = [f"n/a ({letters[line.reason]})", *"---"]
-        else:
-            printed = result.systems[own].cells[column.key].paper_printed
-            fields = [column.format(line.value), printed]
-            fields.append(signed(column, line.difference))
-            fields.append("-" if line.relative is None else f"{line.relative:+.1%}")
-        grid.append([Field(text) for text in (column.heading, *fields)])
-    return table(grid)
+            return Field(self._missing(line))
+        # A reason beside a difference says why it has neither interval nor test.
+        interval = _interval(line, partial(signed, column))
+        rest = f" ({self.letters[line.reason]})" if line.reason else interval
+        return Field(signed(column, line.difference), rest)
 
+    def _clips(self, lines: Sequence[Difference]) -> list[str]:
+        """Return the clips that gain and lose most, by column."""
+        texts = []
+        for line in lines:
+            column = self.columns[line.column]
+            for end, what in ((line.best, "improved"), (line.worst, "worsened")):
+                clips = [
+                    f"{one.clip_id} ({signed(column, one.difference)})" for one in end[:_SHOWN]
+                ]
+                if clips:
+                    texts.append(f"{column.label}, {what} most: {', '.join(clips)}")
+        return [f"- {escape(text)}" for text in texts]
 
-def _seeds(result: Comparison, columns: dict[str, Column], letters: dict[str, str]) -> list[str]:
-    """Mean and spread of each column, and the value of each training under its seed."""
-    named = [f"{label} (seed {own.seed})" for label, own in result.trainings.items()]
-    heading = ("Column", "mean ± standard deviation", "range", *named)
-    grid = [[Field(text) for text in heading]]
-    for key, found in result.seeds.items():
-        column, values = columns[key], found.values
-        if found.mean is None:
-            spread, ends = f"n/a ({letters[found.reason]})", "-"
-        else:
-            spread = f"{column.format(found.mean)} ± {column.format(found.std)}"
-            ends = f"{column.format(min(values))} to {column.format(max(values))}"
-        each = ("-" if value is None else column.format(value) for value in values)
-        grid.append([Field(text) for text in (column.heading, spread, ends, *each)])
-    return table(grid)
+    def _quoted(self, lines: Sequence[Difference]) -> list[str]:
+        grid = [[Field(text) for text in ("Column", self.own, "paper", "difference", "relative")]]
+        for line in lines:
+            column = self.columns[line.column]
+            if line.difference is None:
+                texts = [self._missing(line), *"---"]
+            else:
+                printed = self.result.systems[self.own].cells[column.key].paper_printed
+                relative = "-" if line.relative is None else f"{line.relative:+.1%}"
+                change = signed(column, line.difference)
+                texts = [column.format(line.value), printed, change, relative]
+            grid.append([Field(text) for text in (column.heading, *texts)])
+        return table(grid)
 
+    def _seeds(self) -> list[str]:
+        """Mean and spread of each column, and the value of each training under its seed."""
+        named = [f"{name} (seed {one.seed})" for name, one in self.result.trainings.items()]
+        heading = ("Column", "mean ± standard deviation", "range", *named)
+        grid = [[Field(text) for text in heading]]
+        for key, found in self.result.seeds.items():
+            form, values = self.columns[key].format, found.values
+            if found.mean is None:
+                spread, ends = self._missing(found), "-"
+            else:
+                spread = f"{form(found.mean)} ± {form(found.std)}"
+                ends = f"{form(min(values))} to {form(max(values))}"
+            each = ("-" if value is None else form(value) for value in values)
+            grid.append([Field(text) for text in (self.columns[key].heading, spread, ends, *each)])
+        return table(grid)
 
-def _facts(result: Comparison) -> list[tuple[str, str]]:
-    facts = [("Task", result.task), ("Data", result.data), ("Body", result.body)]
-    facts += [("Data sha256", ", ".join(data.sha256 for data in result.provenance.data.values()))]
-    if result.estimator:
-        facts.append(("Estimator", result.estimator))
-    facts += [(f"Protocol ({name})", text) for name, text in result.protocol.items()]
-    for label, system in result.systems.items():
-        numbers = [f"{name} {value:.4g}" for name, value in system.facts.items()]
-        runs = [run["run_id"] for run in system.runs.values()]
-        text = [f"{system.path}, method {system.method}", *numbers]
-        text += [f"weights sha256 {system.file_sha256}", f"runs {', '.join(runs)}"]
-        facts.append((label, "; ".join(text)))
-    for label, own in result.trainings.items():
-        if label not in result.systems:
-            runs = ", ".join(own.runs.values())
-            facts.append((label, f"{own.path}; weights sha256 {own.file_sha256}; runs {runs}"))
-    return facts
+    def _facts(self) -> list[tuple[str, str]]:
+        result = self.result
+        stores = ", ".join(data.sha256 for data in result.provenance.data.values())
+        facts = [("Task", result.task), ("Data", result.data), ("Body", result.body)]
+        facts.append(("Data sha256", stores))
+        if result.estimator:
+            facts.append(("Estimator", result.estimator))
+        facts += [(f"Protocol ({name})", text) for name, text in result.protocol.items()]
+        for label, system in result.systems.items():
+            numbers = [f"{name} {value:.4g}" for name, value in system.facts.items()]
+            runs = ", ".join(run["run_id"] for run in system.runs.values())
+            text = [f"{system.path}, method {system.method}", *numbers]
+            text += [f"weights sha256 {system.file_sha256}", f"runs {runs}"]
+            facts.append((label, "; ".join(text)))
+        for label, own in result.trainings.items():
+            if label not in result.systems:
+                runs = ", ".join(own.runs.values())
+                facts.append((label, f"{own.path}; weights sha256 {own.file_sha256}; runs {runs}"))
+        return facts
 
 
 def _interval(of: Cell | Difference, text: Callable[[float], str]) -> str:

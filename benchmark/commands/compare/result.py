@@ -68,7 +68,7 @@ def make_result(
     texts = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
         *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
-        *notes.of_task(table),
+        *notes.of_task(table.task),
         *data.notes,
         *(notes.of_paper(table, systems[0]) if with_paper else ()),
         *notes.of_methods(systems),

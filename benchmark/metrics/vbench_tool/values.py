@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from datasets.tools.files import locked
+from datasets.tools.files import OWN_SHA256, fits_own_sha256, locked, with_own_sha256
 
 
 class ValueCache:
-    """Values on disk, one JSON line each, appended. A line that was cut off is ignored."""
+    """Values on disk, one JSON line each with a sha256 of its own; damaged lines are ignored."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -25,7 +25,8 @@ class ValueCache:
         for line in lines:
             try:
                 entry = json.loads(line)
-                if entry["made_by"] == made_by:
+                whole = OWN_SHA256 in entry and fits_own_sha256(entry)
+                if whole and entry["made_by"] == made_by:
                     known[str(entry["video"])] = finite_number(entry["value"])
             except (ValueError, KeyError, TypeError):
                 continue
@@ -35,7 +36,8 @@ class ValueCache:
         """Append values by their video's sha256."""
         entries = [{"video": sha, "made_by": made_by, "value": v} for sha, v in values.items()]
         # The first line break ends a line that was cut off.
-        text = "".join("\n" + json.dumps(entry, allow_nan=False) for entry in entries) + "\n"
+        lines = (json.dumps(with_own_sha256(entry), allow_nan=False) for entry in entries)
+        text = "".join(f"\n{line}" for line in lines) + "\n"
         with locked(self._path.with_suffix(".lock")), self._path.open("ab") as file:
             file.write(text.encode())
             file.flush()

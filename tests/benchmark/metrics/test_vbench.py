@@ -181,6 +181,22 @@ def test_a_cut_or_foreign_line_of_the_kept_values_is_passed_over(tmp_path):
         cache.add("x", {"c": math.nan})
 
 
+def test_a_damaged_line_of_the_kept_values_is_passed_over(tmp_path):
+    path = tmp_path / "values.jsonl"
+    cache = ValueCache(path)
+    cache.add("x", {"a": 0.5, "b": 0.25})
+    whole = path.read_bytes()
+    assert b"0.25" in whole
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            assert cache.read("x").items() <= {"a": 0.5, "b": 0.25}.items()
+    path.write_bytes(whole.replace(b"0.25", b"0.75"))
+    assert cache.read("x") == {"a": 0.5}
+    path.write_text('{"video": "a", "made_by": "x", "value": 0.5}')  # nobody can vouch for it
+    assert cache.read("x") == {}
+
+
 def test_what_is_no_video_or_too_short_is_refused_by_name(tmp_path, played):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     for path, why in (
