@@ -13,7 +13,7 @@ from typing import TextIO
 import numpy as np
 
 from datasets.adapters.formats.bvh.joint_names import JointMap
-from datasets.adapters.formats.bvh.skeleton import Channels, Skeleton
+from datasets.adapters.formats.bvh.skeleton import Skeleton
 from datasets.sequence import finite_rows, hold
 
 # Frame times, in seconds, that a recording of motion can have. Others are of another unit, or
@@ -81,15 +81,13 @@ def _without_empty_positions(skeleton: Skeleton, frames: np.ndarray) -> Skeleton
     """Position channels that hold nothing but zeros where there is an OFFSET do not replace it."""
     used = [
         ()
-        if joint and skeleton.offsets[joint].any() and not frames[:, _columns(channels)].any()
+        if joint
+        and skeleton.offsets[joint].any()
+        and not frames[:, [column for _, column in channels]].any()
         else channels
         for joint, channels in enumerate(skeleton.translations)
     ]
     return replace(skeleton, translations=tuple(used))
-
-
-def _columns(channels: Channels) -> list[int]:
-    return [column for _, column in channels]
 
 
 def _read_head(file: TextIO) -> str:

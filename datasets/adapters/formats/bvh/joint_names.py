@@ -17,91 +17,30 @@ SIDES = ("left", "right")
 _PARTS = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
 # A foot and a wrist without a joint are where the bone before them ends.
 _END_OF = {"foot": "ankle", "wrist": "elbow"}
-_OPTIONAL = ("foot", "wrist", "collar")
+_NEEDED = [
+    f"{side}_{part}" for side in SIDES for part in ("hip", "knee", "ankle", "shoulder", "elbow")
+]
 _SPINE = ("spine1", "spine2", "spine3")
 
-# Family -> names of hip, knee, ankle, foot, collar, shoulder, elbow and wrist, without their side.
+# Family -> names of hip, knee, ankle, foot, collar, shoulder, elbow and wrist, without their side;
+# where a joint has several, with bars between them.
 FAMILIES = {
     "MotionBuilder, Mixamo, CMU (cgspeed), LAFAN1": (
-        "upleg",
-        "leg",
-        "foot",
-        "toebase toe",
-        "shoulder",
-        "arm",
-        "forearm",
-        "hand",
+        "upleg leg foot toebase|toe shoulder arm forearm hand"
     ),
     "3ds Max (cgspeed), 100STYLE, Xsens MVN's BVH": (
-        "hip",
-        "knee",
-        "ankle",
-        "toe",
-        "collar",
-        "shoulder",
-        "elbow",
-        "wrist",
+        "hip knee ankle toe collar shoulder elbow wrist"
     ),
-    "SMPL, SMPL-H, SMPL-X": (
-        "hip",
-        "knee",
-        "ankle",
-        "foot",
-        "collar",
-        "shoulder",
-        "elbow",
-        "wrist",
-    ),
+    "SMPL, SMPL-H, SMPL-X": "hip knee ankle foot collar shoulder elbow wrist",
     "Xsens MVN, Bandai-Namco": (
-        "upperleg",
-        "lowerleg",
-        "foot",
-        "toe toes",
-        "shoulder",
-        "upperarm",
-        "lowerarm forearm",
-        "hand",
+        "upperleg lowerleg foot toe|toes shoulder upperarm lowerarm|forearm hand"
     ),
-    "Rokoko": (
-        "thigh",
-        "shin",
-        "foot",
-        "toe toebase",
-        "shoulder",
-        "arm upperarm",
-        "forearm lowerarm",
-        "hand",
-    ),
+    "Rokoko": "thigh shin foot toe|toebase shoulder arm|upperarm forearm|lowerarm hand",
     "Unreal, 3ds Max Biped": (
-        "thigh",
-        "calf",
-        "foot",
-        "ball toe0 toe",
-        "clavicle",
-        "upperarm",
-        "lowerarm forearm",
-        "hand",
+        "thigh calf foot ball|toe0|toe clavicle upperarm lowerarm|forearm hand"
     ),
-    "Poser, Daz": (
-        "thigh thighbend",
-        "shin",
-        "foot",
-        "toe",
-        "collar",
-        "shldr shldrbend",
-        "forearm forearmbend",
-        "hand",
-    ),
-    "CMU (asf)": (
-        "femur",
-        "tibia",
-        "foot",
-        "toes",
-        "clavicle",
-        "humerus",
-        "radius",
-        "hand wrist",
-    ),
+    "Poser, Daz": ("thigh|thighbend shin foot toe collar shldr|shldrbend forearm|forearmbend hand"),
+    "CMU (asf)": "femur tibia foot toes clavicle humerus radius hand|wrist",
 }
 
 
@@ -173,8 +112,7 @@ def read_map(path: Path, skeleton: Skeleton) -> JointMap:
     index = {name: joint for joint, name in enumerate(skeleton.names)}
     if absent := sorted(set(names.values()) - index.keys()):
         raise ValueError(f"{path.name}: the skeleton has no joint {absent[0][:40]!r}")
-    needed = [f"{side}_{part}" for side in SIDES for part in _PARTS if part not in _OPTIONAL]
-    if lacking := [name for name in (*needed, "head") if name not in names]:
+    if lacking := [name for name in (*_NEEDED, "head") if name not in names]:
         raise ValueError(f"{path.name} names no joint for {', '.join(lacking)}")
     limbs = {name: index[joint] for name, joint in names.items()}
     return JointMap(path.name, {**_whole(skeleton, limbs, limbs["head"]), **limbs})
@@ -197,12 +135,12 @@ def _plain_names(skeleton: Skeleton) -> dict[str, int]:
     return plain
 
 
-def _limbs(by_name: dict[str, int], stems: tuple[str, ...]) -> dict[str, int]:
+def _limbs(by_name: dict[str, int], stems: str) -> dict[str, int]:
     """SMPL-X joint -> joint, for arms and legs, as far as they are there."""
     found: dict[str, int] = {}
     for side in SIDES:
-        for part, alternatives in zip(_PARTS, stems, strict=True):
-            for stem in alternatives.split():
+        for part, alternatives in zip(_PARTS, stems.split(), strict=True):
+            for stem in alternatives.split("|"):
                 spellings = (side + stem, stem + side, side[0] + stem, stem + side[0])
                 joint = next((by_name[name] for name in spellings if name in by_name), None)
                 if joint is not None:
@@ -211,8 +149,7 @@ def _limbs(by_name: dict[str, int], stems: tuple[str, ...]) -> dict[str, int]:
 
 
 def _lacking(limbs: dict[str, int], by_name: dict[str, int]) -> list[str]:
-    needed = [f"{side}_{part}" for side in SIDES for part in _PARTS if part not in _OPTIONAL]
-    lacking = [name.replace("_", " ") for name in needed if name not in limbs]
+    lacking = [name.replace("_", " ") for name in _NEEDED if name not in limbs]
     return lacking if "head" in by_name else [*lacking, "head"]
 
 

@@ -28,13 +28,7 @@ from datasets.adapters.formats.bvh.recorded import (
     Recorded,
     standing_axes,
 )
-from datasets.adapters.formats.bvh.turns import (
-    mean_rotation,
-    mean_twist,
-    part_way,
-    smallest_rotation,
-    unit,
-)
+from datasets.adapters.formats.bvh.turns import mean_twist, part_way, smallest_rotation, unit
 from datasets.bodies.smplx import BODY_JOINTS, load_body
 from datasets.motion import JOINTS
 
@@ -162,7 +156,8 @@ class Orientation:
                 self._twisted.append(joint)
             return turn
         if end is None:
-            return mean_rotation(np.swapaxes(rotations, 1, 2) @ parent)
+            mean = (np.swapaxes(rotations, 1, 2) @ parent).mean(axis=0)
+            return rotation.project_to_rotation(mean)
         own = self._own_bone(joint, end)
         local = np.swapaxes(rotations, 1, 2) @ unit(recorded.vectors(joint, end))[..., None]
         start = smallest_rotation(own, unit(local[..., 0].mean(axis=0)))

@@ -101,7 +101,8 @@ class Skeleton:
         rotations, positions = {-1: np.eye(3)[None]}, {-1: np.zeros((1, 3))}
         for joint in self.carriers(joints):
             parent = self.parents[joint]
-            step = self._between(self._step, joint, before, after, weight)
+            start, end = self._step(joint, before), self._step(joint, after)
+            step = start + weight[:, None] * (end - start)
             positions[joint] = positions[parent] + (rotations[parent] @ step[..., None])[..., 0]
             rotations[joint] = rotations[parent]
             if self.rotations[joint]:
@@ -114,11 +115,6 @@ class Skeleton:
             np.stack([whole(rotations[joint], (len(before), 3, 3)) for joint in joints], axis=1),
             np.stack([whole(positions[joint], (len(before), 3)) for joint in joints], axis=1),
         )
-
-    @staticmethod
-    def _between(values, joint, before, after, weight) -> np.ndarray:
-        start = values(joint, before)
-        return start + weight[:, None] * (values(joint, after) - start)
 
     def _turn(self, joint: int, frames: np.ndarray) -> np.ndarray:
         """(T, 3, 3) local rotations; upper-case axes are intrinsic: R = R_1 R_2 R_3."""

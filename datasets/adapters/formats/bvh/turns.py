@@ -14,7 +14,7 @@ def smallest_rotation(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     spare = np.eye(3)[np.abs(start).argmin(axis=-1)]
     spare = unit(np.cross(start, spare))[..., None]
     half_turn = 2 * spare * np.swapaxes(spare, -1, -2) - np.eye(3)
-    cross = _cross_matrix(axis)
+    cross = np.cross(np.eye(3), axis[..., None, :])
     with np.errstate(divide="ignore", invalid="ignore"):
         turn = np.eye(3) + cross + cross @ cross / (1 + cosine)
     return np.where(cosine < -1 + 1e-9, half_turn, turn)
@@ -40,19 +40,6 @@ def part_way(start: np.ndarray, end: np.ndarray, own: np.ndarray, part: float) -
 
 def _power(rotations: np.ndarray, part: float) -> np.ndarray:
     return rotation.axis_angle_to_matrix(part * rotation.matrix_to_axis_angle(rotations))
-
-
-def _cross_matrix(vectors: np.ndarray) -> np.ndarray:
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    rows = [np.stack(row, axis=-1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    return np.stack(rows, axis=-2)
-
-
-def mean_rotation(rotations: np.ndarray) -> np.ndarray:
-    """(3, 3) the rotation nearest to the mean of some matrices (T, 3, 3)."""
-    u, _, vt = np.linalg.svd(rotations.mean(axis=0))
-    return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
