@@ -21,11 +21,10 @@ sequence.
 import functools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.adapters.formats import bedlam_labels, unreal
-from datasets.adapters.formats.root_folder import check_root
+from datasets.adapters.formats.root_folder import FolderDataset
 from datasets.motion import require
 from datasets.sequence import PersonSequence, SkipLog
 
@@ -41,7 +40,6 @@ TEST_FROM_PERCENT = 80
 AMBIGUOUS = "20221017_1_250_batch01hand_closeup_suburb_a"
 
 _PLACES = ((".", "."), ("images", "smplx_gt"), ("bedlam_data/images", "bedlam_data/smplx_gt"))
-_HOLDS = f"the scene folders (20221018_1_250_…) and {MOTIONS[0]}, or bedlam_data"
 _SCENE = re.compile(r"\d{8}[-_]\d+(?:-\d+)?[-_](?P<sequences>\d+)[-_].+")
 _TAKE = re.compile(r"seq_(\d{6})")
 _NAME = re.compile(r"[\w-][\w.-]*")
@@ -51,82 +49,54 @@ _NAME = re.compile(r"[\w-][\w.-]*")
 People = list[tuple[str, Callable[..., PersonSequence]]]
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The folders of scenes and labels below a root.
-
-    Attributes:
-        scenes: scene folders, sorted.
-        labels: the folder of motions, or of processed labels.
-    """
-
-    scenes: tuple[Path, ...]
-    labels: Path
-
-
-@dataclass(frozen=True)
-class Bedlam:
-    """The adapter; see the module."""
-
-    name: str = "bedlam"
-    version: int = 1
-    needs_root: bool = True
-
-    def sequences(
-        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
-    ) -> Iterator[PersonSequence]:
-        """Yield one sequence for each body of each scene's sequences.
-
-        Raises:
-            FileNotFoundError: `root` is not the folder with the scenes and the labels.
-        """
-        layout = _find(check_root(root, lambda folder: _find(folder) is not None, _HOLDS))
-        skipped = SkipLog() if skipped is None else skipped
-        if layout.labels.name == PROCESSED:
-            takes_of = _processed_takes
-        else:
-            takes_of = functools.partial(_takes, skipped=skipped)
-        for scene in layout.scenes:
-            try:
-                _check_scene(scene)
-                takes = takes_of(scene, layout.labels)
-            except (OSError, ValueError) as error:
-                skipped.add(scene.name, str(error))
-                continue
-            for name, people in takes:
-                own = split_of(scene.name, name)
-                if own is None:
-                    skipped.add(f"{scene.name}/{name}", "no name of a sequence, as seq_000000 is")
-                elif split in (None, own):
-                    yield from self._take(scene, name, people, own, skipped)
-
-    def _take(
-        self, scene: Path, name: str, people: People, split: str, skipped: SkipLog
-    ) -> Iterator[PersonSequence]:
-        sequence = f"{scene.name}/{name}"
+def _sequences(root: Path, split: str | None, skipped: SkipLog) -> Iterator[PersonSequence]:
+    """Yield one sequence for each body of each scene's sequences."""
+    scenes, labels = _find(root)
+    for scene in scenes:
         try:
-            require(bool(people), "nobody is labelled")
-            rotated = is_rotated(scene.name)
-            frame_ids, source = bedlam_labels.pictures(scene / "png" / name, rotated=rotated)
+            _check_scene(scene)
+            if labels.name == PROCESSED:
+                takes = _processed_takes(scene, labels)
+            else:
+                takes = _takes(scene, labels, skipped)
         except (OSError, ValueError) as error:
-            skipped.add(sequence, str(error))
-            return
-        for person, labels_of in people:
-            try:
-                found = labels_of(
-                    frame_ids,
-                    source,
-                    dataset=self.name,
-                    sequence=sequence,
-                    camera="0",
-                    person=person,
-                    split=split,
-                    num_people=len(people),
-                )
-            except (OSError, ValueError) as error:
-                skipped.add(f"{sequence}/{person}", str(error))
-                continue
-            yield found
+            skipped.add(scene.name, str(error))
+            continue
+        for name, people in takes:
+            own = split_of(scene.name, name)
+            if own is None:
+                skipped.add(f"{scene.name}/{name}", "no name of a sequence, as seq_000000 is")
+            elif split in (None, own):
+                yield from _take(scene, name, people, own, skipped)
+
+
+def _take(
+    scene: Path, name: str, people: People, split: str, skipped: SkipLog
+) -> Iterator[PersonSequence]:
+    sequence = f"{scene.name}/{name}"
+    try:
+        require(bool(people), "nobody is labelled")
+        rotated = is_rotated(scene.name)
+        frame_ids, source = bedlam_labels.pictures(scene / "png" / name, rotated=rotated)
+    except (OSError, ValueError) as error:
+        skipped.add(sequence, str(error))
+        return
+    for person, labels_of in people:
+        try:
+            found = labels_of(
+                frame_ids,
+                source,
+                dataset=DATASET.name,
+                sequence=sequence,
+                camera="0",
+                person=person,
+                split=split,
+                num_people=len(people),
+            )
+        except (OSError, ValueError) as error:
+            skipped.add(f"{sequence}/{person}", str(error))
+            continue
+        yield found
 
 
 def split_of(scene: str, take: str) -> str | None:
@@ -146,24 +116,18 @@ def is_rotated(scene: str) -> bool:
     return "closeup" in re.split("[-_]", scene)
 
 
-def _takes(scene: Path, motions: Path, *, skipped: SkipLog) -> list[tuple[str, People]]:
+def _takes(scene: Path, motions: Path, skipped: SkipLog) -> list[tuple[str, People]]:
     """Sequences of a scene in the order of its ``be_seq.csv``, with motion files as labels."""
     require((scene / "be_seq.csv").is_file(), "no be_seq.csv: add the scene's -gt archive")
     groups = unreal.read_groups(scene / "be_seq.csv")
+    takes = []
     for group in groups:
         if group.problem:
             skipped.add(f"{scene.name}/{group.name}", group.problem)
-    return [
-        (
-            group.name,
-            [
-                (b.name, functools.partial(_placed, scene, motions, group.name, b))
-                for b in group.bodies
-            ],
-        )
-        for group in groups
-        if not group.problem
-    ]
+            continue
+        placed = functools.partial(_placed, scene, motions, group.name)
+        takes.append((group.name, [(b.name, functools.partial(placed, b)) for b in group.bodies]))
+    return takes
 
 
 def _placed(
@@ -185,17 +149,14 @@ def _processed_takes(scene: Path, labels: Path) -> list[tuple[str, People]]:
     file = next((path for name in names if (path := labels / f"{name}.npz").is_file()), None)
     require(file is not None, f"no {PROCESSED}/{scene.name}.npz and no folder of motions")
     rows = bedlam_labels.read_processed(file)
-    return [
-        (
-            folder.name,
-            [
-                (person, functools.partial(bedlam_labels.from_processed, own))
-                for person, own in sorted(rows.get(folder.name, {}).items())
-            ],
-        )
-        for folder in sorted((scene / "png").iterdir())
-        if folder.is_dir()
-    ]
+    takes = []
+    for folder in sorted(path for path in (scene / "png").iterdir() if path.is_dir()):
+        people = [
+            (person, functools.partial(bedlam_labels.from_processed, own))
+            for person, own in sorted(rows.get(folder.name, {}).items())
+        ]
+        takes.append((folder.name, people))
+    return takes
 
 
 def _check_scene(scene: Path) -> None:
@@ -211,18 +172,24 @@ def _inside(folder: Path, *names: str) -> Path:
     return folder.joinpath(*names)
 
 
-def _find(root: Path) -> Layout | None:
-    """Return the layout below `root`, None where it is not BEDLAM's."""
+def _find(root: Path) -> tuple[list[Path], Path] | None:
+    """Return the scene folders below `root`, sorted, and that of their labels; None elsewhere."""
     for images, labels in _PLACES:
         choices = (root / labels / name for name in (*MOTIONS, PROCESSED))
         chosen = next((path for path in choices if path.is_dir()), None)
         if chosen is None or not (root / images).is_dir():
             continue
         folders = sorted((root / images).iterdir())
-        scenes = tuple(path for path in folders if _SCENE.fullmatch(path.name) and path.is_dir())
+        scenes = [path for path in folders if _SCENE.fullmatch(path.name) and path.is_dir()]
         if scenes:
-            return Layout(scenes, chosen)
+            return scenes, chosen
     return None
 
 
-DATASET = Bedlam()
+DATASET = FolderDataset(
+    name="bedlam",
+    version=1,
+    is_root=lambda root: _find(root) is not None,
+    holds=f"the scene folders (20221018_1_250_…) and {MOTIONS[0]}, or bedlam_data",
+    read=_sequences,
+)

@@ -21,12 +21,11 @@ There is no official split. An actor is one group, and one in five is the test s
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.adapters.formats.root_folder import check_root
+from datasets.adapters.formats.root_folder import FolderDataset
 from datasets.adapters.formats.smc_file import (
     TakenPictures,
     UndistortedPictures,
@@ -44,38 +43,18 @@ _LABELS = {"fullpose": 55 * 3, "transl": 3, "betas": 10}  # numbers a frame
 _RECORDING = re.compile(r"(\d+)_\d+")
 
 
-@dataclass(frozen=True)
-class DnaRendering:
-    """The adapter of DNA-Rendering."""
-
-    name: str = "dna_rendering"
-    version: int = 1
-    needs_root: bool = True
-
-    def sequences(
-        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
-    ) -> Iterator[PersonSequence]:
-        """Yield every camera of every recording, ordered by name and number.
-
-        Raises:
-            FileNotFoundError: `root` is not DNA-Rendering's folder.
-        """
-        root = check_root(
-            root,
-            lambda folder: bool(_main_folders(folder)),
-            "DNA-Rendering's main/ and annotations/",
-        )
-        skipped = SkipLog() if skipped is None else skipped
-        for folder in _main_folders(root):
-            annotations = folder.with_name(folder.name.removesuffix("main") + "annotations")
-            for main in sorted(folder.glob("*.smc")):
-                match = _RECORDING.fullmatch(main.stem)  # others are of the depth cameras
-                if match is None or split not in (None, split_of(match[1])):
-                    continue
-                try:
-                    yield from _recording(main, annotations / f"{main.stem}_annots.smc", skipped)
-                except (OSError, ValueError) as error:
-                    skipped.add(main.stem, str(error))
+def _sequences(root: Path, split: str | None, skipped: SkipLog) -> Iterator[PersonSequence]:
+    """Yield every camera of every recording, ordered by name and number."""
+    for folder in _main_folders(root):
+        annotations = folder.with_name(folder.name.removesuffix("main") + "annotations")
+        for main in sorted(folder.glob("*.smc")):
+            match = _RECORDING.fullmatch(main.stem)  # others are of the depth cameras
+            if match is None or split not in (None, split_of(match[1])):
+                continue
+            try:
+                yield from _recording(main, annotations / f"{main.stem}_annots.smc", skipped)
+            except (OSError, ValueError) as error:
+                skipped.add(main.stem, str(error))
 
 
 def _recording(main: Path, annotations: Path, skipped: SkipLog) -> Iterator[PersonSequence]:
@@ -209,4 +188,10 @@ def _main_folders_in(root: Path) -> list[Path]:
     return [folder for folder in folders if os.path.isdir(folder)]  # no error in a closed folder
 
 
-DATASET = DnaRendering()
+DATASET = FolderDataset(
+    name="dna_rendering",
+    version=1,
+    is_root=lambda root: bool(_main_folders(root)),
+    holds="DNA-Rendering's main/ and annotations/",
+    read=_sequences,
+)

@@ -18,15 +18,15 @@ in five is the test split (`datasets.store.splits.split_of` its id).
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from datasets import rotation
 from datasets.adapters.formats.phalp_file import FOCAL_PER_PIXEL, PhalpTrack, read_track
-from datasets.adapters.formats.root_folder import check_root
+from datasets.adapters.formats.root_folder import FolderDataset
 from datasets.bodies.smplx import load_body
 from datasets.motion import Camera, Motion, require
 from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold, rows_at
@@ -37,79 +37,60 @@ _TIME = "%H:%M:%S.%f"
 _TIME_IN_NAME = re.compile(r"(\d\d)(?::|%3[Aa]|[_-])(\d\d)(?::|%3[Aa]|[_-])(\d\d\.\d)")
 
 
-@dataclass(frozen=True)
-class Cut:
-    """A row of the list.
+class Cut(NamedTuple):
+    """A row of the list: the source video's id, and names of the cut without suffix.
 
-    Attributes:
-        video: id of the source video.
-        names: of the cut, without suffix, in the order of preference: with the part of the video,
-            and without, as videos of one part are named.
+    Names in the order of preference: with the part of the video, and without, as videos of one part
+    are named.
     """
 
     video: str
     names: tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Human4DiT:
-    """The adapter; see the module."""
+def _sequences(root: Path, split: str | None, skipped: SkipLog) -> Iterator[PersonSequence]:
+    """Yield one sequence for each cut of the list whose video is there.
 
-    name: str = "human4dit"
-    version: int = 1
-    needs_root: bool = True
-
-    def sequences(
-        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
-    ) -> Iterator[PersonSequence]:
-        """Yield one sequence for each cut of the list whose video is there.
-
-        Raises:
-            FileNotFoundError: `root` is not the folder with the list and the videos.
-            ValueError: there are several lists, or the one there is no CSV.
-        """
-        root = check_root(root, _is_root, "Human4DiT-Video's .csv and cut")
-        skipped = SkipLog() if skipped is None else skipped
-        videos = _by_name(root / "cut", "", ".mp4")
-        labels = _by_name(root / "smpl", "demo_", ".pkl")
-        cuts: dict[str, str] = {}
-        for cut in read_cuts(_list_of(root), skipped):
-            name = next((name for name in cut.names if _plain(name) in videos), None)
-            if name is not None:
-                cuts[name] = cut.video
-            elif split in (None, split_of(cut.video)):
-                skipped.add(
-                    cut.names[-1],
-                    "no such video in cut: not downloaded, or beyond the first five minutes",
-                )
-        for unknown in sorted(videos.keys() - {_plain(name) for name in cuts}):
-            skipped.add(videos[unknown].name, "a video that the list has no row for")
-        for name, video in sorted(cuts.items()):
-            if split not in (None, split_of(video)):
-                continue
+    Raises:
+        ValueError: there are several lists, or the one there is no CSV.
+    """
+    videos = _by_name(root / "cut", "", ".mp4")
+    labels = _by_name(root / "smpl", "demo_", ".pkl")
+    cuts: dict[str, str] = {}
+    for cut in read_cuts(_list_of(root), skipped):
+        name = next((name for name in cut.names if _plain(name) in videos), None)
+        if name is not None:
+            cuts[name] = cut.video
+        elif split in (None, split_of(cut.video)):
+            reason = "no such video in cut: not downloaded, or beyond the first five minutes"
+            skipped.add(cut.names[-1], reason)
+    for unknown in sorted(videos.keys() - {_plain(name) for name in cuts}):
+        skipped.add(videos[unknown].name, "a video that the list has no row for")
+    for name, video in sorted(cuts.items()):
+        if split not in (None, split_of(video)):
+            continue
+        try:
+            source = VideoFile.of(videos[_plain(name)])
+        except (OSError, ValueError) as error:
+            skipped.add(name, str(error))
+            continue
+        fields = {"valid": np.ones(source.num_frames, bool), "num_people": 0}
+        if file := labels.get(_plain(name)):
             try:
-                source = VideoFile.of(videos[_plain(name)])
+                fields = {**labels_of(read_track(file), source), "files": (file,)}
             except (OSError, ValueError) as error:
-                skipped.add(name, str(error))
-                continue
-            fields = {"valid": np.ones(source.num_frames, bool), "num_people": 0}
-            if _plain(name) in labels:
-                file = labels[_plain(name)]
-                try:
-                    fields = {**labels_of(read_track(file), source), "files": (file,)}
-                except (OSError, ValueError) as error:
-                    skipped.add(file.name, f"labels not used: {error}")
-            yield PersonSequence(
-                dataset=self.name,
-                sequence=name,
-                camera="0",
-                split=split_of(video),
-                group=video,
-                fps=source.fps,
-                frame_ids=np.arange(source.num_frames),
-                source=source,
-                **fields,
-            )
+                skipped.add(file.name, f"labels not used: {error}")
+        yield PersonSequence(
+            dataset=DATASET.name,
+            sequence=name,
+            camera="0",
+            split=split_of(video),
+            group=video,
+            fps=source.fps,
+            frame_ids=np.arange(source.num_frames),
+            source=source,
+            **fields,
+        )
 
 
 def read_cuts(file: Path, skipped: SkipLog) -> Iterator[Cut]:
@@ -228,4 +209,10 @@ def _plain(name: str) -> str:
     return _TIME_IN_NAME.sub(r"\1:\2:\3", name)
 
 
-DATASET = Human4DiT()
+DATASET = FolderDataset(
+    name="human4dit",
+    version=1,
+    is_root=_is_root,
+    holds="Human4DiT-Video's .csv and cut",
+    read=_sequences,
+)

@@ -33,7 +33,7 @@ from datasets.adapters.formats.rich_files import (
     read_calibration,
     read_world,
 )
-from datasets.adapters.formats.root_folder import check_root
+from datasets.adapters.formats.root_folder import FolderDataset
 from datasets.bodies.smplx import load_body
 from datasets.motion import Camera, Motion, constant_betas, require
 from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold
@@ -47,40 +47,20 @@ MOVING_CAMERA = 10  # carried about, without a calibration (issue 7 of the toolk
 _PICTURE = re.compile(r"(\d+)_\d+\.(?:bmp|png|jpe?g)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Rich:
-    """The adapter of RICH."""
-
-    name: str = "rich"
-    version: int = 2
-    needs_root: bool = True
-
-    def sequences(
-        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
-    ) -> Iterator[PersonSequence]:
-        """Yield every subject before every camera of every sequence, ordered by name.
-
-        Raises:
-            FileNotFoundError: `root` is not RICH's folder.
-        """
-        root = check_root(
-            root,
-            lambda folder: (folder / "bodies").is_dir() and (folder / "scan_calibration").is_dir(),
-            "RICH's images/, bodies/, scan_calibration/, multicam2world/ and resource/",
-        )
-        skipped = SkipLog() if skipped is None else skipped
-        for part in SPLITS if split is None else (split,):
-            names = {
-                path.name
-                for parent in ("bodies", *IMAGES)
-                for path in (root / parent / part).glob("*")
-                if path.is_dir()
-            }
-            for name in sorted(names):
-                try:
-                    yield from _recording(root, part, name, skipped)
-                except (OSError, ValueError) as error:
-                    skipped.add(name, str(error))
+def _sequences(root: Path, split: str | None, skipped: SkipLog) -> Iterator[PersonSequence]:
+    """Yield every subject before every camera of every sequence, ordered by name."""
+    for part in SPLITS if split is None else (split,):
+        names = {
+            path.name
+            for parent in ("bodies", *IMAGES)
+            for path in (root / parent / part).glob("*")
+            if path.is_dir()
+        }
+        for name in sorted(names):
+            try:
+                yield from _recording(root, part, name, skipped)
+            except (OSError, ValueError) as error:
+                skipped.add(name, str(error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,4 +261,10 @@ def _labels(files: dict[int, Path], gender: str) -> tuple[_Labels, dict[str, lis
     return labels, problems
 
 
-DATASET = Rich()
+DATASET = FolderDataset(
+    name="rich",
+    version=2,
+    is_root=lambda root: (root / "bodies").is_dir() and (root / "scan_calibration").is_dir(),
+    holds="RICH's images/, bodies/, scan_calibration/, multicam2world/ and resource/",
+    read=_sequences,
+)

@@ -16,12 +16,11 @@ Native labels are what belongs to the pictures: neither the motion at 60 Hz (``p
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.adapters.formats.root_folder import check_root
+from datasets.adapters.formats.root_folder import FolderDataset
 from datasets.bodies.smplx import load_body
 from datasets.motion import Camera, Motion, require
 from datasets.sequence import PersonSequence, SkipLog, finite_rows, hold
@@ -47,64 +46,47 @@ _OPTIONAL = "jointPositions"
 _SAME = 1e-3  # metres
 
 
-@dataclass(frozen=True)
-class ThreeDPW:
-    """The adapter; see the module."""
+def _sequences(root: Path, split: str | None, skipped: SkipLog) -> Iterator[PersonSequence]:
+    """Yield one sequence for each person of each file."""
+    files = {
+        own: sorted((root / "sequenceFiles" / folder).glob("*.pkl"))
+        for own, folder in _SPLITS.items()
+    }
+    labelled = {file.stem for own in files for file in files[own]}
+    for folder in sorted((root / "imageFiles").iterdir()):
+        if folder.is_dir() and folder.name not in labelled:
+            skipped.add(folder.name, "pictures without labels: no such file in sequenceFiles")
+    for own in _SPLITS if split is None else (split,):
+        for file in files[own]:
+            yield from _people(file, root / "imageFiles" / file.stem, own, skipped)
 
-    name: str = "threedpw"
-    version: int = 1
-    needs_root: bool = True
 
-    def sequences(
-        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
-    ) -> Iterator[PersonSequence]:
-        """Yield one sequence for each person of each file.
-
-        Raises:
-            FileNotFoundError: `root` is not the folder with the pictures and the labels.
-        """
-        root = check_root(root, _is_root, "3DPW's imageFiles and sequenceFiles")
-        skipped = SkipLog() if skipped is None else skipped
-        files = {
-            own: sorted((root / "sequenceFiles" / folder).glob("*.pkl"))
-            for own, folder in _SPLITS.items()
-        }
-        labelled = {file.stem for own in files for file in files[own]}
-        for folder in sorted((root / "imageFiles").iterdir()):
-            if folder.is_dir() and folder.name not in labelled:
-                skipped.add(folder.name, "pictures without labels: no such file in sequenceFiles")
-        for own in _SPLITS if split is None else (split,):
-            for file in files[own]:
-                yield from self._people(file, root / "imageFiles" / file.stem, own, skipped)
-
-    def _people(
-        self, file: Path, pictures: Path, split: str, skipped: SkipLog
-    ) -> Iterator[PersonSequence]:
+def _people(file: Path, pictures: Path, split: str, skipped: SkipLog) -> Iterator[PersonSequence]:
+    try:
+        labels = _read(file)
+        source, there = _pictures(pictures, len(labels["cam_poses"]))
+    except (OSError, ValueError) as error:
+        skipped.add(file.stem, str(error))
+        return
+    for person in range(len(labels["poses"])):
         try:
-            labels = _read(file)
-            source, there = _pictures(pictures, len(labels["cam_poses"]))
+            found = PersonSequence(
+                dataset=DATASET.name,
+                sequence=file.stem,
+                camera="0",
+                person=str(person),
+                split=split,
+                num_people=len(labels["poses"]),
+                fps=FPS,
+                frame_ids=np.arange(len(there)),
+                source=source,
+                files=(file,),
+                **_labels_of(_native(labels, person), there, source),
+            )
         except (OSError, ValueError) as error:
-            skipped.add(file.stem, str(error))
-            return
-        for person in range(len(labels["poses"])):
-            try:
-                found = PersonSequence(
-                    dataset=self.name,
-                    sequence=file.stem,
-                    camera="0",
-                    person=str(person),
-                    split=split,
-                    num_people=len(labels["poses"]),
-                    fps=FPS,
-                    frame_ids=np.arange(len(there)),
-                    source=source,
-                    files=(file,),
-                    **_labels_of(_native(labels, person), there, source),
-                )
-            except (OSError, ValueError) as error:
-                skipped.add(f"{file.stem} person {person}", str(error))
-                continue
-            yield found
+            skipped.add(f"{file.stem} person {person}", str(error))
+            continue
+        yield found
 
 
 def _is_root(folder: Path) -> bool:
@@ -232,4 +214,10 @@ def _pelvis_rest(native: dict[str, np.ndarray]) -> np.ndarray | None:
     return rest if np.abs(offsets - rest).max() < _SAME else None
 
 
-DATASET = ThreeDPW()
+DATASET = FolderDataset(
+    name="threedpw",
+    version=1,
+    is_root=_is_root,
+    holds="3DPW's imageFiles and sequenceFiles",
+    read=_sequences,
+)

@@ -3,7 +3,44 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from datasets.sequence import PersonSequence, SkipLog
+
+Read = Callable[[Path, str | None, SkipLog], Iterator[PersonSequence]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderDataset:
+    """The adapter of a published dataset, over the folder with its files.
+
+    Attributes:
+        name: the adapter's name.
+        version: raised whenever the same files give other sequences.
+        is_root: whether a folder is the dataset's.
+        holds: what the right folder directly holds, in words for the user.
+        read: root, split (None for all) and the log of what is left out -> the sequences in order.
+    """
+
+    name: str
+    version: int
+    is_root: Callable[[Path], bool]
+    holds: str
+    read: Read
+    needs_root: bool = True
+
+    def sequences(
+        self, root: Path | None, split: str | None = None, *, skipped: SkipLog | None = None
+    ) -> Iterator[PersonSequence]:
+        """Yield the sequences below `root`.
+
+        Raises:
+            FileNotFoundError: `root` is not the dataset's folder.
+        """
+        yield from self.read(
+            check_root(root, self.is_root, self.holds), split, skipped or SkipLog()
+        )
 
 
 def check_root(root: str | Path | None, is_root: Callable[[Path], bool], holds: str) -> Path:
