@@ -3,18 +3,15 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from model.training.config_checks import (
-    Config,
-    require,
-    require_count,
-    require_number,
-)
+from model.training.config_checks import Config, Count, NonNegative, Range, Share, require
 
 EXPERTS = ("theta", "beta", "phi", "tau")
 NUMBERS_PER_ROTATION = {"sixd": 6, "matrix": 9, "axis_angle": 3}
 MAX_DEPTH = 16  # the dilation of the last unit is 14 million frames already
+Depth = Annotated[int, Range(1, MAX_DEPTH)]
+Codes = Annotated[int, Range(2)]
 BLOCKS = 4  # "the encoder is composed of four blocks", as is each decoder (appendix A)
 
 
@@ -51,52 +48,36 @@ class TokenizerConfig(Config):
             a joint_weight with other rotations.
     """
 
-    tokens_per_frame: int = 36
-    codebook_size: int = 512
-    width: int = 512
-    code_dim: int = 512
-    depth: int = 3
-    strides: tuple[int, ...] = (1, 1, 1, 36)
+    tokens_per_frame: Count = 36
+    codebook_size: Codes = 512
+    width: Count = 512
+    code_dim: Count = 512
+    depth: Depth = 3
+    strides: tuple[Count, ...] = (1, 1, 1, 36)
     kernel: Literal["unfold", "overlap"] = "unfold"
     rotation: Literal["sixd", "matrix", "axis_angle"] = "sixd"
     quantizer: Literal["ema", "gradient"] = "ema"
-    commitment: float = 0.02
-    velocity_weight: float = 1.0
-    acceleration_weight: float = 1.0
-    ema_decay: float = 0.99
-    restart_threshold: float = 1 / 15
-    restart_until: float = 0.85
-    joint_weight: float = 0.0
+    commitment: NonNegative = 0.02
+    velocity_weight: NonNegative = 1.0
+    acceleration_weight: NonNegative = 1.0
+    ema_decay: Share = 0.99
+    restart_threshold: NonNegative = 1 / 15
+    restart_until: Share = 0.85
+    joint_weight: NonNegative = 0.0
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("tokens_per_frame", "width", "code_dim"):
-            require_count(name, getattr(self, name), minimum=1)
-        require_count("depth", self.depth, minimum=1, maximum=MAX_DEPTH)
-        require_count("codebook_size", self.codebook_size, minimum=2)
         require(bool(self.strides), "strides must name at least one block")
-        for stride in self.strides:
-            require_count("strides", stride, minimum=1)
         product = math.prod(self.strides)
         require(
             product == self.tokens_per_frame,
             f"strides {self.strides} multiply to {product}, not to tokens_per_frame "
             f"{self.tokens_per_frame}",
         )
-        for name in (
-            "commitment",
-            "velocity_weight",
-            "acceleration_weight",
-            "restart_threshold",
-            "joint_weight",
-        ):
-            require_number(name, getattr(self, name), 0.0, math.inf)
         require(
             not self.joint_weight or self.rotation == "sixd",
             f"joint_weight needs sixd rotations, got {self.rotation}",
         )
-        for name in ("ema_decay", "restart_until"):
-            require_number(name, getattr(self, name), 0.0, 1.0)
 
     @classmethod
     def paper(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any) -> Self:

@@ -3,14 +3,9 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from model.training.config_checks import (
-    Config,
-    require,
-    require_count,
-    require_number,
-)
+from model.training.config_checks import Config, Count, Decay, Natural, NonNegative, Range, require
 
 
 class TrainingError(ValueError):
@@ -39,31 +34,22 @@ class TrainingConfig(Config):
         ValueError: a value outside its range.
     """
 
-    steps: int
-    batch_size: int = 128
-    learning_rate: float = 4e-5
+    steps: Count
+    batch_size: Count = 128
+    learning_rate: NonNegative = 4e-5
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup_steps: int = 0
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = 0.0
-    grad_clip: float = 1.0
-    window: int = 32
-    seed: int = 0
+    warmup_steps: Natural = 0
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    weight_decay: NonNegative = 0.0
+    grad_clip: NonNegative = 1.0
+    # Second differences, and first differences of tau without frame 0, need three frames.
+    window: Annotated[int, Range(3)] = 32
+    seed: Natural = 0
     optimizer: Literal["adamw", "muon"] = "adamw"
 
     def __post_init__(self):
         super().__post_init__()
-        require_count("steps", self.steps, minimum=1)
-        require_count("batch_size", self.batch_size, minimum=1)
-        require_count("warmup_steps", self.warmup_steps, minimum=0)
-        # Second differences, and first differences of tau without frame 0, need three frames.
-        require_count("window", self.window, minimum=3)
-        require_count("seed", self.seed, minimum=0)
         require(len(self.betas) == 2, f"betas must be two numbers, got {self.betas}")
-        for beta in self.betas:
-            require_number("betas", beta, 0.0, math.nextafter(1.0, 0.0))
-        for name in ("learning_rate", "weight_decay", "grad_clip"):
-            require_number(name, getattr(self, name), 0.0, math.inf)
 
     @classmethod
     def paper(cls, steps: int = 100_000, **changes: Any) -> Self:

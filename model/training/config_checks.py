@@ -1,8 +1,25 @@
 """The base of configuration classes and the checks they share. Standard library only."""
 
 import dataclasses
+import math
 import sys
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
+
+LARGEST = 2**63 - 1  # that torch takes for a size or a seed
+
+
+class Range(NamedTuple):
+    """Limits of a field's value, both included, for `typing.Annotated`."""
+
+    low: Any
+    high: Any = LARGEST
+
+
+Count = Annotated[int, Range(1)]
+Natural = Annotated[int, Range(0)]
+NonNegative = Annotated[float, Range(0.0, math.inf)]
+Share = Annotated[float, Range(0.0, 1.0)]
+Decay = Annotated[float, Range(0.0, math.nextafter(1.0, 0.0))]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -10,18 +27,15 @@ class Config:
     """Base of settings that are kept as JSON. Lists become tuples where a field is a tuple.
 
     Raises:
-        ValueError: a field is none of its type's literals, or no bool where it is one.
+        ValueError: a field, or an item of one that is a tuple, is none of its type's literals, no
+            bool where it is one, or outside its `Range`.
     """
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            value, origin = getattr(self, name), get_origin(hint)
-            if origin is tuple:
-                object.__setattr__(self, name, tuple(value))
-            elif origin is Literal:
-                require_choice(name, value, get_args(hint))
-            elif hint is bool:
-                require(isinstance(value, bool), f"{name} is yes or no, got {value!r}")
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
+            if get_origin(hint) is tuple:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+            _check(name, getattr(self, name), hint)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dictionary."""
@@ -46,6 +60,23 @@ class Config:
             raise ValueError(f"not a {cls.__name__}: {error}") from error
 
 
+def _check(name: str, value: Any, hint: Any) -> None:
+    origin = get_origin(hint)
+    if origin is tuple:
+        for item in value:
+            _check(name, item, get_args(hint)[0])
+    elif origin is Literal:
+        require_choice(name, value, get_args(hint))
+    elif origin is Annotated:
+        kind, (low, high) = get_args(hint)
+        if kind is int:
+            require_count(name, value, minimum=low, maximum=high)
+        else:
+            require_number(name, value, low, high)
+    elif hint is bool:
+        require(isinstance(value, bool), f"{name} is yes or no, got {value!r}")
+
+
 def require(condition: bool, message: str) -> None:
     """Raise a ValueError with `message` unless `condition` holds."""
     if not condition:
@@ -57,11 +88,8 @@ def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     require(value in choices, f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
-def require_count(name: str, value: object, *, minimum: int, maximum: int = 2**63 - 1) -> None:
-    """Raise a ValueError unless `value` is an integer from `minimum` to `maximum`.
-
-    By default the latter is the largest that torch takes for a size or a seed.
-    """
+def require_count(name: str, value: object, *, minimum: int, maximum: int = LARGEST) -> None:
+    """Raise a ValueError unless `value` is an integer from `minimum` to `maximum`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
         raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
     require(value <= maximum, f"{name} must be at most {maximum}, got {value}")

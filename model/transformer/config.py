@@ -3,15 +3,10 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from model.sequence import Layout
-from model.training.config_checks import (
-    Config,
-    require,
-    require_count,
-    require_number,
-)
+from model.training.config_checks import Config, Count, Range, Share, require
 from model.video_tokens.codec import SPATIAL, VOCABULARY, num_frames
 
 
@@ -52,36 +47,28 @@ class UniMoConfig(Config):
         ValueError: a value outside its range, or sizes that do not fit each other.
     """
 
-    n_layers: int = 16
-    dim: int = 4096
-    n_heads: int = 32
-    n_kv_heads: int = 8
-    ffn_hidden_size: int = 14336
-    visual_vocab: int = 64000
-    motion_vocab: int = 512
-    latent_shape: tuple[int, int, int] = (9, 32, 32)
-    tokens_per_frame: int = 36
+    # A number from a damaged sidecar must not build layers without end.
+    n_layers: Annotated[int, Range(1, 1000)] = 16
+    dim: Count = 4096
+    n_heads: Count = 32
+    n_kv_heads: Count = 8
+    ffn_hidden_size: Count = 14336
+    visual_vocab: Annotated[int, Range(2)] = 64000
+    motion_vocab: Annotated[int, Range(2)] = 512
+    latent_shape: tuple[Count, Count, Count] = (9, 32, 32)
+    tokens_per_frame: Count = 36
     layout: Layout = "video-first"
-    rope_theta: float = 500_000.0
-    norm_eps: float = 1e-5
+    rope_theta: Annotated[float, Range(1.0, math.inf)] = 500_000.0
+    norm_eps: Share = 1e-5
     ape: Literal["off", "hidden", "qk"] = "qk"
-    ape_gate: float = 0.0
+    ape_gate: Annotated[float, Range(-1.0, 1.0)] = 0.0
     motion_rope: Literal["1d", "factorised"] = "1d"
     unified: bool = False
     visual_embedding: Literal["table", "factorised"] = "table"
 
     def __post_init__(self):
         super().__post_init__()
-        # A number from a damaged sidecar must not build layers without end.
-        require_count("n_layers", self.n_layers, minimum=1, maximum=1000)
-        for name in ("dim", "n_heads", "n_kv_heads", "ffn_hidden_size"):
-            require_count(name, getattr(self, name), minimum=1)
-        require_count("tokens_per_frame", self.tokens_per_frame, minimum=1)
-        for name in ("visual_vocab", "motion_vocab"):
-            require_count(name, getattr(self, name), minimum=2)
         require(len(self.latent_shape) == 3, f"latent_shape is (t, h, w), got {self.latent_shape}")
-        for size in self.latent_shape:
-            require_count("latent_shape", size, minimum=1)
         require(
             self.dim % self.n_heads == 0 and self.head_dim % 2 == 0 and self.head_dim >= 6,
             f"dim {self.dim} must be n_heads {self.n_heads} times an even number of at least 6",
@@ -90,9 +77,6 @@ class UniMoConfig(Config):
             self.n_heads % self.n_kv_heads == 0,
             f"n_heads {self.n_heads} must be a multiple of n_kv_heads {self.n_kv_heads}",
         )
-        require_number("rope_theta", self.rope_theta, 1.0, math.inf)
-        require_number("norm_eps", self.norm_eps, 0.0, 1.0)
-        require_number("ape_gate", self.ape_gate, -1.0, 1.0)
         require(
             self.visual_embedding == "table" or self.visual_vocab == VOCABULARY,
             f"a factorised embedding is of the {VOCABULARY} FSQ tokens",

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from model.tokenizer.config import MAX_DEPTH
-from model.training.config_checks import Config, require_count, require_number
+from model.tokenizer.config import Codes, Depth
+from model.training.config_checks import Config, Count, NonNegative, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,22 +25,12 @@ class SolamiConfig(Config):
         ValueError: a value outside its range.
     """
 
-    codebook_size: int = 512
-    width: int = 512
-    code_dim: int = 512
-    depth: int = 3
-    commitment: float = 0.1
-    velocity_weight: float = 2.0
-    ema_decay: float = 0.99
-    restart_threshold: float = 1 / 15
-    restart_until: float = 0.85
-
-    def __post_init__(self):
-        for name in ("width", "code_dim"):
-            require_count(name, getattr(self, name), minimum=1)
-        require_count("depth", self.depth, minimum=1, maximum=MAX_DEPTH)
-        require_count("codebook_size", self.codebook_size, minimum=2)
-        for name in ("commitment", "velocity_weight", "restart_threshold"):
-            require_number(name, getattr(self, name), 0.0, float("inf"))
-        for name in ("ema_decay", "restart_until"):
-            require_number(name, getattr(self, name), 0.0, 1.0)
+    codebook_size: Codes = 512
+    width: Count = 512
+    code_dim: Count = 512
+    depth: Depth = 3
+    commitment: NonNegative = 0.1
+    velocity_weight: NonNegative = 2.0
+    ema_decay: Share = 0.99
+    restart_threshold: NonNegative = 1 / 15
+    restart_until: Share = 0.85

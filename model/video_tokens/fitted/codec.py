@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from model.training.checkpoint import weights_sha256
-from model.training.config_checks import Config, require, require_count
+from model.training.config_checks import Config, Count, require
 from model.training.saved_model import SavedModel
 from model.video_tokens import fsq
 from model.video_tokens.codec import (
@@ -52,14 +52,13 @@ class FittedCodecConfig(Config):
         decoder_blocks: residual blocks after them.
     """
 
-    coefficients: int = 80
-    width: int = 96
-    encoder_blocks: int = 2
-    decoder_blocks: int = 4
+    coefficients: Count = 80
+    width: Count = 96
+    encoder_blocks: Count = 2
+    decoder_blocks: Count = 4
 
     def __post_init__(self):
-        for name in ("coefficients", "width", "encoder_blocks", "decoder_blocks"):
-            require_count(name, getattr(self, name), minimum=1)
+        super().__post_init__()
         require(
             self.coefficients <= FIRST_PIXELS,
             f"a block has {FIRST_PIXELS} coefficients at most, got {self.coefficients}",
