@@ -106,11 +106,10 @@ def _tokenizer(
 
 def _ship(trained: Path, model, path: Path) -> None:
     """Write a trained model in half precision, with its sidecar's facts."""
-    from model.training.checkpoint import save_model
     from model.training.sidecar import read_sidecar
 
     facts = {**read_sidecar(trained)["extra"], "made_by": assets.MADE_BY}
-    save_model(path, model, config=model.config.to_dict(), extra=facts, half=True)
+    model.save(path, extra=facts, half=True)
 
 
 def measure(pipeline: "Pipeline", store: "ClipStore", *, progress: bool = True) -> dict:

@@ -53,7 +53,6 @@ def train(
             shorter than the window.
     """
     import torch
-    from tqdm import tqdm
 
     from model.training.config import TrainingError
     from model.training.loop import WEIGHTS, begin
@@ -74,11 +73,10 @@ def train(
         batch = _draw(examples, training, step)
         return [model.loss(*(torch.from_numpy(array).to(device) for array in batch))]
 
-    model.train()
     run.go(
         losses,
-        bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
         text_of=lambda row: f"joints={1000 * row['joints']:.0f} mm",
+        progress=progress,
         on_step=on_step,
     )
     return run.finish("regressor")
@@ -116,15 +114,7 @@ def train_built_in(
     from model.training.config import TrainingConfig
     from model.training.identity import identity_of, is_finished
 
-    training = TrainingConfig(
-        steps=steps,
-        batch_size=32,
-        learning_rate=2e-3,
-        schedule="cosine",
-        warmup_steps=steps // 20,
-        window=9,
-        seed=seed,
-    )
+    training = TrainingConfig.small(steps, batch_size=32, learning_rate=2e-3, window=9, seed=seed)
     config = RegressorConfig()
     torch.manual_seed(seed)
     model = MotionRegressor(config)

@@ -63,7 +63,6 @@ def train(
         TrainingError: `out` holds another run; the loss stopped being finite; unusable clips.
     """
     import torch
-    from tqdm import tqdm
 
     from model.training.loop import begin
     from model.training.sidecar import WEIGHTS
@@ -92,17 +91,11 @@ def train(
         names = [name for name in ("loss", "codes_used") if name in row]
         return ", ".join(f"{name}={row[name]:.3g}" for name in names)
 
-    model.train()
     run.go(
         losses,
-        bar=tqdm(
-            initial=run.step,
-            total=training.steps,
-            desc=description or None,
-            disable=not progress,
-            unit="step",
-        ),
         text_of=text_of,
+        progress=progress,
+        description=description,
         checkpoint_seconds=checkpoint_seconds,
         on_step=on_step,
     )

@@ -49,13 +49,12 @@ def save_model(
     """
     path = Path(path)
     state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+        name: (tensor.half() if half and tensor.dtype == torch.float32 else tensor)
+        .detach()
+        .cpu()
+        .contiguous()
+        for name, tensor in model.state_dict().items()
     }
-    if half:
-        state = {
-            name: tensor.half() if tensor.dtype == torch.float32 else tensor
-            for name, tensor in state.items()
-        }
     sidecar = {
         "format_version": FORMAT_VERSION,
         "class": type(model).__name__,
@@ -140,26 +139,6 @@ def _version(path: str | Path) -> tuple[int, ...]:
     """Numbers that differ between a file and one that takes its place or is written into it."""
     stat = Path(path).stat()
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
-
-
-def load_model(path: str | Path, cls: type, config_cls: type) -> torch.nn.Module:
-    """The `cls(config)` of a checkpoint, in evaluation mode, on the CPU.
-
-    The model is laid out without memory first: a configuration that does not fit the file is
-    refused before anything of its size is allocated.
-
-    Raises:
-        CheckpointError: an unreadable or foreign file, a configuration out of range, or tensors
-            that do not fit.
-    """
-    sidecar = read_sidecar(path, expected_class=cls.__name__)
-    try:
-        with torch.device("meta"):
-            model = cls(config_cls.from_dict(sidecar["config"]))
-    except (ValueError, RuntimeError) as error:  # RuntimeError: larger than torch can count
-        raise CheckpointError(f"{sidecar_path(path)}: {error}") from error
-    load_weights(path, model)
-    return model.eval()
 
 
 def weights_sha256(model: torch.nn.Module) -> str:

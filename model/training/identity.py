@@ -34,12 +34,9 @@ def is_finished(path: Path, identity: dict) -> bool:
         sidecar = read_sidecar(path)
     except CheckpointError as error:
         raise TrainingError(f"{error}: delete it to start again, or name another folder") from error
-    extra = sidecar.get("extra")
-    facts = extra.get("training") if isinstance(extra, dict) else None
-    facts = facts if isinstance(facts, dict) else {}
-    found = {name: facts.get(name) for name in identity["run"]}
+    facts = sidecar["extra"].get("training", {})
     require_same(
-        {"class": sidecar["class"], "config": sidecar["config"], "run": found}, identity, path
+        {**sidecar, "run": {name: facts.get(name) for name in identity["run"]}}, identity, path
     )
     return facts.get("steps_done") == facts["steps"]
 

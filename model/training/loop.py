@@ -1,6 +1,5 @@
 """The state of a training run: what is updated, logged, written, and resumed."""
 
-import csv
 import math
 import sys
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -93,8 +93,9 @@ class TrainingRun:
         self,
         losses: Callable[[int], Iterable[Loss]],
         *,
-        bar: tqdm,
         text_of: Callable[[dict], str],
+        progress: bool,
+        description: str = "",
         checkpoint_seconds: float = 15.0,
         on_step: Callable[[int, str], None] | None = None,
         examine: Callable[[], dict[str, float]] | None = None,
@@ -103,8 +104,9 @@ class TrainingRun:
 
         Args:
             losses: of a step, as for `update`; a function of the step alone.
-            bar: progress, one unit a step; closed at the end.
-            text_of: returns the text beside the bar for a row of the loss curve.
+            text_of: returns the text beside the progress bar for a row of the loss curve.
+            progress: show a progress bar on stderr.
+            description: shown before the bar.
             checkpoint_seconds: longest time between two writings of the resume state.
             on_step: called after every step with the steps done and the text beside the bar.
             examine: numbers to add to ten of the curve's rows, from a look at the model.
@@ -114,6 +116,14 @@ class TrainingRun:
             KeyboardInterrupt: Ctrl-C; a process alone has finished its step and written its state.
         """
         saved_at, latest = time.monotonic(), ""
+        bar = tqdm(
+            initial=self.step,
+            total=self.training.steps,
+            desc=description or None,
+            disable=not progress,
+            unit="step",
+        )
+        self.model.train()
         with bar, self._interrupts() as interrupted:
             while self.step < self.training.steps:
                 self.update(losses(self.step))
@@ -140,7 +150,7 @@ class TrainingRun:
             loss.backward()
             for name, value in {"loss": loss, **stats}.items():
                 value = value.detach().float()
-                scalars[name] = scalars[name] + value if name in scalars else value
+                scalars[name] = scalars.get(name, 0) + value
         scalars["grad_norm"] = self._clip().detach().float()
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate_at(self.step)
@@ -229,7 +239,16 @@ class TrainingRun:
         for value, average in zip(self._values(), self.average, strict=False):
             value.copy_(average)
         path = self.out / WEIGHTS
-        self._write_checkpoint(path, {"training": self._facts(description) | facts})
+        training = {
+            **self.identity["run"],
+            "steps_done": self.step,
+            "seconds": round(self.elapsed, 1),
+            "device": str(self.parameters[0].device),
+            "threads": torch.get_num_threads(),  # with others, sums round differently
+            "description": description,
+            "last_losses": self.rows[-1],
+        }
+        self._write_checkpoint(path, {"training": training | facts})
         return path
 
     def _write_checkpoint(self, path: Path, extra: dict) -> None:
@@ -256,7 +275,7 @@ class TrainingRun:
         """Count a step's scalars towards the next row."""
         # Summed on the device: asking for the values every step would make a GPU wait.
         for name, value in scalars.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.sums[name] = self.sums.get(name, 0) + value
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def _take_means(self) -> dict[str, float]:
@@ -264,17 +283,6 @@ class TrainingRun:
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
-
-    def _facts(self, description: str) -> dict:
-        return {
-            **self.identity["run"],
-            "steps_done": self.step,
-            "seconds": round(self.elapsed, 1),
-            "device": str(self.parameters[0].device),
-            "threads": torch.get_num_threads(),  # with others, sums round differently
-            "description": description,
-            "last_losses": self.rows[-1],
-        }
 
     def _progress(self) -> dict:
         return {
@@ -306,11 +314,6 @@ class TrainingRun:
 
     def _write_losses(self) -> None:
         # The whole curve, a hundred rows: after a resume it never shows steps that were lost.
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        with (
-            writing(self.out / "losses.csv") as temporary,
-            open(temporary, "w", newline="") as file,
-        ):
-            writer = csv.DictWriter(file, fieldnames=names or ["step"])
-            writer.writeheader()
-            writer.writerows(self.rows)
+        curve = pd.DataFrame(self.rows, columns=None if self.rows else ["step"])
+        with writing(self.out / "losses.csv") as temporary:
+            curve.to_csv(temporary, index=False, lineterminator="\r\n")

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import ClassVar, Self
 
+import torch
 from torch import nn
 
-from model.training.checkpoint import load_model, save_model
+from model.training.checkpoint import load_weights, save_model
 from model.training.config_checks import Config
+from model.training.sidecar import CheckpointError, read_sidecar, sidecar_path
 
 
 class SavedModel(nn.Module):
@@ -34,8 +36,18 @@ class SavedModel(nn.Module):
     def load(cls, path: str | Path) -> Self:
         """Return the network of a checkpoint, in evaluation mode, on the CPU.
 
+        The network is laid out without memory first: a configuration that does not fit the file is
+        refused before anything of its size is allocated.
+
         Raises:
-            CheckpointError: an unreadable or foreign file, or a configuration or tensors that do
-                not fit.
+            CheckpointError: an unreadable or foreign file, a configuration out of range, or tensors
+                that do not fit.
         """
-        return load_model(path, cls, cls.config_class)
+        sidecar = read_sidecar(path, expected_class=cls.__name__)
+        try:
+            with torch.device("meta"):
+                model = cls(cls.config_class.from_dict(sidecar["config"]))
+        except (ValueError, RuntimeError) as error:  # RuntimeError: larger than torch can count
+            raise CheckpointError(f"{sidecar_path(path)}: {error}") from error
+        load_weights(path, model)
+        return model.eval()

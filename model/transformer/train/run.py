@@ -53,8 +53,6 @@ def train(
         TrainingError: `out` holds another run, the loss stopped being finite, tokens that the
             model has no rows for, or processes that do not divide a step's clips.
     """
-    from tqdm import tqdm
-
     from model.training.checkpoint import load_weights
     from model.training.identity import identity_of, is_finished
     from model.transformer.train import distributed, sharded
@@ -111,13 +109,10 @@ def train(
         with precise():
             return examine(model, training, tokens.held_out)
 
-    model.train()
     run.go(
         losses,
-        bar=tqdm(
-            initial=run.step, total=training.steps, disable=not progress or rank > 0, unit="step"
-        ),
         text_of=text_of,
+        progress=progress and rank == 0,
         checkpoint_seconds=15.0 if device == "cpu" else 600.0,
         on_step=on_step,
         examine=look,

@@ -29,15 +29,7 @@ def codec_training(steps: int = STEPS, *, window: int, seed: int = 0) -> "Traini
     """Return the settings that suit the codec; `window` is the number of frames of a video."""
     from model.training.config import TrainingConfig
 
-    return TrainingConfig(
-        steps=steps,
-        batch_size=16,
-        learning_rate=4e-3,
-        schedule="cosine",
-        warmup_steps=steps // 20,
-        window=window,
-        seed=seed,
-    )
+    return TrainingConfig.small(steps, batch_size=16, learning_rate=4e-3, window=window, seed=seed)
 
 
 def train_codec(
@@ -68,7 +60,6 @@ def train_codec(
         TrainingError: `out` holds another run, or the loss stopped being finite.
     """
     import numpy as np
-    from tqdm import tqdm
 
     from model.training.config_checks import require
     from model.training.loop import WEIGHTS, begin
@@ -92,11 +83,10 @@ def train_codec(
         rows = rng.integers(len(coefficients), size=training.batch_size)
         return [model.loss(coefficients[rows].to(device))]
 
-    model.train()
     run.go(
         losses,
-        bar=tqdm(initial=run.step, total=training.steps, disable=not progress, unit="step"),
         text_of=lambda row: f"PSNR={-10 * math.log10(max(row['mse'], 1e-10)):.1f} dB",
+        progress=progress,
     )
     return run.finish("fitted video codec")
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tqdm import tqdm
 
 from model.token_store import TokenClips
 from model.training.config import TrainingError
@@ -137,8 +136,8 @@ class Trainee:
         self.run.resume()
         self.run.go(
             self.losses,
-            bar=tqdm(disable=True),
             text_of=str,
+            progress=False,
             # Only process 0's clock counts.
             checkpoint_seconds=0.0 if self.rank == 0 else math.inf,
             on_step=on_step,
