@@ -104,6 +104,8 @@ class Data:
         groups: test clip -> the group it belongs to (take, actor, source video: what no split
             separates); clips of one are not independent.
         rates: frames per second of the training and test clips, each rate once, sorted.
+        test_rates: frames per second, to three decimals -> number of test clips.
+        test_datasets: dataset -> number of test clips.
     """
 
     path: Path
@@ -118,6 +120,8 @@ class Data:
     notes: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict, hash=False)
     rates: tuple[float, ...] = ()
+    test_rates: Mapping[float, int] = field(default_factory=dict, hash=False)
+    test_datasets: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def inputs(self) -> dict:

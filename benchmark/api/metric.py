@@ -4,8 +4,8 @@ Nothing here imports more than the standard library.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ class MetricContext:
         seed: of random draws.
         dataset: what all clips are from, such as ``threedpw``; empty for a mixture.
         cache: a folder where it may store costly values.
+        rates: frames per second -> number of test clips; empty where that is not known.
     """
 
     task: str
@@ -35,6 +36,7 @@ class MetricContext:
     seed: int
     dataset: str
     cache: Path
+    rates: Mapping[float, int] = field(default_factory=dict, hash=False)
 
     @property
     def body_id(self) -> str:

@@ -15,7 +15,7 @@ joints (x, y, z) become (x, -y, -z), upright where the camera is level.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,10 @@ from benchmark.metrics.features.motion import (
     geometric_features,
     joints24_from_smplx,
     kinetic_features,
+    require_y_up,
 )
-from datasets.motion import NUM_CHANNELS, require
+from datasets.motion import NUM_CHANNELS, Motion, require
+from datasets.prepare.retime import retimed_motion
 
 if TYPE_CHECKING:
     from datasets.bodies.smplx import BodyModel
@@ -41,6 +43,7 @@ _NAMES = {"": "72 kinetic", "_g": "32 geometric"}
 _KINETIC = 72
 _CAMERA_TO_Y_UP = np.array([1.0, -1.0, -1.0])
 _CONSTANT = 1e-6  # a feature whose standard deviation is below this is constant
+_SAME = 0.01  # relative difference of two rates that are one: 29.97 and 30
 
 
 def normalise(x: Any, reference: Any, *, constant: str = "drop") -> np.ndarray:
@@ -144,6 +147,18 @@ def _same_width(x: np.ndarray, y: np.ndarray) -> None:
     )
 
 
+def common_rate(rates: Mapping[float, int]) -> float | None:
+    """Return the rate, in frames per second, at which clips of several rates are compared.
+
+    It is that of most clips, which then stay as they are; of equals, the lowest. None for clips of
+    one rate.
+
+    Args:
+        rates: frames per second -> number of clips.
+    """
+    return min(rates, key=lambda fps: (-rates[fps], fps)) if len(rates) > 1 else None
+
+
 class DiversityMetric(Metric):
     """FID and DIV of the paper's tables 2 and 8, pooled over all clips.
 
@@ -161,7 +176,8 @@ class DiversityMetric(Metric):
         return (
             "AIST++ features as in Duolando: FID and DIV of the 72 kinetic ones (with upstream's "
             "acceleration), FID_g and DIV_g of the 32 geometric ones; dt 1/60 s and 1/120 s at any "
-            f"fps; 24 joints of body {context.body_id}, hands flat; root of frame 0 at the origin; "
+            f"fps; {_rates_text(context.rates)}24 joints of body {context.body_id}, hands flat; "
+            "root of frame 0 at the origin; "
             "camera (x, y, z) taken as level, y up as (x, -y, -z); reference: the true motion of "
             "the same test clips; z-scored by it, columns constant in it dropped"
         )
@@ -170,8 +186,9 @@ class DiversityMetric(Metric):
         """Return pooled scores, none for another task.
 
         Raises:
-            Unavailable: clips of different frame rates, in world space or too short, motion of
-                another shape than the truth's, true bodies that do not stand upright.
+            Unavailable: clips in world space or too short, of rates that `Evaluation.context` does
+                not name, motion of another shape than the truth's, true bodies that do not stand
+                upright.
         """
         if evaluation.context.task != "i2vm" or evaluation.motion is None:
             return []
@@ -186,18 +203,23 @@ class DiversityMetric(Metric):
         from datasets.bodies.smplx import load_body
 
         clips, motion = evaluation.clips, evaluation.motion
-        _check(clips, motion)
+        rate = common_rate(evaluation.context.rates)
+        _check(clips, motion, rate)
 
         # Sums depend on their order in the last digits: one order, however the clips come.
         order = sorted(range(len(clips.ids)), key=lambda row: clips.ids[row])
         body = load_body(evaluation.context.body.path)
-        true_joints = _joints24(body, clips.channels[order], "joints of true motions", progress)
-        own_joints = _joints24(body, motion[order], "joints of generated motions", progress)
+        rates = [(float(clips.fps[row]), rate or float(clips.fps[row])) for row in order]
+        true_joints, own_joints = (
+            list(_joints24(body, channels[order], rates, f"joints of {what} motions", progress))
+            for channels, what in ((clips.channels, "true"), (motion, "generated"))
+        )
+        # What a system generates may lie down or stand on its head; true bodies that do are a sign
+        # of the wrong frame of reference.
+        require_y_up(np.concatenate(true_joints))
         scores = []
         for suffix, extract in _FEATURES.items():
-            # What a system generates may lie down or stand on its head; true bodies that do are a
-            # sign of the wrong frame of reference.
-            true, own = extract(true_joints), extract(own_joints, check_up=False)
+            true, own = (_each_length(extract, joints) for joints in (true_joints, own_joints))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # constant features: told by `notes`
                 reference, scaled = normalise(true, true), normalise(own, true)
@@ -236,7 +258,19 @@ class DiversityMetric(Metric):
         return notes
 
 
-def _check(clips: Clips, motion: np.ndarray) -> None:
+def _rates_text(rates: Mapping[float, int]) -> str:
+    """The part of the protocol about clips of several rates; empty for one rate."""
+    common = common_rate(rates)
+    if common is None:
+        return ""
+    every = ", ".join(f"{fps:g} fps ({number} clips)" for fps, number in sorted(rates.items()))
+    return (
+        f"motions of {every} re-timed to {common:g} fps, the rate of most (slerp and linear; rates "
+        f"within {_SAME:.0%} of it as they are); "
+    )
+
+
+def _check(clips: Clips, motion: np.ndarray, common: float | None) -> None:
     """Refuse motions that cannot be compared.
 
     Raises:
@@ -249,7 +283,7 @@ def _check(clips: Clips, motion: np.ndarray) -> None:
     )
     rates = sorted({round(float(fps), 3) for fps in clips.fps})
     require(
-        len(rates) == 1,
+        len(rates) == 1 or common is not None,
         f"FID and DIV need clips of one frame rate, these have "
         f"{', '.join(f'{rate:g}' for rate in rates)} fps: take clips of one rate",
     )
@@ -262,13 +296,39 @@ def _check(clips: Clips, motion: np.ndarray) -> None:
         )
 
 
-def _joints24(body: "BodyModel", channels: np.ndarray, what: str, progress: Progress) -> np.ndarray:
-    """(N, T, 24, 3) float64 joints, y up, of (N, T, 79) motions in camera space."""
-    joints = []
-    for index, motion in enumerate(channels):
-        joints.append(joints24_from_smplx(body.joints55(motion)) * _CAMERA_TO_Y_UP)
+def _joints24(
+    body: "BodyModel",
+    channels: np.ndarray,
+    rates: Sequence[tuple[float, float]],
+    what: str,
+    progress: Progress,
+) -> Iterator[np.ndarray]:
+    """Yield the joints (T', 24, 3) float64, y up, of each motion of (N, T, 79) in camera space.
+
+    Args:
+        body: of the motions.
+        channels: of the motions.
+        rates: frames per second of each motion, and those that it is re-timed to.
+        what: for the progress.
+        progress: see `benchmark.api.method.Progress`.
+    """
+    for index, (motion, (own, common)) in enumerate(zip(channels, rates, strict=True)):
+        if abs(own / common - 1) > _SAME:
+            known = Motion.from_channels(motion, fps=own, space="camera")
+            motion = retimed_motion(known, common).to_channels()
+        yield joints24_from_smplx(body.joints55(motion)) * _CAMERA_TO_Y_UP
         progress(what, index + 1, len(channels))
-    return np.stack(joints)
+
+
+def _each_length(extract: Callable, joints: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, d) features of N clips (T', 24, 3) that may differ in length."""
+    lengths = np.array([len(clip) for clip in joints])
+    features = {}
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        found = extract(np.stack([joints[row] for row in rows]), check_up=False)
+        features |= dict(zip(rows.tolist(), found, strict=True))
+    return np.stack([features[row] for row in range(len(joints))])
 
 
 METRIC = DiversityMetric()

@@ -257,6 +257,9 @@ def test_text(data: Data) -> str:
     """Return the test clips of a store in words."""
     groups = len({data.group_of(name) for name in data.test_ids})
     grouped = f" ({counted(groups, 'group')})" if groups < len(data.test_ids) else ""
+    if len(data.test_datasets) > 1:
+        every = sorted(data.test_datasets.items())
+        grouped += f" ({', '.join(f'{number} of {name}' for name, number in every)})"
     rate = " to ".join(f"{fps:g}" for fps in dict.fromkeys((*data.rates[:1], *data.rates[-1:])))
     return (
         f"{counted(len(data.test_ids), 'test clip')}{grouped} of {data.num_frames} frames"

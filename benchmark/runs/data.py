@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def open_data(
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]
     rates = tuple(sorted({float(fps) for fps in store.fps([*train, *test])}))
+    groups = _groups(store, test)
     return Data(
         path=Path(path),
         name=name or Path(path).resolve().name,
@@ -120,8 +122,10 @@ def open_data(
         dataset=store.dataset,
         with_videos=with_videos,
         notes=(*(f"Data: {note}." for note in store.manifest.get("notes", [])), *_mixture(rates)),
-        groups=_groups(store, test),
+        groups=groups,
         rates=rates,
+        test_rates=Counter(round(float(fps), 3) for fps in store.fps(test)),
+        test_datasets=Counter(group.partition("/")[0] for group in groups.values()),
     )
 
 

@@ -108,6 +108,7 @@ class WorkItem:
             seed=self.seed,
             dataset=self.data.dataset,
             cache=context.cache,
+            rates=self.data.test_rates,
         )
 
 

@@ -135,6 +135,13 @@ class _Grid:
         return rotation.slerp(start, end, weight)
 
 
+def retimed_motion(motion: Motion, fps: float) -> Motion:
+    """Return a motion with `fps` frames per second, as `retimed` does for a sequence."""
+    found = _motion(motion, _Grid.of(np.arange(len(motion)), motion.fps / fps), fps)
+    assert found is not None
+    return found
+
+
 def _motion(motion: Motion | None, grid: _Grid, fps: float) -> Motion | None:
     if motion is None:
         return None

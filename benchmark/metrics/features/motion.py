@@ -164,23 +164,27 @@ def _each_piece(
     clips = joints if joints.ndim == 4 else joints[None]
     require(len(clips) > 0, "joints24 holds no clips")
     if check_up:
-        _require_y_up(clips)
+        require_y_up(clips)
     pieces = [extract(clips[start : start + _PIECE]) for start in range(0, len(clips), _PIECE)]
     features = np.concatenate(pieces)
     return features if joints.ndim == 4 else features[0]
 
 
-def _require_y_up(clips: np.ndarray) -> None:
-    """Refuse clips whose bodies stand along -y (camera space) or +z (z up), all taken together.
+def require_y_up(joints24: np.ndarray) -> None:
+    """Refuse bodies that stand along -y (camera space) or +z (z up), all taken together.
 
     A body lies or stands on its hands now and then, most bodies do not; and where heads point
     nowhere in particular nothing is known.
+
+    Args:
+        joints24: (..., 24, 3) metres.
 
     Raises:
         ValueError: they do.
     """
     head, ankles = JOINT_NAMES.index("head"), [JOINT_NAMES.index(f"{s}ankle") for s in "lr"]
-    bodies = (clips[:, :, head] - clips[:, :, ankles].mean(axis=2)).reshape(-1, 3)
+    bodies = joints24[..., head, :] - joints24[..., ankles, :].mean(axis=-2)
+    bodies = bodies.reshape(-1, 3)
     up = bodies.mean(axis=0) / max(float(norm(bodies.T).mean()), np.finfo(float).tiny)
     for seen, stands in (("-y", up[1] < -_UPRIGHT), ("+z", up[2] > _UPRIGHT)):
         require(

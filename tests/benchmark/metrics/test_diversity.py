@@ -12,6 +12,7 @@ from benchmark.api.errors import Unavailable
 from benchmark.api.metric import Evaluation, MetricContext, Score
 from benchmark.metrics.diversity import (
     METRIC,
+    common_rate,
     frechet_distance,
     mean_pairwise_distance,
     normalise,
@@ -154,18 +155,28 @@ def shots(tmp_path_factory):
     )
 
 
-def scored(clips, motion, task="i2vm"):
-    """The scores of some motions."""
-    context = MetricContext(
-        task=task, body=find_body(STAND_IN), seed=0, dataset="", cache=clips.store
+def context_of(clips, task="i2vm", rates=None):
+    return MetricContext(
+        task=task,
+        body=find_body(STAND_IN),
+        seed=0,
+        dataset="",
+        cache=clips.store,
+        rates=rates or {},
     )
+
+
+def scored(clips, motion, task="i2vm", rates=None):
+    """The scores of some motions."""
+    context = context_of(clips, task, rates)
     evaluation = Evaluation(context=context, clips=clips, motion=motion, truth=None)
     return METRIC.score(evaluation, progress=lambda *_: None)
 
 
-def values(clips, motion):
+def values(clips, motion, rates=None):
     """Column -> value."""
-    return {score.column: score.sum / score.count for score in scored(clips, motion)}
+    found = scored(clips, motion, rates=rates)
+    return {score.column: score.sum / score.count for score in found}
 
 
 def bent(clips):
@@ -277,11 +288,59 @@ def test_motions_that_cannot_be_compared_are_refused(shots):
 
 
 def test_the_protocol_names_what_numbers_depend_on(shots):
-    context = MetricContext(
-        task="i2vm", body=find_body(STAND_IN), seed=0, dataset="", cache=shots.store
-    )
+    context = context_of(shots)
     line = METRIC.protocol(context)
     assert context.body_id in line and "\n" not in line
     for fact in ("1/60", "1/120", "72 kinetic", "32 geometric", "(x, -y, -z)", "same test clips"):
         assert fact in line
     assert METRIC.missing(context) == {}
+    assert METRIC.protocol(context_of(shots, rates={30.0: 28})) == line
+    mixed = METRIC.protocol(context_of(shots, rates={15.0: 3, 30.0: 20, 29.97: 5}))
+    assert "15 fps (3 clips), 29.97 fps (5 clips), 30 fps (20 clips) re-timed to 30 fps" in mixed
+
+
+@pytest.mark.parametrize(
+    ("rates", "common"),
+    [
+        ({}, None),
+        ({24.0: 9}, None),
+        ({15.0: 5, 30.0: 20}, 30.0),
+        ({15.0: 20, 30.0: 5}, 15.0),
+        ({50.0: 4, 25.0: 4, 60.0: 1}, 25.0),
+    ],
+)
+def test_clips_of_several_rates_are_compared_at_that_of_most(rates, common):
+    assert common_rate(rates) == common
+
+
+def test_clips_of_several_rates_are_measured_as_if_taken_at_one(shots):
+    motion, fast = bent(shots), np.arange(28) % 4 == 0
+    mixed = dataclasses.replace(shots, fps=np.where(fast, 60.0, 30.0))
+    found = values(mixed, motion, {30.0: 21, 60.0: 7})
+    body = load_body(STAND_IN)
+
+    def features(channels, extract):
+        # At 30 fps a clip of 60 fps has every other frame.
+        joints = [
+            joints24_from_smplx(body.joints55(clip[:: 1 + quick])) * [1, -1, -1]
+            for clip, quick in zip(channels, fast, strict=True)
+        ]
+        return np.stack([extract(clip, check_up=False) for clip in joints])
+
+    with pytest.warns(UserWarning, match="of 32 features are constant"):
+        for suffix, extract in (("", kinetic_features), ("_g", geometric_features)):
+            true, own = features(shots.channels, extract), features(motion, extract)
+            reference, scaled = normalise(true, true), normalise(own, true)
+            expected = frechet_distance(scaled, reference)
+            assert found["fid" + suffix] == pytest.approx(expected, rel=1e-3)
+            expected = mean_pairwise_distance(scaled)
+            assert found["div" + suffix] == pytest.approx(expected, rel=1e-3)
+    assert found["fid"] != pytest.approx(values(shots, motion)["fid"], rel=0.01)
+    order = np.random.default_rng(1).permutation(28)
+    assert values(mixed[order], motion[order], {30.0: 21, 60.0: 7}) == found
+    assert values(mixed, mixed.channels, {30.0: 21, 60.0: 7})["fid"] < 1e-9
+
+
+def test_a_rate_beside_that_of_most_changes_nothing(shots):
+    near = dataclasses.replace(shots, fps=np.array([29.97] + [30.0] * 27))
+    assert values(near, bent(shots), {29.97: 1, 30.0: 27}) == values(shots, bent(shots))

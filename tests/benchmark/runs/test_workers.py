@@ -257,6 +257,16 @@ def test_the_rates_of_takes_are_said_and_a_mixture_is_warned_of(clips_folder, tm
     )
     (note,) = data.notes
     assert "24 to 120 frames per second in one store" in note and "--fps" in note
+    assert data.test_rates == {120.0: 1}
+
+
+def test_clips_of_several_datasets_are_counted_by_dataset(clips_folder, context, tiny, item_of):
+    data = open_data(clips_folder)
+    (dataset,) = data.test_datasets
+    assert data.test_datasets == {dataset: 4} and data.test_rates == {30.0: 4}
+    assert item_of(tiny, data=data).metric_context(context).rates == {30.0: 4}
+    mixed = dataclasses.replace(data, test_datasets={"threedpw": 1, "human4dit": 3})
+    assert " and 4 test clips (2 groups) (3 of human4dit, 1 of threedpw) of 65" in data_text(mixed)
 
 
 def test_stores_that_cannot_be_used_are_one_line_errors(clips_folder, tmp_path):
