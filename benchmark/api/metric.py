@@ -69,12 +69,15 @@ class Evaluation:
     codebook_size: int | None = None
 
 
+POOLED = "pooled"  # in place of a clip's id, of a score that only a set of clips has
+
+
 @dataclass(frozen=True)
 class Score:
     """One stored score: the mean of a column over rows is sum(sum) / sum(count).
 
     Attributes:
-        clip_id: of the clip, or ``pooled`` for a value that only a set of clips has.
+        clip_id: of the clip, or `POOLED`.
         column: key of the column.
         sum: of the values, for example over the frames of the clip.
         count: of the values.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, Metric, MetricContext, Score
+from benchmark.api.metric import POOLED, Evaluation, Metric, MetricContext, Score
 from benchmark.metrics.arrays import to_numpy
 
 SAMPLE = 100  # clips whose tokens are pooled, as in the caption of the paper's table 5
@@ -55,7 +55,7 @@ class CodebookMetric(Metric):
         size = evaluation.codebook_size
         used, _ = utilisation(tokens[sample], size)
         (column,) = self.columns
-        return [Score("pooled", column, sum=100.0 * used, count=size, clips=len(sample))]
+        return [Score(POOLED, column, sum=100.0 * used, count=size, clips=len(sample))]
 
 
 METRIC = CodebookMetric()

@@ -23,7 +23,7 @@ import numpy as np
 from benchmark.api.clips import Clips
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
-from benchmark.api.metric import Evaluation, Metric, MetricContext, Score
+from benchmark.api.metric import POOLED, Evaluation, Metric, MetricContext, Score
 from benchmark.metrics.arrays import finite
 from benchmark.metrics.features.motion import (
     geometric_features,
@@ -230,7 +230,7 @@ class DiversityMetric(Metric):
                 "constant": float(true.shape[1] - reference.shape[1]),
             }
             scores += [
-                Score("pooled", name + suffix, sum=value, count=1.0, clips=len(order))
+                Score(POOLED, name + suffix, sum=value, count=1.0, clips=len(order))
                 for name, value in values.items()
             ]
         return scores

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.api.metric import Score
+from benchmark.api.metric import POOLED, Score
 from benchmark.api.paths import redact_paths
 from benchmark.api.table import Column, Quoted, Row
 from benchmark.results import statistics as stats
@@ -41,6 +41,18 @@ class RowOutcome:
         """Return the scores of one training in a column; none of a row that cannot be done."""
         found = self.outcomes[training].scores.values() if self.outcomes else ()
         return [score for scores in found for score in scores if score.column == column.key]
+
+    def clips(self, column: Column, training: int = 0) -> frozenset[str]:
+        """Return the clips behind the value of one training in a column."""
+        found = self.outcomes[training].scores if self.outcomes else {}
+        for metric, scores in found.items():
+            own = {score.clip_id for score in scores if score.column == column.key and score.count}
+            if own == {POOLED}:
+                left_out = self.outcomes[training].left_out(metric)
+                return frozenset(self.items[training].data.test_ids) - left_out
+            if own:
+                return frozenset(own)
+        return frozenset()
 
     @property
     def has_values(self) -> bool:
@@ -106,7 +118,7 @@ def _cell_of_training(
         return with_value(
             empty,
             value=stats.pooled_mean(sums, counts),
-            n=sum(score.clips for score in own),
+            n=sum(score.clips for score in own if score.count),
             groups=len({group for group, count in zip(groups, counts, strict=True) if count}),
             low=low,
             high=high,

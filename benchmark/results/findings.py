@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from scipy.stats import spearmanr
 
 from benchmark.api.table import Column
+from benchmark.results.cells import RowOutcome
 from benchmark.results.schema import Cell
 
 
@@ -46,6 +47,26 @@ def findings(columns: Sequence[Column], cells: Sequence[Cell]) -> list[str]:
             f"same order): {', '.join(agreement)}."
         )
     return notes + _codebook_use(cells)
+
+
+def uneven_clips(columns: Sequence[Column], rows: Sequence[RowOutcome]) -> list[str]:
+    """Return notes on the columns whose rows are not all on the same clips, with the n of each.
+
+    Args:
+        columns: of a table.
+        rows: of it, about the same data.
+    """
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        clips = {row.row.label: row.clips(column) for row in rows}
+        clips = {label: own for label, own in clips.items() if own}
+        if len(set(clips.values())) > 1:
+            text = ", ".join(f"{len(own)} in {label}" for label, own in clips.items())
+            found.setdefault(text, []).append(column.label)
+    return [
+        f"Not all rows are on the same clips: n of {', '.join(labels)} is {text}."
+        for text, labels in found.items()
+    ]
 
 
 def _codebook_use(cells: Sequence[Cell]) -> list[str]:

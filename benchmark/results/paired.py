@@ -37,9 +37,15 @@ class Pairs:
     counts: np.ndarray
 
     @property
+    def means(self) -> tuple[float, float]:
+        """Pooled mean of the first and of the second."""
+        first, second = map(pooled_mean, self.sums, self.counts)
+        return first, second
+
+    @property
     def difference(self) -> float:
         """Pooled mean of the first minus that of the second."""
-        first, second = map(pooled_mean, self.sums, self.counts)
+        first, second = self.means
         return first - second
 
     @property
@@ -50,27 +56,16 @@ class Pairs:
 
 
 def join(first: Sequence[Score], second: Sequence[Score]) -> Pairs:
-    """Pair the scores of one column by clip id, whatever their order.
-
-    Clips without frames, too short for the column, are left out.
+    """Pair the scores of one column by clip id, of the clips that have frames on both sides.
 
     Raises:
-        ValueError: a clip is scored on one side only, or twice; or has frames on one side only.
+        ValueError: a clip is scored twice.
     """
     sides = [_by_clip(first), _by_clip(second)]
-    alone = sorted(sides[0].keys() ^ sides[1].keys())
-    if alone:
-        raise ValueError(f"{len(alone)} clips are scored on one side only, as {alone[0]}")
-    ids = sorted(sides[0])
+    ids = sorted(sides[0].keys() & sides[1].keys())
     counts = np.array([[side[name].count for name in ids] for side in sides], np.float64)
     sums = np.array([[side[name].sum for name in ids] for side in sides], np.float64)
-    used = counts > 0
-    uneven = np.flatnonzero(used[0] != used[1])
-    if len(uneven):
-        raise ValueError(f"{len(uneven)} clips have frames on one side only, as {ids[uneven[0]]}")
-    both = used[0]
-    names = tuple(name for name, keep in zip(ids, both, strict=True) if keep)
-    return Pairs(names, sums[:, both], counts[:, both])
+    return Pairs(tuple(ids), sums, counts)
 
 
 def parts(first: Sequence[Score], second: Sequence[Score], group_of: Callable[[str], str]) -> bool:
@@ -86,11 +81,10 @@ def parts(first: Sequence[Score], second: Sequence[Score], group_of: Callable[[s
     Raises:
         ValueError: fewer than two groups have frames on both sides.
     """
-    both = {s.clip_id for s in first if s.count} & {s.clip_id for s in second if s.count}
-    own, theirs = ([s for s in scores if s.clip_id in both] for scores in (first, second))
-    interval = difference_interval(grouped(join(own, theirs), group_of))
+    pairs = join(first, second)
+    interval = difference_interval(grouped(pairs, group_of))
     if interval is None:
-        raise ValueError(f"{len(both)} clips of one group: no test")
+        raise ValueError(f"{len(pairs.ids)} clips of one group: no test")
     return not interval[0] <= 0 <= interval[1]
 
 
@@ -109,7 +103,7 @@ def _by_clip(scores: Sequence[Score]) -> dict[str, Score]:
     found = {score.clip_id: score for score in scores}
     if len(found) != len(scores):
         raise ValueError(f"{len(scores) - len(found)} clips are scored more than once")
-    return found
+    return {name: score for name, score in found.items() if score.count}
 
 
 def difference_interval(

@@ -12,7 +12,7 @@ from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
 from benchmark.discover import metrics_of
 from benchmark.results.cells import RowOutcome, empty_cell, make_cell, with_value, without_value
-from benchmark.results.findings import findings
+from benchmark.results.findings import findings, uneven_clips
 from benchmark.results.origin import Provenance
 from benchmark.results.render import PICTURES, renderers
 from benchmark.results.schema import Cell, Result, ResultRow
@@ -60,7 +60,7 @@ def measured_result(
         *(note for data in used for note in data.notes),
         *table.notes,
         *row_notes(rows),
-        *_findings(result),
+        *_findings(result, rows),
     ]
     runs = {
         f"{row.row.label}{f', seed {item.seed}' if len(row.items) > 1 else ''}": run_facts(outcome)
@@ -113,14 +113,15 @@ def made_with(
     )
 
 
-def _findings(result: Result) -> list[str]:
+def _findings(result: Result, rows: Sequence[RowOutcome]) -> list[str]:
     """Return notes on the numbers beside the paper's; of several datasets, on each by itself."""
     notes = []
     for dataset in dict.fromkeys(row.dataset for row in result.rows):
         own = [
             cell for row in result.rows if row.dataset == dataset for cell in result.cells_of(row)
         ]
-        found = findings(result.columns, own)
+        found = uneven_clips(result.columns, [row for row in rows if row.row.dataset == dataset])
+        found += findings(result.columns, own)
         notes += [f"On {dataset}: {note}" for note in found] if dataset else found
     return notes
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from scipy.stats import ttest_ind
 
+from benchmark.api.metric import POOLED
 from benchmark.api.table import Column
 from benchmark.results.cells import RowOutcome
 from benchmark.results.paired import parts
@@ -49,7 +50,7 @@ def _apart(column: Column, first: RowOutcome, second: RowOutcome) -> bool | None
     if min(len(values), len(others)) > 1:
         return bool(ttest_ind(values, others, equal_var=False).pvalue < _LEVEL)
     own, theirs = (row.scores(column) for row in (first, second))
-    if not (own and theirs) or any(score.clip_id == "pooled" for score in [*own, *theirs]):
+    if not (own and theirs) or any(score.clip_id == POOLED for score in [*own, *theirs]):
         return None
     try:
         return parts(own, theirs, first.items[0].data.group_of)

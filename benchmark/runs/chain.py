@@ -63,6 +63,14 @@ class Outcome:
         found = [self.records[name] for name in ("predict", "estimate") if name in self.records]
         return {clip: reason for record in found for clip, reason in record.failed.items()}
 
+    def left_out(self, metric: str) -> frozenset[str]:
+        """The test clips that are in no score of a metric, since something before it failed."""
+        estimated = self.stages[f"score {metric}"].inputs.get("estimate")
+        names = ("predict", "estimate") if estimated else ("predict",)
+        return frozenset().union(
+            *(self.records[name].failed for name in names if name in self.records)
+        )
+
     def for_metrics(self, metrics: Collection[str]) -> "Outcome":
         """The same without the stages and scores of other metrics."""
         left = {name for name in self.stages if name.partition(" ")[0] != "score"}

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from benchmark.api.paths import display_path
-from benchmark.api.table import TableSpec
+from benchmark.api.table import Column, TableSpec
 from benchmark.commands.compare.schema import Difference
 from benchmark.commands.compare.systems import Estimator, System
+from benchmark.results.cells import RowOutcome
 from benchmark.runs import chain
 from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import RunContext
@@ -35,6 +36,28 @@ def of_tests(own: System, comparisons: Sequence[Difference]) -> Iterator[str]:
             f"{max(sizes)} groups are too few for a verdict: corrected for {len(sizes)} tests, p "
             "stays above 0.05 even where every clip improves."
         )
+
+
+def of_clips(
+    comparisons: Sequence[Difference], rows: Sequence[RowOutcome], columns: Sequence[Column]
+) -> Iterator[str]:
+    """Yield which differences are over fewer clips than a system has values of."""
+    outcomes, own = {row.row.label: row for row in rows}, rows[0]
+    labels = {column.key: column for column in columns}
+    found: dict[str, list[str]] = {}
+    for line in comparisons:
+        if line.n is None:
+            continue
+        column, other = labels[line.column], outcomes[line.against]
+        sizes = len(own.clips(column)), len(other.clips(column))
+        if line.n < max(sizes):
+            text = (
+                f"Against {line.against}: on the {line.n} clips that both have; {own.row.label} "
+                f"has {sizes[0]}, {line.against} {sizes[1]}"
+            )
+            found.setdefault(text, []).append(column.label)
+    for text, names in found.items():
+        yield f"{text} ({', '.join(names)})."
 
 
 def of_seeds(own: System, number: int) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from benchmark.api.errors import UserError
-from benchmark.api.metric import Score
+from benchmark.api.metric import POOLED, Score
 from benchmark.api.paths import display_path
 from benchmark.api.table import PAPER, Column, TableSpec
 from benchmark.commands.compare import notes
@@ -23,6 +23,8 @@ from datasets.tools.files import sha256_of
 
 _LEVEL = 0.95
 _EXTREMES = 10  # clips listed at either end
+_NONE = "no clip has a value of both systems"
+_OTHER = "it is a value of all clips together, and some clips are in one of the two systems' alone"
 
 
 def make_result(
@@ -59,7 +61,11 @@ def make_result(
         for column in columns:
             pair = cells[0][column.key], theirs[column.key]
             scores = rows[0].scores(column), other.scores(column)
-            comparisons.append(against(column, *pair, *scores, data.group_of))
+            line = against(column, *pair, *scores, data.group_of)
+            clips = rows[0].clips(column), other.clips(column)
+            if line.difference is not None and line.n is None and clips[0] != clips[1]:
+                line = dataclasses.replace(line, difference=None, relative=None, reason=_OTHER)
+            comparisons.append(line)
     comparisons = decide(comparisons, columns)
     if with_paper:
         comparisons += [against_paper(cells[0][column.key]) for column in columns]
@@ -67,6 +73,7 @@ def make_result(
     spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
     texts = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
+        *notes.of_clips(comparisons, rows, columns),
         *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
         *notes.of_task(table.task),
         *data.notes,
@@ -106,6 +113,8 @@ def against(
 ) -> Difference:
     """Compare one column with another system's; test it where single clips have values.
 
+    Clips that one of them alone has a value of are in no number.
+
     Args:
         column: of both.
         cell: of the first system.
@@ -115,21 +124,25 @@ def against(
         group_of: clip id -> name of its group.
 
     Raises:
-        UserError: the scores are not of the same clips.
+        UserError: a clip is scored twice.
     """
-    found = _difference(cell, other.row, other.value, other.run_id)
+    found = _difference(cell, other.row, cell.value, other.value, other.run_id)
     if found.difference is None:
         return dataclasses.replace(found, reason=cell.reason or other.reason)
-    if not own or any(score.clip_id == "pooled" for score in [*own, *theirs]):
+    if not own or any(score.clip_id == POOLED for score in [*own, *theirs]):
         reason = "no single clip has a value of it: no interval and no test"
         return dataclasses.replace(found, reason=reason)
     try:
         pairs = paired.join(own, theirs)
     except ValueError as error:
         raise UserError(
-            f"{column.label} of {cell.row} and {other.row}: {error}; runs "
-            f"{cell.run_id} and {other.run_id} are of different clips"
+            f"{column.label} of {cell.row} and {other.row} (runs {cell.run_id} and "
+            f"{other.run_id}): {error}"
         ) from error
+    if not pairs.ids:
+        return dataclasses.replace(found, difference=None, relative=None, reason=_NONE)
+    if any(len(pairs.ids) < sum(score.count > 0 for score in side) for side in (own, theirs)):
+        found = _difference(cell, other.row, *pairs.means, other.run_id)
     groups = paired.grouped(pairs, group_of)
     low, high = paired.difference_interval(groups, level=_LEVEL) or (None, None)
     found = dataclasses.replace(
@@ -161,7 +174,8 @@ def against(
 def against_paper(cell: Cell) -> Difference:
     """Compare one column with the number that the paper prints, which no test can use."""
     missing = cell.reason or ("the paper has no number" if cell.paper is None else None)
-    return dataclasses.replace(_difference(cell, PAPER, cell.paper), reason=missing)
+    found = _difference(cell, PAPER, cell.value, cell.paper)
+    return dataclasses.replace(found, reason=missing)
 
 
 def decide(comparisons: Sequence[Difference], columns: Sequence[Column]) -> list[Difference]:
@@ -190,16 +204,20 @@ def _verdict(
 
 
 def _difference(
-    cell: Cell, opponent: str, value: float | None, run_id: str | None = None
+    cell: Cell,
+    opponent: str,
+    value: float | None,
+    other: float | None,
+    run_id: str | None = None,
 ) -> Difference:
-    difference = None if cell.value is None or value is None else cell.value - value
+    difference = None if value is None or other is None else value - other
     return Difference(
         against=opponent,
         column=cell.column,
-        value=cell.value,
-        against_value=value,
+        value=value,
+        against_value=other,
         difference=difference,
-        relative=difference / value if difference is not None and value else None,
+        relative=difference / other if difference is not None and other else None,
         run_id=cell.run_id,
         against_run_id=run_id,
     )

@@ -27,13 +27,13 @@ class Difference(Record):
     Attributes:
         against: label of the other system, or ``paper``.
         column: key of the column.
-        value: of the first system.
-        against_value: of the other.
+        value: of the first system, on the clips that both have.
+        against_value: of the other, on the same clips, or the paper's.
         difference: value minus against_value.
         relative: difference over against_value.
         low: lower end of the 95 % paired interval of the difference, over groups of clips.
         high: upper end of it.
-        n: number of clips that both have.
+        n: number of those clips.
         groups: number of groups of clips, which interval and test take as independent.
         improved: number of clips that the first system is better on.
         worsened: number of clips that it is worse on.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api.errors import Unavailable
+from benchmark.api.metric import POOLED
 from benchmark.api.table import Column
 from benchmark.figures.drawing.style import COLORS, GRID, plain, styled
 from benchmark.results.page.drawing_cache import (
@@ -65,7 +66,7 @@ def clip_errors(cache: Path, run_id: str) -> dict[str, float]:
     found = {
         score.clip_id: score.sum / score.count
         for score in scores
-        if score.column == _POSE and score.count and score.clip_id != "pooled"
+        if score.column == _POSE and score.count and score.clip_id != POOLED
     }
     if not found:
         raise Unavailable(f"{run_id} has no {_POSE} of single clips")

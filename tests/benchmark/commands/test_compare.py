@@ -14,7 +14,7 @@ from benchmark.api.metric import Score
 from benchmark.api.table import Column
 from benchmark.commands.compare import result, trainings
 from benchmark.commands.compare.schema import ClipChange
-from benchmark.results.paired import holm, join
+from benchmark.results.paired import holm
 from benchmark.results.schema import Cell
 from benchmark.results.statistics import pooled_mean
 from benchmark.runs import chain, data, outcomes
@@ -37,21 +37,19 @@ def cells_of(*values):
     ]
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "says"),
-    [
-        (scores([1.0, 2.0]), scores([1.0]), "1 clips are scored on one side only, as b"),
-        (scores([1.0]), scores([1.0, 2.0, 3.0]), "2 clips are scored on one side only, as b"),
-        (scores([1.0]) * 2, scores([1.0]), "scored more than once"),
-        (scores([1.0, 2.0], [10, 0]), scores([1.0, 2.0]), "frames on one side only, as b"),
-    ],
-)
-def test_clips_that_only_one_side_has_are_refused(first, second, says):
-    with pytest.raises(ValueError, match=says):
-        join(first, second)
-    cells = cells_of(1.0, 1.0)
-    with pytest.raises(UserError, match=f"MPJPE of x and y: .*{says}"):
-        result.against(MPJPE, *cells, first, second, str)
+def test_clips_that_one_side_alone_has_are_in_no_number():
+    own, theirs = scores([1.0, 2.0, 9.0]), scores([3.0, 6.0])
+    line = result.against(MPJPE, *cells_of(4.0, 4.5), own, theirs, str)
+    assert (line.value, line.against_value, line.difference, line.n) == (1.5, 4.5, -3.0, 2)
+    assert line.relative == pytest.approx(-3.0 / 4.5) and (line.improved, line.worsened) == (2, 0)
+    line = result.against(MPJPE, *cells_of(9.0, 4.5), own[2:], theirs, str)
+    assert (line.difference, line.n, line.p) == (None, None, None)
+    assert line.reason == "no clip has a value of both systems"
+
+
+def test_a_clip_that_is_scored_twice_is_refused():
+    with pytest.raises(UserError, match=r"MPJPE of x and y \(.*\): .*scored more than once"):
+        result.against(MPJPE, *cells_of(1.0, 1.0), scores([1.0]) * 2, scores([1.0]), str)
 
 
 def test_a_comparison_tells_who_gained():

@@ -113,8 +113,12 @@ def test_clips_are_joined_by_id_whatever_their_order():
     assert difference_interval(straight) == difference_interval(turned)
 
 
-def test_clips_too_short_for_the_column_on_both_sides_are_left_out():
+def test_clips_with_frames_on_one_side_alone_are_left_out():
     assert join(scores([1.0, 0.0], [10, 0]), scores([2.0, 0.0], [10, 0])).ids == ("a",)
+    pairs = join(scores([1.0, 7.0, 5.0], [10, 0, 10]), scores([2.0, 2.0]))
+    assert (pairs.ids, pairs.means) == (("a",), (1.0, 2.0))
+    with pytest.raises(ValueError, match="scored more than once"):
+        join(scores([1.0]) * 2, scores([1.0]))
 
 
 def test_signed_rank_is_scipys():

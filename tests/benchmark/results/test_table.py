@@ -392,6 +392,26 @@ def test_clips_that_failed_are_told(context):
     ) in notes
 
 
+def test_rows_on_other_clips_are_told_with_their_n(context):
+    whole, part, other = (outcome(context, value, 256) for value in (20.0, 21.0, 22.0))
+    del part.scores["pose"][0], other.scores["pose"][1]
+
+    def told(*outcomes):
+        rows = [row_of(row, one) for row, one in zip(TABLE.rows, outcomes, strict=False)]
+        made = result_of(rows, context)
+        cells = [made.cell(row.row.label, "mpjpe").n for row in rows]
+        return [note for note in made.notes if note.startswith("Not all rows")], cells
+
+    assert told(whole, whole) == ([], [2, 2])
+    (note,), counts = told(whole, part)
+    assert note == "Not all rows are on the same clips: n of MPJPE is 2 in one, 1 in two."
+    assert counts == [2, 1]
+    assert len(told(part, other)[0]) == 1  # as many, but others
+    part.records["predict"] = StageRecord(failed={"b": "nobody"})
+    (note,), _ = told(whole, part)
+    assert "n of MPJPE, Use is 2 in one, 1 in two" in note
+
+
 def test_published_numbers_stand_on_a_line_of_their_own(context):
     table = dataclasses.replace(
         TABLE, literature="Methods  MPJPE  Use\none  5.5  -", source="a paper"
