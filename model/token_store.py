@@ -14,6 +14,7 @@ Shapes: N clips of T frames; t x h x w visual tokens (`model.video_tokens.codec`
 frame.
 """
 
+import functools
 import hashlib
 import json
 import sys
@@ -126,8 +127,22 @@ def tokenise(
     )
 
 
-def join(first: TokenClips, second: TokenClips) -> TokenClips:
-    """The clips of both, those of `second` after those of `first`."""
+def join(parts: Sequence[TokenClips]) -> TokenClips:
+    """The clips of all parts, at least one, in order.
+
+    Raises:
+        TokenStoreError: pictures of several sizes.
+    """
+    sizes = sorted({part.visual.shape[1:] for part in parts})
+    if len(sizes) > 1:
+        raise TokenStoreError(
+            f"the stores have videos of {sizes[0]} and of {sizes[1]} visual tokens (frames, "
+            "height, width): prepare one of them again with --size"
+        )
+    return functools.reduce(_joined, parts)
+
+
+def _joined(first: TokenClips, second: TokenClips) -> TokenClips:
     return TokenClips(
         ids=first.ids + second.ids,
         visual=np.concatenate([first.visual, second.visual]),

@@ -8,6 +8,8 @@ from pathlib import Path
 from benchmark.api.errors import UserError
 from benchmark.api.paths import display_path
 from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
+from model.training import device
+from model.training.config import TrainingError
 
 
 @contextlib.contextmanager
@@ -38,22 +40,15 @@ def body_file(path: Path | None) -> BodyFile:
 
 
 def device_named(name: str) -> str:
-    """Return ``cpu`` or ``cuda``; ``auto`` is the GPU if there is one.
-
-    torch is imported only where a driver is present.
+    """Return ``cpu`` or ``cuda``, see `model.training.device.device_named`.
 
     Raises:
         UserError: ``cuda`` without a GPU.
     """
-    if name == "cpu" or (name == "auto" and not Path("/dev/nvidiactl").exists()):
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if name == "cuda":
-        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
-    return "cpu"
+    try:
+        return device.device_named(name)
+    except TrainingError as error:
+        raise UserError(str(error)) from error
 
 
 def require_writable(out: Path) -> None:

@@ -82,6 +82,9 @@ class ClipStore:
                 )
         return cls(path, manifest, index)
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def __len__(self) -> int:
         return len(self.clip_ids)
 

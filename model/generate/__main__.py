@@ -20,6 +20,7 @@ from pathlib import Path
 from datasets.tools.command_line import cannot_write, natural, positive, run_command
 from datasets.tools.files import BusyError, owned, write_json
 from model.generate.request import Request, sources
+from model.training.device import add_device, device_named
 
 _EPILOG = """\
 examples:
@@ -35,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         with owned(args.out, "generate"):
-            return _generate(Request(**vars(args) | {"inputs": tuple(args.inputs)}))
+            options = {"inputs": tuple(args.inputs), "device": device_named(args.device)}
+            return _generate(Request(**vars(args) | options))
     except (ValueError, OSError, BusyError) as error:
         _say(f"error: {cannot_write(error, args.out) or error}")
         return 1
@@ -113,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-overlay", dest="draw", action="store_false", help="draw no overlay, which is slow"
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_device(parser)
     parser.add_argument("--quiet", dest="progress", action="store_false", help="no progress bar")
     return parser
 

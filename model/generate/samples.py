@@ -54,12 +54,9 @@ def load(request: Request) -> Pipeline:
     """Return the parts that a request names.
 
     Raises:
-        GenerateError: no GPU where one was asked for.
         CheckpointError: a file that cannot be read, or parts that were not trained together.
         ValueError: sampling out of range, or a codec that does not fit the decoder.
     """
-    if request.device == "cuda" and not torch.cuda.is_available():
-        raise GenerateError("--device cuda: torch finds no GPU here; use --device cpu")
     top_p(torch.zeros(1), request.top_p, request.temperature)  # refuses what is out of range
     system = TrainedSystem.open(
         request.checkpoint or assets.UNIMO, codec=request.codec, tokenizer=request.tokenizer

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from datasets.tools.command_line import positive, run_command, run_job
 from model.regressor.config import WEIGHTS
 from model.regressor.examples import Examples, built_in_identity, render_built_in
+from model.training.device import add_device, device_named
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
@@ -177,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
         "--sequences", type=positive, default=SEQUENCES, help="rendered (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args(argv)
     return run_job(lambda: _train(args), args.out, owner="training")
@@ -189,7 +190,7 @@ def _train(args: argparse.Namespace) -> Path:
         steps=args.steps,
         sequences=args.sequences,
         seed=args.seed,
-        device=args.device,
+        device=device_named(args.device),
         progress=not args.quiet,
     )
 

@@ -22,6 +22,7 @@ from datasets.tools.command_line import run_command, run_job
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.trainable import Step, Trainable
 from model.training.config import TrainingConfig, TrainingError
+from model.training.device import add_device, device_named
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
     import torch
@@ -36,7 +37,7 @@ def train(
     device: str = "cpu",
     progress: bool = True,
     on_step: Callable[[int, str], None] | None = None,
-    checkpoint_seconds: float = 15.0,
+    checkpoint_seconds: float | None = None,
     description: str = "",
     facts: dict | None = None,
 ) -> Path:
@@ -52,7 +53,7 @@ def train(
         device: ``cpu`` or ``cuda``.
         progress: show a progress bar on stderr.
         on_step: called after every step with the steps done and the latest losses as text.
-        checkpoint_seconds: longest time between two writings of ``resume.pt``.
+        checkpoint_seconds: see `TrainingRun.go`.
         description: kept in the sidecar, shown beside the progress bar.
         facts: JSON-ready; kept in the sidecar, and no part of what makes two runs the same.
 
@@ -142,7 +143,9 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m model.tokenizer.train",
         description="Train a motion tokenizer on the clips of a store (paper section 3.1).",
     )
-    parser.add_argument("--data", required=True, type=Path, help="clip store")
+    parser.add_argument(
+        "--data", required=True, nargs="+", type=Path, metavar="STORE", help="clip stores"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
     parser.add_argument("--split", default="train", help="split of the store to train on")
     parser.add_argument("--preset", choices=["small", "paper"], default="small")
@@ -152,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
     return run_job(lambda: _train_from_store(args), args.out, owner="training")
@@ -165,29 +168,27 @@ def _train_from_store(args: argparse.Namespace) -> Path:
     changes = {name: value for name in names if (value := getattr(args, name)) is not None}
     training = getattr(TrainingConfig, args.preset)(**changes)
 
-    from datasets.store.reader import ClipStore
+    from datasets.store.joined import open_stores
 
-    store = ClipStore.open(args.data)
+    store = open_stores(args.data)
     ids = store.ids(args.split)
     if not ids:
-        raise TrainingError(f"{args.data} has no clip in split {args.split!r}")
+        raise TrainingError(f"{store} has no clip in split {args.split!r}")
 
     import torch
 
     from model.tokenizer.network import MotionTokenizer
     from model.training.clip_facts import clip_facts
 
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
+    device = device_named(args.device)
     torch.manual_seed(training.seed)
     return train(
         MotionTokenizer(config),
         training,
         store.channels(ids),
         args.out,
-        device=args.device,
+        device=device,
         progress=not args.quiet,
-        checkpoint_seconds=15.0 if args.preset == "small" else 600.0,
         description=f"k={config.tokens_per_frame} B={config.codebook_size}",
         facts=clip_facts(store, ids),
     )

@@ -4,17 +4,19 @@ import sys
 
 import numpy as np
 
+from datasets.store.joined import JoinedStore
 from datasets.store.reader import ClipStore
 
 
-def clip_facts(store: ClipStore, ids: list[str]) -> dict[str, float | str]:
+def clip_facts(store: ClipStore | JoinedStore, ids: list[str]) -> dict:
     """Facts of clips for a checkpoint's sidecar; a mixture of rates is said on stderr.
 
     Returns:
         ``fps``: frames per second, the median where they differ; ``space``: ``camera``, ``world``
-        or ``camera and world``.
+        or ``camera and world``; ``datasets``: their names, sorted.
     """
-    rates = store.fps(ids)
+    rates, wanted = store.fps(ids), set(ids)
+    names = zip(store.clip_ids, store.index.column("dataset").to_pylist(), strict=True)
     if rates.max() > 1.01 * rates.min():
         print(
             f"the clips have {rates.min():g} to {rates.max():g} frames per second: the model "
@@ -24,4 +26,5 @@ def clip_facts(store: ClipStore, ids: list[str]) -> dict[str, float | str]:
     return {
         "fps": float(np.median(rates)),
         "space": " and ".join(sorted(set(store.spaces(ids)))),
+        "datasets": sorted({dataset for name, dataset in names if name in wanted}),
     }

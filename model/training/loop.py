@@ -24,6 +24,8 @@ from model.training.sidecar import WEIGHTS
 Loss = tuple[Tensor, dict[str, Tensor]]
 """A scalar to minimise, and named scalars to log."""
 
+_LARGE = 200_000_000  # bytes of a resume state
+
 
 def begin(
     model: SavedModel, training: TrainingConfig, data: dict, out: Path, *, device: str
@@ -96,7 +98,7 @@ class TrainingRun:
         text_of: Callable[[dict], str],
         progress: bool,
         description: str = "",
-        checkpoint_seconds: float = 15.0,
+        checkpoint_seconds: float | None = None,
         on_step: Callable[[int, str], None] | None = None,
         examine: Callable[[], dict[str, float]] | None = None,
     ) -> None:
@@ -107,7 +109,8 @@ class TrainingRun:
             text_of: returns the text beside the progress bar for a row of the loss curve.
             progress: show a progress bar on stderr.
             description: shown before the bar.
-            checkpoint_seconds: longest time between two writings of the resume state.
+            checkpoint_seconds: longest time between two writings of the resume state; None: 15,
+                and 600 where it is large.
             on_step: called after every step with the steps done and the text beside the bar.
             examine: numbers to add to ten of the curve's rows, from a look at the model.
 
@@ -124,6 +127,8 @@ class TrainingRun:
             unit="step",
         )
         self.model.train()
+        if checkpoint_seconds is None:
+            checkpoint_seconds = 600.0 if self._state_bytes() > _LARGE else 15.0
         with bar, self._interrupts() as interrupted:
             while self.step < self.training.steps:
                 self.update(losses(self.step))
@@ -250,6 +255,10 @@ class TrainingRun:
         }
         self._write_checkpoint(path, {"training": training | facts})
         return path
+
+    def _state_bytes(self) -> int:
+        copies = 4 if self.average else 3  # weights, AdamW's two averages, that of the weights
+        return copies * sum(p.numel() * p.element_size() for p in self.parameters)
 
     def _write_checkpoint(self, path: Path, extra: dict) -> None:
         self.model.save(path, extra=extra)

@@ -44,7 +44,7 @@ def read_state(path: Path) -> dict:
             if digest != known[-1]:
                 with contextlib.suppress(OSError):  # such as a full disk, which must not stop this
                     _write_record(path, [digest])
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except DamagedState:
         raise
     except Exception as error:

@@ -289,5 +289,5 @@ def test_mirrored_clips_have_tokens_of_their_own(store, tokenizer, tmp_path):
     flipped = np.ascontiguousarray(frames[:, :, :, ::-1, [1, 2, 0]])
     np.testing.assert_array_equal(image.visual, LinearCodec().encode(flipped))
     assert image.sha256 != plain.sha256 and not np.array_equal(image.motion, plain.motion)
-    both = join(plain, image)
+    both = join([plain, image])
     assert both.ids == plain.ids + image.ids and len(both.visual) == 6

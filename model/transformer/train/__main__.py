@@ -23,7 +23,7 @@ from pathlib import Path
 
 from datasets.tools.command_line import positive, run_command, run_job
 from model.sequence import TASKS, VIDEO_ALONE
-from model.training.config import TrainingError
+from model.training.device import add_device, device_named
 from model.transformer.config import UniMoConfig
 from model.transformer.train.config import ARTrainingConfig
 from model.transformer.train.run import built_in_shots, require_tensorboard, train
@@ -45,8 +45,9 @@ def _train_in_processes(args: argparse.Namespace) -> Path | None:
     """Train; of several processes, the first says where the model is."""
     from model.transformer.train import distributed
 
-    with distributed.processes(args.device):
-        path = _train(args)
+    device = device_named(args.device)
+    with distributed.processes(device):
+        path = _train(args, device)
         return path if distributed.rank_and_processes()[0] == 0 else None
 
 
@@ -58,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--data", type=Path, metavar="STORE", help="default: built-in shots")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", metavar="STORE", help="clip stores; default: built-in shots"
+    )
     parser.add_argument("--config", choices=("embedded", "paper"), default="embedded")
     parser.add_argument(
         "--codec",
@@ -94,16 +97,16 @@ def _parser() -> argparse.ArgumentParser:
         help="keep an average of the weights",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_device(parser)
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     return parser
 
 
-def _train(args: argparse.Namespace) -> Path:
+def _train(args: argparse.Namespace, device: str) -> Path:
     import torch
 
-    from datasets.store.reader import ClipStore
+    from datasets.store.joined import open_stores
     from datasets.tools.files import sha256_of
     from model import assets
     from model.system import TokenizerFiles
@@ -115,8 +118,6 @@ def _train(args: argparse.Namespace) -> Path:
 
     if args.tensorboard:
         require_tensorboard()
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
     names = ("steps", "batch_size", "learning_rate", "optimizer", "ema_decay")
     changes = {name: value for name in names if (value := getattr(args, name)) is not None}
     training = getattr(ARTrainingConfig, args.config)(
@@ -125,7 +126,7 @@ def _train(args: argparse.Namespace) -> Path:
     # Before the tokens, which may take hours; it is only mapped.
     cosmos = cosmos_weights.read(args.cosmos) if args.cosmos else None
     files = TokenizerFiles(codec=args.codec, tokenizer=args.tokenizer or assets.TOKENIZER)
-    codec = open_codec(files.codec, device=args.device)
+    codec = open_codec(files.codec, device=device)
     tokenizer = MotionTokenizer.load(files.tokenizer)
     config = getattr(UniMoConfig, args.config)(
         unified=args.unified,
@@ -135,11 +136,10 @@ def _train(args: argparse.Namespace) -> Path:
     first_process = distributed.rank_and_processes()[0] == 0
     progress = not args.quiet and first_process
     with distributed.first_process_first():
-        data = args.data or built_in_shots(config, progress=progress)
         tokens = Tokens.of(
-            ClipStore.open(data),
+            open_stores(args.data or [built_in_shots(config, progress=progress)]),
             codec,
-            tokenizer.to(args.device),
+            tokenizer.to(device),
             mirror=training.mirror,
             progress=progress,
         )
@@ -159,7 +159,7 @@ def _train(args: argparse.Namespace) -> Path:
         training,
         tokens,
         args.out,
-        device=args.device,
+        device=device,
         start=start,
         files=files,
         progress=progress,

@@ -1,5 +1,6 @@
 """The clips that a training of the transformer is looked at with, and what is seen there."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,18 +11,29 @@ from model.transformer import UniMo
 from model.transformer.train.config import ARTrainingConfig
 from model.transformer.train.steps import schedules
 
-_HELD_OUT = 128  # clips
+HELD_OUT = 128  # clips
 
 
-def split_held_out(clips: TokenClips) -> tuple[TokenClips, TokenClips]:
+def recordings_of(ids: Sequence[str]) -> np.ndarray:
+    """Return the recording (N,) of each clip: its neighbours in time have the same."""
+    return np.array([name.rsplit("/", 3)[0] for name in ids])
+
+
+def split_held_out(
+    clips: TokenClips, *, most: int = HELD_OUT
+) -> tuple[TokenClips, TokenClips | None]:
     """Training clips without and with the last few recordings, which `examine` looks at.
 
-    About a tenth of the clips or `_HELD_OUT`, whichever is less, and whole recordings, so that no
-    clip's neighbours are trained on.
+    About a tenth of the clips or `most`, whichever is less, and whole recordings, so that no
+    clip's neighbours are trained on. None are held out of a single recording.
     """
-    recordings = np.array([name.rsplit("/", 3)[0] for name in clips.ids])
-    first = len(clips.ids) - max(1, min(_HELD_OUT, len(clips.ids) // 10))
+    recordings = recordings_of(clips.ids)
+    first = len(clips.ids) - max(1, min(most, len(clips.ids) // 10))
     held = np.isin(recordings, np.unique(recordings[first:]))
+    if held.all():
+        held = recordings == recordings[-1]
+    if held.all():
+        return clips, None
     return _select(clips, ~held), _select(clips, held)
 
 

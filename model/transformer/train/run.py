@@ -113,7 +113,6 @@ def train(
         losses,
         text_of=text_of,
         progress=progress and rank == 0,
-        checkpoint_seconds=15.0 if device == "cpu" else 600.0,
         on_step=on_step,
         examine=look,
     )

@@ -1,17 +1,19 @@
 """The tokens that a transformer is trained on, and those that are held out of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
+from datasets.store.joined import JoinedStore, stores_of
 from datasets.store.reader import ClipStore
 from model.token_store import TokenClips, join, token_identity, tokenise
 from model.tokenizer import MotionTokenizer
 from model.training.clip_facts import clip_facts
 from model.training.config import TrainingError
 from model.transformer.config import UniMoConfig
-from model.transformer.train.held_out import split_held_out
+from model.transformer.train.held_out import HELD_OUT, recordings_of, split_held_out
 from model.video_tokens.codec import VideoCodec
 
 CACHE = Path("data", "tokens").absolute()  # below the working folder
@@ -27,7 +29,7 @@ class Tokens:
         codes: (M, c) what the motion tokens stand for.
         identity: JSON-ready; says what they are and who made them.
         dataset: name of the dataset of the clips; empty where they are of none, or of several.
-        clip_facts: rate and space of the clips, see `model.training.clip_facts`.
+        clip_facts: rate, space and datasets of the clips, see `model.training.clip_facts`.
     """
 
     train: TokenClips
@@ -45,7 +47,7 @@ class Tokens:
     @classmethod
     def of(
         cls,
-        store: ClipStore,
+        store: ClipStore | JoinedStore,
         codec: VideoCodec,
         tokenizer: MotionTokenizer,
         *,
@@ -56,7 +58,7 @@ class Tokens:
         """Tokens of a store's training clips, made once and kept.
 
         Args:
-            store: clips with videos and motions.
+            store: clips with videos and motions; of several stores, each has tokens of its own.
             codec: makes the visual tokens.
             tokenizer: makes the motion tokens.
             mirror: train on the clips' mirror images, too, see `tokenise`.
@@ -69,20 +71,32 @@ class Tokens:
         """
         ids = store.ids("train")
         if not ids:
-            raise TrainingError(f"{store.path} has no clip in split 'train'")
-        cache = cache or CACHE
-        clips = tokenise(store, ids, codec, tokenizer, cache, progress=progress)
-        train, held_out = split_held_out(clips)
-        if not train.ids or not held_out.ids:
-            raise TrainingError(
-                f"the {len(clips.ids)} usable training clips of {store.path} are of too few "
-                "recordings to hold one out: at least two are needed"
+            raise TrainingError(f"{store} has no clip in split 'train'")
+        _require_recordings(store, ids)  # before hours of work
+
+        def made(one: ClipStore, names: Sequence[str], mirrored: bool = False) -> TokenClips:
+            where = cache or CACHE
+            return tokenise(
+                one, names, codec, tokenizer, where, mirrored=mirrored, progress=progress
             )
+
+        stores = [one for one in stores_of(store) if one.ids("train")]
+        parts = [made(one, one.ids("train")) for one in stores]
+        used = [name for part in parts for name in part.ids]
+        _require_recordings(store, used, "usable training")
+        # Every store has its share of what is held out: the last one may be small.
+        halves = [
+            split_held_out(part, most=-(-HELD_OUT * len(part.ids) // len(used))) for part in parts
+        ]
         if mirror:
-            images = tokenise(
-                store, train.ids, codec, tokenizer, cache, mirrored=True, progress=progress
-            )
-            train = join(train, images)
+            images = [
+                made(one, kept.ids, mirrored=True)
+                for one, (kept, _) in zip(stores, halves, strict=True)
+            ]
+        train = join([kept for kept, _ in halves])
+        held_out = join([held for _, held in halves if held is not None])
+        if mirror:
+            train = join([train, join(images)])
         identity = {
             "clips": len(train.ids),
             "tokens_sha256": train.sha256,
@@ -93,8 +107,8 @@ class Tokens:
             held_out,
             tokenizer.codes,
             identity,
-            dataset=store.manifest.get("dataset", ""),
-            clip_facts=clip_facts(store, list(clips.ids)),
+            dataset=store.dataset,
+            clip_facts=clip_facts(store, used),
         )
 
     def require_fitting(self, config: UniMoConfig) -> None:
@@ -123,3 +137,16 @@ class Tokens:
                         f"for 0 to {size - 1}: train with the codec and the tokenizer it is made "
                         "for"
                     )
+
+
+def _require_recordings(
+    store: ClipStore | JoinedStore, ids: Sequence[str], kind: str = "training"
+) -> None:
+    """Raise a TrainingError unless the clips of one store are of two recordings or more."""
+    of_store = [{*recordings_of(one.ids("train"))} for one in stores_of(store)]
+    found = {*recordings_of(ids)}
+    if not any(len(found & own) > 1 for own in of_store):
+        raise TrainingError(
+            f"the {len(ids)} {kind} clips of {store} are of too few recordings to hold "
+            "one out: at least two are needed"
+        )

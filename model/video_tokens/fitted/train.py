@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.tools.command_line import positive, run_command, run_job
+from model.training.device import add_device, device_named
 
 if TYPE_CHECKING:  # heavy packages are imported where they are used, so that --help answers at once
     import numpy as np
     import torch
 
+    from datasets.store.joined import JoinedStore
     from datasets.store.reader import ClipStore
     from model.training.config import TrainingConfig
     from model.video_tokens.fitted.codec import FittedCodec
@@ -112,7 +114,7 @@ def _project(model: "FittedCodec", frames: "np.ndarray") -> "torch.Tensor":
     )
 
 
-def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
+def read_videos(store: "ClipStore | JoinedStore", split: str, file: Path) -> "np.ndarray":
     """Return the videos (N, T, H, W, 3) of a split, decoded into `file` and mapped from there.
 
     Those that cannot be read are left out, which stderr says.
@@ -128,12 +130,12 @@ def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
 
     ids = store.ids(split)
     if not ids:
-        raise TrainingError(f"{store.path} has no clip in split {split!r}")
+        raise TrainingError(f"{store} has no clip in split {split!r}")
     frames, row, damaged = None, 0, []
     for clip_id in ids:
         clip = store[clip_id]
         if clip.video is None:
-            raise TrainingError(f"{store.path}: {clip_id} has no video")
+            raise TrainingError(f"{store}: {clip_id} has no video")
         try:
             video = read_video(clip.video)
         except VideoError as error:
@@ -147,12 +149,12 @@ def read_videos(store: "ClipStore", split: str, file: Path) -> "np.ndarray":
             frames = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
         if video.shape != frames.shape[1:]:
             raise TrainingError(
-                f"{store.path}: {clip_id} has a video of {video.shape}, not {frames.shape[1:]}"
+                f"{store}: {clip_id} has a video of {video.shape}, not {frames.shape[1:]}"
             )
         frames[row] = video
         row += 1
     if frames is None:
-        raise TrainingError(f"{store.path} has no video that can be read, as {damaged[0]}")
+        raise TrainingError(f"{store} has no video that can be read, as {damaged[0]}")
     if damaged:
         print(f"{len(damaged)} of {len(ids)} videos are left out, as {damaged[0]}", file=sys.stderr)
     return frames[:row]
@@ -164,11 +166,18 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m model.video_tokens.fitted.train",
         description="Fit the built-in video codec to the training videos of a clip store.",
     )
-    parser.add_argument("--data", type=Path, required=True, help="clip store with videos")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="STORE",
+        help="clip stores with videos",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--steps", type=positive, default=STEPS, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     args = parser.parse_args(argv)
     return run_job(lambda: _train_from_store(args), args.out, owner="training")
@@ -177,13 +186,11 @@ def main(argv: list[str] | None = None) -> int:
 def _train_from_store(args: argparse.Namespace) -> Path:
     import torch
 
-    from datasets.store.reader import ClipStore
-    from model.training.config import TrainingError
+    from datasets.store.joined import open_stores
     from model.video_tokens.fitted.codec import FittedCodec, FittedCodecConfig
 
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("--device cuda: torch finds no GPU here; use --device cpu")
-    store = ClipStore.open(args.data)
+    device = device_named(args.device)
+    store = open_stores(args.data)
     training = codec_training(args.steps, window=store.num_frames, seed=args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     decoded = args.out / "frames.npy"
@@ -195,7 +202,7 @@ def _train_from_store(args: argparse.Namespace) -> Path:
             training,
             frames,
             args.out,
-            device=args.device,
+            device=device,
             progress=not args.quiet,
         )
     finally:

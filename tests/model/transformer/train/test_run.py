@@ -10,6 +10,7 @@ import torch
 
 from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.prepare.prepare_store import prepare
+from datasets.store.joined import open_stores
 from datasets.store.reader import ClipStore
 from model.tokenizer import MotionTokenizer
 from model.training.config import TrainingError
@@ -155,12 +156,50 @@ def test_tokens_that_do_not_fit_the_model_are_refused(tokens, tmp_path):
 
 
 def test_clips_of_one_recording_cannot_be_parted(folder, tmp_path):
-    one = EmbeddedShots(1, 0)
-    prepare(one, None, tmp_path / "one", num_frames=17, video_size=64, progress=False)
-    store = ClipStore.open(tmp_path / "one")
+    class Unused(LinearCodec):
+        def encode(self, frames):
+            raise AssertionError("it is known before hours of work")
+
+    store = ClipStore.open(one_recording(tmp_path / "one"))
     tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
-    with pytest.raises(TrainingError, match=r"7 usable training clips .* at least two are needed"):
-        Tokens.of(store, LinearCodec(), tokenizer, cache=tmp_path / "cache", progress=False)
+    with pytest.raises(TrainingError, match=r"7 training clips .* at least two are needed"):
+        Tokens.of(store, Unused(), tokenizer, cache=tmp_path / "cache", progress=False)
+
+
+def one_recording(folder):
+    dataset = EmbeddedShots(1, 0, name="others")
+    prepare(dataset, None, folder, num_frames=17, video_size=64, progress=False)
+    return folder
+
+
+def test_two_stores_are_trained_on_together(folder, tmp_path, monkeypatch, tokens):
+    """And a small one is not all held out."""
+    monkeypatch.setattr(tokens_module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        __main__.UniMoConfig, "embedded", classmethod(lambda cls, **changes: CONFIG)
+    )
+    stores = [folder / "shots", one_recording(tmp_path / "others")]
+    command = ["--codec", "linear", "--tokenizer", str(folder / "tokenizer.safetensors")]
+    command += ["--steps", "1", "--batch-size", "2", "--quiet"]
+    facts = []
+    for name, order in (("a", stores), ("b", stores[::-1])):
+        out = tmp_path / name
+        assert main([*command, "--out", str(out), "--data", *map(str, order)]) == 0
+        facts.append(read_sidecar(out / "model.safetensors")["extra"]["training"])
+    assert facts[0]["clips"] == 2 * (7 + 7)  # with mirror images; 7 more are held out
+    assert facts[0]["datasets"] == ["embedded_shots", "others"] and facts[0]["dataset"] == ""
+    assert facts[0]["tokens_sha256"] == facts[1]["tokens_sha256"]
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (
+        tmp_path / "b/model.safetensors"
+    ).read_bytes()
+    tokenizer = MotionTokenizer.load(folder / "tokenizer.safetensors")
+    both = Tokens.of(
+        open_stores(stores), LinearCodec(), tokenizer, cache=tmp_path / "cache", progress=False
+    )
+    assert both.held_out.ids == tokens.held_out.ids
+    rows = [both.train.ids.index(name) for name in tokens.train.ids]
+    np.testing.assert_array_equal(both.train.visual[rows], tokens.train.visual)
+    np.testing.assert_array_equal(both.train.motion[rows], tokens.train.motion)
 
 
 def test_skipped_clips_are_said_and_kept_in_the_record(folder, tmp_path, capsys, monkeypatch):

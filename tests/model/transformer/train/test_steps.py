@@ -312,6 +312,14 @@ def test_whole_recordings_are_held_out(count):
     np.testing.assert_array_equal(np.concatenate([kept.visual, held.visual]), clips.visual)
 
 
+def test_something_is_left_to_train_on():
+    names = [f"set/take{i >= 95}/cam/person/{i}" for i in range(100)]
+    kept, held = split_held_out(clips_of(100, names))
+    assert (len(kept.ids), len(held.ids)) == (95, 5)
+    whole, none = split_held_out(clips_of(10, names[:10]))
+    assert len(whole.ids) == 10 and none is None
+
+
 def test_a_single_clip_has_no_other_video_to_compare_with():
     torch.manual_seed(0)
     model, training = with_weights(UniMo(CONFIG), 0.15), training_of(tasks=("v2m",))
