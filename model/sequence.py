@@ -11,6 +11,7 @@ A `Schedule` says for every position which modality stands there, which of its t
 coordinates; embedding tables, positions, heads, losses and the sampler all index it.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ TASKS = ("v2m", "i2vm")
 VIDEO_ALONE = "i2v"  # the task of the baseline, Cosmos
 Layout = Literal["video-first", "pose-first"]
 LAYOUTS: tuple[str, ...] = Layout.__args__
+_COLUMNS = ("modality", "index", "t", "h", "w")  # of a schedule, a number for each position
 _T1, _T2, _STG = range(3)
 
 
@@ -48,6 +50,7 @@ class Schedule:
             frames of a latent frame.
         w: (S,) int64, column; of a motion token, its number within the frame.
         prefix: P positions are the condition.
+        causal: no position of the condition sees a later one, as in Cosmos.
 
     Raises:
         ValueError: no target, or no condition.
@@ -63,6 +66,7 @@ class Schedule:
     h: np.ndarray
     w: np.ndarray
     prefix: int
+    causal: bool = False
 
     def __post_init__(self):
         if not 0 < self.prefix < len(self.modality):
@@ -73,6 +77,11 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self.modality)
+
+    @property
+    def bidirectional(self) -> int:
+        """Positions, from the first on, that all see each other."""
+        return 0 if self.causal else self.prefix
 
     @property
     def num_visual(self) -> int:
@@ -205,6 +214,18 @@ def i2v(num_frames: int = 65, height: int = 512, width: int = 512) -> Schedule:
         raise ValueError("one frame leaves no video to generate: i2v needs at least 9 frames")
     condition = [parts.special(_T2), parts.visual(0, 1), parts.special(_STG)]
     return parts.schedule(VIDEO_ALONE, condition, [parts.visual(1, parts.latents)])
+
+
+@functools.cache
+def released_i2v(num_frames: int = 65, height: int = 512, width: int = 512) -> Schedule:
+    """Video alone as Cosmos was trained on it: ``image video``, no special tokens, all causal.
+
+    Arguments and errors as for `i2vm`.
+    """
+    whole = i2v(num_frames, height, width)
+    own = {name: getattr(whole, name)[whole.modality == VISUAL] for name in _COLUMNS}
+    prefix = whole.prefix - int((whole.modality[: whole.prefix] == SPECIAL).sum())
+    return dataclasses.replace(whole, **own, prefix=prefix, causal=True)
 
 
 def _with_motion(num_frames: int, height: int, width: int, tokens_per_frame: int) -> "_Parts":

@@ -1,45 +1,26 @@
 """Video and motion in, video and motion out: codec, motion tokenizer and transformer together."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
-from tqdm import tqdm
 
 from datasets import adapters
 from model import assets
+from model.generate.completion import SAMPLING, Completion, Sampling, checked_size
 from model.sequence import VIDEO_ALONE, Schedule
 from model.system import TrainedSystem
 from model.token_store import token_identity
 from model.tokenizer import MotionTokenizer
 from model.training.sidecar import CheckpointError
 from model.transformer import UniMo
-from model.transformer.decoding import Decoder
-from model.transformer.sampling import Noise
 from model.transformer.train.steps import schedules
 from model.video_tokens.choose import open_codec
-from model.video_tokens.codec import VideoCodec, checked_frames
+from model.video_tokens.codec import VideoCodec
 
 FPS = 30.0  # of checkpoints that do not say the rate of their clips
-CLIPS_ON_GPU = 8  # at the paper's size, a cache of 0.8 GB each
-CLIPS_AT_ONCE = 64  # on the CPU; a step of one clip costs nearly as much as one of many
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Settings of sampling (appendix A).
-
-    Attributes:
-        p: top-p.
-        temperature: 0 takes the most likely token.
-    """
-
-    p: float = 0.8
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +40,7 @@ class Pipeline:
     model: UniMo
     codec: VideoCodec
     tokenizer: MotionTokenizer
-    sampling: Sampling = Sampling()
+    sampling: Sampling = SAMPLING
     note: str = ""
     fps: float = FPS
     space: Literal["camera", "world"] = "camera"
@@ -69,7 +50,7 @@ class Pipeline:
         cls,
         system: TrainedSystem,
         *,
-        sampling: Sampling | None = None,
+        sampling: Sampling = SAMPLING,
         device: str = "cpu",
     ) -> "Pipeline":
         """Return a trained system, ready to run.
@@ -88,7 +69,7 @@ class Pipeline:
                     "named codec.safetensors and tokenizer.safetensors beside it)"
                 )
         model = UniMo.load(system.weights).to(device)
-        if device == "cuda":
+        if device.startswith("cuda"):
             model = model.bfloat16()  # a step reads every weight: half the bytes, half the time
         notes = []
         if trained.get("made_by") == assets.MADE_BY or _is_built_in(trained.get("dataset")):
@@ -108,9 +89,7 @@ class Pipeline:
             raise CheckpointError(
                 f"{system.weights} was trained on motions in {space} space: not in one"
             )
-        return cls(
-            model, codec, tokenizer, sampling or Sampling(), "; ".join(notes), float(fps), space
-        )
+        return cls(model, codec, tokenizer, sampling, "; ".join(notes), float(fps), space)
 
     @property
     def schedules(self) -> dict[str, Schedule]:
@@ -130,7 +109,8 @@ class Pipeline:
         Raises:
             ValueError: videos of another length or size, or not a seed for each.
         """
-        visual = self.codec.encode(self._checked(frames, self.model.config.num_frames))
+        config = self.model.config
+        visual = self.codec.encode(checked_size(frames, config, config.num_frames))
         motion = self.v2m_tokens(visual, seeds, progress=progress)
         return self.tokenizer.decode_channels(motion)
 
@@ -138,7 +118,7 @@ class Pipeline:
         self, visual: np.ndarray, seeds: Sequence[int], *, progress: bool = False
     ) -> np.ndarray:
         """Motion tokens (N, T k) of visual tokens (N, t, h, w); as `v2m`."""
-        return self._generate("v2m", visual, seeds, progress)[1]
+        return self._complete("v2m", visual, seeds, progress)[1]
 
     def i2vm(
         self, images: np.ndarray, seeds: Sequence[int], *, progress: bool = False
@@ -152,15 +132,14 @@ class Pipeline:
         Raises:
             ValueError: images of another size, or not a seed for each.
         """
-        images = self._checked(np.asarray(images)[:, None], 1)
-        visual, motion = self.i2vm_tokens(self.codec.encode(images), seeds, progress=progress)
+        visual, motion = self.i2vm_tokens(self._first(images), seeds, progress=progress)
         return visual, self.tokenizer.decode_channels(motion)
 
     def i2vm_tokens(
         self, first: np.ndarray, seeds: Sequence[int], *, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Visual (N, t, h, w) and motion tokens (N, T k) after first latent frames (N, 1, h, w)."""
-        return self._generate("i2vm", self._begun(first), seeds, progress)
+        return self._complete("i2vm", first, seeds, progress)
 
     def i2v(
         self, images: np.ndarray, seeds: Sequence[int], *, progress: bool = False
@@ -169,65 +148,20 @@ class Pipeline:
 
         Arguments and errors as for `i2vm`.
         """
-        images = self._checked(np.asarray(images)[:, None], 1)
-        begun = self._begun(self.codec.encode(images))
-        return self._generate(VIDEO_ALONE, begun, seeds, progress)[0]
+        return self._complete(VIDEO_ALONE, self._first(images), seeds, progress)[0]
 
-    def _begun(self, first: np.ndarray) -> np.ndarray:
-        """Visual tokens (N, t, h, w) with the first latent frames (N, 1, h, w), else zeros."""
-        visual = np.zeros((len(first), *self.model.config.latent_shape), np.int64)
-        visual[:, :1] = first
-        return visual
-
-    def _generate(
+    def _complete(
         self, task: str, visual: np.ndarray, seeds: Sequence[int], progress: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        if len(seeds) != len(visual):
-            raise ValueError(f"{len(seeds)} seeds for {len(visual)} clips: each has one of its own")
-        schedule = self.schedules[task]
-        device = next(self.model.parameters()).device
-        motion = np.zeros((len(visual), schedule.num_motion), np.int64)
-        done = []
-        at_once = CLIPS_ON_GPU if device.type == "cuda" else CLIPS_AT_ONCE
-        starts = range(0, len(visual), at_once)
-        total = len(starts) * (len(schedule) - schedule.prefix)
-        with tqdm(total=total, desc=task, unit="token", disable=not progress, leave=False) as bar:
-            for start in starts:
-                part = slice(start, start + at_once)
-                tokens = torch.from_numpy(schedule.assemble(visual[part], motion[part])).to(device)
-                noise = Noise([int(seed) for seed in seeds[part]], device)
-                targets = []
-                for token in self._targets(tokens, schedule, noise):
-                    targets.append(token)
-                    bar.update()
-                tokens[:, schedule.prefix :] = torch.stack(targets, dim=1)
-                done.append(tokens.cpu().numpy())
-        return schedule.take_apart(np.concatenate(done))
-
-    def _targets(self, tokens: Tensor, schedule: Schedule, noise: Noise) -> Iterator[Tensor]:
-        chosen = {"p": self.sampling.p, "temperature": self.sampling.temperature}
-        if tokens.is_cuda:
-            return self._decoder(schedule, len(tokens)).generate(tokens, noise, **chosen)
-        return self.model.generate(tokens, schedule, noise, **chosen)
+        return self._completion.complete(self.schedules[task], visual, seeds, progress=progress)
 
     @functools.cached_property
-    def _decoder(self) -> Callable[[Schedule, int], Decoder]:
-        """Compiled decoders of a schedule and a number of clips: compiling one takes a minute.
+    def _completion(self) -> Completion:
+        return Completion(self.model, self.sampling)
 
-        They are kept with the pipeline and not beyond it, as each holds the model on its GPU.
-        """
-        return functools.lru_cache(maxsize=2)(functools.partial(Decoder, self.model))
-
-    def _checked(self, frames: np.ndarray, count: int) -> np.ndarray:
-        config = self.model.config
-        frames = checked_frames(frames)
-        wanted = (count, config.height, config.width)
-        if frames.shape[1:4] != wanted:
-            raise ValueError(
-                f"pictures have frames x height x width {frames.shape[1:4]}, this model wants "
-                f"{wanted}"
-            )
-        return frames
+    def _first(self, images: np.ndarray) -> np.ndarray:
+        """First latent frames (N, 1, h, w) of images (N, H, W, 3)."""
+        return self.codec.encode(checked_size(np.asarray(images)[:, None], self.model.config, 1))
 
 
 def _is_built_in(dataset: object) -> bool:

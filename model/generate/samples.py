@@ -18,9 +18,10 @@ from datasets.tools.isolated import ToolMissing
 from datasets.video.files import read_video, write_video
 from datasets.video.pad_resize import PadResize
 from model import assets
+from model.generate.completion import Sampling
 from model.generate.long_video import motion_of_video
 from model.generate.pictures import camera, overlay, read_image
-from model.generate.pipeline import Pipeline, Sampling
+from model.generate.pipeline import Pipeline
 from model.generate.request import GenerateError, Request, Source
 from model.generate.retiming import RetimedVideo
 from model.system import TrainedSystem

@@ -91,19 +91,24 @@ class Block(nn.Module):
         self.ape_gate = None if config.ape == "off" else nn.Parameter(torch.empty(1))
 
     def forward(self, x: Tensor, at: Positions, prefix: int) -> Tensor:
-        """All positions (B, S, C) of a sequence with a condition of `prefix`."""
+        """All positions (B, S, C) of a sequence; `prefix`: as for `prefix_lm_attention`."""
         x = self._placed(x, at)
         q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
         x = x + self.attention.merge(prefix_lm_attention(q, k, v, prefix))
         return x + self.feed_forward(self.ffn_norm(x))
 
-    def prefill(self, x: Tensor, at: Positions, cache: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the condition (B, P, C), its keys and values kept in `cache` (B, K, S, D) each."""
+    def prefill(
+        self, x: Tensor, at: Positions, cache: tuple[Tensor, Tensor], prefix: int
+    ) -> Tensor:
+        """Return the condition (B, P, C), its keys and values kept in `cache` (B, K, S, D) each.
+
+        `prefix`: as for `prefix_lm_attention`, P or 0.
+        """
         x = self._placed(x, at)
         q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
         for kept, new in zip(cache, (k, v), strict=True):
             kept[:, :, : x.shape[1]] = new
-        x = x + self.attention.merge(prefix_lm_attention(q, k, v, x.shape[1]))
+        x = x + self.attention.merge(prefix_lm_attention(q, k, v, prefix))
         return x + self.feed_forward(self.ffn_norm(x))
 
     def step(

@@ -94,7 +94,7 @@ def training_flops(config: UniMoConfig, schedule: Schedule) -> float:
     Each head is counted for the targets of its modality, as only there it is computed.
     """
     forward = block_flops(config, len(schedule))
-    forward += attention_flops(config, schedule.prefix, len(schedule))
+    forward += attention_flops(config, schedule.bidirectional, len(schedule))
     for modality in (VISUAL, MOTION):
         forward += head_flops(config, modality, len(schedule.targets[modality]))
     return 3.0 * forward

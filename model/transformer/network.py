@@ -182,9 +182,9 @@ class UniMo(SavedModel):
         at = at[: len(schedule) - 1]
         for layer in self.layers:
             if self.activation_checkpointing and self.training:
-                x = checkpoint(layer, x, at, schedule.prefix, use_reentrant=False)
+                x = checkpoint(layer, x, at, schedule.bidirectional, use_reentrant=False)
             else:
-                x = layer(x, at, schedule.prefix)
+                x = layer(x, at, schedule.bidirectional)
         return self.norm(x[:, schedule.prefix - 1 :])
 
     def embed(self, tokens: Tensor, schedule: Schedule) -> Tensor:
@@ -241,7 +241,7 @@ class UniMo(SavedModel):
         cache = self.new_cache(schedule, len(tokens)) if cache is None else cache
         x = self.embed(tokens, schedule)
         for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer.prefill(x, cache.at[: schedule.prefix], kept)
+            x = layer.prefill(x, cache.at[: schedule.prefix], kept, schedule.bidirectional)
         return self.norm(x[:, -1]), cache
 
     @torch.no_grad()

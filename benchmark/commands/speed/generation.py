@@ -98,7 +98,7 @@ def _estimated_prefill(bench: Bench, model: UniMo, cache: Cache, prefix: int) ->
     """Seconds of a prefill, from one block over a part of the condition."""
     config, block = bench.config, model.layers[0]
     x = torch.ones(len(cache.layers[0][0]), _SAMPLE, config.dim, dtype=bench.dtype)
-    taken = typical(lambda: block.prefill(x, cache.at[:_SAMPLE], cache.layers[0]))
+    taken = typical(lambda: block.prefill(x, cache.at[:_SAMPLE], cache.layers[0], _SAMPLE))
     share = formulas.prefill_flops(config, _SAMPLE) / config.n_layers
     return taken * formulas.prefill_flops(config, prefix) / share
 

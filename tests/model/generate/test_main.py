@@ -312,8 +312,9 @@ def test_compiled_decoders_go_with_their_pipeline(folder):
     """Each holds the model on its GPU, where there may be no room for two."""
     found = pipeline(folder)
     model, schedule = weakref.ref(found.model), found.schedules["v2m"]
-    assert found._decoder(schedule, 2) is found._decoder(schedule, 2)
-    del found
+    decoder = found._completion._decoder
+    assert decoder(schedule, 2) is decoder(schedule, 2)
+    del found, decoder
     gc.collect()
     assert model() is None
 
