@@ -45,20 +45,18 @@ class FrameSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class PersonSequence:
-    """One person seen by one camera (or by none) for M frames, as a dataset adapter yields it.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PersonFrames:
+    """M frames of one person seen by one camera (or by none), with labels.
 
     Attributes:
         dataset: the adapter's name.
         sequence: native name of the sequence.
         frame_ids: (M,) int32 native frame numbers.
         valid: (M,) bool, label usable (and image present).
-        fps: native frames per second.
+        fps: frames per second.
         camera: native name of the camera, ``none`` for motion without images.
         person: native name or index of the person.
-        split: ``train``, ``val`` or ``test`` where the dataset has official splits, else None and
-            `datasets.store.splits` decides.
         group: recordings that share a moment (partners, cameras of one take) share a group and
             never stand on two sides of a split; the sequence itself by default.
         num_people: people annotated in these pictures, this one included; 0 where nobody counted.
@@ -68,13 +66,6 @@ class PersonSequence:
         native: the labels exactly as stored by the dataset, name -> array (numbers or text).
         native_frames: names of the native arrays with one row a frame (M, ...).
         pelvis_rest: (3,) metres, J0(betas) of the labels' own body, or None.
-        source: the pictures that show the person, or None.
-        files: that it was read from, but for those of its pictures.
-        assumed: what the adapter assumed because the files do not say it, each in a few words.
-
-    Raises:
-        ValueError: parts that differ in length, a motion in the wrong space or of another frame
-            rate, or frame numbers that are not whole or do not fit int32.
     """
 
     dataset: str
@@ -84,7 +75,6 @@ class PersonSequence:
     fps: float
     camera: str = "none"
     person: str = "0"
-    split: str | None = None
     group: str = ""
     num_people: int = 1
     view: Camera | None = None
@@ -93,6 +83,37 @@ class PersonSequence:
     native: dict[str, np.ndarray] = field(default_factory=dict)
     native_frames: frozenset[str] = frozenset()
     pelvis_rest: np.ndarray | None = None
+
+    @property
+    def motion(self) -> Motion | None:
+        """The motion that is evaluated: in the camera frame where a camera is known."""
+        return self.camera_motion if self.camera_motion is not None else self.world_motion
+
+    def native_rows(self, rows: slice | np.ndarray) -> dict[str, np.ndarray]:
+        """Return the native labels of some frames; what is not of a frame stays whole."""
+        return {
+            name: value[rows] if name in self.native_frames else value
+            for name, value in self.native.items()
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PersonSequence(PersonFrames):
+    """All frames of a sequence, as a dataset adapter yields it, at the native frame rate.
+
+    Attributes:
+        split: ``train``, ``val`` or ``test`` where the dataset has official splits, else None and
+            `datasets.store.splits` decides.
+        source: the pictures that show the person, or None.
+        files: that it was read from, but for those of its pictures.
+        assumed: what the adapter assumed because the files do not say it, each in a few words.
+
+    Raises:
+        ValueError: parts that differ in length, a motion in the wrong space or of another frame
+            rate, or frame numbers that are not whole or do not fit int32.
+    """
+
+    split: str | None = None
     source: FrameSource | None = None
     files: tuple[Path, ...] = ()
     assumed: tuple[str, ...] = ()
@@ -135,73 +156,27 @@ class PersonSequence:
     def __len__(self) -> int:
         return len(self.frame_ids)
 
-    @property
-    def motion(self) -> Motion | None:
-        """The motion that is evaluated: in the camera frame where a camera is known."""
-        return self.camera_motion if self.camera_motion is not None else self.world_motion
 
-    @property
-    def gender(self) -> str:
-        """The body the betas belong to (``neutral`` where there is no label)."""
-        return "neutral" if self.motion is None else self.motion.gender
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clip(PersonFrames):
+    """A piece of a `PersonSequence` with a fixed number of frames, as a clip store holds it.
 
-    @property
-    def body(self) -> str:
-        """``smplx`` or ``smpl``."""
-        return "smplx" if self.motion is None else self.motion.body
-
-    @property
-    def K(self) -> np.ndarray | None:
-        """(M, 3, 3) intrinsics in pixels."""
-        return None if self.view is None else self.view.K
-
-    @property
-    def T_w2c(self) -> np.ndarray | None:
-        """(M, 4, 4) world -> camera."""
-        return None if self.view is None else self.view.T_w2c
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A fixed-length piece of a `PersonSequence` as kept in a clip store.
-
-    Fields as there, and:
+    `view` is of the clip's own video where there is one, else of the dataset's pictures. `native`
+    is for writing only; of a clip in a store, ask `ClipStore.native`.
 
     Attributes:
         clip_id: ``dataset/split/sequence/camera/person/start``.
-        view: of the clip's own video where there is one (`resize` of the dataset's), else of the
-            dataset's pictures.
+        split: ``train``, ``val`` or ``test``.
         motion_source: ``dataset`` for the dataset's labels, else the estimator's name.
         resize: from the dataset's upright pictures to the clip's video; None without a video.
         video: the clip's mp4 file, T square pictures at `fps`; None without a video.
-        native: filled for writing only; of a clip in a store, ask `ClipStore.native`.
     """
 
     clip_id: str
-    dataset: str
-    sequence: str
     split: str
-    frame_ids: np.ndarray
-    valid: np.ndarray
-    fps: float
-    camera: str = "none"
-    person: str = "0"
-    group: str = ""
-    num_people: int = 1
-    view: Camera | None = None
-    camera_motion: Motion | None = None
-    world_motion: Motion | None = None
     motion_source: str = "dataset"
-    native: dict[str, np.ndarray] = field(default_factory=dict)
-    native_frames: frozenset[str] = frozenset()
-    pelvis_rest: np.ndarray | None = None
     resize: PadResize | None = None
     video: Path | None = None
-
-    @property
-    def motion(self) -> Motion | None:
-        """The motion that is evaluated: in the camera frame where a camera is known."""
-        return self.camera_motion if self.camera_motion is not None else self.world_motion
 
 
 def finite_rows(*arrays: np.ndarray) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 
-from datasets.sequence import Clip, PersonSequence
+from datasets.sequence import Clip, PersonFrames, PersonSequence
 
 
 def clip_id(sequence: PersonSequence, split: str, start: int) -> str:
@@ -34,29 +35,13 @@ def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]
 
 def clip_of(sequence: PersonSequence, split: str, rows: slice) -> Clip:
     """Some rows of a sequence as a clip, without pictures."""
-    view, camera, world = sequence.view, sequence.camera_motion, sequence.world_motion
-    return Clip(
-        clip_id=clip_id(sequence, split, int(sequence.frame_ids[rows.start])),
-        dataset=sequence.dataset,
-        sequence=sequence.sequence,
-        split=split,
-        frame_ids=sequence.frame_ids[rows],
-        valid=sequence.valid[rows],
-        fps=sequence.fps,
-        camera=sequence.camera,
-        person=sequence.person,
-        group=sequence.group,
-        num_people=sequence.num_people,
-        view=None if view is None else view[rows],
-        camera_motion=None if camera is None else camera[rows],
-        world_motion=None if world is None else world[rows],
-        native={
-            name: value[rows] if name in sequence.native_frames else value
-            for name, value in sequence.native.items()
-        },
-        native_frames=sequence.native_frames,
-        pelvis_rest=sequence.pelvis_rest,
-    )
+    shared = {field.name: getattr(sequence, field.name) for field in fields(PersonFrames)}
+    for name in ("frame_ids", "valid", "view", "camera_motion", "world_motion"):
+        if shared[name] is not None:
+            shared[name] = shared[name][rows]
+    shared["native"] = sequence.native_rows(rows)
+    start = int(sequence.frame_ids[rows.start])
+    return Clip(**shared, clip_id=clip_id(sequence, split, start), split=split)
 
 
 def _runs(sequence: PersonSequence) -> Iterator[tuple[int, int]]:

@@ -27,10 +27,7 @@ def retimed(sequence: PersonSequence, fps: float) -> PersonSequence:
     grid = _Grid.of(sequence.frame_ids, sequence.fps / fps)
     valid = sequence.valid[grid.before] & sequence.valid[grid.after] & grid.joined
     rows = grid.nearest
-    native = {
-        name: value[rows] if name in sequence.native_frames else value
-        for name, value in sequence.native.items()
-    }
+    native = sequence.native_rows(rows)
     if "source_frame" not in native:  # a video of variable rate has one of its own
         native["source_frame"] = sequence.frame_ids[rows]
     view, source = sequence.view, sequence.source

@@ -21,33 +21,22 @@ UNFINISHED = tuple(f"{name}.tmp" for name in (*FILES, "manifest.json"))
 VIDEOS = "videos"
 WORK = ".work"  # parts of a store that is still being made, so that the work can go on
 
+# Facts that the index holds as the clip has them.
+_NAMES = ("clip_id", "dataset", "split", "sequence", "camera", "person")
 INDEX_SCHEMA = pa.schema(
     [
-        ("clip_id", pa.string()),
-        ("dataset", pa.string()),
-        ("split", pa.string()),
-        ("sequence", pa.string()),
-        ("camera", pa.string()),
-        ("person", pa.string()),
-        ("group", pa.string()),
-        ("num_people", pa.int32()),
-        ("start_frame", pa.int32()),
-        ("num_frames", pa.int32()),
+        *((name, pa.string()) for name in (*_NAMES, "group")),
+        *((name, pa.int32()) for name in ("num_people", "start_frame", "num_frames")),
         ("fps", pa.float64()),
-        ("body", pa.string()),  # with gender empty where a clip has no motion
-        ("gender", pa.string()),
-        ("motion_source", pa.string()),
-        ("has_camera_motion", pa.bool_()),
-        ("has_world_motion", pa.bool_()),
-        ("has_view", pa.bool_()),
-        ("has_extrinsics", pa.bool_()),
-        ("has_pelvis_rest", pa.bool_()),
-        ("width", pa.int32()),  # of the pictures that K describes: the clip's video if it has one
-        ("height", pa.int32()),
+        # Empty where a clip has no motion.
+        *((name, pa.string()) for name in ("body", "gender", "motion_source")),
+        *((f"has_{name}", pa.bool_()) for name in ("camera_motion", "world_motion")),
+        *((f"has_{name}", pa.bool_()) for name in ("view", "extrinsics", "pelvis_rest")),
+        # Of the pictures that K describes: the clip's video if it has one.
+        *((name, pa.int32()) for name in ("width", "height")),
         ("pixel_origin", pa.string()),
-        ("src_width", pa.int32()),  # of the dataset's upright pictures; 0 without a video
-        ("src_height", pa.int32()),
-        ("video_size", pa.int32()),
+        # Of the dataset's upright pictures; 0 without a video.
+        *((name, pa.int32()) for name in ("src_width", "src_height", "video_size")),
         ("video_path", pa.string()),  # relative to the store; empty without a video
         ("video_sha256", pa.string()),
     ]
@@ -110,17 +99,10 @@ def index_row(clip: Clip, root: Path) -> dict:
     """Return a clip's row of ``index.parquet`` in the store at `root`."""
     motion, view, resize = clip.motion, clip.view, clip.resize
     return {
-        "clip_id": clip.clip_id,
-        "dataset": clip.dataset,
-        "split": clip.split,
-        "sequence": clip.sequence,
-        "camera": clip.camera,
-        "person": clip.person,
+        **{name: getattr(clip, name) for name in (*_NAMES, "num_people", "fps")},
         "group": clip.group or clip.sequence,
-        "num_people": clip.num_people,
         "start_frame": int(clip.frame_ids[0]),
         "num_frames": len(clip.frame_ids),
-        "fps": clip.fps,
         "body": motion.body if motion else "",
         "gender": motion.gender if motion else "",
         "motion_source": clip.motion_source if motion else "",
@@ -216,9 +198,9 @@ def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:
         )
     if facts["video_size"]:
         resize = PadResize(facts["src_width"], facts["src_height"], facts["video_size"])
-    names = ("clip_id", "dataset", "sequence", "split", "fps", "camera", "person", "group")
+    names = (*_NAMES, "group", "num_people", "fps", "motion_source")
     return Clip(
-        **{name: facts[name] for name in (*names, "num_people", "motion_source")},
+        **{name: facts[name] for name in names},
         frame_ids=arrays["frame_ids"],
         valid=arrays["valid"],
         view=view,

@@ -174,39 +174,39 @@ def test_a_camera_without_a_frame_is_refused():
         camera[1:]
 
 
+FIELDS = {"dataset": "d", "sequence": "take", "fps": 30.0}
+SIX = {**FIELDS, "frame_ids": np.arange(6), "valid": np.ones(6, bool)}
+
+
 def test_a_sequence_groups_with_itself_and_prefers_the_camera_motion():
     world, camera = make(), make(seed=1, space="camera")
-    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
-    sequence = PersonSequence("d", "take", world_motion=world, **fields)
+    sequence = PersonSequence(**SIX, world_motion=world)
     assert sequence.group == "take"
     assert sequence.motion is world
-    both = PersonSequence("d", "t", world_motion=world, camera_motion=camera, group="g", **fields)
+    both = PersonSequence(**SIX, world_motion=world, camera_motion=camera, group="g")
     assert both.group == "g"
     assert both.motion is camera
     with pytest.raises(ValueError, match="length"):
-        PersonSequence("d", "take", world_motion=make(frames=5), **fields)
+        PersonSequence(**SIX, world_motion=make(frames=5))
 
 
 def test_a_sequence_refuses_a_motion_in_the_wrong_space():
-    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
     with pytest.raises(ValueError, match="the camera motion is in world space"):
-        PersonSequence("d", "take", camera_motion=make(), **fields)
+        PersonSequence(**SIX, camera_motion=make())
     with pytest.raises(ValueError, match="the world motion is in camera space"):
-        PersonSequence("d", "take", world_motion=make(space="camera"), **fields)
+        PersonSequence(**SIX, world_motion=make(space="camera"))
 
 
 def test_a_sequence_refuses_a_motion_of_another_frame_rate():
     """A store keeps one rate: the motion would come back faster or slower."""
-    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool)}
     with pytest.raises(ValueError, match="the world motion has 30 frames per second, not 25"):
-        PersonSequence("d", "take", fps=25.0, world_motion=make(), **fields)
+        PersonSequence(**SIX | {"fps": 25.0}, world_motion=make())
 
 
 def test_a_sequence_refuses_native_frames_that_it_does_not_have():
-    fields = {"frame_ids": np.arange(6), "valid": np.ones(6, bool), "fps": 30.0}
     for native in ({}, {"pose": np.zeros(5)}):
         with pytest.raises(ValueError, match="native pose"):
-            PersonSequence("d", "t", native=native, native_frames=frozenset(["pose"]), **fields)
+            PersonSequence(**SIX, native=native, native_frames=frozenset(["pose"]))
 
 
 def test_rows_are_finite_where_all_arrays_are():
@@ -222,6 +222,6 @@ def test_rows_are_finite_where_all_arrays_are():
 )
 def test_frame_numbers_are_whole_and_fit(last, word):
     with pytest.raises(ValueError, match=word):
-        PersonSequence("d", "take", np.array([0, last]), np.ones(2, bool), 30.0)
-    kept = PersonSequence("d", "take", np.array([0.0, 7.0]), np.ones(2, bool), 30.0)
+        PersonSequence(**FIELDS, frame_ids=np.array([0, last]), valid=np.ones(2, bool))
+    kept = PersonSequence(**FIELDS, frame_ids=np.array([0.0, 7.0]), valid=np.ones(2, bool))
     np.testing.assert_array_equal(kept.frame_ids, [0, 7])

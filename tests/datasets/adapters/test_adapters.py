@@ -54,7 +54,7 @@ def test_the_pelvis_is_seen_where_it_was_put(miniature):
         np.testing.assert_allclose(pixels, wanted, atol=0.5, err_msg=str(key(sequence)))
         if sequence.world_motion is not None:
             points = pelvis(sequence.world_motion, sequence.pelvis_rest)
-            T_w2c = sequence.T_w2c.astype(np.float64)
+            T_w2c = sequence.view.T_w2c.astype(np.float64)
             seen = np.einsum("tij,tnj->tni", T_w2c[:, :3, :3], points) + T_w2c[:, None, :3, 3]
             pixels = sequence.view.project(seen)[sequence.valid, 0]
             np.testing.assert_allclose(pixels, wanted, atol=0.5, err_msg=str(key(sequence)))
@@ -74,7 +74,7 @@ def test_camera_motion_is_the_world_mesh_seen_from_the_camera(miniature):
             mesh(motion[frames], sequence.pelvis_rest)
             for motion in (sequence.world_motion, sequence.camera_motion)
         ]
-        T_w2c = sequence.T_w2c[frames]
+        T_w2c = sequence.view.T_w2c[frames]
         seen = np.einsum("tij,tnj->tni", T_w2c[:, :3, :3], meshes[0]) + T_w2c[:, None, :3, 3]
         np.testing.assert_allclose(meshes[1], seen, atol=1e-4)
     assert compared or name == "human4dit"  # which has no world

@@ -83,7 +83,7 @@ def test_the_pelvis_is_where_the_fixture_put_it(mini):
         assert sequence.view.pixel_origin == "corner"
         assert np.abs(found - pixels[key])[sequence.valid].max() < 0.01
         in_world = sequence.world_motion.transformed(
-            sequence.T_w2c, sequence.pelvis_rest, space="camera"
+            sequence.view.T_w2c, sequence.pelvis_rest, space="camera"
         )
         np.testing.assert_allclose(in_world.transl, sequence.camera_motion.transl, atol=1e-5)
 
@@ -100,7 +100,7 @@ def test_camera_motion_is_that_of_the_official_labels_with_cam_ext_added_to_tran
         expected = body.vertices(labels) + rows["cam_ext"][some, None, :3, 3]
         found = body.vertices(sequence.camera_motion.to_channels()[at])
         assert np.abs(found - expected).max() < 1e-4
-        np.testing.assert_allclose(sequence.K[numbers], rows["cam_int"], atol=1e-4)
+        np.testing.assert_allclose(sequence.view.K[numbers], rows["cam_int"], atol=1e-4)
 
 
 def test_labels_are_valid_where_the_official_ones_have_a_row(mini):
@@ -114,7 +114,7 @@ def test_labels_are_valid_where_the_official_ones_have_a_row(mini):
 def test_each_person_has_a_camera_of_its_own_in_a_world_of_its_own(mini):
     people = [s for s in mini[2].values() if s.sequence.startswith(CROWD)]
     assert len(people) == 3 and {s.num_people for s in people} == {3}
-    eyes = [-s.T_w2c[0, :3, :3].T @ s.T_w2c[0, :3, 3] for s in people]
+    eyes = [-s.view.T_w2c[0, :3, :3].T @ s.view.T_w2c[0, :3, 3] for s in people]
     assert np.linalg.norm(eyes[0] - eyes[1]) > 0.5
     assert len({s.group for s in people}) == 1
 
@@ -150,7 +150,7 @@ def test_closeup_pictures_lie_on_their_side_and_the_labels_do_not(mini):
         assert frame[down, across].tolist() == [255] * 3 and frame.sum() == 3 * 255
     # The sensor's 36 mm run down the upright picture.
     focal = 36.905 / 36 * mini_bedlam.LONG
-    np.testing.assert_allclose(sequence.K[:, [0, 1], [0, 1]], focal, rtol=1e-6)
+    np.testing.assert_allclose(sequence.view.K[:, [0, 1], [0, 1]], focal, rtol=1e-6)
 
 
 def test_closeup_pictures_that_somebody_turned_are_refused(copy):
@@ -174,9 +174,9 @@ def test_csv_lengths_are_centimetres(mini):
 def test_zoom_scenes_have_a_focal_length_for_each_picture(mini):
     sequence = only(mini[2], ZOOM)
     expected = (36.905 + 0.1 * sequence.frame_ids) / 36 * mini_bedlam.LONG
-    np.testing.assert_allclose(sequence.K[:, 0, 0], expected, rtol=1e-6)
-    np.testing.assert_allclose(sequence.K[:, 0, 2], mini_bedlam.LONG / 2)
-    np.testing.assert_allclose(sequence.K[:, 1, 2], mini_bedlam.SHORT / 2)
+    np.testing.assert_allclose(sequence.view.K[:, 0, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(sequence.view.K[:, 0, 2], mini_bedlam.LONG / 2)
+    np.testing.assert_allclose(sequence.view.K[:, 1, 2], mini_bedlam.SHORT / 2)
 
 
 def test_the_word_None_in_the_csv_is_not_a_missing_number(mini):
@@ -263,9 +263,9 @@ def test_the_first_ten_of_10_11_or_16_betas_are_the_shape(copy, count):
 
 def test_gender_of_a_neutral_fit_selects_no_body(mini, copy):
     assert {str(s.native["gender"]) for s in mini[2].values()} == {"female"}
-    assert {s.gender for s in mini[2].values()} == {"neutral"}
+    assert {s.motion.gender for s in mini[2].values()} == {"neutral"}
     (copy / MOTIONS).rename(copy / "gendered_ground_truth")
-    assert {s.gender for s in read(copy)[0].values()} == {"female"}
+    assert {s.motion.gender for s in read(copy)[0].values()} == {"female"}
 
 
 def test_nan_labels_are_not_valid_and_stay_nan_in_native(copy):
@@ -388,8 +388,11 @@ def test_processed_labels_are_read_where_there_are_no_motion_files(mini, copy):
     assert {s.sequence for s in sequences.values()} == {s.sequence for s in mini[2].values()}
     for sequence in sequences.values():
         derived = only(mini[2], *sequence.sequence.split("/"), sequence.person)
-        assert (sequence.T_w2c, sequence.world_motion) == (None, None)  # pose_world is no world
-        assert sequence.gender == "neutral" and sequence.split == derived.split
+        assert (sequence.view.T_w2c, sequence.world_motion) == (
+            None,
+            None,
+        )  # pose_world is no world
+        assert sequence.motion.gender == "neutral" and sequence.split == derived.split
         gap = derived.valid & (derived.frame_ids == mini_bedlam.GAP)
         np.testing.assert_array_equal(sequence.valid, derived.valid & ~gap)
         at = sequence.valid
@@ -398,7 +401,7 @@ def test_processed_labels_are_read_where_there_are_no_motion_files(mini, copy):
                 getattr(s.camera_motion, name)[at] for s in (sequence, derived)
             )  # fmt: skip
             np.testing.assert_allclose(ours, theirs, atol=1e-4)
-        np.testing.assert_allclose(sequence.K[at], derived.K[at], atol=1e-3)
+        np.testing.assert_allclose(sequence.view.K[at], derived.view.K[at], atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_resolution_is_height_and_width_and_differs_between_groups(read):
 
 def test_lens_distortion_is_removed_and_K_kept(read, original):
     sequence = read[0]["0007_01", "25"]
-    np.testing.assert_array_equal(sequence.K[0], np.float32(sequence.native["K"]))
+    np.testing.assert_array_equal(sequence.view.K[0], np.float32(sequence.native["K"]))
     rows = [0, 30, 69]
     expected = original[1]["0007_01", "25", "0"][rows]
     found = [spot(picture) for picture in sequence.source.frames(rows)]
@@ -147,14 +147,14 @@ def test_labels_stay_as_stored(read, original):
             np.testing.assert_array_equal(sequence.native[name], stored[()])
         for name, stored in file["Camera_Parameter/00"].items():
             np.testing.assert_array_equal(sequence.native[name], stored[()])
-    assert sequence.gender == "male" and read[0]["0018_05", "0"].gender == "female"
+    assert sequence.motion.gender == "male" and read[0]["0018_05", "0"].motion.gender == "female"
     assert sequence.native["fullpose"].shape == (FRAMES, 55, 3)
 
 
 def test_a_recording_without_labels_gives_pictures_and_cameras(read, copy):
     sequence = read[0]["0011_10", "48"]
     assert sequence.motion is None and sequence.pelvis_rest is None
-    assert sequence.valid.all() and sequence.T_w2c is not None
+    assert sequence.valid.all() and sequence.view.T_w2c is not None
     root, _, annotations = copy
     with h5py.File(annotations, "a") as file:
         del file["SMPLx"], file["Camera_Parameter"]

@@ -31,7 +31,7 @@ def world_joints(sequences):
 
 
 def content(sequence) -> list[bytes]:
-    arrays = [sequence.K, sequence.T_w2c]
+    arrays = [sequence.view.K, sequence.view.T_w2c]
     arrays += [m.to_channels() for m in (sequence.world_motion, sequence.camera_motion)]
     return [array.tobytes() for array in arrays]
 
@@ -73,7 +73,7 @@ def test_consecutive_sequences_show_every_action(sequences):
 def test_camera_motion_is_the_world_motion_seen_by_the_camera(sequences, world_joints):
     body = load_body()
     for sequence, joints in zip(sequences, world_joints, strict=True):
-        T_w2c = sequence.T_w2c.astype(np.float64)
+        T_w2c = sequence.view.T_w2c.astype(np.float64)
         seen = joints @ T_w2c[0, :3, :3].T + T_w2c[0, :3, 3]
         np.testing.assert_allclose(
             body.joints(sequence.camera_motion.to_channels()), seen, atol=1e-4
@@ -211,5 +211,5 @@ def test_pictures_are_the_same_in_every_run_and_process():
 
 def test_the_size_of_the_pictures_changes_nothing_but_the_scale_of_the_camera(sequences):
     small = EmbeddedDataset(image_size=64).sequence(3)
-    np.testing.assert_allclose(small.K[:, :2] * 8, sequences[3].K[:, :2], rtol=1e-6)
+    np.testing.assert_allclose(small.view.K[:, :2] * 8, sequences[3].view.K[:, :2], rtol=1e-6)
     assert content(small)[1:] == content(sequences[3])[1:]

@@ -28,7 +28,7 @@ def world_joints(shots):
 
 
 def content(shot) -> list[bytes]:
-    arrays = [shot.K, shot.T_w2c, shot.frame_ids]
+    arrays = [shot.view.K, shot.view.T_w2c, shot.frame_ids]
     arrays += [m.to_channels() for m in (shot.world_motion, shot.camera_motion)]
     return [array.tobytes() for array in arrays]
 
@@ -73,13 +73,13 @@ def test_all_are_filmed_through_the_lens_that_is_assumed_of_square_pictures(shot
     expected = [[focal, 0, SIZE / 2], [0, focal, SIZE / 2], [0, 0, 1]]
     for shot in shots:
         assert (shot.view.width, shot.view.height) == (SIZE, SIZE)
-        np.testing.assert_allclose(shot.K, np.broadcast_to(expected, (17, 3, 3)), rtol=1e-6)
-        assert not np.ptp(shot.T_w2c, axis=0).any()
+        np.testing.assert_allclose(shot.view.K, np.broadcast_to(expected, (17, 3, 3)), rtol=1e-6)
+        assert not np.ptp(shot.view.T_w2c, axis=0).any()
 
 
 def test_the_person_with_a_margin_fills_the_picture_and_no_more(shots, world_joints):
     for shot, joints in zip(shots, world_joints, strict=True):
-        T_w2c = shot.T_w2c[0].astype(np.float64)
+        T_w2c = shot.view.T_w2c[0].astype(np.float64)
         seen = joints @ T_w2c[:3, :3].T + T_w2c[:3, 3]
         # 15 cm farther out and 15 cm nearer than every joint, in picture sizes from the middle.
         reach = LENS * (np.abs(seen[..., :2]) + MARGIN) / (seen[..., 2:] - MARGIN)
@@ -94,7 +94,7 @@ def test_the_pelvis_is_where_the_camera_sees_it(shots, world_joints):
         motion = shot.camera_motion
         assert motion.space == "camera"
         pelvis = load_body().rest_joints(motion.betas)[0] + motion.transl
-        T_w2c = shot.T_w2c[0].astype(np.float64)
+        T_w2c = shot.view.T_w2c[0].astype(np.float64)
         expected = joints[:, 0] @ T_w2c[:3, :3].T + T_w2c[:3, 3]
         np.testing.assert_allclose(pelvis, expected, atol=1e-4)
         np.testing.assert_array_equal(motion.body_pose, shot.world_motion.body_pose)
@@ -106,7 +106,7 @@ def test_the_pelvis_is_where_the_camera_sees_it(shots, world_joints):
 
 
 def test_every_shot_has_its_own_direction_and_clothes(shots):
-    headings = [np.arctan2(s.T_w2c[0, 2, 0], s.T_w2c[0, 2, 2]) for s in shots]
+    headings = [np.arctan2(s.view.T_w2c[0, 2, 0], s.view.T_w2c[0, 2, 2]) for s in shots]
     assert len(np.unique(np.round(headings, 6))) == len(shots)
     assert np.abs(np.mean(np.exp(1j * np.array(headings)))) < 0.5  # from all around
     corners = [next(shot.source.frames([0]))[0, 0] for shot in shots[:A_SEQUENCE]]

@@ -130,7 +130,7 @@ def test_rotation_matrices_become_the_same_rotations(root):
     np.testing.assert_allclose(turned[valid], sequence.native["body_pose"][valid], atol=1e-5)
     turned = rotation.axis_angle_to_matrix(motion.global_orient)
     np.testing.assert_allclose(turned[valid], sequence.native["global_orient"][valid, 0], atol=1e-5)
-    assert sequence.world_motion is None and sequence.T_w2c is None
+    assert sequence.world_motion is None and sequence.view.T_w2c is None
 
 
 def test_the_lens_is_that_of_the_estimator(root):

@@ -139,12 +139,12 @@ def test_an_upright_world_is_found_whichever_axis_of_the_file_points_up(copy):
 def test_all_cameras_see_one_world(read):
     one, other = (read[0][GYM, camera, "011"] for camera in ("cam_03", "cam_05"))
     assert np.array_equal(one.world_motion.transl, other.world_motion.transl)
-    assert not np.allclose(one.T_w2c, other.T_w2c)
+    assert not np.allclose(one.view.T_w2c, other.view.T_w2c)
 
 
 def test_without_multicam2world_the_cameras_say_which_way_is_up(read, copy):
     only = read[0][JUGGLE, "cam_00", "001"]  # the only camera there
-    np.testing.assert_allclose(only.T_w2c[:, 1], np.tile([0.0, -1, 0, 0], (70, 1)), atol=1e-6)
+    np.testing.assert_allclose(only.view.T_w2c[:, 1], np.tile([0.0, -1, 0, 0], (70, 1)), atol=1e-6)
     shutil.rmtree(copy / "multicam2world")
     for sequence in sequences_of(copy)[0].values():
         assert sequence.view.is_static
@@ -176,8 +176,8 @@ def test_portrait_cameras_are_portrait(read):
 def test_smaller_pictures_have_smaller_intrinsics(read, key, scale):
     sequence = read[0][key]
     full = sequence.native["Intrinsics"]
-    assert sequence.K[0, 0, 0] == pytest.approx(full[0, 0] * scale)
-    assert sequence.K[0, 0, 2] == pytest.approx((full[0, 2] + 0.5) * scale - 0.5)
+    assert sequence.view.K[0, 0, 0] == pytest.approx(full[0, 0] * scale)
+    assert sequence.view.K[0, 0, 2] == pytest.approx((full[0, 2] + 0.5) * scale - 0.5)
     assert sequence.view.pixel_origin == "centre"
 
 
@@ -186,7 +186,7 @@ def test_intrinsics_that_are_already_of_the_pictures_stay(copy):
     K = np.array([[110.0, 0, 66], [0, 110, 46], [0, 0, 1]])
     matrix = (mini_rich.pose(3) @ np.linalg.inv(mini_rich.pose(0)))[:3]
     mini_rich._write_calibration(file, matrix, K)
-    np.testing.assert_array_equal(sequences_of(copy)[0][GYM, "cam_03", "011"].K[0], K)
+    np.testing.assert_array_equal(sequences_of(copy)[0][GYM, "cam_03", "011"].view.K[0], K)
 
 
 def test_pictures_of_other_proportions_are_told(copy):
@@ -210,18 +210,18 @@ def test_the_picture_shows_the_person_where_the_labels_are(read, original):
 
 def test_gender_is_the_subjects_not_the_sequences(read):
     man, woman = (read[0][BALL, "cam_00", person] for person in ("003", "018"))
-    assert (man.gender, woman.gender) == ("male", "female")
+    assert (man.motion.gender, woman.motion.gender) == ("male", "female")
     assert (str(man.native["gender"]), str(woman.native["gender"])) == ("male", "female")
     assert man.num_people == woman.num_people == 2
     assert man.group == woman.group == BALL
 
 
 def test_gender_comes_from_the_table_where_the_list_is_missing(read, copy):
-    assert read[0][JUGGLE, "cam_00", "001"].gender == "male"
+    assert read[0][JUGGLE, "cam_00", "001"].motion.gender == "male"
     (copy / "resource" / "gender.json").write_text('{"remark": "nobody is listed"}')
-    assert sequences_of(copy)[0][GYM, "cam_03", "011"].gender == "male"
+    assert sequences_of(copy)[0][GYM, "cam_03", "011"].motion.gender == "male"
     (copy / "resource" / "gender.json").unlink()
-    assert sequences_of(copy)[0][GYM, "cam_03", "011"].gender == "male"
+    assert sequences_of(copy)[0][GYM, "cam_03", "011"].motion.gender == "male"
     (copy / "resource" / "meta" / "test.txt").unlink()
     found, skipped = sequences_of(copy)
     assert not found

@@ -73,7 +73,7 @@ def test_labels_go_with_the_picture_of_their_row_not_with_img_frame_ids(root):
 
 def test_python_2_text_is_read_as_text(root):
     found, _ = read(root)
-    genders = {key: s.gender for key, s in found.items()}
+    genders = {key: s.motion.gender for key, s in found.items()}
     assert genders == {
         (ONE, "0"): "male",
         (LATE, "0"): "male",
@@ -81,7 +81,7 @@ def test_python_2_text_is_read_as_text(root):
         (TWO, "1"): "female",
     }
     assert found[TWO, "1"].native["genders"] == np.array("f")
-    assert found[ONE, "0"].body == "smpl"
+    assert found[ONE, "0"].motion.body == "smpl"
 
 
 def test_of_300_betas_ten_are_the_shape_and_all_are_kept(root):
@@ -95,8 +95,8 @@ def test_cam_poses_lead_from_the_world_into_the_camera(root):
     sequence = read(root)[0][ONE, "0"]
     wanted = labels(ONE)[0]["cam_poses"]
     rows = sequence.valid
-    np.testing.assert_allclose(sequence.T_w2c[rows], wanted[rows], atol=1e-6)
-    up = sequence.T_w2c[rows][:, :3, :3] @ np.array([0.0, 1, 0])
+    np.testing.assert_allclose(sequence.view.T_w2c[rows], wanted[rows], atol=1e-6)
+    up = sequence.view.T_w2c[rows][:, :3, :3] @ np.array([0.0, 1, 0])
     np.testing.assert_allclose(up, np.tile([0, -1, 0], (rows.sum(), 1)), atol=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_two_people_share_the_cameras_but_not_their_validity(root):
     assert (first.num_people, second.num_people, found[ONE, "0"].num_people) == (2, 2, 1)
     assert first.group == second.group == TWO
     both = first.valid & second.valid
-    np.testing.assert_array_equal(first.T_w2c[both], second.T_w2c[both])
+    np.testing.assert_array_equal(first.view.T_w2c[both], second.view.T_w2c[both])
     assert not np.array_equal(first.valid, second.valid)
 
 
