@@ -5,11 +5,11 @@ the clips of the gallery. They are drawn while the cache has them, stored in the
 and ``gallery``, and shown as long as they are of the runs that the tables are of.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from benchmark.results.page import figures, gallery, plots, tables
+from benchmark.results.page import gallery, plots, views
 from benchmark.results.page.index import write_index
 from benchmark.results.reading import Results, read
 from benchmark.results.render import layout
@@ -32,25 +32,24 @@ def write_page(folder: Path, cache: Path, results: Results | None = None) -> lis
     if not results.tables and not results.figures:
         return []
     with locked(folder.parent / "runs" / "locks" / f"{folder.name}-page"):
-        views, galleries = [], []
+        tables, galleries = [], []
         for name, result in results.tables.items():
-            views.append(tables.view(name, result, plots.charts(result, folder, cache), folder))
-            own = gallery.gallery(result, folder, cache)
-            galleries += [own] if own else []
-        drawings = [figures.view(name, one, folder) for name, one in results.figures.items()]
-        path = folder / "index.html"
-        write_text(path, to_html(views, drawings, galleries, results.refused, folder.name))
-    return [path, write_index(folder.parent)]
+            charts = plots.charts(result, folder, cache)
+            tables.append(views.table(name, result, charts, folder))
+            galleries.append(gallery.gallery(result, folder, cache))
+        text = _to_html(
+            name=folder.name,
+            tables=tables,
+            figures=[views.figure(name, one, folder) for name, one in results.figures.items()],
+            galleries=[own for own in galleries if own],
+            refused=results.refused,
+        )
+        write_text(folder / "index.html", text)
+    return [folder / "index.html", write_index(folder.parent)]
 
 
-def to_html(
-    views: Sequence[tables.TableView],
-    drawings: Sequence[figures.FigureView],
-    galleries: Sequence[gallery.Gallery],
-    refused: Mapping[str, str],
-    name: str,
-) -> str:
-    """Return the text of the page."""
+def _to_html(**page: Any) -> str:
+    """Return the text of the page; the arguments are what `page.html.j2` reads."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -62,16 +61,10 @@ def to_html(
     )
     environment.filters |= {
         "path": quote,  # of file names, which may hold ? and #
+        "details": views.details,
         "facts": layout.facts,
-        "provenance": tables.provenance_of,
-        "runs": tables.runs_of,
+        "provenance": views.provenance,
+        "runs": views.runs,
     }
-    return environment.get_template("page.html.j2").render(
-        name=name,
-        tables=views,
-        figures=drawings,
-        galleries=galleries,
-        refused=refused,
-        style=(_FILES / "style.css").read_text("utf-8"),
-        script=(_FILES / "play.js").read_text("utf-8"),
-    )
+    style, script = ((_FILES / name).read_text("utf-8") for name in ("style.css", "play.js"))
+    return environment.get_template("page.html.j2").render(**page, style=style, script=script)

@@ -1,7 +1,5 @@
 """The gallery: clips spread over the ranks of our own error, so that failures are seen too."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,37 +23,13 @@ _INPUTS = {
 }
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """The clips of one table, from the best to the worst.
-
-    Attributes:
-        id: unique on the page.
-        name: of the table.
-        task: in words.
-        error: what ranks the clips.
-        panels: names of the pictures in a strip, row by row, `columns` in each.
-        columns: of pictures.
-        slower: how many times slower than life they play.
-        clips: ``file`` in the folder ``gallery``, ``id``, ``rank`` among ``of`` clips and
-            ``error`` in mm of each, as `strips.draw` returns them.
-    """
-
-    id: str
-    name: str
-    task: str
-    error: str
-    panels: Sequence[str]
-    columns: int
-    slower: str
-    clips: Sequence[Mapping[str, Any]]
-
-
-def gallery(result: Result, folder: Path, cache: Path) -> Gallery | None:
+def gallery(result: Result, folder: Path, cache: Path) -> dict[str, Any] | None:
     """Return the gallery of a table that is stored in `folder` or can be drawn from the cache.
 
     Returns:
-        None for a table without one, and where neither has its clips.
+        ``id``, unique on the page; ``name`` of the table; ``task`` in words; ``error``, what ranks
+        the clips; and what `strips.draw` returns of them. None for a table without a gallery, and
+        where neither folder nor cache has its clips.
     """
     systems = _systems(result)
     if systems is None:
@@ -78,16 +52,13 @@ def gallery(result: Result, folder: Path, cache: Path) -> Gallery | None:
     error = f"MPJPE of {systems.ours}"
     if systems.task == "i2vm":
         error += " against the motion seen in its own video"
-    return Gallery(
-        id=f"gallery-{anchor(name)}",
-        name=heading(name),
-        task=_INPUTS[systems.task],
-        error=error + seed_of(result),
-        panels=entry["panels"],
-        columns=entry["columns"],
-        slower=f"{entry['slower']:.1f}",
-        clips=entry["clips"],
-    )
+    return {
+        **entry,
+        "id": f"gallery-{anchor(name)}",
+        "name": heading(name),
+        "task": _INPUTS[systems.task],
+        "error": error + seed_of(result),
+    }
 
 
 def _systems(result: Result) -> Systems | None:
