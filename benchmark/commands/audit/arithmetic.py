@@ -1,118 +1,119 @@
 """Checks of arithmetic and of numbers printed twice, which must agree."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
+from benchmark.commands.audit import rules
 from benchmark.commands.audit.paper import Paper
 from benchmark.commands.audit.rules import (
     FINAL,
-    MILLION,
     POSE,
     POSE_TABLES,
-    Checks,
+    Check,
     Finding,
     added,
-    codes_of,
     equal,
-    join,
-    means,
     repeated,
     round_like,
     same_growth,
-    unbroken,
-)
-
-CHECKS = Checks()
-
-
-CHECKS.add(
-    "Appearance overall is the mean of its three scores",
-    "9",
-    "raw VBench scores, neither normalised nor weighted",
-)(means("appearance_overall", "subject_consistency", "background_consistency", "aesthetic_quality"))
-CHECKS.add("Visual motion overall is the mean of its three scores", "9")(
-    means("motion_overall", "motion_smoothness", "temporal_flickering", "dynamic_degree")
 )
 
 
-@CHECKS.add("App. and Mot. are the overall scores", "2, 9")
-def _overall(paper: Paper) -> Finding:
-    scores = {"table9": ("appearance_overall", "motion_overall"), "table2": ("app", "mot")}
-    return equal(
-        *(
-            paper.values(table, "Baseline", *keys) + paper.values(table, "Ours", *keys)
-            for table, keys in scores.items()
-        )
+def checks(paper: Paper) -> Iterator[Check]:
+    """Yield the checks in the order in which they are printed."""
+    yield from _repeated(paper)
+    yield from _tokenizers(paper)
+    yield from _configuration(paper)
+    ratios = {place: row["pa_mpjpe"] / row["mpjpe"] for place, row in paper.pose_rows().items()}
+    yield Check(
+        "PA-MPJPE does not exceed MPJPE",
+        POSE_TABLES,
+        rules.unbroken(
+            f"PA-MPJPE at most MPJPE in {len(ratios)} rows",
+            [place for place, ratio in ratios.items() if ratio > 1],
+            f"ratios {min(ratios.values()):.3f} to {max(ratios.values()):.3f}",
+        ),
+        "alignment minimises squares, so this is all but certain to hold for means",
     )
 
 
-CHECKS.add("Ours on I2VM is printed twice alike", "2, 8")(
-    repeated(("table2", "Ours"), ("table8", "Ours"), keys=("accel", "fid", "div", "app", "mot"))
-)
+def _repeated(paper: Paper) -> Iterator[Check]:
+    """Yield the checks of means and of numbers that several tables print."""
+    appearance = ("subject_consistency", "background_consistency", "aesthetic_quality")
+    yield Check(
+        "Appearance overall is the mean of its three scores",
+        "9",
+        rules.means(paper, "appearance_overall", *appearance),
+        "raw VBench scores, neither normalised nor weighted",
+    )
+    motion = ("motion_smoothness", "temporal_flickering", "dynamic_degree")
+    name = "Visual motion overall is the mean of its three scores"
+    yield Check(name, "9", rules.means(paper, "motion_overall", *motion))
+    overall, shown = (
+        paper.values(table, "Baseline", *keys) + paper.values(table, "Ours", *keys)
+        for table, keys in (
+            ("table9", ("appearance_overall", "motion_overall")),
+            ("table2", ("app", "mot")),
+        )
+    )
+    yield Check("App. and Mot. are the overall scores", "2, 9", equal(overall, shown))
+    i2vm = ("table2", "Ours"), ("table8", "Ours")
+    own = repeated(paper, *i2vm, keys=("accel", "fid", "div", "app", "mot"))
+    yield Check("Ours on I2VM is printed twice alike", "2, 8", own)
+    full, printed = (paper.values(*row, *POSE[:3]) for row in i2vm)
+    yield Check(
+        "Ours on I2VM in two decimals is the rounded value",
+        "2, 8",
+        equal([*map(round_like, full, printed)], printed),
+        "41.3058 was cut, not rounded",
+    )
+    tokenizer = ("table1", "Our"), ("table5", FINAL), ("table6", "6D Representation")
+    name = "The final tokenizer is printed three times alike"
+    yield Check(name, "1, 5, 6", repeated(paper, *tokenizer))
+    v2m = ("table3", "Our"), ("table7", "Our"), ("table10", "Our")
+    yield Check("Our on V2M is printed three times alike", "3, 7, 10", repeated(paper, *v2m))
+    human = ("table3", "4DHuman"), ("table10", "4DHuman")
+    name = "4DHuman on V2M is printed twice alike"
+    yield Check(f"{name}: positions", "3, 10", repeated(paper, *human, keys=POSE[:3]))
+    yield Check(
+        f"{name}: Accel",
+        "3, 10",
+        repeated(paper, *human, keys=("accel",)),
+        "a misprint; the paper does not let us decide in which",
+    )
 
 
-@CHECKS.add(
-    "Ours on I2VM in two decimals is the rounded value", "2, 8", "41.3058 was cut, not rounded"
-)
-def _rounded(paper: Paper) -> Finding:
-    full, printed = (paper.values(table, "Ours", *POSE[:3]) for table in ("table2", "table8"))
-    return equal([*map(round_like, full, printed)], printed)
-
-
-CHECKS.add("The final tokenizer is printed three times alike", "1, 5, 6")(
-    repeated(("table1", "Our"), ("table5", FINAL), ("table6", "6D Representation"))
-)
-CHECKS.add("Our on V2M is printed three times alike", "3, 7, 10")(
-    repeated(("table3", "Our"), ("table7", "Our"), ("table10", "Our"))
-)
-CHECKS.add("4DHuman on V2M is printed twice alike: positions", "3, 10")(
-    repeated(("table3", "4DHuman"), ("table10", "4DHuman"), keys=POSE[:3])
-)
-CHECKS.add(
-    "4DHuman on V2M is printed twice alike: Accel",
-    "3, 10",
-    "a misprint; the paper does not let us decide in which",
-)(repeated(("table3", "4DHuman"), ("table10", "4DHuman"), keys=("accel",)))
-
-
-@CHECKS.add("Utilisation is a whole number of codes", "5")
-def _whole_codes(paper: Paper) -> Finding:
+def _tokenizers(paper: Paper) -> Iterator[Check]:
+    """Yield the checks of table 5's codebooks and parameters."""
     used, broken = [], []
     for label, row in paper.rows["table5"].items():
-        percent, size = row["codebook_util_pct"], codes_of(label)
+        percent, size = row["codebook_util_pct"], rules.codes_of(label)
         used.append((percent * size / 100).quantize(Decimal(1)))
         if not 0 < used[-1] <= size or round_like(100 * used[-1] / size, percent) != percent:
             broken.append(f"{label}: {percent} %")
-    return unbroken(f"n/B, n whole, in {len(used)} rows", broken, f"n = {join(used)}")
-
-
-@CHECKS.add("Parameters grow alike from B=256 to 512 at s=1/24 and 1/36", "5")
-def _step_in_codes(paper: Paper) -> Finding:
+    whole = f"n/B, n whole, in {len(used)} rows"
+    found = rules.unbroken(whole, broken, f"n = {rules.join(used)}")
+    yield Check("Utilisation is a whole number of codes", "5", found)
     own, other = (added(paper, f"s=1/{s} B=256", f"s=1/{s} B=512") for s in (36, 24))
-    return same_growth(own, other)
-
-
-@CHECKS.add("Parameters grow alike from s=1/24 to 1/36 at B=256 and 512", "5")
-def _step_in_tokens(paper: Paper) -> Finding:
+    name = "Parameters grow alike from B=256 to 512 at s=1/24 and 1/36"
+    yield Check(name, "5", same_growth(own, other))
     own, other = (added(paper, f"s=1/24 B={size}", f"s=1/36 B={size}") for size in (512, 256))
-    return same_growth(own, other)
-
-
-@CHECKS.add(
-    "Parameters of s=1/24 B=1024 continue both steps", "5", "almost certainly a misprint for 116.51"
-)
-def _continued(paper: Paper) -> Finding:
+    name = "Parameters grow alike from s=1/24 to 1/36 at B=256 and 512"
+    yield Check(name, "5", same_growth(own, other))
     middle, printed = (paper.value("table5", f"s=1/24 B={b}", "params_m") for b in (512, 1024))
     by_codes = middle + added(paper, "s=1/24 B=256", "s=1/24 B=512")
     by_tokens = middle + added(paper, FINAL, "s=1/36 B=1024")
-    return Finding(
-        f"{by_codes} M by the step in B, {by_tokens} M by the step in s",
-        f"{printed} M",
-        printed == by_codes == by_tokens,
+    expected = f"{by_codes} M by the step in B, {by_tokens} M by the step in s"
+    yield Check(
+        "Parameters of s=1/24 B=1024 continue both steps",
+        "5",
+        Finding(expected, f"{printed} M", printed == by_codes == by_tokens),
+        "almost certainly a misprint for 116.51",
     )
 
 
-@CHECKS.add("Tokens of a clip add up", "4, text", "latents, motion tokens, special tokens")
-def _tokens(paper: Paper) -> Finding:
+def _configuration(paper: Paper) -> Iterator[Check]:
+    """Yield the checks of table 4 against the text and Cosmos."""
     text = {label: cells["value"] for label, cells in paper.rows["text"].items()}
     frames, each = text["frames of a clip"], text["tokens of a frame"]
     latents = (frames - 1) / text["frames to a latent"] + 1
@@ -121,47 +122,31 @@ def _tokens(paper: Paper) -> Finding:
     total = latents * side * side + frames * each + special
     printed = paper.value("table4", "Number of Tokens")
     expected = f"{latents} x {side} x {side} + {frames} x {each} + {special} = {total}"
-    return Finding(expected, f"{printed}", printed == total)
-
-
-@CHECKS.add("Table 4 is the configuration of Cosmos 4B", "4", "against cosmos-predict1")
-def _cosmos(paper: Paper) -> Finding:
-    known = paper.rows["cosmos"]
-    return equal(
-        *([paper.value(block, label) for label in known] for block in ("cosmos", "table4"))
+    yield Check(
+        "Tokens of a clip add up",
+        "4, text",
+        Finding(expected, f"{printed}", printed == total),
+        "latents, motion tokens, special tokens",
     )
-
-
-@CHECKS.add("Table 4 makes a model of 4 billion parameters", "4, text")
-def _size(paper: Paper) -> Finding:
+    cosmos, sizes = (
+        [paper.value(block, label) for label in paper.rows["cosmos"]]
+        for block in ("cosmos", "table4")
+    )
+    name = "Table 4 is the configuration of Cosmos 4B"
+    yield Check(name, "4", equal(cosmos, sizes), "against cosmos-predict1")
     # Attention with shared keys and values, three matrices in each feed-forward network, separate
     # tables of visual tokens before and after: the architecture of Cosmos.
-    layers, width, vocabulary, hidden, heads, shared = (
-        paper.value("table4", label) for label in paper.rows["cosmos"]
-    )
+    layers, width, vocabulary, hidden, heads, shared = sizes
     attention = width * width * (2 + 2 * shared / heads)
     total = layers * (attention + 3 * width * hidden) + 2 * vocabulary * width
-    named = paper.value("text", "parameters of Cosmos-AR-4B, billions")
-    billions = round_like(total / MILLION / 1000, Decimal("0.01"))
+    named = text["parameters of Cosmos-AR-4B, billions"]
+    billions = round_like(total / rules.MILLION / 1000, Decimal("0.01"))
     holds = round_like(billions, named) == named
-    return Finding(f"{named} B", f"sizes that make {billions} B", holds)
-
-
-@CHECKS.add("The learning rate is the text's", "4, text")
-def _learning_rate(paper: Paper) -> Finding:
-    text = paper.value("text", "learning rate of the AR model")
-    printed = paper.value("table4", "Base Learning Rate")
-    return Finding(f"{text:e}", f"{printed:e}", text == printed)
-
-
-@CHECKS.add(
-    "PA-MPJPE does not exceed MPJPE",
-    POSE_TABLES,
-    "alignment minimises squares, so this is all but certain to hold for means",
-)
-def _aligned(paper: Paper) -> Finding:
-    ratios = {place: row["pa_mpjpe"] / row["mpjpe"] for place, row in paper.pose_rows().items()}
-    low, high = min(ratios.values()), max(ratios.values())
-    broken = [place for place, ratio in ratios.items() if ratio > 1]
-    expected = f"PA-MPJPE at most MPJPE in {len(ratios)} rows"
-    return unbroken(expected, broken, f"ratios {low:.3f} to {high:.3f}")
+    found = Finding(f"{named} B", f"sizes that make {billions} B", holds)
+    yield Check("Table 4 makes a model of 4 billion parameters", "4, text", found)
+    named, printed = (
+        text["learning rate of the AR model"],
+        paper.value("table4", "Base Learning Rate"),
+    )
+    found = Finding(f"{named:e}", f"{printed:e}", named == printed)
+    yield Check("The learning rate is the text's", "4, text", found)

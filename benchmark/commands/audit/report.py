@@ -4,13 +4,13 @@ from pathlib import Path
 
 from benchmark.commands.audit import arithmetic, claims
 from benchmark.commands.audit.paper import Paper
+from benchmark.commands.audit.rules import Check
 from benchmark.results.render.layout import Field
 from benchmark.results.render.markdown import escape, table
 from benchmark.runs import provenance
 from datasets.tools.files import write_json, write_text
 
 SCHEMA_VERSION = 1
-CHECKS = (*arithmetic.CHECKS, *claims.CHECKS)
 # What a reader of the table should know is missing from it, as no printed number decides it.
 _OPEN = (
     "Not stated in the paper: the joints behind MPJPE, the unit and frame rate of Accel, the "
@@ -24,18 +24,23 @@ _OPEN = (
 )
 
 
+def checks(paper: Paper) -> list[Check]:
+    """Return all checks in the order in which they are printed."""
+    return [*arithmetic.checks(paper), *claims.checks(paper)]
+
+
 def examine(paper: Paper) -> dict:
-    """All checks, as a JSON-ready result."""
+    """Return all checks as a JSON-ready result."""
     return {
         "schema_version": SCHEMA_VERSION,
         "checks": [
             {
                 "check": check.name,
-                "tables": list(check.tables),
-                **check.find(paper)._asdict(),
+                "tables": check.tables.split(", "),
+                **check.finding._asdict(),
                 "note": check.note,
             }
-            for check in CHECKS
+            for check in checks(paper)
         ],
         "notes": list(_OPEN),
     }

@@ -1,7 +1,7 @@
 """The ways to check numbers against each other; each returns a `Finding`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
@@ -22,37 +22,21 @@ class Finding(NamedTuple):
     holds: bool
 
 
-Rule = Callable[[Paper], Finding]
-
-
 @dataclass(frozen=True)
 class Check:
     """One check.
 
     Attributes:
         name: what is checked, in one phrase.
-        tables: numbers of the tables it reads, and ``text`` for the running text.
-        find: compares expected and printed.
+        tables: numbers of the tables it reads, and ``text`` for the running text, with commas.
+        finding: expected and printed.
         note: how to read it.
     """
 
     name: str
-    tables: tuple[str, ...]
-    find: Rule
-    note: str
-
-
-class Checks(list[Check]):
-    """Checks in the order in which they are printed."""
-
-    def add(self, name: str, tables: str, note: str = "") -> Callable[[Rule], Rule]:
-        """Return what appends a rule as a check; `tables` is a list with commas."""
-
-        def append(rule: Rule) -> Rule:
-            self.append(Check(name, tuple(tables.split(", ")), rule, note))
-            return rule
-
-        return append
+    tables: str
+    finding: Finding
+    note: str = ""
 
 
 def equal(expected: Sequence[Decimal], *printed: Sequence[Decimal]) -> Finding:
@@ -67,53 +51,41 @@ def unbroken(expected: str, broken: Iterable[str], otherwise: str = "so in all")
     return Finding(expected, text or otherwise, not text)
 
 
-def repeated(source: tuple[str, str], *copies: tuple[str, str], keys: Sequence[str] = POSE) -> Rule:
-    """The copies' rows print what the source's row does; rows are (table, label)."""
-    return lambda paper: equal(
-        paper.values(*source, *keys), *(paper.values(*copy, *keys) for copy in copies)
-    )
+def repeated(paper: Paper, *rows: tuple[str, str], keys: Sequence[str] = POSE) -> Finding:
+    """Compare rows, (table, label), that must print the same."""
+    return equal(*(paper.values(*row, *keys) for row in rows))
 
 
-def means(overall: str, *parts: str) -> Rule:
-    """A column of table 9 is the mean of others, in all its rows."""
-
-    def find(paper: Paper) -> Finding:
-        rows = paper.rows["table9"].values()
-        exact = [sum(row[part] for part in parts) / len(parts) for row in rows]
-        printed = [row[overall] for row in rows]
-        return equal([*map(round_like, exact, printed)], printed)
-
-    return find
+def means(paper: Paper, overall: str, *parts: str) -> Finding:
+    """Compare a column of table 9 with the mean of others, in all its rows."""
+    rows = paper.rows["table9"].values()
+    exact = [sum(row[part] for part in parts) / len(parts) for row in rows]
+    printed = [row[overall] for row in rows]
+    return equal([*map(round_like, exact, printed)], printed)
 
 
-def best(table: str, row: str, *, keys: Sequence[str] = (), but: Sequence[str] = ()) -> Rule:
-    """A row is the only best of its table in the columns `keys` (all) without `but`."""
-
-    def find(paper: Paper) -> Finding:
-        others = [label for label in paper.rows[table] if label != row]
-        ahead = is_ahead(paper, table, row, others, keys)
-        labels = {column.key: column.label for column in paper.columns[table]}
-        lost = [key for key, wins in ahead.items() if not wins]
-        elsewhere = f" but {', '.join(labels[key] for key in but)}" if but else ""
-        printed = f"not in {', '.join(labels[key] for key in lost)}" if lost else "so in all"
-        expected = f"{row} best in all {len(ahead)} columns{elsewhere}"
-        return Finding(expected, printed, set(lost) == set(but))
-
-    return find
+def best(
+    paper: Paper, table: str, row: str, *, keys: Sequence[str] = (), but: Sequence[str] = ()
+) -> Finding:
+    """Expect a row to be the only best of its table in the columns `keys` (all) without `but`."""
+    others = [label for label in paper.rows[table] if label != row]
+    ahead = is_ahead(paper, table, row, others, keys)
+    labels = {column.key: column.label for column in paper.columns[table]}
+    lost = [key for key, wins in ahead.items() if not wins]
+    elsewhere = f" but {', '.join(labels[key] for key in but)}" if but else ""
+    printed = f"not in {', '.join(labels[key] for key in lost)}" if lost else "so in all"
+    expected = f"{row} best in all {len(ahead)} columns{elsewhere}"
+    return Finding(expected, printed, set(lost) == set(but))
 
 
-def along_codebooks(rule: str, key: str, *, falls: bool) -> Rule:
-    """A column of table 5 falls, or else grows, with the size of the codebook."""
-
-    def find(paper: Paper) -> Finding:
-        rows = [
-            [paper.value("table5", f"s=1/{tokens} B={size}", key) for size in (256, 512, 1024)]
-            for tokens in (24, 36)
-        ]
-        holds = all(row == sorted(set(row), reverse=falls) for row in rows)
-        return Finding(rule, "; ".join(map(join, rows)), holds)
-
-    return find
+def along_codebooks(paper: Paper, rule: str, key: str, *, falls: bool) -> Finding:
+    """Expect a column of table 5 to fall, or else grow, with the size of the codebook."""
+    rows = [
+        [paper.value("table5", f"s=1/{tokens} B={size}", key) for size in (256, 512, 1024)]
+        for tokens in (24, 36)
+    ]
+    holds = all(row == sorted(set(row), reverse=falls) for row in rows)
+    return Finding(rule, "; ".join(map(join, rows)), holds)
 
 
 def is_ahead(
@@ -156,8 +128,7 @@ def codes_of(label: str) -> Decimal:
 
 def added(paper: Paper, before: str, after: str) -> Decimal:
     """Return by how many millions of parameters two rows of table 5 differ."""
-    small, large = (paper.value("table5", label, "params_m") for label in (before, after))
-    return large - small
+    return paper.value("table5", after, "params_m") - paper.value("table5", before, "params_m")
 
 
 def same_growth(expected: Decimal, printed: Decimal) -> Finding:
