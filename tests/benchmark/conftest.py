@@ -28,3 +28,16 @@ def shots_folder(tmp_path_factory):
 def tiny():
     """The smoke profile, trained for three steps."""
     return smoke().with_steps(3)
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Pictures are empty: for tests of numbers and texts, as drawing takes seconds."""
+    from matplotlib.figure import Figure
+
+    def empty(self, *path, **options):
+        self.clear()
+        save(self, *path, **options)
+
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", empty)

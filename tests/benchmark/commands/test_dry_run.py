@@ -1,8 +1,9 @@
 """What ``run --dry-run`` says, and that it does nothing."""
 
+import pytest
+
 from benchmark import run
 from benchmark.runs import data
-from benchmark.runs import data as stores
 from tests.benchmark.commands.comparing import without_workers
 
 
@@ -13,6 +14,7 @@ def test_a_dry_run_writes_nothing(clips_folder, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_dry_run_names_what_shows_a_row_and_what_always_would_do(
     clips_folder, tmp_path, monkeypatch, capsys
 ):
@@ -44,7 +46,7 @@ def test_a_dry_run_makes_no_built_in_data_and_wants_it_for_rows_of_no_dataset(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(data, "FOLDER", tmp_path)
-    monkeypatch.setattr(stores, "built_in_path", lambda profile, task: tmp_path / task)
+    monkeypatch.setattr(data, "built_in_path", lambda profile, task: tmp_path / task)
     words = ["--profile", "smoke", "--dry-run", "--out", str(tmp_path)]
     assert run.main(["table11", *words]) == 0
     found = capsys.readouterr().out

@@ -50,6 +50,7 @@ def test_a_long_folder_name_is_cut_and_stays_its_own():
     assert named(["--seeds", *map(str, range(60))]) != named(["--seeds", *map(str, range(61))])
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_quick_try_leaves_the_whole_table_alone(clips_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmark.runs.outcomes.execute", without_workers)
     words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--quiet"]

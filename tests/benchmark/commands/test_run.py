@@ -116,7 +116,8 @@ def test_another_datasets_package_is_refused_in_one_sentence(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path, capsys):
+def test_table_1_end_to_end_and_again_from_the_cache(clips_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(outcomes, "execute", without_workers)
     words = ("table1", "--profile", "smoke", "--data", clips_folder, "--rows", "Our")
     words = (*words, "--steps", 2, "--limit", 2, "--workers", 1, "--out", tmp_path)
     words = [str(word) for word in words]
@@ -161,6 +162,7 @@ def test_a_table_that_the_store_cannot_serve_does_not_stop_a_figure(clips_folder
     assert "error: " in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_seed_named_twice_counts_once(clips_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(outcomes, "execute", without_workers)
     words = ["table1", "--profile", "smoke", "--data", str(clips_folder), "--steps", "1"]

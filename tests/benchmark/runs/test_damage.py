@@ -11,12 +11,13 @@ import pytest
 from benchmark.api.clips import Prediction
 from benchmark.api.table import Row
 from benchmark.methods.unimo import METHOD
+from benchmark.profiles import smoke
 from benchmark.runs import artifacts, chain
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, make_item
 from datasets.bodies.smplx_file import find_body
-from datasets.tools.files import read_json, write_json
+from datasets.tools.files import locked, read_json, write_json
 from tests.damage import cut, edit_json, flip_bit
 
 ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
@@ -26,15 +27,31 @@ def ignore(what, done, total):
     pass
 
 
-@pytest.fixture
-def context(tmp_path):
-    return RunContext(tmp_path / "runs", find_body(), device="cpu")
-
-
-@pytest.fixture
-def item(clips_folder, tiny):
+@pytest.fixture(scope="module")
+def done(clips_folder, tmp_path_factory):
+    """An item, the folder of a cache in which its work is done, and what a report shows of it."""
     data = open_data(clips_folder, limit=2)
-    return make_item(ROW, "tokenizer", tiny, data, seed=0, metrics=("codebook", "pose"))
+    profile = smoke().with_steps(3)
+    item = make_item(ROW, "tokenizer", profile, data, seed=0, metrics=("codebook", "pose"))
+    context = RunContext(tmp_path_factory.mktemp("done") / "runs", find_body(), device="cpu")
+    perform(context, item, progress=ignore)
+    return item, context.cache, measured(context, item)
+
+
+@pytest.fixture
+def context(done, tmp_path):
+    """A context with a copy of that cache."""
+    return RunContext(shutil.copytree(done[1], tmp_path / "runs"), find_body(), device="cpu")
+
+
+@pytest.fixture
+def item(done):
+    return done[0]
+
+
+@pytest.fixture
+def whole(done):
+    return done[2]
 
 
 def measured(context, item):
@@ -43,10 +60,7 @@ def measured(context, item):
     return outcome.missing, outcome.scores, outcome.facts, outcome.failed, outcome.absent
 
 
-def test_no_damage_to_the_cache_ends_in_a_number(context, item, tmp_path, capsys):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
-    shutil.copytree(context.cache, tmp_path / "whole")
+def test_no_damage_to_the_cache_ends_in_a_number(done, context, item, whole, capsys):
     rng = random.Random(0)
     files = [path.relative_to(context.cache) for path in context.cache.rglob("*")]
     files = sorted(path for path in files if (context.cache / path).is_file())
@@ -60,12 +74,10 @@ def test_no_damage_to_the_cache_ends_in_a_number(context, item, tmp_path, capsys
             assert found[0], what  # nothing of that stage is used
             assert capsys.readouterr().err.count("discarded, to be made again") == 1, what
         shutil.rmtree(context.cache)
-        shutil.copytree(tmp_path / "whole", context.cache)
+        shutil.copytree(done[1], context.cache)
 
 
-def test_one_bit_of_a_score_is_found(context, item, capsys):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
+def test_one_bit_of_a_score_is_found(context, item, whole, capsys):
     stage = chain.lookup(context, item).stages["score pose"]
     scores = artifacts.read_scores(stage.folder / "scores.parquet")
     artifacts.write_scores(
@@ -79,9 +91,7 @@ def test_one_bit_of_a_score_is_found(context, item, capsys):
 
 
 @pytest.mark.parametrize("text", ["{}", "[" * 100_000, '{"schema_version": 1}', "\0"])
-def test_a_record_without_its_keys_is_made_again(context, item, capsys, text):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
+def test_a_record_without_its_keys_is_made_again(context, item, whole, capsys, text):
     for path in context.cache.glob("predict/*/run.json"):
         path.write_text(text)
     assert measured(context, item)[0] == ["predict"]
@@ -90,9 +100,7 @@ def test_a_record_without_its_keys_is_made_again(context, item, capsys, text):
     assert measured(context, item) == whole
 
 
-def test_records_of_earlier_versions_are_read_as_they_are(context, item, capsys):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
+def test_records_of_earlier_versions_are_read_as_they_are(context, item, whole, capsys):
     for path in context.cache.rglob("run.json"):
         record = read_json(path)
         write_json(path, {k: v for k, v in record.items() if k not in ("files", "own_sha256")})
@@ -104,9 +112,9 @@ def test_records_of_earlier_versions_are_read_as_they_are(context, item, capsys)
 
 
 @pytest.mark.parametrize("harm", [flip_bit, cut, lambda path, rng: path.unlink()])
-def test_an_unfinished_prediction_with_a_damaged_part_is_made_again(context, item, capsys, harm):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
+def test_an_unfinished_prediction_with_a_damaged_part_is_made_again(
+    context, item, whole, capsys, harm
+):
     stage = chain.lookup(context, item).stages["predict"]
     (stage.folder / "run.json").unlink()  # as a kill leaves it
     harm(artifacts.part_path(stage.folder, 0), random.Random(2))
@@ -117,10 +125,8 @@ def test_an_unfinished_prediction_with_a_damaged_part_is_made_again(context, ite
 @pytest.mark.parametrize("harm", [flip_bit, cut])
 @pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
 def test_a_damaged_checkpoint_of_an_unfinished_training_is_made_again(
-    context, item, capsys, harm, name
+    context, item, whole, capsys, harm, name
 ):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
     (record,) = context.cache.glob("train/*/run.json")
     record.unlink()  # as a kill leaves it
     harm(record.with_name(name), random.Random(0))
@@ -129,9 +135,9 @@ def test_a_damaged_checkpoint_of_an_unfinished_training_is_made_again(
     assert measured(context, item) == whole
 
 
-def test_a_whole_part_of_an_unfinished_prediction_is_not_made_again(context, item, monkeypatch):
-    perform(context, item, progress=ignore)
-    whole = measured(context, item)
+def test_a_whole_part_of_an_unfinished_prediction_is_not_made_again(
+    context, item, whole, monkeypatch
+):
     stage = chain.lookup(context, item).stages["predict"]
     (stage.folder / "run.json").unlink()
     monkeypatch.setattr(type(METHOD["tokenizer"]), "predict", lambda *args, **options: 1 / 0)
@@ -153,9 +159,6 @@ def test_a_part_carries_the_hashes_of_its_videos(tmp_path, capsys):
 
 
 def test_what_is_damaged_while_another_process_works_there_is_left_to_it(context, item):
-    from datasets.tools.files import locked
-
-    perform(context, item, progress=ignore)
     stage = chain.lookup(context, item).stages["predict"]
     Path(stage.folder / "run.json").write_text(json.dumps({"a": 1}))
     with locked(stage.lock):

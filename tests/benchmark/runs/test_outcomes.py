@@ -34,6 +34,7 @@ def count(monkeypatch):
     return calls
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_cached_run_looks_each_item_up_once(clips_folder, tmp_path, monkeypatch, count, capsys):
     monkeypatch.setattr("benchmark.runs.outcomes.execute", without_workers)
     words = ["table1", "figure11", "--profile", "smoke", "--data", str(clips_folder)]

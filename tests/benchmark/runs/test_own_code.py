@@ -76,6 +76,7 @@ def checkpoint(tmp_path):
     return path
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_an_edited_method_is_measured_again(
     plug_in, checkpoint, clips_folder, tmp_path, monkeypatch, capsys
 ):
@@ -170,6 +171,7 @@ def test_weights_of_the_package_keep_their_identity(checkpoint):
     assert weights_sha256(checkpoint, whole=True) != before
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_rows_selects_any_row_and_json_is_all_that_is_printed(
     plug_in, checkpoint, clips_folder, tmp_path, monkeypatch, capsys
 ):
@@ -204,6 +206,7 @@ def test_rows_selects_any_row_and_json_is_all_that_is_printed(
     assert "--rows 'nothing*' matches no row" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_drawing")
 def test_a_mistake_in_a_method_is_named_by_file_and_line(
     plug_in, checkpoint, clips_folder, tmp_path, monkeypatch, capsys
 ):

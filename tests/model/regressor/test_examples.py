@@ -90,27 +90,27 @@ def test_more_pictures_than_fit_are_thinned_evenly_and_it_is_said(store, monkeyp
 def test_damaged_pictures_are_rendered_again_and_none_are_left(tmp_path):
     pictures = tmp_path / "pictures.npz"
     pictures.write_bytes(b"PK\x03\x04 no archive")
-    path = train_built_in(tmp_path, steps=1, sequences=2, progress=False)
+    path = train_built_in(tmp_path, steps=1, sequences=1, progress=False)
     content = path.read_bytes()
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["losses.csv", "model.json", "model.safetensors"]
     pictures.write_bytes(b"left by a run that was stopped once its checkpoint was written")
-    assert train_built_in(tmp_path, steps=1, sequences=2, progress=False).read_bytes() == content
+    assert train_built_in(tmp_path, steps=1, sequences=1, progress=False).read_bytes() == content
     assert sorted(file.name for file in tmp_path.iterdir()) == names
 
 
-@pytest.mark.parametrize("damage", [flip_bit, cut, edit])
-def test_damaged_examples_count_as_not_there_or_are_the_same(tmp_path, damage):
+def test_damaged_examples_count_as_not_there_or_are_the_same(tmp_path):
     """A flip in a part of the zip that nobody reads, such as a time, is harmless."""
     file, rng = tmp_path / "pictures.npz", random.Random(0)
     made = render_built_in(file, 1, SIZE, progress=False)
     whole = file.read_bytes()
-    found = 0
-    for _ in range(60):
-        file.write_bytes(whole)
-        done = damage(file, rng)
-        arrays = examples._load(file, made.identity)
-        found += arrays is None
-        for name, array in (arrays or {}).items():
-            np.testing.assert_array_equal(array, getattr(made, name), err_msg=done)
-    assert found >= 50
+    for damage in (flip_bit, cut, edit):
+        found = 0
+        for _ in range(30):
+            file.write_bytes(whole)
+            done = damage(file, rng)
+            arrays = examples._load(file, made.identity)
+            found += arrays is None
+            for name, array in (arrays or {}).items():
+                np.testing.assert_array_equal(array, getattr(made, name), err_msg=done)
+        assert found >= 25, damage

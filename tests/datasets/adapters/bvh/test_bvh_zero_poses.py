@@ -64,7 +64,7 @@ def combinations():
             )
 
 
-@pytest.mark.parametrize(("plain", "name", "layout", "unit"), combinations(), indirect=["plain"])
+@pytest.mark.parametrize(("plain", "name", "layout", "unit"), [*combinations()], indirect=["plain"])
 def test_one_motion_with_any_zero_pose_is_one_motion(tmp_path, plain, name, layout, unit):
     take, expected = plain
     turns = mini.zero_poses(take.offsets)[name]
