@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets.tools.command_line import run_command
+from datasets.tools.command_line import command_parser, run_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,21 +33,13 @@ names, 130 stopped with Ctrl-C
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A motion and what it is drawn over.
+    """A motion and what it is drawn over."""
 
-    Attributes:
-        name: without characters that a file name cannot have.
-        caption: one line for people.
-        motion: SMPL-X; in the camera frame where there is a video.
-        view: the video's camera, or None.
-        video: None puts the motion on a stage.
-    """
-
-    name: str
-    caption: str
-    motion: "Motion"
-    view: "Camera | None" = None
-    video: Path | None = None
+    name: str  # without characters that a file name cannot have
+    caption: str  # one line for people
+    motion: "Motion"  # SMPL-X; in the camera frame where there is a video
+    view: "Camera | None" = None  # the video's camera, or None
+    video: Path | None = None  # None puts the motion on a stage
 
     def pictures(self, colour: tuple[float, float, float]) -> "Iterator[np.ndarray]":
         """Yield the pictures, uint8 RGB of one size, with the body in a colour.
@@ -153,12 +145,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets.render",
-        description="Write a video of a motion: over the clip's own video where it has one, "
-        "else on a plain stage.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser(
+        "datasets.render",
+        "Write a video of a motion: over the clip's own video where it has one, else on a plain "
+        "stage.",
+        _EPILOG,
     )
     parser.add_argument(
         "clip",

@@ -14,7 +14,7 @@ from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.bodies.smplx_file import BodyFile, find_body
 from datasets.prepare.built_in import FOLDER, make_store, store_path
-from datasets.prepare.prepare_store import NUM_FRAMES
+from datasets.prepare.options import NUM_FRAMES
 from datasets.store.manifest import read_manifest
 from datasets.store.reader import ClipStore
 from datasets.store.schema import StoreError

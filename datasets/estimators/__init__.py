@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # command lines ask for the names alone
 _OUR_NETWORKS = {"regressor": "model.regressor.estimator"}
 
 
+TIMEOUT = 7200.0  # seconds for one clip; estimators may have shorter limits of their own
+
+
 @dataclass(frozen=True, eq=False)
 class ClipVideo:
     """The input of an estimator for a clip; never its labels.

@@ -44,17 +44,11 @@ _VERSIONS = (
 
 
 class ReleasedFile(NamedTuple):
-    """A file that GVHMR needs.
+    """A file that GVHMR needs."""
 
-    Attributes:
-        path: where it belongs.
-        size: bytes, or None where nobody says.
-        source: where to get it.
-    """
-
-    path: Path
-    size: int | None
-    source: str
+    path: Path  # where it belongs
+    size: int | None  # bytes, or None where nobody says
+    source: str  # where to get it
 
 
 def released_files(root: Path) -> dict[str, ReleasedFile]:

@@ -33,23 +33,14 @@ _CLIP_SECONDS = 3600  # a picture takes half a minute on a CPU
 
 @dataclass
 class GvhmrSession:
-    """The tool's process on one device, and its working folder; a context manager.
+    """The tool's process on one device, and its working folder; a context manager."""
 
-    Attributes:
-        python: the interpreter of the tool's environment.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        weights: the folder of the package's weights.
-        bodies: the folder of the body models.
-        denoiser: the denoiser's checkpoint.
-        preprocess: a folder of caches by clip id, or None.
-    """
-
-    python: Path
-    device: str
-    weights: Path
-    bodies: Path
-    denoiser: Path
-    preprocess: Path | None
+    python: Path  # the interpreter of the tool's environment
+    device: str  # ``cpu``, ``cuda`` or ``cuda:N``
+    weights: Path  # the folder of the package's weights
+    bodies: Path  # the folder of the body models
+    denoiser: Path  # the denoiser's checkpoint
+    preprocess: Path | None  # a folder of caches by clip id, or None
     _clips: int = field(default=0, init=False)
 
     def __enter__(self) -> "GvhmrSession":

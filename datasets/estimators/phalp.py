@@ -111,17 +111,11 @@ class PhalpEstimator:
 
 @dataclass(frozen=True)
 class PhalpSession:
-    """Runs ``track.py`` clip by clip.
+    """Runs ``track.py`` clip by clip."""
 
-    Attributes:
-        python: the interpreter of its environment.
-        track: the script.
-        env: environment variables.
-    """
-
-    python: Path
-    track: Path
-    env: dict[str, str]
+    python: Path  # the interpreter of its environment
+    track: Path  # the script
+    env: dict[str, str]  # environment variables
 
     def estimate(self, clip: ClipVideo) -> Estimate:
         """Estimate one clip.

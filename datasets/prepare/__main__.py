@@ -12,8 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from datasets import adapters
-from datasets.prepare.prepare_store import NUM_FRAMES, VIDEO_SIZE, prepare
-from datasets.tools.command_line import positive, run_command
+from datasets.prepare.options import NUM_FRAMES, VIDEO_SIZE, OptionError, SplitOptions, with_options
+from datasets.tools.command_line import command_parser, number, positive, run_command
+
+_rate = number(float, lambda rate: 0.1 <= rate <= 1000, "is no frame rate from 0.1 to 1000")
+_share = number(Fraction, lambda share: 0 < share < 1, "is not between 0 and 1")
 
 _EPILOG = """\
 A command that was stopped goes on where it was; a finished store is never written over.
@@ -41,7 +44,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _fail(error: Exception, out: str) -> int:
     """Tell the user; returns the exit code."""
-    from datasets.prepare.options import OptionError
     from datasets.prepare.summary import NoClipError, skipped_lines
     from datasets.store.schema import FolderError
 
@@ -58,7 +60,7 @@ def _fail(error: Exception, out: str) -> int:
 
 
 def _prepare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    from datasets.prepare.options import SplitOptions, with_options
+    from datasets.prepare.prepare_store import prepare
     from datasets.prepare.summary import summary
 
     try:
@@ -118,12 +120,11 @@ def _go_on(out: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets.prepare",
-        description="Cut a dataset into a store of clips. "
+    parser = command_parser(
+        "datasets.prepare",
+        "Cut a dataset into a store of clips. "
         "(`testset --stores A B --out TEST` instead picks the test clips of several stores.)",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _EPILOG,
     )
     parser.add_argument("dataset", help=f"one of: {', '.join(adapters.names())}")
     parser.add_argument("--root", metavar="DIR", help="the folder with the dataset's files")
@@ -210,35 +211,13 @@ def _add_splitting(group: argparse._ArgumentGroup) -> None:
 
 
 def _testset_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets.prepare testset",
-        description="Pick the test clips of prepared stores by a fixed rule, as a store.",
-    )
+    what = "Pick the test clips of prepared stores by a fixed rule, as a store."
+    parser = command_parser("datasets.prepare testset", what)
     parser.add_argument("testset", help=argparse.SUPPRESS)
     parser.add_argument("--stores", nargs="+", metavar="STORE", required=True, help="to pick from")
     parser.add_argument("--out", metavar="STORE", required=True, help="the folder to create")
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     return parser
-
-
-def _rate(word: str) -> float:
-    try:
-        rate = float(word)
-    except ValueError:
-        rate = 0.0
-    if not 0.1 <= rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{word!r} is no frame rate from 0.1 to 1000")
-    return rate
-
-
-def _share(word: str) -> Fraction:
-    try:
-        share = Fraction(word)
-    except (ValueError, ZeroDivisionError):
-        share = Fraction(0)
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is not between 0 and 1")
-    return share
 
 
 def _folds(word: str) -> int:

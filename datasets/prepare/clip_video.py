@@ -38,23 +38,14 @@ def file_name(part: str) -> str:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The making of one video.
+    """The making of one video."""
 
-    Attributes:
-        source: the pictures of the clip's sequence.
-        rows: those of the clip.
-        resize: from a picture to the square.
-        fps: frames per second.
-        path: of the video; it appears when it is complete.
-        made_from: an identity of all the others.
-    """
-
-    source: FrameSource
-    rows: range
-    resize: PadResize
-    fps: float
-    path: Path
-    made_from: str
+    source: FrameSource  # the pictures of the clip's sequence
+    rows: range  # those of the clip
+    resize: PadResize  # from a picture to the square
+    fps: float  # frames per second
+    path: Path  # of the video; it appears when it is complete
+    made_from: str  # an identity of all the others
 
 
 def encode(encoding: Encoding, videos: VideoList) -> str | None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from datasets.sequence import Dataset, PersonSequence
 
 
+NUM_FRAMES = 65  # of a clip, as the video tasks have it
+VIDEO_SIZE = 512  # pixels, as well
+
+
 class OptionError(ValueError):
     """An option that a dataset does not know, or that does not fit it."""
 

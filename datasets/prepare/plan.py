@@ -21,34 +21,21 @@ VIDEO_ALONE = "it has no labels, and its video was not asked for"
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRules:
-    """The length, size and rate that all clips of a store have.
+    """The length, size and rate that all clips of a store have."""
 
-    Attributes:
-        root: the store's folder.
-        num_frames: of a clip.
-        video_size: of the clips' square pictures in pixels; None for labels alone.
-        fps: frames per second; None for those of the dataset.
-    """
-
-    root: Path
-    num_frames: int
-    video_size: int | None
-    fps: float | None = None
+    root: Path  # the store's folder
+    num_frames: int  # of a clip
+    video_size: int | None  # of the clips' square pictures in pixels; None for labels alone
+    fps: float | None = None  # frames per second; None for those of the dataset
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedClip:
-    """A clip, or why there is none, and what goes with it.
+    """A clip, or why there is none, and what goes with it."""
 
-    Attributes:
-        item: the clip, or what is left out.
-        encoding: how to make the clip's video; None without one.
-        sequence: that the clip is from; None for what is left out.
-    """
-
-    item: Clip | Skipped
-    encoding: Encoding | None = None
-    sequence: PersonSequence | None = None
+    item: Clip | Skipped  # the clip, or what is left out
+    encoding: Encoding | None = None  # how to make the clip's video; None without one
+    sequence: PersonSequence | None = None  # that the clip is from; None for what is left out
 
 
 def measure(

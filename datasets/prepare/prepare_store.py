@@ -8,27 +8,35 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from datasets.prepare.options import OptionError, SplitOptions, option_word, options_of
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from datasets.prepare.clip_video import Encoding
-    from datasets.prepare.groups import Groups
-    from datasets.prepare.plan import ClipRules, PlannedClip
-    from datasets.prepare.sources import Sources
-    from datasets.sequence import Clip, Dataset, PersonSequence, Skipped
-    from datasets.store.video_list import VideoList
-    from datasets.store.writer import ClipStoreWriter
-
-NUM_FRAMES = 65  # of a clip, as the video tasks have it
-VIDEO_SIZE = 512  # pixels, as well
+from datasets.bodies.smplx_file import find_body
+from datasets.prepare.clip_video import Encoding, encode_all
+from datasets.prepare.groups import Groups
+from datasets.prepare.options import (
+    NUM_FRAMES,
+    VIDEO_SIZE,
+    OptionError,
+    SplitOptions,
+    option_word,
+    options_of,
+)
+from datasets.prepare.plan import ClipRules, PlannedClip, measure, plan
+from datasets.prepare.sources import Sources, require_same
+from datasets.prepare.summary import no_clip
+from datasets.sequence import Clip, Dataset, PersonSequence, SkipLog, Skipped
+from datasets.store.reader import ClipStore
+from datasets.store.schema import ClipError, FolderError
+from datasets.store.video_list import VideoList
+from datasets.store.work_folder import claimed, is_finished
+from datasets.store.writer import ClipStoreWriter
+from datasets.tools.command_line import and_more
 
 
 def prepare(
-    dataset: "Dataset",
+    dataset: Dataset,
     root: str | Path | None,
     out: str | Path,
     *,
@@ -72,16 +80,6 @@ def prepare(
         NoClipError: there was no clip to write.
         StoreError: `out` cannot be written.
     """
-    from tqdm import tqdm
-
-    from datasets.prepare.plan import ClipRules, measure, plan
-    from datasets.prepare.sources import Sources, require_same
-    from datasets.prepare.summary import no_clip
-    from datasets.sequence import SkipLog
-    from datasets.store.reader import ClipStore
-    from datasets.store.work_folder import claimed, is_finished
-    from datasets.store.writer import ClipStoreWriter
-
     root, out = None if root is None else Path(root), Path(out)
     _require_outside(out, root)
     if video_size is not None and hasattr(dataset, "image_size"):
@@ -128,24 +126,20 @@ def prepare(
 
 
 def _require_outside(out: Path, root: Path | None) -> None:
-    from datasets.store.schema import FolderError
-
     if root is not None and out.resolve().is_relative_to(root.resolve()):
         raise FolderError(f"{out} is inside the dataset's folder {root}: name one outside of it")
 
 
 def _job(
-    dataset: "Dataset",
+    dataset: Dataset,
     root: Path | None,
-    rules: "ClipRules",
+    rules: ClipRules,
     *,
     split: str | None,
     limit: int | None,
     splitting: SplitOptions,
 ) -> dict[str, Any]:
     """All that the store's content depends on, beside the files in `root`."""
-    from datasets.bodies.smplx_file import find_body
-
     body = find_body()
     return {
         "dataset": dataset.name,
@@ -163,7 +157,7 @@ def _job(
 
 
 def _splits(
-    dataset: "Dataset", groups: "Groups | None", splitting: SplitOptions
+    dataset: Dataset, groups: Groups | None, splitting: SplitOptions
 ) -> dict[str, str] | None:
     """Group -> split, or None where the dataset has splits of its own.
 
@@ -183,20 +177,15 @@ def _splits(
 
 
 def _write(
-    planned: "Iterable[PlannedClip]",
-    writer: "ClipStoreWriter",
-    videos: "VideoList",
-    sources: "Sources",
+    planned: Iterable[PlannedClip],
+    writer: ClipStoreWriter,
+    videos: VideoList,
+    sources: Sources,
     *,
     workers: int,
-    bar: "tqdm",
+    bar: tqdm,
 ) -> "_Tally":
     """Make the videos of the clips that have none yet, and write the clips, in their order."""
-    from datasets.prepare.clip_video import encode_all
-    from datasets.sequence import Skipped
-    from datasets.store.schema import ClipError
-    from datasets.store.video_list import VideoList
-
     tally = _Tally()
     done = encode_all(_to_encode(planned, videos, tally), VideoList(videos.store), workers)
     with contextlib.closing(done):
@@ -221,8 +210,8 @@ def _write(
 
 
 def _to_encode(
-    planned: "Iterable[PlannedClip]", videos: "VideoList", tally: "_Tally"
-) -> "Iterator[tuple[PlannedClip, Encoding | None]]":
+    planned: Iterable[PlannedClip], videos: VideoList, tally: "_Tally"
+) -> Iterator[tuple[PlannedClip, Encoding | None]]:
     """Yield every clip with the video that it still needs."""
     for clip in planned:
         encoding = clip.encoding
@@ -245,10 +234,10 @@ class _Tally:
     videos: set[Path] = field(default_factory=set)
     test_groups: set[str] = field(default_factory=set)
     assumed: dict[str, list[str]] = field(default_factory=dict)  # -> sequences
-    left_out: "list[Skipped]" = field(default_factory=list)
+    left_out: list[Skipped] = field(default_factory=list)
     made_again: list[str] = field(default_factory=list)
 
-    def add(self, clip: "Clip", sequence: "PersonSequence") -> None:
+    def add(self, clip: Clip, sequence: PersonSequence) -> None:
         """Count a clip that was written."""
         self.sequences.add((clip.sequence, clip.camera, clip.person))
         if clip.video is not None:
@@ -263,10 +252,8 @@ class _Tally:
     def say_again(self) -> None:
         """Tell the user which videos a stopped command had made from other files."""
         if names := list(dict.fromkeys(self.made_again)):
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            print(
-                f"made again, as the sources have changed since: {names[0]}{more}", file=sys.stderr
-            )
+            line = f"made again, as the sources have changed since: {and_more(names)}"
+            print(line, file=sys.stderr)
 
     def facts(self, splits: dict[str, str] | None) -> dict[str, Any]:
         """For the manifest; `splits` as `_splits` gives them."""

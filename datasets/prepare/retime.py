@@ -47,15 +47,10 @@ def retimed(sequence: PersonSequence, fps: float) -> PersonSequence:
 
 @dataclass(frozen=True, eq=False)
 class RetimedFrames:
-    """A `datasets.sequence.FrameSource`: pictures of another one, some repeated or left out.
+    """A `datasets.sequence.FrameSource`: pictures of another one, some repeated or left out."""
 
-    Attributes:
-        source: the other one.
-        rows: (N,) its row for each of ours, increasing.
-    """
-
-    source: FrameSource
-    rows: np.ndarray
+    source: FrameSource  # the other one
+    rows: np.ndarray  # (N,) its row for each of ours, increasing
 
     @property
     def width(self) -> int:
@@ -81,21 +76,13 @@ class RetimedFrames:
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """New frames between native ones.
+    """New frames between native ones."""
 
-    Attributes:
-        frame_ids: (N,) numbers of the new frames.
-        before: (N,) native row at or before each.
-        after: (N,) native row at or after each.
-        weight: (N,) in [0, 1], how far each is from `before` to `after`.
-        joined: (N,) bool, no native frame is missing between the two.
-    """
-
-    frame_ids: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    weight: np.ndarray
-    joined: np.ndarray
+    frame_ids: np.ndarray  # (N,) numbers of the new frames
+    before: np.ndarray  # (N,) native row at or before each
+    after: np.ndarray  # (N,) native row at or after each
+    weight: np.ndarray  # (N,) in [0, 1], how far each is from `before` to `after`
+    joined: np.ndarray  # (N,) bool, no native frame is missing between the two
 
     @classmethod
     def of(cls, native_ids: np.ndarray, step: float) -> "_Grid":

@@ -9,7 +9,7 @@ from datasets.adapters.formats.root_folder import files_below
 from datasets.sequence import FrameSource, PersonSequence
 from datasets.store.schema import FolderError
 from datasets.store.work_folder import is_store
-from datasets.tools.command_line import counted
+from datasets.tools.command_line import and_more, counted
 from datasets.tools.files import sha256_of
 
 Fingerprint = tuple[int, int, str]  # bytes, time of the last change in ns, sha256
@@ -97,9 +97,8 @@ def require_same(manifest: dict, root: Path | None, out: Path) -> None:
             f"{counted(len(changed), 'file')} {'was' if len(changed) == 1 else 'were'} added since"
         )
     if changed:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise FolderError(
-            f"{out} is finished, but {what} ({changed[0]}{more}): name a new folder, or delete "
+            f"{out} is finished, but {what} ({and_more(changed)}): name a new folder, or delete "
             "this one to make it again"
         )
 

@@ -4,7 +4,7 @@ from datasets.prepare.groups import verdict
 from datasets.prepare.plan import VIDEO_ALONE
 from datasets.sequence import Skipped
 from datasets.store.schema import StoreError
-from datasets.tools.command_line import counted
+from datasets.tools.command_line import and_more, counted
 
 _REASONS = 10  # shown of why something was left out; the manifest has all
 _GROUPS = 5  # shown of those that were drawn for the test split; the manifest has all
@@ -45,11 +45,9 @@ def summary(manifest: dict, out: str) -> str:
         *_group_lines(manifest),
     ]
     for entry in manifest.get("assumed", []):
-        names, count = ", ".join(entry["examples"]), entry["sequences"]
-        more = (
-            f" and {count - len(entry['examples'])} more" if count > len(entry["examples"]) else ""
-        )
-        lines.append(f"assumed: {entry['what']} ({names}{more})")
+        more = entry["sequences"] - len(entry["examples"])
+        names = ", ".join(entry["examples"]) + (f" and {more} more" if more else "")
+        lines.append(f"assumed: {entry['what']} ({names})")
     lines += [f"note: {note}" for note in manifest["notes"]]
     skipped = [Skipped(**entry) for entry in manifest["skipped"]]
     reasons = skipped_lines(skipped)
@@ -93,8 +91,7 @@ def skipped_lines(skipped: list[Skipped]) -> list[str]:
     for entry in skipped:
         by_reason.setdefault(entry.reason, []).append(entry.name)
     for reason, names in list(by_reason.items())[:_REASONS]:
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        lines.append(f"  {names[0]}{more}: {reason}")
+        lines.append(f"  {and_more(names)}: {reason}")
     if len(by_reason) > _REASONS:
         lines.append(f"  and {len(by_reason) - _REASONS} more reasons")
     return lines

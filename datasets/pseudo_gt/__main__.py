@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 
 from datasets import estimators
-from datasets.estimators import EstimatorUnavailable
-from datasets.pseudo_gt.estimate_store import TIMEOUT, Extraction, estimate_store
-from datasets.tools.command_line import positive, run_command
+from datasets.estimators import TIMEOUT, EstimatorUnavailable
+from datasets.tools.command_line import command_parser, number, positive, run_command
 from datasets.tools.workers.spread import EXECUTORS, Executor
 from datasets.tools.workers.worker import ExecutorError, ExecutorUnavailable
 
@@ -38,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     except (TypeError, ValueError) as error:
         unknown = isinstance(error, TypeError) and "checkpoint" in str(error)
         parser.error(f"{args.estimator} has no --checkpoint" if unknown else str(error))
+    from datasets.pseudo_gt.estimate_store import Extraction, estimate_store
+    from datasets.pseudo_gt.summary import error_line, summary
+
     try:
         manifest = estimate_store(
             Extraction(
@@ -57,24 +59,16 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted: the same command goes on where it was", file=sys.stderr)
         return 130  # what shells expect of Ctrl-C
     except (EstimatorUnavailable, OSError, ValueError, ExecutorError) as error:
-        from datasets.pseudo_gt.summary import error_line
-
         print(f"error: {error_line(error, args.out)}", file=sys.stderr)
         return 2 if _is_users_mistake(error) else 1
-    from datasets.pseudo_gt.summary import summary
-
     was_there = manifest_time == _time(Path(args.out) / "manifest.json")
     print(summary(manifest, args.out, was_there=was_there))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m datasets.pseudo_gt",
-        description="Estimate the motion in a store's videos and write it as a new store.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "Estimate the motion in a store's videos and write it as a new store."
+    parser = command_parser("datasets.pseudo_gt", what, _EPILOG)
     parser.add_argument("--store", metavar="STORE", required=True, help="the clips with videos")
     parser.add_argument(
         "--estimator",
@@ -107,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the estimator's weights")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=number(float, lambda seconds: 0 < seconds <= 1e6, "is not a number of seconds"),
         default=TIMEOUT,
         metavar="S",
         help="seconds after which a clip is given up (default: %(default)g)",
@@ -120,16 +114,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
-
-
-def _seconds(word: str) -> float:
-    try:
-        seconds = float(word)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds <= 1e6:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds")
-    return seconds
 
 
 def _address(word: str) -> str:

@@ -6,19 +6,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from datasets.estimators import Estimator
+from datasets.estimators import TIMEOUT, Estimator, EstimatorUnavailable
+from datasets.pseudo_gt.input import select, tasks
+from datasets.pseudo_gt.progress import ProgressBar
+from datasets.pseudo_gt.shards import Shard, failed_row, plan, read_rows, reopen
+from datasets.pseudo_gt.store import STATUS_FILE, is_whole, write_store
+from datasets.pseudo_gt.summary import num_failed, status_text
+from datasets.pseudo_gt.worker import RETRIES, StartWorker, resume
+from datasets.store.reader import ClipStore
+from datasets.store.schema import WORK, StoreError, rows_of
+from datasets.store.work_folder import claimed, is_finished
 from datasets.tools.workers.spread import Executor, Outcome, spread
-
-if TYPE_CHECKING:
-    from datasets.pseudo_gt.progress import ProgressBar
-    from datasets.pseudo_gt.shards import Shard
-    from datasets.pseudo_gt.worker import StartWorker
-    from datasets.store.reader import ClipStore
-
-
-TIMEOUT = 7200.0  # seconds for one clip; estimators may have shorter limits of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +73,6 @@ def estimate_store(
         StoreError: a store cannot be read or written, `out` is in use or of another job, there is
             no clip with a video of one person, or no clip could be estimated.
     """
-    from datasets.pseudo_gt.input import select
-    from datasets.pseudo_gt.progress import ProgressBar
-    from datasets.pseudo_gt.shards import plan, reopen
-    from datasets.pseudo_gt.store import STATUS_FILE, is_whole, write_store
-    from datasets.pseudo_gt.summary import num_failed, status_text
-    from datasets.pseudo_gt.worker import StartWorker, resume
-    from datasets.store.reader import ClipStore
-    from datasets.store.schema import WORK, StoreError
-    from datasets.store.work_folder import claimed, is_finished
-
     source, out = ClipStore.open(extraction.store), Path(out)
     job = _job(extraction, source)
     if is_finished(out, job):
@@ -110,10 +100,8 @@ def estimate_store(
     return ClipStore.open(out).manifest
 
 
-def _job(extraction: Extraction, source: "ClipStore") -> dict[str, Any]:
+def _job(extraction: Extraction, source: ClipStore) -> dict[str, Any]:
     """All that the content of the new store depends on."""
-    from datasets.pseudo_gt.worker import kind_of_device
-
     estimator = extraction.estimator
     return {
         "source": {"name": source.manifest.get("name", ""), "content_sha256": source.sha256},
@@ -122,30 +110,27 @@ def _job(extraction: Extraction, source: "ClipStore") -> dict[str, Any]:
             "note": estimator.note,
             "identity": estimator.identity(),
         },
-        "device": kind_of_device(extraction.device),
+        "device": _kind_of_device(extraction.device),
         "only_split": extraction.split,
         "only_first": extraction.limit,
     }
 
 
 def _estimate(
-    source: "ClipStore",
+    source: ClipStore,
     work: Path,
-    start: "StartWorker",
+    start: StartWorker,
     executor: Executor,
     device: str,
-    bar: "ProgressBar",
+    bar: ProgressBar,
 ) -> None:
     """Do the shards that the bar counts as unfinished."""
-    from datasets.pseudo_gt.input import tasks
-    from datasets.pseudo_gt.worker import RETRIES, devices_to_deal
-
     outcomes = spread(
         ((task.shard, task) for task in tasks(source, list(bar.unfinished.values()), work)),
         start,
         executor,
         # Ray knows the GPUs of its machines.
-        devices=[device] if executor.name == "ray" else devices_to_deal(device),
+        devices=[device] if executor.name == "ray" else _devices_to_deal(device),
         retries=RETRIES,
     )
     with contextlib.closing(outcomes):
@@ -159,7 +144,7 @@ def _estimate(
 def _rows(
     clip_ids: list[str],
     left_out: dict[str, tuple[str, str]],
-    shards: "list[Shard]",
+    shards: list[Shard],
     work: Path,
     *,
     num_frames: int,
@@ -169,8 +154,6 @@ def _rows(
     Raises:
         StoreError: a shard is damaged.
     """
-    from datasets.pseudo_gt.shards import failed_row, read_rows
-    from datasets.store.schema import StoreError, rows_of
 
     def estimated() -> Iterator[dict]:
         for shard in shards:
@@ -187,3 +170,26 @@ def _rows(
             yield failed_row(name, *left_out[name], n_frames=num_frames)
         else:
             yield next(rows)
+
+
+def _kind_of_device(device: str) -> str:
+    """``cpu`` or ``cuda``: what ``auto`` means on this machine."""
+    return device if device != "auto" else "cuda" if _num_gpus() else "cpu"
+
+
+def _devices_to_deal(kind: str) -> list[str]:
+    """Return the devices of this machine that workers are dealt.
+
+    Raises:
+        EstimatorUnavailable: a GPU is asked for where there is none.
+    """
+    devices = ["cpu"] if kind == "cpu" else [f"cuda:{index}" for index in range(_num_gpus())]
+    if not devices:
+        raise EstimatorUnavailable("--device cuda: this machine has no GPU that torch can use")
+    return devices
+
+
+def _num_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

@@ -43,17 +43,11 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Shard:
-    """Some consecutive clips of a job.
+    """Some consecutive clips of a job."""
 
-    Attributes:
-        number: in the job.
-        key: of the job and these clips; in the sha256 of every file of the shard.
-        clip_ids: in store order.
-    """
-
-    number: int
-    key: str
-    clip_ids: tuple[str, ...]
+    number: int  # in the job
+    key: str  # of the job and these clips; in the sha256 of every file of the shard
+    clip_ids: tuple[str, ...]  # in store order
 
     def file(self, work: Path) -> Path:
         """The finished shard below the job's working folder."""

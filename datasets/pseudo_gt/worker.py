@@ -68,17 +68,11 @@ class ShardTask:
 
 @dataclass(frozen=True, eq=False)
 class StartWorker:
-    """Starts an estimator in a worker process (see `datasets.tools.workers.spread`).
+    """Starts an estimator in a worker process (see `datasets.tools.workers.spread`)."""
 
-    Attributes:
-        estimator: what to start.
-        timeout: seconds for one clip.
-        temporary: folder for the worker's temporary files, which a worker that is killed leaves.
-    """
-
-    estimator: Estimator
-    timeout: float
-    temporary: Path
+    estimator: Estimator  # what to start
+    timeout: float  # seconds for one clip
+    temporary: Path  # folder for the worker's temporary files, which a worker that is killed leaves
 
     @contextlib.contextmanager
     def __call__(self, worker: WorkerContext) -> Iterator[Callable[[ShardTask], Counter[str]]]:
@@ -276,26 +270,3 @@ def _json(diagnostics: dict[str, float]) -> str:
     numbers = {name: float(value) for name, value in diagnostics.items()}
     kept = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
     return json.dumps(kept, sort_keys=True)
-
-
-def kind_of_device(device: str) -> str:
-    """``cpu`` or ``cuda``: what ``auto`` means on this machine."""
-    return device if device != "auto" else "cuda" if _num_gpus() else "cpu"
-
-
-def devices_to_deal(kind: str) -> list[str]:
-    """Return the devices of this machine that workers are dealt.
-
-    Raises:
-        EstimatorUnavailable: a GPU is asked for where there is none.
-    """
-    devices = ["cpu"] if kind == "cpu" else [f"cuda:{index}" for index in range(_num_gpus())]
-    if not devices:
-        raise EstimatorUnavailable("--device cuda: this machine has no GPU that torch can use")
-    return devices
-
-
-def _num_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()

@@ -18,19 +18,12 @@ _DRAPE = 8  # rounds of smoothing: clothes hang over what is less than about 4 c
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A body and what its clothes are cut by, in the rest (T) pose of the mean shape.
+    """A body and what its clothes are cut by, in the rest (T) pose of the mean shape."""
 
-    Attributes:
-        body: with the mesh that is drawn.
-        rest: (V, 3) metres, vertices.
-        joint: (V,) the joint, of 55, that moves each vertex most.
-        joints: (55, 3) metres.
-    """
-
-    body: BodyModel
-    rest: np.ndarray
-    joint: np.ndarray
-    joints: np.ndarray
+    body: BodyModel  # with the mesh that is drawn
+    rest: np.ndarray  # (V, 3) metres, vertices
+    joint: np.ndarray  # (V,) the joint, of 55, that moves each vertex most
+    joints: np.ndarray  # (55, 3) metres
 
     @cached_property
     def _around(self) -> sparse.csr_matrix:

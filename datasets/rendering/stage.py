@@ -24,19 +24,12 @@ _SHADOWS = (("pelvis", 0.22, 0.3), ("left_foot", 0.09, 0.35), ("right_foot", 0.0
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A motion on the stage.
+    """A motion on the stage."""
 
-    Attributes:
-        motion: as the camera sees it.
-        view: the camera that goes along.
-        floor: height of the floor, metres.
-        joints: (T, 22, 3) metres, world.
-    """
-
-    motion: Motion
-    view: Camera
-    floor: float
-    joints: np.ndarray
+    motion: Motion  # as the camera sees it
+    view: Camera  # the camera that goes along
+    floor: float  # height of the floor, metres
+    joints: np.ndarray  # (T, 22, 3) metres, world
 
     @classmethod
     def of(cls, motion: Motion, body: BodyModel, size: int) -> "Stage":

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from datasets.tools.command_line import and_more
+
 TEST_SHARE = Fraction(1, 5)
 _SALT = "unimo-split-v1|"
 # Seed of the rules that say what is tested on; `rule` has one of its own.
@@ -76,9 +78,9 @@ def split_takes(groups: Mapping[str, str], test: Iterable[str]) -> dict[str, str
     test = list(test)
     unknown = [take for take in test if take not in groups]
     if unknown or not test:
-        what = f"{unknown[0]!r} and {len(unknown) - 1} more" if unknown[1:] else f"{unknown!r}"
         raise ValueError(
-            f"no usable take is called {what}: names are paths below the root without suffix"
+            f"no usable take is called {and_more([repr(take) for take in unknown])}: names are "
+            "paths below the root without suffix"
             if unknown
             else "no take to test on is named"
         )

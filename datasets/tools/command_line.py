@@ -5,9 +5,9 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from datasets.tools.files import BusyError, owned
 
@@ -27,6 +27,41 @@ def natural(word: str) -> int:
     if not word.isdecimal() or int(word) >= 2**32:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number below 2^32")
     return int(word)
+
+
+def number(
+    kind: Callable[[str], Any], fits: Callable[[Any], bool], wanted: str
+) -> Callable[[str], Any]:
+    """Return a type for argparse: numbers of a kind (float, Fraction) that fit.
+
+    `wanted` ends the message for others, as in ``'9' is not between 0 and 1``.
+    """
+
+    def parse(word: str) -> Any:
+        try:
+            value = kind(word)
+        except (ValueError, ZeroDivisionError):
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"{word!r} {wanted}")
+        return value
+
+    return parse
+
+
+def command_parser(command: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Return a parser for ``python -m COMMAND``; the lines of `epilog` stay as they are."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {command}",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def and_more(names: Sequence[str]) -> str:
+    """``a`` or ``a and 3 more``: the first of some names, and how many follow."""
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def counted(number: int, noun: str) -> str:

@@ -120,10 +120,8 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
         header = io.BytesIO(length_bytes + file.read(length))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd literals: they are refused or harmless
-            if magic[6] == 1:
-                shape, by_column, dtype = np.lib.format.read_array_header_1_0(header)
-            else:
-                shape, by_column, dtype = np.lib.format.read_array_header_2_0(header)
+            read_header = getattr(np.lib.format, f"read_array_header_{magic[6]}_0")
+            shape, by_column, dtype = read_header(header)
         if dtype.kind not in "biufcUS":
             raise ValueError(f"it holds {dtype.name}s, and numbers or texts are read")
         size = math.prod(shape) * dtype.itemsize

@@ -10,6 +10,7 @@ bytes of every array follow the object that describes it; it is read here, witho
 same rules.
 """
 
+import functools
 import io
 import math
 import pickle
@@ -80,10 +81,6 @@ class _Stream(io.BytesIO):
             raise EOFError
         return data
 
-    @property
-    def size(self) -> int:
-        return len(self.getbuffer())
-
 
 def _read(path: Path) -> _Stream:
     """Return the uncompressed bytes of a file."""
@@ -128,7 +125,7 @@ class Unpickler(pickle._Unpickler):
     def __init__(self, stream: _Stream, *, encoding: str):
         super().__init__(stream, encoding=encoding)
         self._stream = stream
-        self._unclaimed = {"arrays": stream.size, "bytes": stream.size}
+        self._unclaimed = dict.fromkeys(("arrays", "bytes"), stream.getbuffer().nbytes)
         self._known = {
             ("numpy", "ndarray"): _NDARRAY,
             ("numpy", "dtype"): _dtype,
@@ -176,26 +173,20 @@ class Unpickler(pickle._Unpickler):
         size = int.from_bytes(self.read(8), "little")
         self.append(bytearray(self.read(size)))
 
-    def load_setitem(self) -> None:
-        """One item of a dictionary."""
-        _check_keys(self.stack[-2:-1])
-        super().load_setitem()  # type: ignore[misc]
-
-    def load_setitems(self) -> None:
-        """The items of a dictionary since the last mark."""
-        _check_keys(self.stack[::2])
-        super().load_setitems()  # type: ignore[misc]
-
-    def load_dict(self) -> None:
-        """A dictionary of the items since the last mark."""
-        _check_keys(self.stack[::2])
-        super().load_dict()  # type: ignore[misc]
+    def _load_items(self, load: Callable[[Any], None], keys: slice) -> None:
+        """Put items into a dictionary, whose keys are at `keys` of the stack."""
+        _check_keys(self.stack[keys])
+        load(self)
 
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
-    dispatch[pickle.SETITEM[0]] = load_setitem
-    dispatch[pickle.SETITEMS[0]] = load_setitems
-    dispatch[pickle.DICT[0]] = load_dict
+    _every_other = slice(None, None, 2)
+    for _opcode, _keys in (
+        (pickle.SETITEM, slice(-2, -1)),
+        (pickle.SETITEMS, _every_other),
+        (pickle.DICT, _every_other),
+    ):
+        dispatch[_opcode[0]] = functools.partial(_load_items, load=dispatch[_opcode[0]], keys=_keys)
     for _opcode in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
         del dispatch[_opcode[0]]  # sets: not in any file of data, and with the keys' trouble
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from datasets.motion import require
 from datasets.rotation import is_rotation, up_to_y
+from datasets.tools.command_line import and_more
 from datasets.tools.files import read_json
 from datasets.tools.safe_pickle import load
 
@@ -103,10 +104,7 @@ def read_bodies(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], dict[str,
 
 def in_words(problems: dict[str, list[str]]) -> str:
     """Return the faults of body files, each reason once, with the first file and how many more."""
-    return "; ".join(
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
-        for reason, names in problems.items()
-    )
+    return "; ".join(f"{and_more(names)}: {reason}" for reason, names in problems.items())
 
 
 def _read_body(file: Path) -> dict[str, np.ndarray]:

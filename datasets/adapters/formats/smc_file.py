@@ -25,21 +25,13 @@ _CALIBRATION = {"K": (3, 3), "D": (5,), "RT": (4, 4)}
 
 @dataclass(frozen=True, eq=False)
 class TakenPictures:
-    """The pictures of a camera as taken.
+    """The pictures of a camera as taken."""
 
-    Attributes:
-        path: the recording's main file, opened anew by whoever reads: no handle is shared.
-        group: the camera's HDF5 group in it.
-        frame_ids: numbers of the pictures, increasing.
-        width: in pixels.
-        height: in pixels.
-    """
-
-    path: Path
-    group: str
-    frame_ids: tuple[int, ...]
-    width: int
-    height: int
+    path: Path  # the recording's main file, opened anew by whoever reads: no handle is shared
+    group: str  # the camera's HDF5 group in it
+    frame_ids: tuple[int, ...]  # numbers of the pictures, increasing
+    width: int  # in pixels
+    height: int  # in pixels
 
     @property
     def camera(self) -> str:
@@ -74,19 +66,12 @@ class TakenPictures:
 
 @dataclass(frozen=True, eq=False)
 class UndistortedPictures:
-    """A `datasets.sequence.FrameSource`: a camera's pictures without lens distortion, on its K.
+    """A `datasets.sequence.FrameSource`: a camera's pictures without lens distortion, on its K."""
 
-    Attributes:
-        taken: the pictures as they are.
-        frame_ids: (M,) numbers of the rows.
-        K: (3, 3) intrinsics, before and after.
-        distortion: (5,) coefficients of `datasets.adapters.formats.distortion`.
-    """
-
-    taken: TakenPictures
-    frame_ids: np.ndarray
-    K: np.ndarray
-    distortion: np.ndarray
+    taken: TakenPictures  # the pictures as they are
+    frame_ids: np.ndarray  # (M,) numbers of the rows
+    K: np.ndarray  # (3, 3) intrinsics, before and after
+    distortion: np.ndarray  # (5,) coefficients of `datasets.adapters.formats.distortion`
 
     @property
     def width(self) -> int:

@@ -39,17 +39,11 @@ class PlacedBody:
 
 @dataclass(frozen=True)
 class Group:
-    """A ``Group`` row of ``be_seq.csv`` and the bodies in the rows below it: one sequence.
+    """A ``Group`` row of ``be_seq.csv`` and the bodies in the rows below it: one sequence."""
 
-    Attributes:
-        name: of the sequence; of the line, where it cannot be read.
-        bodies: the people in it.
-        problem: what is wrong with a row of the group, which is then not usable; else empty.
-    """
-
-    name: str
-    bodies: tuple[PlacedBody, ...]
-    problem: str = ""
+    name: str  # of the sequence; of the line, where it cannot be read
+    bodies: tuple[PlacedBody, ...]  # the people in it
+    problem: str = ""  # what is wrong with a row of the group, which is then not usable; else empty
 
 
 def read_groups(path: Path) -> list[Group]:

@@ -18,21 +18,13 @@ Knots = tuple[tuple[float, float], ...]  # (phase in [0, 1), degrees)
 
 @dataclass(frozen=True)
 class Gait:
-    """Knots of one leg, and what distinguishes a walk from a run.
+    """Knots of one leg, and what distinguishes a walk from a run."""
 
-    Attributes:
-        hip: flexion.
-        knee: flexion.
-        ankle: dorsiflexion.
-        toe: extension.
-        toe_off: phase at which the foot leaves the ground; below .5 there is a flight.
-    """
-
-    hip: Knots
-    knee: Knots
-    ankle: Knots
-    toe: Knots
-    toe_off: float
+    hip: Knots  # flexion
+    knee: Knots  # flexion
+    ankle: Knots  # dorsiflexion
+    toe: Knots  # extension
+    toe_off: float  # phase at which the foot leaves the ground; below .5 there is a flight
 
 
 WALK = Gait(

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from datasets.adapters.procedural import kinematics
+from datasets.adapters.procedural.anatomy import SIDES
 from datasets.motion import JOINTS
 
 if TYPE_CHECKING:
@@ -30,36 +31,18 @@ _SOLE = {
     "right_foot": (8463, 8474),
 }
 # Other joints a body can rest on, with the thickness of flesh around them in metres.
-_FLESH = {
-    "pelvis": 0.09,
-    "spine3": 0.07,
-    "head": 0.08,
-    "left_shoulder": 0.06,
-    "right_shoulder": 0.06,
-    "left_elbow": 0.04,
-    "right_elbow": 0.04,
-    "left_wrist": 0.03,
-    "right_wrist": 0.03,
-    "left_knee": 0.05,
-    "right_knee": 0.05,
-    "left_hip": 0.09,
-    "right_hip": 0.09,
-}
+_FLESH = {"pelvis": 0.09, "spine3": 0.07, "head": 0.08}
+_SIDED = {"shoulder": 0.06, "elbow": 0.04, "wrist": 0.03, "knee": 0.05, "hip": 0.09}
+_FLESH |= {f"{side}_{name}": metres for name, metres in _SIDED.items() for side in SIDES}
 
 
 @dataclass(frozen=True)
 class ContactPoints:
-    """K points of one body shape that may touch the ground.
+    """K points of one body shape that may touch the ground."""
 
-    Attributes:
-        joints: (K,) the joint that each point is attached to.
-        offsets: (K, 3) metres from the joint in the rest pose.
-        thickness: (K,) metres of flesh below the point.
-    """
-
-    joints: np.ndarray
-    offsets: np.ndarray
-    thickness: np.ndarray
+    joints: np.ndarray  # (K,) the joint that each point is attached to
+    offsets: np.ndarray  # (K, 3) metres from the joint in the rest pose
+    thickness: np.ndarray  # (K,) metres of flesh below the point
 
 
 @functools.lru_cache(maxsize=4)
@@ -82,7 +65,7 @@ def contact_points(body: "BodyModel", betas: np.ndarray, rest: np.ndarray) -> Co
     offsets = sole - rest[joints]
     # The ball of the foot is below the toe joint but belongs to the ankle: it stays when the
     # heel rises and the toes bend.
-    for side in ("left", "right"):
+    for side in SIDES:
         toe, ankle = JOINTS.index(f"{side}_foot"), JOINTS.index(f"{side}_ankle")
         ball = [rest[toe, 0], sole[0, 1], rest[toe, 2]] - rest[ankle]
         joints, offsets = [*joints, ankle], np.concatenate([offsets, ball[None]])

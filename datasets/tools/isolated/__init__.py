@@ -134,12 +134,8 @@ def _run(command: list[str], failed: str) -> None:
 
 # No account, token or proxy is among it.
 _INHERITED = (
-    "PATH",
-    "LD_LIBRARY_PATH",
-    "LANG",
-    "OMP_NUM_THREADS",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
+    *("PATH", "LD_LIBRARY_PATH", "LANG", "OMP_NUM_THREADS"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_HOME"),
 )
 
 

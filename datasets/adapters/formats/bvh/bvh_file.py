@@ -29,21 +29,13 @@ _LONGEST_WORD = 100
 
 @dataclass(frozen=True, eq=False)
 class BvhFile:
-    """A skeleton and its motion.
+    """A skeleton and its motion."""
 
-    Attributes:
-        skeleton: all joints, with the channels of those that are used.
-        joints: which joint is which of SMPL-X's.
-        frames: (T, C) float32 values of these channels, finite; degrees for rotations.
-        valid: (T,) bool; a frame that is not has the values of a neighbour.
-        fps: frames per second, by the header.
-    """
-
-    skeleton: Skeleton
-    joints: JointMap
-    frames: np.ndarray
-    valid: np.ndarray
-    fps: float
+    skeleton: Skeleton  # all joints, with the channels of those that are used
+    joints: JointMap  # which joint is which of SMPL-X's
+    frames: np.ndarray  # (T, C) float32 values of these channels, finite; degrees for rotations
+    valid: np.ndarray  # (T,) bool; a frame that is not has the values of a neighbour
+    fps: float  # frames per second, by the header
 
 
 def read_bvh(path: Path, match: Callable[[Skeleton], JointMap]) -> BvhFile:

@@ -26,21 +26,13 @@ NO_LENGTH = 0.01  # of the leg; shorter bones have no direction
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A file's record of its 22 joints; where SMPL-X's has none, of the joint's parent.
+    """A file's record of its 22 joints; where SMPL-X's has none, of the joint's parent."""
 
-    Attributes:
-        rotations: (T, 22, 3, 3), world.
-        positions: (T, 22, 3), in the file's unit.
-        has: (22,) bool, whether the joint is in the file.
-        leg: length of thigh and shank, in the file's unit.
-        zero_pose: (22, 3), in the joints' own axes.
-    """
-
-    rotations: np.ndarray
-    positions: np.ndarray
-    has: np.ndarray
-    leg: float
-    zero_pose: np.ndarray
+    rotations: np.ndarray  # (T, 22, 3, 3), world
+    positions: np.ndarray  # (T, 22, 3), in the file's unit
+    has: np.ndarray  # (22,) bool, whether the joint is in the file
+    leg: float  # length of thigh and shank, in the file's unit
+    zero_pose: np.ndarray  # (22, 3), in the joints' own axes
 
     def vectors(self, start: str, end: str) -> np.ndarray:
         """(T, 3) from one joint to another."""

@@ -21,25 +21,15 @@ HIPS = [INDEX["left_hip"], INDEX["right_hip"]]
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """The frames of a file that are converted.
+    """The frames of a file that are converted."""
 
-    Attributes:
-        file: where they come from.
-        up: the axis that is up, a key of `UP_TO_Y`.
-        before: (T,) frame of the file, at or before each frame.
-        weight: (T,) of the frame after.
-        valid: (T,) bool.
-        fps: frames per second.
-        starts_with_t_pose: the file's first frame was left out.
-    """
-
-    file: BvhFile
-    up: str
-    before: np.ndarray
-    weight: np.ndarray
-    valid: np.ndarray
-    fps: float
-    starts_with_t_pose: bool
+    file: BvhFile  # where they come from
+    up: str  # the axis that is up, a key of `UP_TO_Y`
+    before: np.ndarray  # (T,) frame of the file, at or before each frame
+    weight: np.ndarray  # (T,) of the frame after
+    valid: np.ndarray  # (T,) bool
+    fps: float  # frames per second
+    starts_with_t_pose: bool  # the file's first frame was left out
 
     def rows(self, count: int) -> np.ndarray:
         """At most `count` valid rows, evenly spread."""
