@@ -28,8 +28,7 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 class VideoOptions:
     """Facts about the files that the user gives.
 
-    Attributes:
-        fps: rows per second, and the rate of folders of pictures; None keeps each video's own rate.
+    `fps` is rows per second, and the rate of folders of pictures; None keeps each video's own rate.
     """
 
     fps: float | None = None
@@ -45,9 +44,6 @@ class Videos:
     a video stay on one side of a split. Folders that are clip stores are passed over. Rows are even
     in time (see `VideoFile`); where they are not the frames of the file one by one,
     ``native["source_frame"]`` says which frame a row shows.
-
-    Attributes:
-        options: see `VideoOptions`.
     """
 
     name: str = "videos"

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datasets.bodies.smplx_file import BodyFile
+from datasets.bodies.smplx_file import BodyFile, fits
 from datasets.tools import safe_pickle
 from datasets.tools.files import sha256_of
 from datasets.tools.npz import npz_names, read_npz_arrays
@@ -93,10 +93,8 @@ def read_smpl(file: Path) -> dict[str, np.ndarray]:
             array = _plain(stored[name])
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} has a damaged {name}: {error}") from error
-        fits = len(array.shape) == len(shape) and all(
-            wanted in (None, size) for size, wanted in zip(array.shape, shape, strict=True)
-        )
-        if array.dtype.kind not in "fiu" or not fits or not np.isfinite(array).all():
+        is_numeric = array.dtype.kind in "fiu"
+        if not is_numeric or not fits(array.shape, shape) or not np.isfinite(array).all():
             raise ValueError(
                 f"{file} is not an SMPL model, its {name} is {array.dtype}{array.shape}"
             )

@@ -1,7 +1,7 @@
 """The body model file that is used, and its arrays. Nothing here loads torch."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,14 +98,15 @@ def read_arrays(path: Path, keys: Iterable[str] = LAYOUT) -> dict[str, np.ndarra
     for key in keys:
         array = arrays[key]
         wanted = [n if isinstance(n, int) else sizes.get(n) for n in LAYOUT[key]]
-        if array.dtype.kind not in "fiu" or not _fits(array.shape, wanted):
+        if array.dtype.kind not in "fiu" or not fits(array.shape, wanted):
             found = f"{array.dtype}{array.shape}"
             raise ValueError(f"{path} is not an SMPL-X model, its {key} is {found}: {_HINT}")
         sizes.update(zip(LAYOUT[key], array.shape, strict=True))
     return arrays
 
 
-def _fits(shape: tuple[int, ...], wanted: list[int | None]) -> bool:
+def fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
+    """Return True if a shape is the one wanted, of which None may be any number."""
     return len(shape) == len(wanted) and all(
         n in (None, size) for size, n in zip(shape, wanted, strict=True)
     )

@@ -185,13 +185,8 @@ def to_motion(track: PhalpTrack, clip: ClipVideo, width: int, height: int) -> Mo
     """A track as the motion of all frames of a clip, in the camera with the clip's intrinsics.
 
     Betas are the mean over the track. Frames without the person are interpolated (`gaps.fill`),
-    and held before the first and after the last one with it.
-
-    Args:
-        track: of the clip's video.
-        clip: T frames.
-        width: of the video, in pixels.
-        height: of the video, in pixels.
+    and held before the first and after the last one with it. Width and height are of the clip's
+    video, in pixels.
 
     Raises:
         EstimateError: the person is missing for more than a second, or the numbers are no motion.

@@ -70,15 +70,10 @@ def encode(encoding: Encoding, videos: VideoList) -> str | None:
 def encode_all(
     planned: Iterable[tuple[Item, Encoding | None]], videos: VideoList, workers: int
 ) -> Generator[tuple[Item, str | None], None, None]:
-    """Make videos in worker processes; with 1 worker in this one.
+    """Make the videos of `planned` in worker processes; with 1 worker in this one.
 
-    Args:
-        planned: each clip with its video, or None where it needs none.
-        videos: list of the videos that were made.
-        workers: number of processes.
-
-    Yields:
-        Every clip, in order, with the reason why its video could not be made, or None.
+    A clip that needs no video has None. Yields every clip, in order, with the reason why its video
+    could not be made, or None.
 
     Raises:
         StoreError: a video cannot be written.

@@ -21,7 +21,7 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """Return the rule that splits a dataset without official splits; None for the usual one.
+    """How a dataset without official splits is split; None for the usual rule.
 
     At most one of `test_share`, `test_takes` and `fold` is given.
 
@@ -68,12 +68,9 @@ class SplitOptions:
 
 
 def with_options(dataset: "Dataset", *, fps: float | None, **given: Any) -> "Dataset":
-    """A dataset with the options of its own that the user gave.
+    """Return a dataset with the options of its own that the user gave, None for the others.
 
-    Args:
-        dataset: the adapter.
-        fps: frames per second that the store will have, for adapters that want to know.
-        given: other options by name; None for those that are not given.
+    Adapters that have options also learn the frames per second that the store will have.
 
     Raises:
         OptionError: the adapter does not know one of them.

@@ -16,11 +16,7 @@ Fingerprint = tuple[int, int, str]  # bytes, time of the last change in ns, sha2
 
 
 class Sources:
-    """Fingerprints of source files, each taken once.
-
-    Args:
-        root: of the dataset; names of files are relative to it. None for a built-in dataset.
-    """
+    """Fingerprints of source files, each taken once; their names are relative to the root."""
 
     def __init__(self, root: Path | None):
         self._root = root

@@ -13,13 +13,7 @@ from datasets.pseudo_gt.shards import Shard, read_rows, scratch_files
 class ProgressBar:
     """A bar on stderr that counts clips, those of unfinished shards by their scratch files.
 
-    Args:
-        work: the job's working folder.
-        shards: all of the job's.
-        visible: the bar is drawn.
-
-    Attributes:
-        unfinished: the shards without a file, by number.
+    `unfinished` are the shards without a file in the working folder `work`, by number.
     """
 
     def __init__(self, work: Path, shards: Iterable[Shard], *, visible: bool):

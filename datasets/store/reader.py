@@ -89,7 +89,7 @@ class ClipStore:
         return len(self.clip_ids)
 
     def __iter__(self) -> Iterator[Clip]:
-        for facts, arrays in zip(self.index.to_pylist(), self._motion_rows(), strict=True):
+        for facts, arrays in zip(self.index.to_pylist(), _rows(self._motion), strict=True):
             yield clip_of_rows(facts, arrays, self.path)
 
     @overload
@@ -109,10 +109,12 @@ class ClipStore:
         """
         if isinstance(key, slice):
             return [self[position] for position in range(len(self))[key]]
-        position = self._position[key] if isinstance(key, str) else range(len(self))[key]
-        table = self._row_group(position // ROW_GROUP)
-        (arrays,) = rows_of(table.slice(position % ROW_GROUP, 1))
-        (facts,) = self.index.slice(position, 1).to_pylist()
+        return self._clip(self._position[key] if isinstance(key, str) else range(len(self))[key])
+
+    def _clip(self, row: int) -> Clip:
+        table = self._row_group(row // ROW_GROUP)
+        (arrays,) = rows_of(table.slice(row % ROW_GROUP, 1))
+        (facts,) = self.index.slice(row, 1).to_pylist()
         return clip_of_rows(facts, arrays, self.path)
 
     @property
@@ -170,13 +172,7 @@ class ClipStore:
 
     def some(self, ids: Iterable[str]) -> Iterator[Clip]:
         """The clips named, in store order; reads every row group that holds one of them once."""
-        rows = sorted(self._position[name] for name in ids)
-        for group, members in itertools.groupby(rows, key=lambda row: row // ROW_GROUP):
-            table = self._row_group(group)
-            for row in members:
-                (arrays,) = rows_of(table.slice(row % ROW_GROUP, 1))
-                (facts,) = self.index.slice(row, 1).to_pylist()
-                yield clip_of_rows(facts, arrays, self.path)
+        yield from map(self._clip, sorted(self._position[name] for name in ids))
 
     def channels(self, ids: list[str]) -> np.ndarray:
         """(N, T, 79) float32 motion channels of the clips named, in the order given.
@@ -221,9 +217,9 @@ class ClipStore:
         Raises:
             StoreError: ``gt.parquet`` is damaged.
         """
-        by_clip = itertools.groupby(self._native_rows(), key=lambda row: row["clip_id"])
+        by_clip = itertools.groupby(_rows(self._native), key=lambda row: row["clip_id"])
         ahead = next(by_clip, None)
-        for facts, arrays in zip(self.index.to_pylist(), self._motion_rows(), strict=True):
+        for facts, arrays in zip(self.index.to_pylist(), _rows(self._motion), strict=True):
             native = []
             if ahead is not None and ahead[0] == facts["clip_id"]:
                 native, ahead = list(ahead[1]), next(by_clip, None)
@@ -290,13 +286,10 @@ class ClipStore:
         has = self._has_channels
         return (table if has.all() else table.filter(has)).column(name).combine_chunks()
 
-    def _motion_rows(self) -> Iterator[dict]:
-        for group in range(self._motion.num_row_groups):
-            yield from rows_of(self._motion.read_row_group(group))
 
-    def _native_rows(self) -> Iterator[dict]:
-        for group in range(self._native.num_row_groups):
-            yield from rows_of(self._native.read_row_group(group))
+def _rows(file: pq.ParquetFile) -> Iterator[dict]:
+    for group in range(file.num_row_groups):
+        yield from rows_of(file.read_row_group(group))
 
 
 def _flat(column: pa.Array) -> np.ndarray:

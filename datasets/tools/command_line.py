@@ -70,14 +70,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def cannot_write(error: Exception, out: str | Path) -> str | None:
-    """Return the message for an error that means that nothing can be written to `out`, else None.
+    """Return the line for an error that means that nothing can be written to ``--out``, a folder.
 
-    Args:
-        error: any error of the job.
-        out: the folder named with ``--out``.
-
-    Returns:
-        One line; None for any other error, such as one from reading a file elsewhere.
+    None for any other error, such as one from reading a file elsewhere.
     """
     if not isinstance(error, OSError) or error.errno not in _CLOSED or error.filename is None:
         return None
@@ -94,12 +89,8 @@ def cannot_write(error: Exception, out: str | Path) -> str | None:
 def run_job(job: Callable[[], object], out: str | Path, *, owner: str = "") -> int:
     """Run a job that goes on where it was when it is started again after a stop.
 
-    Prints the job's result unless it is None; an error becomes one line on stderr.
-
-    Args:
-        job: the work.
-        out: the folder that it writes to.
-        owner: what the job is in a word or two, where it must be alone in the folder.
+    Prints the job's result unless it is None; an error becomes one line on stderr. Where the job
+    must be alone in the folder `out`, `owner` says in a word or two what it is.
 
     Returns:
         The exit code: 0 done, 1 failure, 130 stopped with Ctrl-C.

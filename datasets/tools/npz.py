@@ -39,10 +39,7 @@ def read_npz_arrays(
 ) -> dict[str, np.ndarray]:
     """Arrays of an ``.npz`` file by name: numbers, truth values and texts, never objects.
 
-    Args:
-        path: the file.
-        names: of the arrays.
-        most_bytes: limit of all of them together; that of a small file is lower.
+    All of them together have at most `most_bytes`; the limit of a small file is lower.
 
     Raises:
         KeyError: there is no array of that name.

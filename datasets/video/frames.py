@@ -90,11 +90,7 @@ class VideoFile:
 
     @classmethod
     def of(cls, path: Path, *, fps: float | None = None) -> "VideoFile":
-        """Return the video in a file.
-
-        Args:
-            path: of the file.
-            fps: rows per second; the file's own rate by default.
+        """Return the video in a file, with `fps` rows per second; the file's own rate by default.
 
         Raises:
             VideoError: it cannot be read (see `datasets.video.files.probe`).

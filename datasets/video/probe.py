@@ -190,12 +190,7 @@ def decode(stream: VideoStream, sound: Iterable[av.Packet | None]) -> Iterator[a
 
 
 def _frame_rate(path: str | Path, times: np.ndarray, stated: Sequence[Fraction | None]) -> Fraction:
-    """Return the first stated rate that the times agree with, else the rate of the times.
-
-    Args:
-        path: for the message.
-        times: (N,) seconds.
-        stated: rates that the container states, the most trusted first.
+    """Return the first rate `stated` that the times (N,), in seconds, agree with, else their own.
 
     Raises:
         VideoError: there is neither.
@@ -216,13 +211,9 @@ def _frame_rate(path: str | Path, times: np.ndarray, stated: Sequence[Fraction |
 
 
 def _square_pixels(path: str | Path, width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Width and height with square pixels: what is too small is stretched, nothing is lost.
+    """Width and height with square pixels of a picture whose pixels are `aspect` as wide as high.
 
-    Args:
-        path: for the message.
-        width: of the stored picture in pixels.
-        height: of the stored picture in pixels.
-        aspect: width of a pixel over its height.
+    What is too small is stretched, so that nothing is lost.
 
     Raises:
         VideoError: the pixels are stretched beyond belief.

@@ -44,12 +44,7 @@ class FolderDataset:
 
 
 def check_root(root: str | Path | None, is_root: Callable[[Path], bool], holds: str) -> Path:
-    """`root`, if it is the folder that a dataset's files are in.
-
-    Args:
-        root: the folder given.
-        is_root: whether a folder is the right one.
-        holds: what the right folder directly holds, in words for the user.
+    """Return `root`, if it is the folder that a dataset's files are in (see `FolderDataset`).
 
     Raises:
         FileNotFoundError: it is not there, or not the right one; the message names the right one
@@ -82,11 +77,8 @@ def files_below(
     """Return the files in a folder and below it, sorted; linked files and folders count.
 
     Each folder is read once, under its own name before that of a link, so that links in a circle
-    come to an end. Every adapter that searches a folder does so by this rule.
-
-    Args:
-        root: the folder.
-        is_left_out: folder -> whether it and what is below it are passed over.
+    come to an end. Every adapter that searches a folder does so by this rule. A folder that
+    `is_left_out` is passed over with all below it.
     """
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()

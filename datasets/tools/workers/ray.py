@@ -23,10 +23,8 @@ _CONNECT = 10.0  # seconds; Ray itself tries for minutes, then ends the process
 def cluster(address: str | None, workers: int, gpus: bool) -> Iterator["Cluster"]:
     """Hold a connection to a cluster: the one that is open, the one at `address`, or a new one.
 
-    Args:
-        address: ``auto`` or ``host:port``; None starts a cluster on this machine.
-        workers: number of actors that share its GPUs.
-        gpus: whether they need GPUs.
+    The address is ``auto`` or ``host:port``; None starts a cluster on this machine. Where they need
+    GPUs, `workers` actors share those of the cluster.
 
     Raises:
         ExecutorUnavailable: Ray is not installed, or a GPU is needed and there is none.
