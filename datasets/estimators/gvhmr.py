@@ -54,9 +54,7 @@ class ReleasedFile(NamedTuple):
 def released_files(root: Path) -> dict[str, ReleasedFile]:
     """Return the files that are needed, by names that do not depend on their folder.
 
-    Args:
-        root: the folder of the weights; the body models are below it unless
-            ``$GVHMR_BODY_MODELS`` says where.
+    Weights are in `root`; so are the body models, unless ``$GVHMR_BODY_MODELS`` says where.
     """
     named = os.environ.get(ENV_BODIES)
     bodies = Path(named).absolute() if named else root / "body_models"

@@ -20,13 +20,9 @@ FOLDER = Path("data").absolute()  # below the working folder
 def store_path(
     dataset: "Dataset", *, num_frames: int, video_size: int | None, folder: Path = FOLDER
 ) -> Path:
-    """The path of the store of a built-in dataset, made or not.
+    """Return the path of the store of a built-in dataset in `folder`, made or not.
 
-    Args:
-        dataset: a built-in one, a dataclass of its settings.
-        num_frames: length of a clip.
-        video_size: of the clips' pictures in pixels; None for labels alone.
-        folder: of all built-in stores.
+    Arguments as for `datasets.prepare.prepare_store.prepare`.
     """
     from datasets.bodies.smplx_file import find_body
     from datasets.store.schema import SCHEMA_VERSION
@@ -52,8 +48,8 @@ def make_store(
 ) -> Path:
     """The store of a built-in dataset, made if it is not there; a half-made one goes on.
 
-    Arguments as for `store_path` and `datasets.prepare.prepare_store.prepare`. Of two processes
-    that want the same store, the second waits for the first.
+    Arguments as for `datasets.prepare.prepare_store.prepare`. Of two processes that want the same
+    store, the second waits for the first.
 
     Raises:
         OSError, StoreError: it cannot be written.

@@ -69,16 +69,10 @@ def plan(
     rules: ClipRules,
     sources: Sources,
 ) -> Iterator[PlannedClip]:
-    """Yield every clip, and between them what is left out.
+    """Yield every clip of a dataset, and between them what is left out, also by its own `log`.
 
-    Args:
-        sequences: of one dataset.
-        log: where the dataset records, while it is read, what it leaves out.
-        groups: of the dataset, or None where it has splits of its own.
-        splits: group -> split, or None as well.
-        only: pass over the other splits.
-        rules: of the clips.
-        sources: of the pictures, for their identity.
+    Groups and splits (group -> split) are None where the dataset has splits of its own. Splits other
+    than `only`, where it is given, are passed over.
     """
     taken: set[str] = set()
     reported = 0

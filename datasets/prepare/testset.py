@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from datasets.prepare.clip_video import bring
 from datasets.store.reader import ClipStore
-from datasets.store.schema import FolderError, StoreError, inside
+from datasets.store.schema import FolderError, StoreError, inside, video_fault
 from datasets.store.splits import TEST_SEED, rank
 from datasets.store.work_folder import claimed, is_finished
 from datasets.store.writer import ClipStoreWriter
-from datasets.tools.files import hash_lines, sha256_of
+from datasets.tools.files import hash_lines
 
 RULE_NAME = "unimo-test"
 RULE_VERSION = 2
@@ -40,19 +40,12 @@ _NUM_5MP_CAMERAS = 48
 
 @dataclass(frozen=True)
 class Choice:
-    """The clips that the rule takes.
+    """The clips that the rule takes."""
 
-    Attributes:
-        ids: of the chosen clips, by rank.
-        quotas: clips due, by dataset.
-        eligible: clips that the rule may take, by dataset, before the limit for sequences.
-        counts: clips taken, by dataset; more than the quota where others lack some.
-    """
-
-    ids: tuple[str, ...]
-    quotas: dict[str, int]
-    eligible: dict[str, int]
-    counts: dict[str, int]
+    ids: tuple[str, ...]  # of the chosen clips, by rank
+    quotas: dict[str, int]  # clips due, by dataset
+    eligible: dict[str, int]  # by dataset, clips that it may take before sequences are limited
+    counts: dict[str, int]  # clips taken, by dataset; more than its quota where others lack some
 
     @property
     def deficits(self) -> dict[str, int]:
@@ -63,9 +56,7 @@ class Choice:
 def choose(rows: Iterable[Mapping], *, total: int = TOTAL) -> Choice:
     """Apply `RULE` to index rows (`datasets.store.schema.INDEX_SCHEMA`) of clips without a gap.
 
-    Args:
-        rows: of one or several stores, in any order.
-        total: clips to take, as far as there are any.
+    They are of one or several stores, in any order; `total` are taken, as far as there are any.
     """
     pools: dict[str, list[Mapping]] = {name: [] for name in DATASETS}
     for row in rows:
@@ -266,10 +257,6 @@ def _bring_video(store: ClipStore, row: Mapping, out: Path) -> Path:
         StoreError: it is missing or damaged, or cannot be written.
     """
     source = inside(store.path, row["video_path"])
-    try:
-        damaged = sha256_of(source) != row["video_sha256"]
-    except OSError as error:
-        raise StoreError(f"{source} cannot be read: {error}") from error
-    if damaged:
-        raise StoreError(f"{source} is damaged: its sha256 differs from the index's")
+    if fault := video_fault(source, row["video_sha256"]):
+        raise StoreError(f"{source}: {fault}")
     return bring(source, inside(out, row["video_path"]))

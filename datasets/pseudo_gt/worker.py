@@ -42,7 +42,8 @@ from datasets.pseudo_gt.shards import (
     scratch_files,
     write_rows,
 )
-from datasets.tools.files import hash_lines, sha256_of
+from datasets.store.schema import video_fault
+from datasets.tools.files import hash_lines
 from datasets.tools.workers.worker import WorkerContext
 
 _DEATHS = 2  # of its workers that a clip may cause
@@ -184,7 +185,8 @@ def _try(request: Request, session: Session, tries: _Tries, position: int) -> di
 def _row(request: Request, session: Session) -> dict:
     clip = request.clip
     try:
-        _check_video(request)
+        if fault := video_fault(clip.video, request.video_sha256):
+            raise EstimateError("decode_error", fault)
         estimate = session.estimate(clip)
         _check(estimate, clip)
         diagnostics = _json(estimate.diagnostics)
@@ -228,17 +230,6 @@ def _failed(request: Request, status: str, reason: str) -> dict:
 def _facts(request: Request) -> dict:
     clip = request.clip
     return {"clip_id": clip.clip_id, "K_source": clip.K_source, "n_frames": len(clip.K)}
-
-
-def _check_video(request: Request) -> None:
-    try:
-        digest = sha256_of(request.clip.video)
-    except OSError as error:
-        raise EstimateError(
-            "decode_error", f"its video cannot be read: {error.strerror}"
-        ) from error
-    if digest != request.video_sha256:
-        raise EstimateError("decode_error", "its video is damaged: its sha256 is not the index's")
 
 
 def _check(estimate: Estimate, clip: ClipVideo) -> None:

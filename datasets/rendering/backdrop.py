@@ -10,23 +10,14 @@ KINDS = ("gradient", "room", "stripes", "blobs")
 
 @dataclass(frozen=True)
 class Backdrop:
-    """A still picture of any size, from a few numbers.
+    """A still picture of any size, from a few numbers."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        upper: colour of the upper part (the wall).
-        lower: colour of the lower part (the floor).
-        accent: colour of stripes and blobs.
-        horizon: height at which the wall meets the floor, 0 at the top, 1 at the bottom.
-        shapes: angle, period and phase of the stripes, or x, y and radius of each blob.
-    """
-
-    kind: str
-    upper: Colour
-    lower: Colour
-    accent: Colour
-    horizon: float
-    shapes: tuple[Colour, ...]
+    kind: str  # one of `KINDS`
+    upper: Colour  # of the upper part (the wall)
+    lower: Colour  # of the lower part (the floor)
+    accent: Colour  # of stripes and blobs
+    horizon: float  # height at which the wall meets the floor, 0 at the top, 1 at the bottom
+    shapes: tuple[Colour, ...]  # angle, period, phase of the stripes, or x, y, radius of each blob
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Backdrop":

@@ -19,31 +19,18 @@ _EYES = (23, 24)
 
 @dataclass(frozen=True)
 class Look:
-    """Colours are RGB in 0..1 under full light.
-
-    Attributes:
-        skin: colour.
-        hair: colour.
-        shirt: colour.
-        trousers: colour.
-        shoes: colour.
-        sleeve: length as a share of the arm, 0 at the shoulder, 1 at the wrist.
-        leg: length of the trousers as a share of the leg, 0 at the hip, 1 at the ankle.
-        hairline: metres by which the hair starts above its usual line.
-        light: direction to the light, unit, in the camera frame (x right, y down, z forward).
-        backdrop: what is behind the person.
-    """
+    """Colours are RGB in 0..1 under full light."""
 
     skin: Colour
     hair: Colour
     shirt: Colour
     trousers: Colour
     shoes: Colour
-    sleeve: float
-    leg: float
-    hairline: float
-    light: tuple[float, float, float]
-    backdrop: Backdrop
+    sleeve: float  # length as a share of the arm, 0 at the shoulder, 1 at the wrist
+    leg: float  # length of the trousers as a share of the leg, 0 at the hip, 1 at the ankle
+    hairline: float  # metres by which the hair starts above its usual line
+    light: tuple[float, float, float]  # unit vector to the light, in the camera's frame
+    backdrop: Backdrop  # what is behind the person
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Look":

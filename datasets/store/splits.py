@@ -47,11 +47,9 @@ def split_of(group: str) -> str:
 
 
 def split_groups(frames: Mapping[str, int], *, share: Fraction = TEST_SHARE) -> dict[str, str]:
-    """``train`` or ``test`` for every group, from their names and lengths alone (`rule`).
+    """Return ``train`` or ``test`` for every group by `rule`, from their names and lengths alone.
 
-    Args:
-        frames: group -> frames in all its usable sequences together.
-        share: of all frames that test holds at least.
+    `frames` are those of all usable sequences of a group; test holds at least a `share` of them.
     """
     ranked = _ranked(frames)
     total = sum(frames.values())
@@ -66,11 +64,9 @@ def split_groups(frames: Mapping[str, int], *, share: Fraction = TEST_SHARE) -> 
 
 
 def split_takes(groups: Mapping[str, str], test: Iterable[str]) -> dict[str, str]:
-    """``test`` for the groups of some takes, ``train`` for the others.
+    """Return ``test`` for the groups of the takes `test`, ``train`` for the others.
 
-    Args:
-        groups: take -> group.
-        test: the takes to test on.
+    `groups` are those of all takes, by name of the take.
 
     Raises:
         ValueError: there is no such take, or none is named.

@@ -50,11 +50,8 @@ class ClipStoreWriter:
     """Writes a store clip by clip; nothing appears under its final name before `close`.
 
     Use as a context manager and call `close` at its end: leaving it without, by an exception or
-    not, removes what was written. Clips keep the order in which they are added.
-
-    Args:
-        path: the store's folder; the clips' videos lie below it.
-        num_frames: of every clip.
+    not, removes what was written. Clips keep the order in which they are added. All have
+    `num_frames` frames, and their videos lie below the store's folder.
 
     Raises:
         FolderError: the folder already holds a store or other files.
@@ -117,11 +114,9 @@ class ClipStoreWriter:
                 self._append(facts, arrays, native)
 
     def extend(self, store: ClipStore, ids: list[str] | None = None) -> None:
-        """Append clips of another store, as they are there; their videos are the caller's to bring.
+        """Append clips of another store as they are there, in its order; all without `ids`.
 
-        Args:
-            store: of clips of the same length.
-            ids: of the clips, all by default; appended in the order of the other store.
+        Their videos are the caller's to bring.
 
         Raises:
             KeyError: the store has no clip of that id.
@@ -154,8 +149,7 @@ class ClipStoreWriter:
     def close(self, manifest: dict) -> None:
         """Finish: rename the files and write the manifest, which makes the folder a store.
 
-        Args:
-            manifest: facts to keep beside the counts and hashes, such as ``split_rule``.
+        It has the facts given, such as ``split_rule``, beside the counts and hashes.
 
         Raises:
             StoreError: no clip was added, or the store cannot be written; nothing is left of it.

@@ -150,13 +150,8 @@ def from_processed(
     There is a row for each picture that shows the person, found by the number in its name. The body
     is SMPLX(pose_cam, trans_cam) + cam_ext[:3, 3], with a ``cam_ext`` of each person's own. Its
     ``pose_world`` is y down and turns with the camera, so it is no world; the labels are fits of
-    the neutral body whatever ``gender`` says.
-
-    Args:
-        rows: of `read_processed`.
-        frame_ids: (M,) image numbers.
-        source: the pictures.
-        **names: further fields of the sequence.
+    the neutral body whatever ``gender`` says. Rows are those of `read_processed`, the other
+    arguments as for `from_motion`.
 
     Raises:
         ValueError: the rows are not usable.

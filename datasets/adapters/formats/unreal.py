@@ -22,19 +22,12 @@ CAMERA_COLUMNS = (
 
 @dataclass(frozen=True)
 class PlacedBody:
-    """A ``Body`` row of ``be_seq.csv``: a motion put into the scene.
+    """A ``Body`` row of ``be_seq.csv``: a motion put into the scene."""
 
-    Attributes:
-        name: ``<person>_<seqid>``.
-        start_frame: frame of the motion that the first picture shows.
-        position: X, Y, Z of the motion's origin in Unreal's world, centimetres.
-        yaw: of the motion, degrees.
-    """
-
-    name: str
-    start_frame: int
-    position: tuple[float, float, float]
-    yaw: float
+    name: str  # ``<person>_<seqid>``
+    start_frame: int  # frame of the motion that the first picture shows
+    position: tuple[float, float, float]  # X, Y, Z of its origin in Unreal's world, cm
+    yaw: float  # of the motion, degrees
 
 
 @dataclass(frozen=True)

@@ -42,21 +42,13 @@ HEAD_LEADS = 0.25  # seconds by which the head turns before the body
 
 @dataclass(frozen=True)
 class Person:
-    """The traits of one person that stay the same through a sequence.
+    """The traits of one person that stay the same through a sequence."""
 
-    Attributes:
-        tempo: factor on speeds and frequencies.
-        amplitude: factor on the size of movements.
-        habit: (A,) degrees added to every angle: the person's posture.
-        asymmetry: (A,) share added to every angle: one side moves 2 to 5 % more than the other.
-        restlessness: factor on the involuntary movement.
-    """
-
-    tempo: float
-    amplitude: float
-    habit: np.ndarray
-    asymmetry: np.ndarray
-    restlessness: float
+    tempo: float  # factor on speeds and frequencies
+    amplitude: float  # factor on the size of movements
+    habit: np.ndarray  # (A,) degrees added to every angle: the person's posture
+    asymmetry: np.ndarray  # (A,) share added to every angle: one side moves 2 to 5 % more
+    restlessness: float  # factor on the involuntary movement
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Person":

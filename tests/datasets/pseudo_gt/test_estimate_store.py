@@ -212,7 +212,7 @@ def test_damaged_and_missing_videos_are_decode_errors(tmp_path):
     assert statuses == {"decode_error": 2, "ok": 1}
     reasons = read_rows(task.shard.file(tmp_path), task.shard.key).column("reason").to_pylist()
     assert reasons == [
-        "its video is damaged: its sha256 is not the index's",
+        "its video is not the one that the store was made with",
         "its video cannot be read: No such file or directory",
         "",
     ]
@@ -282,7 +282,7 @@ def test_the_failed_clips_of_a_finished_job_are_tried_again_when_asked(tmp_path,
     out, log = tmp_path / "out", tmp_path / "log"
     assert cli(source, out, "--quiet", log=log) == 0
     said = capsys.readouterr().out
-    damage = "decode_error: its video is damaged: its sha256 is not the index's"
+    damage = "decode_error: its video is not the one that the store was made with"
     assert f"  {clip_name(0)} and 1 more: {damage}\n" in said
     assert f"  {clip_name(2)}: decode_error: its video cannot be read: No such file" in said
     assert "3 failed: the same command with --retry tries again\n" in said
