@@ -161,7 +161,7 @@ def constant_betas(betas: np.ndarray) -> np.ndarray:
 
 
 def split_channels(channels: np.ndarray) -> dict[str, np.ndarray]:
-    """Views of (..., 79) channels by name: global_orient, body_pose, betas, transl."""
+    """Return views of (..., 79) channels by name: global_orient, body_pose, betas, transl."""
     bounds = np.cumsum(list(CHANNELS.values()))[:-1]
     return dict(zip(CHANNELS, np.split(channels, bounds, axis=-1), strict=True))
 

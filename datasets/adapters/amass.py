@@ -110,7 +110,7 @@ def write(path: Path, motion: Motion) -> None:
 
 
 def is_motion(file_name: str) -> bool:
-    """True for a motion, False for the shape of a subject, which lies beside the motions."""
+    """Return True for a motion, False for the shape of a subject, which lies beside the motions."""
     return file_name != "shape.npz" and not file_name.endswith("_stagei.npz")
 
 

@@ -176,7 +176,7 @@ def _load(file: BodyFile) -> BodyModel:
 
 
 def _load_layer(path: Path):
-    """The ``smplx.SMPLX`` module of a file, without ever unpickling any of its entries.
+    """Return the ``smplx.SMPLX`` module of a file, without ever unpickling any of its entries.
 
     ``smplx`` opens files with ``allow_pickle=True``; official files do carry pickled extras that it
     never uses. Only the arrays it reads are handed to it, in a temporary file.

@@ -77,7 +77,7 @@ def _recover(pipe, request):
 
 
 def _lens(video, focal):
-    """The focal length in mm of a 36 x 24 mm camera with the same view along the diagonal.
+    """Return the focal length in mm of a 36 x 24 mm camera with the same view along the diagonal.
 
     The intrinsics have precedence over it, except in the camera tracking: that reads nothing else,
     and would take a lens of 24 mm.
@@ -89,7 +89,7 @@ def _lens(video, focal):
 
 
 def _status(error):
-    """The word for what went wrong, by the package's function that it went wrong in."""
+    """Return the word for what went wrong, by the package's function that it went wrong in."""
     where = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
     if isinstance(error, IndexError) and "get_one_track" in where:
         return "no_person"

@@ -26,7 +26,7 @@ its folders, 130 stopped with Ctrl-C
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
+    """Run the command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     parser, command = (
         (_testset_parser(), _testset) if argv[:1] == ["testset"] else (_parser(), _prepare)

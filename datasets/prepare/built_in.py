@@ -46,7 +46,7 @@ def make_store(
     workers: int = 1,
     progress: bool = True,
 ) -> Path:
-    """The store of a built-in dataset, made if it is not there; a half-made one goes on.
+    """Return the store of a built-in dataset, made if it is not there; a half-made one goes on.
 
     Arguments as for `datasets.prepare.prepare_store.prepare`. Of two processes that want the same
     store, the second waits for the first.

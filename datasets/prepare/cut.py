@@ -28,13 +28,13 @@ def windows(sequence: PersonSequence, num_frames: int) -> Iterator[slice]:
 
 
 def cut(sequence: PersonSequence, split: str, num_frames: int) -> Iterator[Clip]:
-    """The clips of a sequence: its `windows`, without pictures."""
+    """Yield the clips of a sequence: its `windows`, without pictures."""
     for rows in windows(sequence, num_frames):
         yield clip_of(sequence, split, rows)
 
 
 def clip_of(sequence: PersonSequence, split: str, rows: slice) -> Clip:
-    """Some rows of a sequence as a clip, without pictures."""
+    """Return some rows of a sequence as a clip, without pictures."""
     shared = {field.name: getattr(sequence, field.name) for field in fields(PersonFrames)}
     for name in ("frame_ids", "valid", "view", "camera_motion", "world_motion"):
         if shared[name] is not None:

@@ -38,7 +38,7 @@ class Groups:
                 self._parents[max(one, other)] = min(one, other)
 
     def of(self, sequence: PersonSequence) -> str:
-        """The group of a sequence.
+        """Return the group of a sequence.
 
         Raises:
             ValueError: its name gives none.
@@ -81,7 +81,7 @@ class Groups:
 
 
 def verdict(groups: int) -> str:
-    """The limits of `compare` and the tables with so many test groups, in words; empty if none.
+    """Return the limits of `compare` and the tables with so many test groups; empty if none.
 
     An interval needs two groups. The signed-rank test of `compare` has at best p = 2 / 2^groups,
     which Holm's correction multiplies by the number of comparisons.

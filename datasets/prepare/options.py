@@ -39,7 +39,7 @@ class SplitOptions:
     fold: tuple[int, int] | None = None
 
     def group_of(self, sequence: "PersonSequence") -> str:
-        """The group of a sequence by these options, else its own.
+        """Return the group of a sequence by these options, else its own.
 
         Raises:
             ValueError: the regular expression does not match the name.

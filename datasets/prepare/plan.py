@@ -41,7 +41,7 @@ class PlannedClip:
 def measure(
     sequences: Iterable[PersonSequence], rules: ClipRules, options: SplitOptions, sources: Sources
 ) -> Groups | None:
-    """The groups of a dataset; None as soon as it has splits of its own.
+    """Return the groups of a dataset; None as soon as it has splits of its own.
 
     Sequences without a clip do not count, as they would starve a split; nor do groups of only
     such sequences, which have no split.
@@ -71,8 +71,8 @@ def plan(
 ) -> Iterator[PlannedClip]:
     """Yield every clip of a dataset, and between them what is left out, also by its own `log`.
 
-    Groups and splits (group -> split) are None where the dataset has splits of its own. Splits other
-    than `only`, where it is given, are passed over.
+    Groups and splits (group -> split) are None where the dataset has splits of its own. Where it is
+    given, splits other than `only` are passed over.
     """
     taken: set[str] = set()
     reported = 0

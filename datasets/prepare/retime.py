@@ -15,7 +15,7 @@ _SAME = 1e-6  # relative difference of two rates that are one
 
 
 def retimed(sequence: PersonSequence, fps: float) -> PersonSequence:
-    """A sequence with `fps` frames per second; everything happens when it did.
+    """Return a sequence with `fps` frames per second; everything happens when it did.
 
     Frame j is at j / `fps` seconds after native frame 0. Rotations between two native frames are
     by slerp (rotations about a constant axis), translations, shapes and intrinsics linear; pictures
@@ -86,7 +86,7 @@ class _Grid:
 
     @classmethod
     def of(cls, native_ids: np.ndarray, step: float) -> "_Grid":
-        """The grid of a sequence; `step` is native frames a new frame."""
+        """Return the grid of a sequence; `step` is native frames a new frame."""
         ids = native_ids.astype(np.int64)
         # The small excess keeps a frame that falls on the end exactly.
         first, last = np.ceil(ids[0] / step - 1e-6), np.floor(ids[-1] / step + 1e-6)

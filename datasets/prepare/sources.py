@@ -38,13 +38,13 @@ class Sources:
         return _others(self._root, self._used)
 
     def of(self, path: Path) -> Fingerprint:
-        """A file's size, time and sha256."""
+        """Return a file's size, time and sha256."""
         if path not in self._known:
             self._known[path] = _fingerprint(path)
         return self._known[path]
 
     def content(self, sequence: PersonSequence) -> str:
-        """An identity of the motion or, without one, of the video that a sequence shows.
+        """Return an identity of the motion or, without one, of the video that a sequence shows.
 
         Empty for pictures in many files and for what is drawn.
         """

@@ -35,7 +35,7 @@ def no_clip(
 
 
 def summary(manifest: dict, out: str) -> str:
-    """The lines for the user on a finished store."""
+    """Return the lines for the user on a finished store."""
     splits = ", ".join(f"{name} {count}" for name, count in sorted(manifest["splits"].items()))
     lines = [
         f"{counted(manifest['num_clips'], 'clip')} of {counted(manifest['num_frames'], 'frame')} "
@@ -83,7 +83,7 @@ def _group_lines(manifest: dict) -> list[str]:
 
 
 def skipped_lines(skipped: list[Skipped]) -> list[str]:
-    """The lines on what was left out, one a reason; none if nothing was."""
+    """Return the lines on what was left out, one a reason; none if nothing was."""
     if not skipped:
         return []
     lines = [f"skipped {len(skipped)}:"]

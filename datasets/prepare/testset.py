@@ -210,7 +210,7 @@ def _queue(dataset: str, pool: list[Mapping]) -> list[str]:
 
 
 def _whole(store: ClipStore, rows: list[dict]) -> list[dict]:
-    """The index rows of clips in which every frame is valid."""
+    """Return the index rows of clips in which every frame is valid."""
     valid = pq.read_table(store.path / "motion.parquet", columns=["valid"]).column("valid")
     return [row for row, frames in zip(rows, valid.to_pylist(), strict=True) if all(frames)]
 
@@ -251,7 +251,7 @@ def _check_sides(rows: Mapping[Path, list[dict]]) -> None:
 
 
 def _bring_video(store: ClipStore, row: Mapping, out: Path) -> Path:
-    """The clip's video under the same name below `out`.
+    """Return the clip's video under the same name below `out`.
 
     Raises:
         StoreError: it is missing or damaged, or cannot be written.

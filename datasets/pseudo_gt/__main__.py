@@ -25,7 +25,7 @@ folders, or something is not installed, 130 stopped with Ctrl-C
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
+    """Run the command line; returns the exit code: 0 done, 1 failure, 2 usage, 130 Ctrl-C."""
     parser = _parser()
     args = parser.parse_args(argv)
     options = {} if args.checkpoint is None else {"checkpoint": args.checkpoint}
@@ -124,7 +124,7 @@ def _address(word: str) -> str:
 
 
 def _time(file: Path) -> int | None:
-    """The time at which a file was written; None if there is none."""
+    """Return the time at which a file was written; None if there is none."""
     return file.stat().st_mtime_ns if file.exists() else None
 
 

@@ -50,7 +50,7 @@ class Shard:
     clip_ids: tuple[str, ...]  # in store order
 
     def file(self, work: Path) -> Path:
-        """The finished shard below the job's working folder."""
+        """Return the finished shard below the job's working folder."""
         return work / "shards" / f"shard-{self.number:05d}.rows"
 
     def scratch(self, work: Path) -> Path:
@@ -58,7 +58,7 @@ class Shard:
         return work / "scratch" / f"shard-{self.number:05d}"
 
     def clip_file(self, work: Path, position: int, status: str) -> Path:
-        """The result of one clip there."""
+        """Return the result of one clip there."""
         return self.scratch(work) / f"{position:02d}.{status}"
 
 
@@ -75,7 +75,7 @@ def plan(clip_ids: Sequence[str], job: dict) -> list[Shard]:
 def failed_row(
     clip_id: str, status: str, reason: str, *, K_source: str = "", n_frames: int
 ) -> dict:
-    """The row of a clip that has no estimate."""
+    """Return the row of a clip that has no estimate."""
     arrays: dict[str, list] = {field.name: [] for field in SCHEMA if pa.types.is_list(field.type)}
     facts = {"clip_id": clip_id, "status": status, "reason": reason, "K_source": K_source}
     return {**facts, "n_frames": n_frames, "diagnostics": "{}", "body": "", **arrays}
@@ -94,7 +94,7 @@ def write_rows(path: Path, table: pa.Table, key: str) -> None:
 
 
 def read_rows(path: Path, key: str) -> pa.Table | None:
-    """The rows of a file that `write_rows` wrote with this key, None where there is none."""
+    """Return the rows of a file that `write_rows` wrote with this key, None where there is none."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -138,7 +138,7 @@ def is_full_disk(error: BaseException | None) -> bool:
 
 
 def scratch_files(folder: Path) -> Iterator[Path]:
-    """The clips in a scratch folder: files ``<position in the shard>.<status>``."""
+    """Yield the clips in a scratch folder: files ``<position in the shard>.<status>``."""
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:

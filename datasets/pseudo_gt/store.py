@@ -84,7 +84,7 @@ def write_store(
 
 
 def is_whole(out: Path, manifest: dict) -> bool:
-    """True if the status file of a finished store is the one that its manifest was written with."""
+    """Return True if the status file of a finished store is the one that its manifest names."""
     try:
         return sha256_of(out / STATUS_FILE) == manifest["pseudo_gt"]["status_sha256"]
     except OSError:

@@ -134,7 +134,7 @@ class JoinedStore:
         return found
 
     def has_video(self, clip_id: str) -> bool:
-        """True if the store has the pictures of a clip."""
+        """Return True if the store has the pictures of a clip."""
         return self._owner[clip_id].has_video(clip_id)
 
     def video_fault(self, clip_id: str) -> str:
@@ -146,7 +146,7 @@ class JoinedStore:
         return self._owner[clip_id].native(clip_id)
 
     def some(self, ids: Iterable[str]) -> Iterator[Clip]:
-        """The clips named, store by store."""
+        """Yield the clips named, store by store."""
         wanted = list(ids)
         return itertools.chain.from_iterable(
             store.some([wanted[row] for row in rows]) for store, rows in self._rows(wanted)

@@ -145,16 +145,16 @@ class ClipStore:
         return ["camera" if in_camera[self._position[name]] else "world" for name in ids]
 
     def genders(self, ids: list[str]) -> list[str]:
-        """The body that the betas of the clips named belong to, as `Motion.gender`."""
+        """Return the body that the betas of the clips named belong to, as `Motion.gender`."""
         column = self.index.column("gender").to_pylist()
         return [column[self._position[name]] for name in ids]
 
     def has_video(self, clip_id: str) -> bool:
-        """True if the store has the pictures of a clip."""
+        """Return True if the store has the pictures of a clip."""
         return bool(self.index.column("video_path")[self._position[clip_id]].as_py())
 
     def video_fault(self, clip_id: str) -> str:
-        """The `video_fault` of a clip's video; empty for a clip without one."""
+        """Return the `video_fault` of a clip's video; empty for a clip without one."""
         (facts,) = self.index.slice(self._position[clip_id], 1).to_pylist()
         name = facts["video_path"]
         return video_fault(inside(self.path, name), facts["video_sha256"]) if name else ""
@@ -198,7 +198,7 @@ class ClipStore:
         return [name for name in self.ids(split) if not has[name]]
 
     def native(self, clip_id: str) -> dict[str, np.ndarray]:
-        """A clip's labels exactly as its dataset stores them, name -> array; empty if none.
+        """Return a clip's labels exactly as its dataset stores them, name -> array; empty if none.
 
         Raises:
             KeyError: unknown clip id.
@@ -281,7 +281,7 @@ class ClipStore:
         return channels
 
     def _column(self, name: str) -> pa.Array:
-        """A column of ``motion.parquet`` for the clips that have channels."""
+        """Return a column of ``motion.parquet`` for the clips that have channels."""
         table = self._motion.read(columns=[name])
         has = self._has_channels
         return (table if has.all() else table.filter(has)).column(name).combine_chunks()

@@ -213,7 +213,7 @@ def clip_of_rows(facts: dict, arrays: dict, root: Path) -> Clip:
 
 
 def video_fault(video: Path, sha256: str) -> str:
-    """The reason why a video is not the one that a store was made with; empty if it is.
+    """Return the reason why a video is not the one that a store was made with; empty if it is.
 
     The file is read whole, but only once for as long as its inode, size and times stay.
     """

@@ -132,7 +132,7 @@ def _refuse_other_job(path: Path, job: dict) -> None:
 
 
 def _difference(theirs: dict, job: dict) -> str:
-    """The first difference between the jobs of two commands in words; empty if there is none."""
+    """Return the first difference between two commands' jobs in words; empty if there is none."""
     for name, value in job.items():
         if value != theirs.get(name):
             if isinstance(value, dict | list):

@@ -224,7 +224,7 @@ class ClipStoreWriter:
 
 
 def _counts(index: list[dict]) -> dict[str, Any]:
-    """Counts for the manifest: clips and groups of each split, clips of each frame rate."""
+    """Return counts for the manifest: clips and groups of each split, clips of each frame rate."""
     splits = Counter(row["split"] for row in index)
     groups = Counter(split for split, *_ in {(r["split"], r["dataset"], r["group"]) for r in index})
     rates = Counter(row["fps"] for row in index)

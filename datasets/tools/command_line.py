@@ -60,7 +60,7 @@ def command_parser(command: str, description: str, epilog: str = "") -> argparse
 
 
 def and_more(names: Sequence[str]) -> str:
-    """``a`` or ``a and 3 more``: the first of some names, and how many follow."""
+    """Return ``a`` or ``a and 3 more``: the first of some names, and how many follow."""
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def find_modules(folder: Path, attribute: str) -> dict[str, str]:
-    """Module name -> first line of its docstring, for modules that assign `attribute`."""
+    """Return module name -> first line of its docstring, for modules that assign `attribute`."""
     found = {}
     for module in pkgutil.iter_modules([str(folder)]):
         file = folder / f"{module.name}.py"

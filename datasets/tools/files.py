@@ -139,7 +139,7 @@ def with_own_sha256(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def fits_own_sha256(value: dict[str, Any]) -> bool:
-    """True unless an object of a JSON file was changed after `with_own_sha256`.
+    """Return True unless an object of a JSON file was changed after `with_own_sha256`.
 
     An object without a sha256 of its own, written by an older version, fits.
     """

@@ -88,7 +88,7 @@ def _open(path: Path) -> zipfile.ZipFile:
 
 
 def _directory_bytes(file: io.BufferedIOBase) -> int | None:
-    """The size of a zip's list of members, which zipfile reads whole; None if it is no zip.
+    """Return the size of a zip's list of members, which zipfile reads whole; None if it is no zip.
 
     From the end record and, where there is one, the zip64 record (PKWARE's APPNOTE 4.3.14 to 16).
     """
@@ -138,6 +138,6 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _words(error: Exception) -> str:
-    """The message of an error, or its kind where it has none or one that names an object."""
+    """Return the message of an error, or its kind where it has none or one that names an object."""
     text = " ".join(str(error).split())
     return text if text and " at 0x" not in text else type(error).__name__

@@ -169,7 +169,7 @@ class Unpickler(pickle._Unpickler):
             raise UnsafePickleError("sets attributes, which is not data: refused")
 
     def load_bytearray8(self) -> None:
-        """A bytearray, allocated only once its bytes are known to be there."""
+        """Read a bytearray, which is allocated only once its bytes are known to be there."""
         size = int.from_bytes(self.read(8), "little")
         self.append(bytearray(self.read(size)))
 

@@ -187,7 +187,7 @@ def _rgb(path: str | Path, info: VideoInfo, frame: av.VideoFrame) -> np.ndarray:
 
 
 def _x264_stream(path: str | Path, container, rate: Fraction, frame: np.ndarray, crf: int):
-    """The stream for pictures like `frame`: limited range BT.709, and said to be so."""
+    """Return the stream for pictures like `frame`: limited range BT.709, and said to be so."""
     if frame.ndim != 3 or not frame.size or frame.shape[0] % 2 or frame.shape[1] % 2:
         raise VideoError(path, f"frames of shape {frame.shape}: width and height must be even")
     options = {**_X264, "crf": str(crf)}

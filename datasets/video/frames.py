@@ -155,7 +155,7 @@ class VideoFile:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
-    """A picture whose header was read; whatever goes wrong with it inside is a ValueError."""
+    """Yield a picture whose header was read; whatever goes wrong with it inside is a ValueError."""
     try:
         with Image.open(file, formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:

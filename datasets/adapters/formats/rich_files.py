@@ -72,7 +72,7 @@ class Metadata:
 
 
 def read_bodies(files: Sequence[Path]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
-    """Stored parameters (M, k) by name, NaN where a file is not usable.
+    """Return stored parameters (M, k) by name, NaN where a file is not usable.
 
     And the names (frame/subject) of the files that are not, by what is wrong with them.
 

@@ -98,7 +98,7 @@ class UndistortedPictures:
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """A file to read; whatever goes wrong with it inside is a ValueError."""
+    """Yield a file to read; whatever goes wrong with it inside is a ValueError."""
     try:
         with h5py.File(path, "r") as file:
             yield file

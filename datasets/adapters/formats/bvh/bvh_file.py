@@ -39,7 +39,7 @@ class BvhFile:
 
 
 def read_bvh(path: Path, match: Callable[[Skeleton], JointMap]) -> BvhFile:
-    """The content of a file, as far as the joints that `match` names depend on it.
+    """Return the content of a file, as far as the joints that `match` names depend on it.
 
     Raises:
         ValueError: it is not BVH, is cut short, its counts do not agree, or no frame is finite; or
@@ -112,7 +112,7 @@ def _fps(frame_time: str) -> float:
 
 
 def _chunks(first: str, file: TextIO, comma: bool) -> Iterator[list[str]]:
-    """The words of the rest of a file, a chunk at a time."""
+    """Yield the words of the rest of a file, a chunk at a time."""
     text, more = first, True
     while more:
         chunk = file.read(_CHUNK)
@@ -214,7 +214,7 @@ def _parse_hierarchy(text: str) -> Skeleton:
 def _begin_joint(
     token: str, tokens: Iterator[str], joints: list[_Joint], open_joints: list[int]
 ) -> _Joint:
-    """The joint that ``ROOT name {``, ``JOINT name {`` or ``End Site {`` opens."""
+    """Return the joint that ``ROOT name {``, ``JOINT name {`` or ``End Site {`` opens."""
     if (token == "ROOT") == bool(joints) or (token != "ROOT" and not open_joints):
         raise ValueError("the hierarchy does not have exactly one ROOT")
     if len(joints) == MOST_JOINTS:

@@ -71,7 +71,7 @@ class JointMap:
 
 
 def match(skeleton: Skeleton) -> JointMap:
-    """The joints of a skeleton of a known family.
+    """Return the joints of a skeleton of a known family.
 
     Raises:
         ValueError: no family has all its names here; says what the nearest one lacks, and which
@@ -154,7 +154,7 @@ def _lacking(limbs: dict[str, int], by_name: dict[str, int]) -> list[str]:
 
 
 def _whole(skeleton: Skeleton, limbs: dict[str, int], head: int) -> dict[str, int]:
-    """The limbs, with the ends of feet and hands, and the trunk between them.
+    """Return the limbs, with the ends of feet and hands, and the trunk between them.
 
     Raises:
         ValueError: legs, arms and head do not hang on one trunk with a spine and a neck.
@@ -182,7 +182,7 @@ def _whole(skeleton: Skeleton, limbs: dict[str, int], head: int) -> dict[str, in
 
 
 def _last_shared(skeleton: Skeleton, trunk: list[int], limbs: dict[str, int], part: str) -> int:
-    """The joint of the trunk on which both limbs hang, and the head."""
+    """Return the joint of the trunk on which both limbs hang, and the head."""
     chains = [set(skeleton.chain(limbs[f"{side}_{part}"])) for side in SIDES]
     shared = [joint for joint in trunk if all(joint in chain for chain in chains)]
     return shared[-1]

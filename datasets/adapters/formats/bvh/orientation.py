@@ -100,7 +100,7 @@ class Orientation:
         return sample.has_bone(start, end)
 
     def _lacks(self, sample: Recorded, start: str, end: str) -> bool:
-        """A bone that is needed and has no length; of the trunk, a T-pose's need none."""
+        """Return True for a needed bone without length; of the trunk, a T-pose needs none."""
         if start in self._shared or self._is_open((start, end)) or (start, end) in self.bones:
             return False
         if start.startswith(("spine", "neck")) and self.standing is not None:
@@ -182,7 +182,7 @@ class Orientation:
     def _is_twisted(
         self, recorded: Recorded, joint: str, end: str, world: np.ndarray, parent: np.ndarray
     ) -> bool:
-        """The zero pose hides a twist: the recording would bend as no knee or spine does."""
+        """Return True if the zero pose hides a twist: knees or spine would bend as none does."""
         world = self._aim(recorded, joint, end, world)
         angle = self._hinge_twist(recorded, joint, end, world)
         if angle is None and joint.endswith(("hip", "knee", "spine1", "spine2", "neck")):
@@ -206,7 +206,7 @@ class Orientation:
         return float(np.arctan2(np.cross(expected, mean) @ own, expected @ mean))
 
     def _before(self, index: int) -> int:
-        """The joint before that has its own in the file."""
+        """Return the joint before that has its own in the file."""
         parent = self._parents[index]
         return self._before(parent) if JOINTS[parent] in self._shared else parent
 

@@ -43,19 +43,19 @@ class Skeleton:
         return positions
 
     def chain(self, joint: int) -> list[int]:
-        """The joint, its parent and so on, the root last."""
+        """Return the joint, its parent and so on, the root last."""
         found = [joint]
         while self.parents[found[-1]] >= 0:
             found.append(self.parents[found[-1]])
         return found
 
     def end_of(self, joint: int) -> int | None:
-        """The end site of a joint."""
+        """Return the end site of a joint."""
         name = f"{self.names[joint]}.end"
         return self.names.index(name) if name in self.names else None
 
     def carriers(self, joints: Iterable[int]) -> list[int]:
-        """The joints that carry some joints, and these, parents before children.
+        """Return the joints that carry some joints, and these, parents before children.
 
         Raises:
             ValueError: they are so many that it is no human skeleton.
@@ -123,7 +123,7 @@ class Skeleton:
         return Rotation.from_euler("".join(axes), angles, degrees=True).as_matrix()
 
     def stretch(self, frames: np.ndarray, joint: int) -> float:
-        """The largest distance between the OFFSET of a joint and its position channels."""
+        """Return the largest distance between the OFFSET of a joint and its position channels."""
         change = self._step(joint, frames) - self.offsets[joint]
         return float(np.linalg.norm(change, axis=1).max())
 

@@ -81,7 +81,7 @@ def _recorded(file: BvhFile, before: np.ndarray, after: np.ndarray, weight: np.n
 
 
 def take_of(file: BvhFile, options: ReadOptions) -> Take:
-    """The frames at or near 30 per second, and the axis that is up.
+    """Return the frames at or near 30 per second, and the axis that is up.
 
     Every n-th frame where the rate is a multiple of 30 (within 1 %), between frames elsewhere.
     """
@@ -119,7 +119,7 @@ def take_of(file: BvhFile, options: ReadOptions) -> Take:
 
 
 def _starts_with_t_pose(start: Recorded) -> bool:
-    """The first frame is a T-pose and the next is not near it: not of the motion.
+    """Return True if the first frame is a T-pose far from the next, so not part of the motion.
 
     Conversions of the CMU database put it there.
     """

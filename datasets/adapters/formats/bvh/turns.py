@@ -43,6 +43,6 @@ def _power(rotations: np.ndarray, part: float) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Unit vectors (..., 3); zeros stay zeros."""
+    """Return unit vectors (..., 3); zeros stay zeros."""
     norm = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(norm > 0, norm, 1)
