@@ -34,7 +34,8 @@ class Pixels:
 def open_pixels(decoder: PixelDecoder, codec: VideoCodec, *, device: str) -> Iterator[Pixels]:
     """Start a decoder, once for all clips.
 
-    To plan, without starting anything: `DiffusionDecoder.identity`, `DiffusionDecoder.preflight`.
+    To plan, without starting anything: `DiffusionDecoder.identity` and
+    `model.video_tokens.cosmos.files.cosmos_predict1`.
 
     Args:
         decoder: ``codec``, the codec's own (of Cosmos: DV8x16x16's), or ``diffusion``, Cosmos's 7B

@@ -23,17 +23,11 @@ from datasets.video.files import VideoError, probe
 
 ENV_PYTHON = "SEEDVR_PYTHON"
 ENV_HOME = "SEEDVR_HOME"
-_PAGE = "https://github.com/ByteDance-Seed/SeedVR"
+PAGE = "https://github.com/ByteDance-Seed/SeedVR"
 _PROGRAM = "projects/inference_seedvr_3b.py"
 # Where the program looks, below its folder.
-_FILES = (
-    _PROGRAM,
-    "configs_3b/main.yaml",
-    "ckpts/seedvr_ema_3b.pth",
-    "ckpts/ema_vae.pth",
-    "pos_emb.pt",
-    "neg_emb.pt",
-)
+WEIGHTS = ("ckpts/seedvr_ema_3b.pth", "ckpts/ema_vae.pth", "pos_emb.pt", "neg_emb.pt")
+_FILES = (_PROGRAM, "configs_3b/main.yaml", *WEIGHTS)
 _COLOUR = "projects/video_diffusion_sr/color_fix.py"  # not part of the repository
 _SCRIPT = Path(__file__).parent / "seedvr_worker.py"
 _START_SECONDS = 1800
@@ -82,7 +76,7 @@ class SeedVR:
         paths = [self.python, *(self.home / name for name in _FILES)]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
-            raise ToolMissing(f"SeedVR lacks {', '.join(missing)} (from {_PAGE})")
+            raise ToolMissing(f"SeedVR lacks {', '.join(missing)} (from {PAGE})")
 
     @property
     def note(self) -> str:

@@ -9,7 +9,8 @@ from datasets.tools import isolated
 def groups() -> list[Group]:
     """Rows (installed or absent, tool, where it is or what installs it)."""
     rows = [(*_state(tool), tool) for tool in isolated.names()]
-    return [Group("", [(state, tool, text) for state, text, tool in [*rows, _phalp()]])]
+    rows += [_phalp(), _diffusion(), _seedvr()]
+    return [Group("", [(state, tool, text) for state, text, tool in rows])]
 
 
 def _state(tool: str) -> tuple[str, str]:
@@ -29,3 +30,31 @@ def _phalp() -> tuple[str, str, str]:
     except (EstimatorUnavailable, OSError) as error:
         return "absent", str(error), "4D-Humans"
     return "installed", f"{python}, {track}", "4D-Humans"
+
+
+def _diffusion() -> tuple[str, str, str]:
+    """Cosmos's diffusion decoder, which makes the pixels of the paper's videos."""
+    from model.video_tokens.cosmos.files import cosmos_predict1
+
+    try:
+        python, home = cosmos_predict1()
+    except (isolated.ToolMissing, OSError) as error:
+        return "absent", str(error), "cosmos-predict1"
+    return "installed", f"{python}, {home}", "cosmos-predict1"
+
+
+def _seedvr() -> tuple[str, str, str]:
+    """SeedVR, which the paper runs over its videos."""
+    from model.video_tokens.seedvr import ENV_HOME, ENV_PYTHON, PAGE, SeedVR
+
+    try:
+        tool = SeedVR.installed()
+    except (isolated.ToolMissing, OSError) as error:
+        return "absent", str(error), "SeedVR"
+    if tool is None:
+        how = (
+            f"clone it ({PAGE}; it needs a CUDA GPU), set ${ENV_HOME} to the clone and "
+            f"${ENV_PYTHON} to the python of its environment"
+        )
+        return "absent", how, "SeedVR"
+    return "installed", f"{tool.python}, {tool.home}", "SeedVR"

@@ -13,9 +13,14 @@ from datasets.bodies import smpl_file
 from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
 from datasets.estimators import EstimatorUnavailable, gvhmr, phalp
 from datasets.estimators.external import checked_sha256
+from model.video_tokens import seedvr
 from model.video_tokens.cosmos.files import (
+    CV,
+    DIFFUSION,
+    DV,
     ENV_COSMOS,
     ENV_COSMOS_TOKENIZER,
+    ENV_HOME,
     cosmos_file,
     cosmos_tokenizer,
 )
@@ -28,7 +33,8 @@ Row = tuple[str, str, str]
 
 def groups() -> list[Group]:
     """Rows (found, missing or wrong, file, where it is and how it is known, or how to get it)."""
-    return [_gvhmr(), _regressors(), _phalp(), _vbench(), _cosmos(), _smplx(), _smpl()]
+    tools = [_gvhmr(), _regressors(), _phalp(), _vbench(), _cosmos(), _diffusion(), _seedvr()]
+    return [*tools, _smplx(), _smpl()]
 
 
 def _gvhmr() -> Group:
@@ -84,8 +90,7 @@ def _cosmos() -> Group:
     else:
         for name in ("encoder.jit", "decoder.jit"):
             file = folder / name
-            digest = _cosmos_md5(name) if file.stat().st_size <= _SMALL else ""
-            rows.append(_file(name, file, "huggingface.co/nvidia", digest=digest))
+            rows.append(_file(name, file, "huggingface.co/nvidia"))
     heading = (
         f"Cosmos's transformer (folder ${ENV_COSMOS}) and video tokenizer (folder "
         f"${ENV_COSMOS_TOKENIZER}): profile paper starts from them"
@@ -93,13 +98,22 @@ def _cosmos() -> Group:
     return Group(heading, rows)
 
 
-def _cosmos_md5(name: str) -> str:
-    """The published md5 of a file; empty without torch, which the networks beside it need."""
-    try:
-        from model.video_tokens.cosmos.networks import DV
-    except ImportError:
-        return ""
-    return DV.md5[name]
+def _diffusion() -> Group:
+    home = Path(os.environ.get(ENV_HOME) or f"${ENV_HOME}")
+    rows = [
+        _file(f"{release.repo}/{name}", release.folder(home) / name, "huggingface.co/nvidia")
+        for release in (DIFFUSION, CV, DV)
+        for name in release.md5
+    ]
+    heading = "Cosmos's 7B diffusion decoder, in checkpoints/ of the clone of cosmos-predict1"
+    return Group(_heading(heading, ENV_HOME, "not set: set it to the clone"), rows)
+
+
+def _seedvr() -> Group:
+    home = Path(os.environ.get(seedvr.ENV_HOME) or f"${seedvr.ENV_HOME}")
+    rows = [_file(name, home / name, seedvr.PAGE) for name in seedvr.WEIGHTS]
+    heading = "SeedVR 3B, in its clone"
+    return Group(_heading(heading, seedvr.ENV_HOME, "not set: set it to the clone"), rows)
 
 
 def _smplx() -> Group:

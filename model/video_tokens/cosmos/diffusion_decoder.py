@@ -11,7 +11,6 @@ either; the default takes it for the code's own g. Its "15 DDIM steps" are Euler
 released sampler has no other.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,28 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.estimators.external import checked_sha256, see_only
-from datasets.tools.isolated import ToolMissing, tool_environment
+from datasets.estimators.external import see_only
+from datasets.tools.files import sha256_of
+from datasets.tools.isolated import tool_environment
 from datasets.tools.isolated.worker import LastingWorker, Worker, WorkerError
 from model.training.config_checks import require_choice, require_count, require_number
 from model.video_tokens.codec import checked_ids, like_input
-from model.video_tokens.cosmos.networks import CV, DV, Release
+from model.video_tokens.cosmos.files import CV, DIFFUSION, SAMPLER, cosmos_predict1
 from model.video_tokens.cosmos.tokenizer import CosmosCV
 from model.video_tokens.cosmos.windows import OPTIONS, join, split
 
-ENV_PYTHON = "COSMOS_PYTHON"
-ENV_HOME = "COSMOS_HOME"
-DIFFUSION = Release(
-    repo="Cosmos-Predict1-7B-Decoder-DV8x16x16ToCV8x8x8-720p",
-    older="Cosmos-1.0-Diffusion-7B-Decoder-DV8x16x16ToCV8x8x8",
-    md5={
-        "model.pt": "a30149cc3730f3142b01fd374b6076f8",
-        "aux_vars.pt": "29e450d81839e82bb4bdbf12e43a74f1",
-    },
-)
 FPS = 24  # what the released pipeline tells the network, whatever the video's own
-_PAGE = "https://github.com/nvidia-cosmos/cosmos-predict1"
-_SAMPLER = "cosmos_predict1/autoregressive/diffusion_decoder/model.py"
 _SCRIPT = Path(__file__).parent / "diffusion_worker.py"
 _START_SECONDS = 1800  # 14 GB of weights
 _WINDOW_SECONDS = 3600
@@ -85,10 +73,10 @@ class DiffusionDecoder:
         """Settings, and sha256 of all weights and of the sampler's program.
 
         Raises:
-            ToolMissing: see `preflight`.
+            ToolMissing: see `cosmos_predict1`.
             CheckpointError: a file is not the one that it is pinned to be.
         """
-        _, home = self.preflight()
+        _, home = cosmos_predict1()
         settings = {
             "windows": self.windows,
             "guidance": f"{self.guidance:g}",
@@ -99,33 +87,9 @@ class DiffusionDecoder:
         files = {
             f"{release.repo}/{name}": found
             for release in (DIFFUSION, CV)
-            for name, found in release.identity(_folder(home, release)).items()
+            for name, found in release.identity(release.folder(home)).items()
         }
-        return {**settings, "sampler": checked_sha256(home / _SAMPLER), **files}
-
-    def preflight(self) -> tuple[Path, Path]:
-        """Return the interpreter and the installation, once all files are there; starts nothing.
-
-        Raises:
-            ToolMissing: what is missing, where it belongs and where to get it.
-        """
-        python, home = os.environ.get(ENV_PYTHON), os.environ.get(ENV_HOME)
-        if not python or not home:
-            raise ToolMissing(
-                f"install cosmos-predict1 ({_PAGE}; it needs a CUDA GPU) in an environment of its "
-                f"own, set ${ENV_PYTHON} to that environment's python and ${ENV_HOME} to the clone"
-            )
-        interpreter, root = Path(python).absolute(), Path(home).absolute()
-        problems = []
-        if not interpreter.is_file():
-            problems.append(f"no {interpreter}: correct ${ENV_PYTHON}")
-        if not (root / _SAMPLER).is_file():
-            problems.append(f"no {root / _SAMPLER}: correct ${ENV_HOME}")
-        # The network's configuration loads DV's, too.
-        problems += [found for r in (DIFFUSION, CV, DV) if (found := r.missing(_folder(root, r)))]
-        if problems:
-            raise ToolMissing(f"the diffusion decoder cannot run: {'; '.join(problems)}")
-        return interpreter, root
+        return {**settings, "sampler": sha256_of(home / SAMPLER), **files}
 
     @contextmanager
     def start(self, device: str) -> Iterator["DiffusionSession"]:
@@ -135,12 +99,12 @@ class DiffusionDecoder:
             device: ``cuda`` or ``cuda:N``; one of 80 GB holds both.
 
         Raises:
-            ToolMissing: see `preflight`.
+            ToolMissing: see `cosmos_predict1`.
             CheckpointError: CV8x8x8's files are not what they should be.
             DecodeError: the installation does not start, or does not see the device.
         """
-        python, home = self.preflight()
-        weights = _folder(home, DIFFUSION)
+        python, home = cosmos_predict1()
+        weights = DIFFUSION.folder(home)
         with ExitStack() as stack:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cosmos-")))
             options = {
@@ -148,7 +112,7 @@ class DiffusionDecoder:
                 "weights": str(weights / "model.pt"),
                 "context": str(weights / "aux_vars.pt"),
             }
-            pixels = CosmosCV.load(_folder(home, CV), device)
+            pixels = CosmosCV.load(CV.folder(home), device)
             env = see_only(device, tool_environment(work))
 
             def make() -> Worker:
@@ -219,7 +183,3 @@ class DiffusionSession:
                 f"cosmos-predict1 gives {latents.shape} for ids {ids.shape}, or what is not finite"
             )
         return self.pixels.decode(latents)
-
-
-def _folder(home: Path, release: Release) -> Path:
-    return home / "checkpoints" / release.repo

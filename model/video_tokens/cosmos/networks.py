@@ -1,4 +1,4 @@
-"""The files of Cosmos's released tokenizers, and the networks in them.
+"""The networks of Cosmos's released tokenizers.
 
 ``encoder.jit`` and ``decoder.jit`` are TorchScript: an archive of a program in torch's own small
 language beside its weights. Loading one never unpickles Python, and anything else under these names
@@ -6,78 +6,16 @@ is refused before torch looks at it; but what it says is run, and that language 
 files: take them from their owners only. A file ``NAME.sha256`` beside one of them pins it.
 """
 
-import functools
-import hashlib
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.estimators import EstimatorUnavailable
-from datasets.estimators.external import checked_sha256
 from model.training.sidecar import CheckpointError
-
-
-@dataclass(frozen=True)
-class Release:
-    """A folder of files on huggingface.co/nvidia.
-
-    Attributes:
-        repo: its name for Cosmos-Predict1.
-        older: its name for Cosmos 1.0.
-        md5: of every file that is needed, as ``scripts/download_autoregressive_checkpoints.py`` of
-            cosmos-predict1 lists them for `repo`.
-    """
-
-    repo: str
-    older: str
-    md5: dict[str, str]
-
-    def missing(self, folder: Path) -> str:
-        """List the files that `folder` lacks and where to get them; empty if none."""
-        absent = [name for name in self.md5 if not (folder / name).is_file()]
-        if not absent:
-            return ""
-        page = f"huggingface.co/nvidia/{self.repo} (in Cosmos 1.0: {self.older})"
-        return f"{folder} lacks {', '.join(absent)}, from {page}"
-
-    def identity(self, folder: Path) -> dict[str, str]:
-        """sha256 of the files, and whether they are the published ones.
-
-        Raises:
-            CheckpointError: a file is missing, or not the one it is pinned to be.
-        """
-        if problem := self.missing(folder):
-            raise CheckpointError(problem)
-        try:
-            found = {name: checked_sha256(folder / name) for name in self.md5}
-        except EstimatorUnavailable as error:
-            raise CheckpointError(str(error)) from error
-        published = all(_md5(folder / name) == known for name, known in self.md5.items())
-        return {**found, "published": self.repo if published else "not known to be"}
-
-
-DV = Release(
-    repo="Cosmos-Tokenize1-DV8x16x16-720p",
-    older="Cosmos-1.0-Tokenizer-DV8x16x16",
-    md5={
-        "encoder.jit": "95186b0410346a3f0cf250b76daec452",
-        "decoder.jit": "f0c8a9d992614a43e7ce24ebfc901e26",
-    },
-)
-CV = Release(
-    repo="Cosmos-Tokenize1-CV8x8x8-720p",
-    older="Cosmos-1.0-Tokenizer-CV8x8x8",
-    md5={
-        "encoder.jit": "f5834d03645c379bc0f8ad14b9bc0299",
-        "decoder.jit": "ff21a63ed817ffdbe4b6841111ec79a8",
-        "mean_std.pt": "f07680ad7eefae57d698778e2a0c7c96",
-    },
-)
+from model.video_tokens.cosmos.files import Release
 
 
 class Networks:
@@ -157,18 +95,6 @@ def _check_archive(path: Path) -> None:
     program = any(name.startswith(f"{root}/code/") for name in names)
     if f"{root}/constants.pkl" not in names or not program:
         raise CheckpointError(f"{path} is a zip file but no TorchScript archive: get it again")
-
-
-def _md5(path: Path) -> str:
-    stat = path.stat()
-    return _md5_of(path, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=32)
-def _md5_of(path: Path, size: int, changed: int) -> str:
-    """Kept until the file changes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def describe(given: object) -> str:

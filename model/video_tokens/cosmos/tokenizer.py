@@ -27,7 +27,8 @@ from model.video_tokens.codec import (
     like_input,
     num_frames,
 )
-from model.video_tokens.cosmos.networks import CV, DV, Networks, describe, said
+from model.video_tokens.cosmos.files import CV, DV
+from model.video_tokens.cosmos.networks import Networks, describe, said
 
 CHANNELS = 16  # of a latent of CV8x8x8
 _SIGMA_DATA = 0.5  # standard deviation of the latents that diffusion works on

@@ -11,15 +11,18 @@ import pytest
 from benchmark import run
 from benchmark.api.paths import ROOT
 from benchmark.commands import doctor
-from benchmark.commands.doctor import blocked, weights
+from benchmark.commands.doctor import blocked, tools, weights
 from benchmark.commands.doctor import data as doctor_data
 from benchmark.commands.doctor.page import WIDTH, Group, render
 from benchmark.runs import data, provenance
 from datasets.estimators import gvhmr, phalp
+from model.video_tokens import seedvr
+from model.video_tokens.cosmos.files import DIFFUSION
 
 VARIABLES = (
     "GVHMR_PYTHON GVHMR_CHECKPOINTS GVHMR_BODY_MODELS PHALP_PYTHON PHALP_HOME VBENCH_PYTHON "
-    "VBENCH_CACHE_DIR UNIMO_BODY_MODEL UNIMO_SMPL UNIMO_COSMOS UNIMO_COSMOS_TOKENIZER"
+    "COSMOS_PYTHON COSMOS_HOME SEEDVR_PYTHON SEEDVR_HOME VBENCH_CACHE_DIR UNIMO_BODY_MODEL "
+    "UNIMO_SMPL UNIMO_COSMOS UNIMO_COSMOS_TOKENIZER"
 )
 
 
@@ -185,9 +188,33 @@ def test_bodies_and_cosmos_are_looked_for_where_the_variables_say(home, monkeypa
     monkeypatch.setenv("UNIMO_BODY_MODEL", str(body))
     found = rows(weights.groups())
     assert found["model.pt"] == ("found", f"{home}/cosmos/model.pt, not verified")
-    assert found["encoder.jit"][0] == "wrong" and "md5" in found["encoder.jit"][1]
+    assert found["encoder.jit"] == ("found", f"{home}/cosmos/encoder.jit, not verified")
     assert found["SMPL_MALE"][0] == "found" and found["SMPL_FEMALE"][0] == "missing"
     assert found["SMPLX_NEUTRAL.npz"][0] == "wrong" and found["SMPLX_MALE.npz"][0] == "missing"
+
+
+def test_the_diffusion_decoder_and_seedvr_are_looked_for_where_the_variables_say(home, monkeypatch):
+    before = {name: (state, text) for group in tools.groups() for state, name, text in group.rows}
+    for name in ("cosmos-predict1", "SeedVR"):
+        assert before[name][0] == "absent"
+    assert "$COSMOS_PYTHON" in before["cosmos-predict1"][1]
+    assert "$SEEDVR_HOME" in before["SeedVR"][1] and "$SEEDVR_PYTHON" in before["SeedVR"][1]
+    monkeypatch.setenv("COSMOS_HOME", str(home / "cosmos-predict1"))
+    monkeypatch.setenv("SEEDVR_HOME", str(home / "SeedVR"))
+    for name in ("COSMOS_PYTHON", "SEEDVR_PYTHON"):
+        monkeypatch.setenv(name, sys.executable)
+    write(DIFFUSION.folder(home / "cosmos-predict1") / "model.pt", b"weights")
+    write(home / "SeedVR" / "pos_emb.pt", b"numbers")
+    found = rows(weights.groups())
+    assert found[f"{DIFFUSION.repo}/model.pt"][0] == "found"
+    assert found[f"{DIFFUSION.repo}/aux_vars.pt"] == ("missing", "from huggingface.co/nvidia")
+    assert found["pos_emb.pt"][0] == "found" and found["ckpts/ema_vae.pth"][0] == "missing"
+    (row,) = [row for group in tools.groups() for row in group.rows if row[1] == "SeedVR"]
+    assert row[0] == "absent" and "lacks" in row[2]
+    for name in seedvr._FILES:
+        write(home / "SeedVR" / name, b"any")
+    (row,) = [row for group in tools.groups() for row in group.rows if row[1] == "SeedVR"]
+    assert row[0] == "installed" and str(home / "SeedVR") in row[2]
 
 
 def test_stores_are_counted_and_damaged_ones_told(tmp_path, clips_folder):

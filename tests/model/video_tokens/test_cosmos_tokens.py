@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model.training.sidecar import CheckpointError
-from model.video_tokens.cosmos import networks
+from model.video_tokens.cosmos import files
 from model.video_tokens.cosmos.tokenizer import CosmosCV, CosmosDV
 from tests.model.video_tokens import mini_cosmos
 from tests.pickle_trap import Trap
@@ -94,7 +94,7 @@ def test_identity_pins_the_files(dv, dv_folder, tmp_path, monkeypatch):
     for name in ("encoder.jit", "decoder.jit"):
         content = (dv_folder / name).read_bytes()
         assert identity[name] == hashlib.sha256(content).hexdigest()
-        monkeypatch.setitem(networks.DV.md5, name, hashlib.md5(content).hexdigest())
+        monkeypatch.setitem(files.DV.md5, name, hashlib.md5(content).hexdigest())
     assert dv.identity()["published"] == "Cosmos-Tokenize1-DV8x16x16-720p"
     own = mini_cosmos.build_dv(tmp_path)
     (own / "encoder.jit.sha256").write_text("0" * 64)

@@ -16,8 +16,8 @@ from datasets.tools.isolated.worker import Worker, WorkerFailed
 from datasets.video.probe import probe
 from model.generate.__main__ import main
 from model.video_tokens.cosmos import diffusion_decoder
-from model.video_tokens.cosmos.diffusion_decoder import DIFFUSION, DecodeError, DiffusionDecoder
-from model.video_tokens.cosmos.networks import CV, DV
+from model.video_tokens.cosmos.diffusion_decoder import DecodeError, DiffusionDecoder
+from model.video_tokens.cosmos.files import CV, DIFFUSION, DV, SAMPLER, cosmos_predict1
 from model.video_tokens.cosmos.tokenizer import CosmosDV
 from model.video_tokens.fitted.linear import LinearCodec
 from model.video_tokens.pixels import open_pixels
@@ -54,8 +54,8 @@ def start(options):
 def complete(tmp_path_factory):
     """An installation with files of the right names and a CV8x8x8 that has no statistics."""
     home = tmp_path_factory.mktemp("cosmos-predict1")
-    (home / diffusion_decoder._SAMPLER).parent.mkdir(parents=True)
-    (home / diffusion_decoder._SAMPLER).touch()
+    (home / SAMPLER).parent.mkdir(parents=True)
+    (home / SAMPLER).touch()
     for release in (DIFFUSION, DV):
         folder = home / "checkpoints" / release.repo
         folder.mkdir(parents=True)
@@ -131,8 +131,6 @@ def test_generation_starts_the_network_once_for_all_pictures(home, tmp_path, cap
     assert main([*words.split(), "--overwrite"]) == 1
     line = "error: cosmos-predict1: RuntimeError: too bright for me\n"
     assert capsys.readouterr().err == 2 * line
-    assert main([*words.replace(str(codec), "linear").split(), "--overwrite"]) == 1
-    assert "reads Cosmos's tokens, not those of the linear codec" in capsys.readouterr().err
 
 
 def test_pixels_are_of_the_codec_or_of_the_diffusion_decoder(home, tmp_path):
@@ -157,11 +155,11 @@ def test_pixels_are_of_the_codec_or_of_the_diffusion_decoder(home, tmp_path):
 def test_what_is_missing_is_listed_before_anything_starts(complete, tmp_path, monkeypatch):
     monkeypatch.delenv("COSMOS_PYTHON", raising=False)
     with pytest.raises(ToolMissing, match=r"\$COSMOS_PYTHON .* \$COSMOS_HOME"):
-        DiffusionDecoder().preflight()
+        cosmos_predict1()
     monkeypatch.setenv("COSMOS_PYTHON", sys.executable)
     shutil.copytree(complete, tmp_path / "clone")
     monkeypatch.setenv("COSMOS_HOME", str(tmp_path / "clone"))
-    DiffusionDecoder().preflight()
+    cosmos_predict1()
     (tmp_path / "clone/checkpoints" / DIFFUSION.repo / "model.pt").unlink()
     shutil.rmtree(tmp_path / "clone/checkpoints" / CV.repo)
     with pytest.raises(ToolMissing) as error, DiffusionDecoder().start("cpu"):
