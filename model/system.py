@@ -79,6 +79,17 @@ class TrainedSystem:
             sha256=sidecar.get("sha256") or sha256_of(weights),
         )
 
+    @property
+    def files(self) -> "TokenizerFiles":
+        """Its tokenizers, for a training that starts from it."""
+        return TokenizerFiles(codec=self.codec, tokenizer=self.tokenizer)
+
+    @property
+    def as_start(self) -> dict[str, Any]:
+        """Facts that a training which starts from it keeps, JSON-ready."""
+        names = ("tasks", "steps", "dataset", "datasets", "start")
+        return {"sha256": self.sha256, **{name: self.facts.get(name) for name in names}}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerFiles:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from model.training.checkpoint import load_weights, writing
 from model.training.config import TrainingConfig, TrainingError
-from model.training.identity import identity_of, is_finished, require_same
+from model.training.identity import goes_on, identity_of, is_finished, require_same
 from model.training.interrupt import interrupt_held
 from model.training.optimizer import make_optimizer
 from model.training.resume import DamagedState, delete_state, read_state, write_state
@@ -212,7 +212,8 @@ class TrainingRun:
         except DamagedState as error:
             print(f"{error}: the training starts anew", file=sys.stderr)
             return
-        require_same(state["identity"], self.identity, path)
+        if not goes_on(state["identity"], self.identity, path):
+            require_same(state["identity"], self.identity, path)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for average, kept in zip(self.average, state["average"], strict=True):
@@ -224,7 +225,7 @@ class TrainingRun:
         """Seconds of training, those before the last resume included."""
         return self.seconds + time.monotonic() - self.started
 
-    def finish(self, description: str, **facts) -> Path:
+    def finish(self, description: str, *, keep_state: bool = False, **facts) -> Path:
         """Write the checkpoint and delete the resume state.
 
         The state is brought up to date first: where there is no room for the checkpoint, the same
@@ -232,6 +233,7 @@ class TrainingRun:
 
         Args:
             description: of what was trained.
+            keep_state: leave the resume state, from which the run can go on with more steps.
             facts: JSON-ready, kept in the sidecar with what the run knows of itself; unlike the
                 identity they are no part of what makes two runs the same.
 
@@ -254,6 +256,8 @@ class TrainingRun:
             "last_losses": self.rows[-1],
         }
         self._write_checkpoint(path, {"training": training | facts})
+        if not keep_state:
+            self._delete_state()
         return path
 
     def _state_bytes(self) -> int:
@@ -262,6 +266,8 @@ class TrainingRun:
 
     def _write_checkpoint(self, path: Path, extra: dict) -> None:
         self.model.save(path, extra=extra)
+
+    def _delete_state(self) -> None:
         delete_state(self.out / "resume.pt")
 
     def _values(self) -> list[Tensor]:

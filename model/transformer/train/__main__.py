@@ -5,15 +5,16 @@ otherwise. A run that was stopped goes on where it was. Under torchrun, the para
 over the processes (FSDP2):
 
     torchrun --nproc-per-node 8 -m model.transformer.train --config paper \\
-        --data STORE --codec COSMOS_DV --tokenizer tokenizer.safetensors --cosmos model.pt \\
-        --device cuda --out runs/unimo
+        --data STORE --tokenizer tokenizer.safetensors --cosmos --out runs/unimo
 
 The folder of a run is a trained system once it is finished (`model.system`): the model with its
 sidecar (there, ``skipped_clips`` is how many training clips could not be used, as those with a
-damaged video), and the files of motion tokenizer and built-in codec; it also holds
-``resume.pt`` until then (under torchrun a folder ``resume``), and ``losses.csv``: cross-entropies
-in nats a token by task and modality, and of held-out clips, among them ``shuffled_gap``, by which
-one sees whether the video is used.
+damaged video), and the files of motion tokenizer and built-in codec. It also holds ``resume.pt``
+(under torchrun a folder ``resume``), the last state, from which the same command goes on where it
+was stopped, and one with more ``--steps`` after the end, if the learning rate is constant: as if it
+had trained so long from the start. And ``losses.csv``: cross-entropies in nats a token by task and
+modality, and of held-out clips, among them ``shuffled_gap``, by which one sees whether the video is
+used.
 """
 
 import argparse
@@ -23,13 +24,17 @@ from pathlib import Path
 
 from datasets.tools.command_line import positive, run_command, run_job
 from model.sequence import TASKS, VIDEO_ALONE
+from model.system import TrainedSystem
+from model.training.config import TrainingError
 from model.training.device import add_device, device_named
 from model.transformer.config import UniMoConfig
 from model.transformer.train.config import ARTrainingConfig
 from model.transformer.train.run import built_in_shots, require_tensorboard, train
 
+_COSMOS = Path("$UNIMO_COSMOS")  # stands for the file there
 _EPILOG = """\
 the paper's ablations: --tasks v2m, --tasks i2vm, --unified
+fine-tuning: --init runs/unimo --data data/threedpw --out runs/unimo-threedpw
 exit codes: 0 done, 1 failure, 2 usage, 130 stopped with Ctrl-C (the same command goes on)
 """
 
@@ -67,13 +72,29 @@ def _parser() -> argparse.ArgumentParser:
         "--codec",
         metavar="WHICH",
         help="a fitted codec (.safetensors), a folder with Cosmos DV8x16x16, or linear; default: "
-        "the one that ships with the package",
+        "that of --init, else paper: Cosmos's in the folder $UNIMO_COSMOS_TOKENIZER, embedded: the "
+        "one that ships with the package",
     )
     parser.add_argument(
-        "--tokenizer", type=Path, metavar="FILE", help="a motion tokenizer; default: as the codec"
+        "--tokenizer",
+        type=Path,
+        metavar="FILE",
+        help="a motion tokenizer; default: that of --init, else the one that ships here",
     )
-    parser.add_argument(
-        "--cosmos", type=Path, metavar="FILE", help="start from Cosmos 4B's model.pt"
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--cosmos",
+        type=Path,
+        nargs="?",
+        const=_COSMOS,
+        metavar="FILE",
+        help="start from Cosmos 4B's model.pt (without FILE: of the folder $UNIMO_COSMOS)",
+    )
+    start.add_argument(
+        "--init",
+        type=Path,
+        metavar="DIR",
+        help="start from a trained system, such as to fine-tune it, with a new optimiser",
     )
     parser.add_argument(
         "--tasks",
@@ -115,6 +136,7 @@ def _train(args: argparse.Namespace, device: str) -> Path:
     from model.transformer.train import distributed
     from model.transformer.train.token_set import Tokens
     from model.video_tokens.choose import open_codec
+    from model.video_tokens.cosmos.files import cosmos_file, cosmos_tokenizer
 
     if args.tensorboard:
         require_tensorboard()
@@ -124,8 +146,18 @@ def _train(args: argparse.Namespace, device: str) -> Path:
         tasks=tuple(args.tasks), seed=args.seed, **changes
     )
     # Before the tokens, which may take hours; it is only mapped.
-    cosmos = cosmos_weights.read(args.cosmos) if args.cosmos else None
-    files = TokenizerFiles(codec=args.codec, tokenizer=args.tokenizer or assets.TOKENIZER)
+    system = cosmos = None
+    if args.init:
+        system = TrainedSystem.open(args.init, codec=args.codec, tokenizer=args.tokenizer)
+        files = system.files
+    else:
+        word = args.codec
+        if word is None and args.config == "paper":
+            word = str(cosmos_tokenizer())
+        files = TokenizerFiles(codec=word, tokenizer=args.tokenizer or assets.TOKENIZER)
+    if args.cosmos:
+        file = cosmos_file() if args.cosmos == _COSMOS else args.cosmos
+        cosmos = cosmos_weights.read(file)
     codec = open_codec(files.codec, device=device)
     tokenizer = MotionTokenizer.load(files.tokenizer)
     config = getattr(UniMoConfig, args.config)(
@@ -133,6 +165,8 @@ def _train(args: argparse.Namespace, device: str) -> Path:
         tokens_per_frame=tokenizer.config.tokens_per_frame,
         motion_vocab=tokenizer.config.codebook_size,
     )
+    if system is not None:
+        _require_sizes(system, config)
     first_process = distributed.rank_and_processes()[0] == 0
     progress = not args.quiet and first_process
     with distributed.first_process_first():
@@ -150,10 +184,10 @@ def _train(args: argparse.Namespace, device: str) -> Path:
             file=sys.stderr,
         )
     torch.manual_seed(args.seed)
-    model, start = UniMo(config), "random"
+    model, start = UniMo(config) if system is None else UniMo.load(system.weights), "random"
     if cosmos is not None:
         cosmos_weights.load(model, cosmos)
-        start = f"cosmos {sha256_of(args.cosmos)}"
+        start = f"cosmos {sha256_of(file)}"
     return train(
         model,
         training,
@@ -161,10 +195,27 @@ def _train(args: argparse.Namespace, device: str) -> Path:
         args.out,
         device=device,
         start=start,
+        system=system,
         files=files,
+        keep_state=True,
         progress=progress,
         board=args.tensorboard,
     )
+
+
+def _require_sizes(system: TrainedSystem, config: UniMoConfig) -> None:
+    """Refuse a system of another configuration than the training's.
+
+    Raises:
+        TrainingError: the message names the first difference.
+    """
+    for name, wanted in config.to_dict().items():
+        found = system.config.get(name)
+        if found != wanted:
+            raise TrainingError(
+                f"--init {system.weights} has another model ({name} is {found} there, {wanted} "
+                "here): give the --config, --unified and tokenizer of its training"
+            )
 
 
 if __name__ == "__main__":

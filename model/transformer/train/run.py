@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.system import TokenizerFiles
+from model.system import TokenizerFiles, TrainedSystem
 from model.training.config import TrainingError
 from model.training.sidecar import WEIGHTS
 from model.transformer.config import UniMoConfig
@@ -26,21 +26,26 @@ def train(
     *,
     device: str = "cpu",
     start: str = "random",
-    progress: bool = True,
+    system: TrainedSystem | None = None,
     files: TokenizerFiles | None = None,
+    keep_state: bool = False,
+    progress: bool = True,
     board: bool = False,
     on_step: "Callable[[int, str], None] | None" = None,
 ) -> Path:
     """Train `model` in place and write its checkpoint; resume what an earlier call left in `out`.
 
     Args:
-        model: a fresh model, or one with Cosmos's weights. Under torchrun it is sharded here.
+        model: a fresh model, or one with weights of Cosmos or of `system`. Under torchrun it is
+            sharded here.
         training: steps, batch size, tasks and optimiser.
         tokens: what it learns from.
         out: folder of the run, made if needed.
         device: ``cpu`` or ``cuda``; bf16 is computed with on the latter.
-        start: where the initial weights come from (``random``, or ``cosmos <sha256>``); resuming
-            requires the same.
+        start: where the initial weights come from, if not from `system`: ``random``, or ``cosmos
+            <sha256>``; resuming requires the same.
+        system: where the initial weights come from; the checkpoint keeps facts of it.
+        keep_state: leave the last resume state, so that the run can go on with more steps.
         files: of the tokenizers, copied beside the model.
         progress: show a progress bar on stderr.
         board: also write the loss curve for TensorBoard.
@@ -50,8 +55,9 @@ def train(
         ``out/model.safetensors``.
 
     Raises:
-        TrainingError: `out` holds another run, the loss stopped being finite, tokens that the
-            model has no rows for, or processes that do not divide a step's clips.
+        TrainingError: `out` holds another run, or one that cannot go on; the loss stopped being
+            finite, tokens that the model has no rows for, or processes that do not divide a step's
+            clips.
     """
     from model.training.checkpoint import load_weights
     from model.training.identity import identity_of, is_finished
@@ -66,6 +72,8 @@ def train(
         raise TrainingError("muon is for one process: choose --optimizer adamw")
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
+    if system is not None:
+        start = f"system {system.sha256}"
     identity = identity_of(model, training, {**tokens.identity, "start": start})
     path = out / WEIGHTS
 
@@ -79,7 +87,7 @@ def train(
         load_weights(path, model)
         model.to(device).eval()
         return path
-    if training.head_from_codes:
+    if training.head_from_codes and system is None:
         model.start_from_codes(tokens.codes)
     model.activation_checkpointing = training.activation_checkpointing
     run = sharded.start(model, training, identity, out, device, training.ema_decay)
@@ -116,9 +124,13 @@ def train(
         on_step=on_step,
         examine=look,
     )
-    description = "UniMo: " + " and ".join(training.tasks)
     return run.finish(
-        description, skipped_clips=len(tokens.skipped), dataset=tokens.dataset, **tokens.clip_facts
+        "UniMo: " + " and ".join(training.tasks),
+        keep_state=keep_state,
+        skipped_clips=len(tokens.skipped),
+        dataset=tokens.dataset,
+        **tokens.clip_facts,
+        **({} if system is None else {"init": system.as_start}),
     )
 
 

@@ -29,7 +29,7 @@ from torch.distributed.tensor import DTensor
 
 from datasets.tools.files import read_json, write_json
 from model.training.config import TrainingConfig, TrainingError
-from model.training.identity import require_same
+from model.training.identity import goes_on, require_same
 from model.training.loop import TrainingRun
 from model.training.resume import DamagedState, read_state, write_state
 from model.transformer import UniMo
@@ -123,7 +123,8 @@ class ShardedRun(TrainingRun):
             return
         with together():
             if state is not None:
-                require_same(state["identity"], self.identity, self.out)
+                if not goes_on(state["identity"], self.identity, self.out):
+                    require_same(state["identity"], self.identity, self.out)
                 self._continue(state)
         steps = gathered(self.step)
         if len(set(steps)) > 1:
@@ -174,6 +175,10 @@ class ShardedRun(TrainingRun):
                     model = UniMo(self.model.config)
                 model.load_state_dict(state, assign=True)
                 model.save(path, extra=extra)
+
+    def _delete_state(self) -> None:
+        with together():
+            if self.rank == 0:
                 shutil.rmtree(marker_path(self.out).parent, ignore_errors=True)
 
     def _values(self) -> list[Tensor]:

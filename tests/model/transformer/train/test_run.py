@@ -12,6 +12,7 @@ from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.prepare.prepare_store import prepare
 from datasets.store.joined import open_stores
 from datasets.store.reader import ClipStore
+from model.system import TrainedSystem
 from model.tokenizer import MotionTokenizer
 from model.training.config import TrainingError
 from model.training.optimizer import make_optimizer
@@ -245,9 +246,103 @@ def test_the_command_line_trains_on_a_store(folder, tmp_path, capsys, monkeypatc
     assert main([*words, "--steps", "2", "--batch-size", "2"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "model.safetensors")
     assert main([*words, "--steps", "3", "--batch-size", "2"]) == 1
-    assert "another run" in capsys.readouterr().err
+    assert "learning rate falls towards its last step): start from its result, with --init" in (
+        capsys.readouterr().err
+    )
+    assert main([*words, "--steps", "1", "--batch-size", "2"]) == 1
+    assert "another run (steps is 2 there, 1 here)" in capsys.readouterr().err
     assert main([*words[:2], "--data", str(tmp_path / "nothing"), "--quiet"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def constant(steps, **changes):
+    """A training of which every step is a function of its number alone."""
+    fixed = {"schedule": "constant", "warmup_steps": 1, "clip_noise": 0.3, "optimizer": "adamw"}
+    return settings(steps, **{**fixed, **changes})
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_finished_run_goes_on_as_if_it_had_trained_so_long_from_the_start(
+    tokens, tmp_path, ema_decay
+):
+    def run(name, steps):
+        training = constant(steps, ema_decay=ema_decay)
+        return train(
+            fresh_model(), training, tokens, tmp_path / name, keep_state=True, progress=False
+        )
+
+    whole, parts = run("whole", 5), run("parts", 2)
+    first = parts.read_bytes()
+    with stopped(after=4):
+        run("parts", 5)
+    assert parts.read_bytes() == first  # it is there until the longer one has ended
+    assert run("parts", 5).read_bytes() == whole.read_bytes() != first
+    assert read_sidecar(parts)["extra"]["training"]["steps"] == 5
+    with pytest.raises(TrainingError, match="steps is 5 there, 2 here"):
+        run("parts", 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        (constant(2), constant(3, warmup_steps=2), "warmup_steps is 1 there, 2 here"),
+        (constant(2, schedule="cosine"), constant(3, schedule="cosine"), "learning rate falls"),
+        (constant(2, clip_noise=0.9), constant(3, clip_noise=0.9), "its noise changes"),
+        (constant(2), constant(3), "whose last state is gone"),
+        (constant(2), constant(3, seed=1), "another run"),
+    ],
+)
+def test_a_run_that_cannot_go_on_says_why(tokens, tmp_path, first, then, message):
+    path = train(fresh_model(), first, tokens, tmp_path, progress=False)
+    before = path.read_bytes()
+    with pytest.raises(TrainingError, match=message) as caught:
+        train(fresh_model(), then, tokens, tmp_path, progress=False)
+    assert ("--init" in str(caught.value)) == (message != "another run")
+    assert path.read_bytes() == before
+
+
+def test_a_trained_system_is_fine_tuned_on_other_clips(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tokens_module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        __main__.UniMoConfig,
+        "embedded",
+        classmethod(lambda cls, **changes: dataclasses.replace(CONFIG, **changes)),
+    )
+    others = EmbeddedShots(2, 0, name="others")
+    prepare(others, None, tmp_path / "others", num_frames=17, video_size=64, progress=False)
+
+    def run(name, *words):
+        out = str(tmp_path / name)
+        return main([*words, "--out", out, "--quiet", "--batch-size", "2", "--learning-rate", "0"])
+
+    own = ["--codec", "linear", "--tokenizer", str(folder / "tokenizer.safetensors")]
+    assert run("first", "--data", str(folder / "shots"), *own, "--steps", "2") == 0
+    tune = ["--init", str(tmp_path / "first"), "--data", str(tmp_path / "others")]
+    assert run("tuned", *tune, "--steps", "1", "--tasks", "v2m") == 0
+    first, tuned = (TrainedSystem.open(tmp_path / name) for name in ("first", "tuned"))
+    # At a learning rate of zero, the weights it starts from are those it ends with.
+    assert tuned.weights.read_bytes() == first.weights.read_bytes()
+    assert tuned.tokenizer.read_bytes() == first.tokenizer.read_bytes() and tuned.codec == "linear"
+    assert (tuned.facts["start"], first.facts["start"]) == (f"system {first.sha256}", "random")
+    assert tuned.facts["init"] == {
+        "sha256": first.sha256,
+        "tasks": ["v2m", "i2vm"],
+        "steps": 2,
+        "dataset": "embedded_shots",
+        "datasets": ["embedded_shots"],
+        "start": "random",
+    }
+    assert (tuned.facts["tasks"], tuned.facts["dataset"]) == (["v2m"], "others")
+    capsys.readouterr()
+    for words, message in (
+        ([*tune, "--unified"], "has another model (unified is False there, True here)"),
+        (["--init", str(tmp_path / "none")], "none is not there: give the folder of a finished"),
+    ):
+        assert run("refused", *words) == 1
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        run("refused", *tune, "--cosmos")
+    assert caught.value.code == 2
 
 
 def test_a_head_that_starts_from_the_codes_gives_near_codes_like_logits():

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.system import TokenizerFiles
 from model.token_store import TokenClips
 from model.training.config import TrainingError
 from model.training.identity import identity_of
@@ -174,6 +175,18 @@ def scenarios(rank: int, folder: Path) -> dict:
     facts["trained again"] = (folder / "table/model.safetensors").stat().st_mtime_ns != before
     facts["norm of finished"] = float(sum(p.detach().norm() for p in again.parameters()))
 
+    files = TokenizerFiles(codec="linear", tokenizer=folder / "tokenizer.safetensors")
+    for steps in (3, TRAINING.steps):
+        train(
+            fresh("table"),
+            replace(TRAINING, steps=steps),
+            make_tokens(CONFIGS["table"]),
+            folder / "longer",
+            files=files,
+            keep_state=True,
+            progress=False,
+        )
+
     Trainee(folder / "straight").go().finish()
     for stop in (1, 4, 7):
         try:
@@ -244,6 +257,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name in ("one", "two"):
         (folder / name).mkdir()
+    make_tokenizer(folder / "two")
     with pytest.raises(Killed):
         Trainee(folder / "two" / "of-one").go(dies_at=3)
     with socket.socket() as probe:
@@ -303,6 +317,15 @@ def test_a_finished_run_is_not_trained_again(folder, facts):
     finished = UniMo.load(folder / "two/table/model.safetensors")
     norm = float(sum(p.detach().norm() for p in finished.parameters()))
     assert facts["norm of finished"] == pytest.approx(norm)
+
+
+def test_a_finished_run_goes_on_with_more_steps_and_has_its_tokenizer_beside_it(folder, facts):
+    table, longer = folder / "two/table", folder / "two/longer"
+    weights = "model.safetensors"
+    assert (longer / weights).read_bytes() == (table / weights).read_bytes()
+    tokenizer = "tokenizer.safetensors"
+    assert (longer / tokenizer).read_bytes() == (folder / "two" / tokenizer).read_bytes()
+    assert (longer / "resume/state.json").exists()
 
 
 @pytest.mark.parametrize("name", ["pieces", "half"])
