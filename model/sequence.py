@@ -13,14 +13,13 @@ coordinates; embedding tables, positions, heads, losses and the sampler all inde
 
 import dataclasses
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from model.video_tokens.codec import latent_shape
+from model.video_tokens import codec
 
 SPECIAL, VISUAL, MOTION = 0, 1, 2
 MODALITIES = {"special": SPECIAL, "visual": VISUAL, "motion": MOTION}
@@ -30,7 +29,8 @@ VIDEO_ALONE = "i2v"  # the task of the baseline, Cosmos
 Layout = Literal["video-first", "pose-first"]
 LAYOUTS: tuple[str, ...] = Layout.__args__
 _COLUMNS = ("modality", "index", "t", "h", "w")  # of a schedule, a number for each position
-_T1, _T2, _STG = range(3)
+_Run = tuple[int, int, int]  # modality; first special token, latent or motion frame; end
+_T1, _T2, _STG = ((SPECIAL, token, token + 1) for token in range(3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +161,10 @@ def v2m(
     Raises:
         ValueError: sizes that the video tokenizer has no tokens for.
     """
-    parts = _with_motion(num_frames, height, width, tokens_per_frame)
-    condition = [parts.special(_T1), parts.visual(0, parts.latents), parts.special(_STG)]
-    return parts.schedule("v2m", condition, [parts.motion(0, num_frames)])
+    shape = codec.latent_shape(num_frames, height, width)
+    _require_motion(tokens_per_frame)
+    condition = [_T1, (VISUAL, 0, shape[0]), _STG]
+    return _schedule("v2m", shape, tokens_per_frame, condition, [(MOTION, 0, num_frames)])
 
 
 @functools.cache
@@ -194,13 +195,15 @@ def i2vm(
         ValueError: sizes that the video tokenizer has no tokens for, a single frame, or an unknown
             layout.
     """
-    parts = _with_motion(num_frames, height, width, tokens_per_frame)
     if layout not in LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}: choose {', '.join(LAYOUTS)}")
-    if parts.latents < 2:
-        raise ValueError("one frame leaves no video to generate: i2vm needs at least 9 frames")
-    condition = [parts.special(_T2), parts.visual(0, 1), parts.special(_STG)]
-    return parts.schedule("i2vm", condition, list(parts.interleaved(layout)))
+    _require_motion(tokens_per_frame)
+    target = [(MOTION, 0, 1)] if layout == "pose-first" else []
+    first = len(target)
+    for latent, end in enumerate(range(9, num_frames + 1, 8), 1):
+        target += [(VISUAL, latent, latent + 1), (MOTION, first, end)]
+        first = end
+    return _after_image("i2vm", num_frames, height, width, tokens_per_frame, target)
 
 
 @functools.cache
@@ -209,11 +212,8 @@ def i2v(num_frames: int = 65, height: int = 512, width: int = 512) -> Schedule:
 
     Arguments and errors as for `i2vm`.
     """
-    parts = _Parts(num_frames, height, width, 0)
-    if parts.latents < 2:
-        raise ValueError("one frame leaves no video to generate: i2v needs at least 9 frames")
-    condition = [parts.special(_T2), parts.visual(0, 1), parts.special(_STG)]
-    return parts.schedule(VIDEO_ALONE, condition, [parts.visual(1, parts.latents)])
+    target = [(VISUAL, 1, 1 + (num_frames - 1) // 8)]
+    return _after_image(VIDEO_ALONE, num_frames, height, width, 0, target)
 
 
 @functools.cache
@@ -228,76 +228,47 @@ def released_i2v(num_frames: int = 65, height: int = 512, width: int = 512) -> S
     return dataclasses.replace(whole, **own, prefix=prefix, causal=True)
 
 
-def _with_motion(num_frames: int, height: int, width: int, tokens_per_frame: int) -> "_Parts":
+def _require_motion(tokens_per_frame: int) -> None:
     if tokens_per_frame < 1:
         raise ValueError(f"tokens_per_frame must be at least 1, got {tokens_per_frame}")
-    return _Parts(num_frames, height, width, tokens_per_frame)
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """Pieces of sequences: lists of (modality, index) columns, (2, n) int64."""
-
-    num_frames: int
-    height: int
-    width: int
-    tokens_per_frame: int
-
-    def __post_init__(self):
-        latent_shape(self.num_frames, self.height, self.width)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return latent_shape(self.num_frames, self.height, self.width)
-
-    @property
-    def latents(self) -> int:
-        return self.shape[0]
-
-    def special(self, token: int) -> np.ndarray:
-        return np.array([[SPECIAL], [token]])
-
-    def visual(self, first: int, end: int) -> np.ndarray:
-        """Tokens of latent frames first .. end - 1."""
-        per_latent = self.shape[1] * self.shape[2]
-        return _run(VISUAL, first * per_latent, end * per_latent)
-
-    def motion(self, first: int, end: int) -> np.ndarray:
-        """Tokens of motion frames first .. end - 1."""
-        return _run(MOTION, first * self.tokens_per_frame, end * self.tokens_per_frame)
-
-    def interleaved(self, layout: str) -> Iterator[np.ndarray]:
-        first = 0
-        if layout == "pose-first":
-            yield self.motion(0, 1)
-            first = 1
-        for latent in range(1, self.latents):
-            yield self.visual(latent, latent + 1)
-            yield self.motion(first, 8 * latent + 1)
-            first = 8 * latent + 1
-
-    def schedule(self, task: str, condition: list, target: list) -> Schedule:
-        modality, index = np.concatenate([*condition, *target], axis=1)
-        t, h, w = np.zeros((3, len(index)), np.int64)
-        seen = modality == VISUAL
-        t[seen], h[seen], w[seen] = np.unravel_index(index[seen], self.shape)
-        moved = modality == MOTION
-        frame, w[moved] = np.divmod(index[moved], self.tokens_per_frame)
-        t[moved] = (frame + 7) // 8  # latent 0 shows frame 0, latent i frames 8i - 7 .. 8i
-        h[moved] = self.shape[1] + (frame + 7) % 8 * (frame > 0)
-        return Schedule(
-            task=task,
-            latent_shape=self.shape,
-            num_frames=self.num_frames,
-            tokens_per_frame=self.tokens_per_frame,
-            modality=modality.astype(np.int8),
-            index=index,
-            t=t,
-            h=h,
-            w=w,
-            prefix=sum(part.shape[1] for part in condition),
-        )
+def _after_image(
+    task: str, num_frames: int, height: int, width: int, tokens_per_frame: int, target: list[_Run]
+) -> Schedule:
+    shape = codec.latent_shape(num_frames, height, width)
+    if shape[0] < 2:
+        raise ValueError(f"one frame leaves no video to generate: {task} needs at least 9 frames")
+    return _schedule(task, shape, tokens_per_frame, [_T2, (VISUAL, 0, 1), _STG], target)
 
 
-def _run(modality: int, first: int, end: int) -> np.ndarray:
-    return np.stack([np.full(end - first, modality), np.arange(first, end)])
+def _schedule(
+    task: str,
+    shape: tuple[int, int, int],
+    tokens_per_frame: int,
+    condition: list[_Run],
+    target: list[_Run],
+) -> Schedule:
+    size = {SPECIAL: 1, VISUAL: shape[1] * shape[2], MOTION: tokens_per_frame}
+    runs = [(m, np.arange(first * size[m], end * size[m])) for m, first, end in condition + target]
+    modality = np.repeat([m for m, _ in runs], [len(tokens) for _, tokens in runs])
+    index = np.concatenate([tokens for _, tokens in runs])
+    t, h, w = np.zeros((3, len(index)), np.int64)
+    seen = modality == VISUAL
+    t[seen], h[seen], w[seen] = np.unravel_index(index[seen], shape)
+    moved = modality == MOTION
+    frame, w[moved] = np.divmod(index[moved], max(1, tokens_per_frame))
+    t[moved] = (frame + 7) // 8  # latent 0 shows frame 0, latent i frames 8i - 7 .. 8i
+    h[moved] = shape[1] + (frame + 7) % 8 * (frame > 0)
+    return Schedule(
+        task=task,
+        latent_shape=shape,
+        num_frames=codec.num_frames(shape[0]),
+        tokens_per_frame=tokens_per_frame,
+        modality=modality.astype(np.int8),
+        index=index,
+        t=t,
+        h=h,
+        w=w,
+        prefix=sum((end - first) * size[m] for m, first, end in condition),
+    )
