@@ -19,7 +19,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,7 +165,7 @@ class _Job:
     ):
         self.store, self.ids, self.codec, self.tokenizer = store, ids, codec, tokenizer
         self.mirrored = mirrored
-        columns = ["clip_id", "body", "video_path", "video_size", "video_sha256"]
+        columns = ["clip_id", "body", "video_path", "video_size"]
         self.facts = {row["clip_id"]: row for row in store.index.select(columns).to_pylist()}
         sizes = Counter(self.facts[name]["video_size"] for name in ids)
         del sizes[0]  # of clips without a video
@@ -212,16 +212,14 @@ class _Job:
             if found != wanted:
                 return f"its video has frames x height x width {found}, not {wanted}"
             frames = np.stack(list(read_frames(path, range(info.num_frames), info=info)))
-            # Last, so that what ails a damaged file is said where it can be.
-            if sha256_of(path) != facts["video_sha256"]:
-                return "its video is not the one that the store was made with"
         except StoreError:
             return "its video is outside the store"
         except VideoError as error:
             return f"its video: {error.why}"
         except OSError as error:
             return f"its video cannot be read: {error.strerror}"
-        return frames
+        # Last, so that what ails a damaged file is said where it can be.
+        return self.store.video_fault(name) or frames
 
     def rows(self, ids: Sequence[str], bar: tqdm) -> pa.Table:
         """Rows of `schema` of some clips."""
@@ -237,7 +235,7 @@ class _Job:
                     reasons[row] = found
                 else:
                     own.append(row)
-                    pictures.append(_mirror_image(found) if self.mirrored else found)
+                    pictures.append(found[:, :, ::-1, [1, 2, 0]] if self.mirrored else found)
                 bar.update()
             if own:
                 visual[own] = self.codec.encode(np.stack(pictures))
@@ -250,22 +248,21 @@ class _Job:
         return pa.table(columns, schema=self.schema)
 
 
-def _mirror_image(frames: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(frames[:, :, ::-1, [1, 2, 0]])
-
-
 def _current(job: _Job, folder: Path, *, progress: bool) -> pa.Table:
     """The rows of all clips of a job; makes the parts that its folder lacks."""
-    hashes = _read_hashes(folder / "tokens.json")
+    hashes = (read_json(folder / "tokens.json") or {}).get("parts")  # of a job that came to its end
+    hashes = hashes if isinstance(hashes, dict) else {}
     tables, digests = [], {}
     with tqdm(total=len(job.ids), desc="tokens", unit="clip", disable=not progress) as bar:
-        for path, ids in _parts(folder, job.ids):
+        for number, start in enumerate(range(0, len(job.ids), PART_SIZE)):
+            path, ids = folder / f"tokens-{number:05d}.parquet", job.ids[start : start + PART_SIZE]
             table = _read_part(path, job, ids, hashes.get(path.name))
             if table is None:
                 if path.exists():
                     print(f"{path} is damaged or not of these clips: made again", file=sys.stderr)
                 table = job.rows(ids, bar)
-                _write_part(path, table)
+                with replacing(path) as temporary:
+                    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
             else:
                 bar.update(len(ids))
             tables.append(table)
@@ -273,18 +270,6 @@ def _current(job: _Job, folder: Path, *, progress: bool) -> pa.Table:
     if digests != hashes:
         write_json(folder / "tokens.json", {**job.inputs, "parts": digests})
     return pa.concat_tables(tables)
-
-
-def _parts(folder: Path, ids: Sequence[str]) -> Iterator[tuple[Path, Sequence[str]]]:
-    """The files of a job and the clips of each."""
-    for number, start in enumerate(range(0, len(ids), PART_SIZE)):
-        yield folder / f"tokens-{number:05d}.parquet", ids[start : start + PART_SIZE]
-
-
-def _read_hashes(path: Path) -> dict[str, str]:
-    """The sha256 of each part of a job that came to its end; empty where none has."""
-    parts = (read_json(path) or {}).get("parts")
-    return parts if isinstance(parts, dict) else {}
 
 
 def _read_part(path: Path, job: _Job, ids: Sequence[str], sha256: str | None) -> pa.Table | None:
@@ -306,11 +291,6 @@ def _read_part(path: Path, job: _Job, ids: Sequence[str], sha256: str | None) ->
     reasons = zip(ids, table.column("reason").to_pylist(), strict=True)
     left_out = [name for name, reason in reasons if reason]
     return table if all(isinstance(job.pictures(name), str) for name in left_out) else None
-
-
-def _write_part(path: Path, table: pa.Table) -> None:
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:

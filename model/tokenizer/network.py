@@ -11,6 +11,7 @@ from torch import Tensor
 from datasets.bodies.smplx import BODY_JOINTS, load_body
 from datasets.motion import Motion
 from model.kinematics import joints_from_rotations, sixd_to_matrix
+from model.token_ids import require_ids
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.layers import Encoder, ExpertDecoders, initialise
 from model.tokenizer.loss import expert_losses
@@ -61,9 +62,8 @@ class MotionTokenizer(SavedModel):
         Raises:
             ValueError: ids that are no whole number of frames, or outside the codebook.
         """
-        return Motion.from_channels(
-            self.decode_channels(np.asarray(ids)[None])[0], fps=fps, space=space
-        )
+        channels = self.decode_channels(np.asarray(ids)[None])[0]
+        return Motion.from_channels(channels, fps=fps, space=space)
 
     @torch.no_grad()
     def encode_channels(self, channels: np.ndarray) -> np.ndarray:
@@ -181,16 +181,11 @@ class MotionTokenizer(SavedModel):
         return [array[start : start + clips] for start in range(0, len(array), clips)]
 
     def _checked(self, ids: np.ndarray) -> np.ndarray:
-        k, size = self.config.tokens_per_frame, self.config.codebook_size
+        k = self.config.tokens_per_frame
         if ids.ndim != 2 or ids.shape[1] == 0 or ids.shape[1] % k:
             raise ValueError(
                 f"token ids have shape {ids.shape[-1:]}: expected a whole number of frames of "
                 f"{k} tokens each"
             )
-        if ids.dtype.kind not in "iu":
-            raise ValueError(f"token ids must be integers, got {ids.dtype}")
-        if ids.size and (ids.min() < 0 or ids.max() >= size):
-            raise ValueError(
-                f"token ids must be from 0 to {size - 1}, got {ids.min()} to {ids.max()}"
-            )
+        require_ids("token ids", ids, self.config.codebook_size)
         return ids.astype(np.int64)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from datasets import rotation as rotations
 from datasets.motion import CHANNELS, NUM_CHANNELS, split_channels
-from model.tokenizer.config import EXPERTS, NUMBERS_PER_ROTATION, expert_channels
+from model.tokenizer.config import EXPERTS, expert_channels
 
 ROTATION_EXPERTS = ("theta", "phi")
 _FRAMES_AT_ONCE = 2**13  # of float64 rotations: bounds memory
@@ -128,24 +128,22 @@ class Representation(nn.Module):
             numbers = rotations.canonical_axis_angle(joints)
         else:
             numbers = rotations.axis_angle_to_matrix(joints)
-            if self.rotation == "sixd":
-                numbers = rotations.matrix_to_sixd(numbers)
+        if self.rotation == "sixd":
+            numbers = rotations.matrix_to_sixd(numbers)
         return numbers.reshape(*axis_angle.shape[:-1], -1)
 
     def _decode_rotations(self, numbers: np.ndarray) -> np.ndarray:
         """(..., n J) numbers, not exact rotations, to (..., 3 J) axis-angle."""
-        shape = (*numbers.shape[:-1], numbers.shape[-1] // NUMBERS_PER_ROTATION[self.rotation])
+        frames = numbers.shape[:-1]
         if self.rotation == "axis_angle":
-            vectors = rotations.canonical_axis_angle(numbers.reshape(*shape, 3))
-        elif self.rotation == "sixd":
-            vectors = rotations.matrix_to_axis_angle(
-                rotations.sixd_to_matrix(numbers.reshape(*shape, 6))
-            )
+            vectors = rotations.canonical_axis_angle(numbers.reshape(*frames, -1, 3))
         else:
-            vectors = rotations.matrix_to_axis_angle(
-                rotations.project_to_rotation(numbers.reshape(*shape, 3, 3))
-            )
-        return vectors.reshape(*numbers.shape[:-1], -1)
+            if self.rotation == "sixd":
+                matrices = rotations.sixd_to_matrix(numbers.reshape(*frames, -1, 6))
+            else:
+                matrices = rotations.project_to_rotation(numbers.reshape(*frames, -1, 3, 3))
+            vectors = rotations.matrix_to_axis_angle(matrices)
+        return vectors.reshape(*frames, -1)
 
 
 def _weighted_statistics(values: Tensor, weights: np.ndarray) -> tuple[Tensor, Tensor]:

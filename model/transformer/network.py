@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from model.sequence import MODALITIES, MOTION, SPECIAL, SPECIAL_TOKENS, VISUAL, Schedule
+from model.token_ids import require_ids
 from model.training.saved_model import SavedModel
 from model.transformer.block import Block, RMSNorm
 from model.transformer.config import UniMoConfig
@@ -63,8 +64,6 @@ class UniMo(SavedModel):
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.motion_output = nn.Linear(config.dim, config.motion_vocab, bias=False)
         self.activation_checkpointing = False
-        self._positions: dict[tuple, Positions] = {}
-        self._orders: dict[tuple, Order] = {}
         self.initialise()
 
     @torch.no_grad()
@@ -120,7 +119,7 @@ class UniMo(SavedModel):
         heads = {"motion": self.motion_output}
         if self.config.visual_embedding == "table":
             heads["visual"] = self.output
-        targets = self._order(schedule, len(schedule) - 1, tokens.device).targets
+        targets = Order.of(schedule, len(schedule) - 1, tokens.device).targets
         return {
             name: head(hidden[:, targets[MODALITIES[name]]])
             for name, head in heads.items()
@@ -144,13 +143,10 @@ class UniMo(SavedModel):
             ValueError: tokens of another shape, or outside their vocabulary.
         """
         hidden = self.hidden(tokens if inputs is None else inputs, schedule)
-        targets = self._order(schedule, len(schedule) - 1, tokens.device).targets
+        targets = Order.of(schedule, len(schedule) - 1, tokens.device).targets
         losses = {}
-        for name, modality, find in (
-            ("visual", VISUAL, self._visual_losses),
-            ("motion", MOTION, self._motion_losses),
-        ):
-            places = targets[modality]
+        for name, find in (("visual", self._visual_losses), ("motion", self._motion_losses)):
+            places = targets[MODALITIES[name]]
             wanted = tokens[:, schedule.prefix :][:, places].flatten()
             # Also where there is none: processes that share parameters must agree on which have a
             # gradient, whatever their tasks.
@@ -176,10 +172,8 @@ class UniMo(SavedModel):
             ValueError: tokens of another shape, or outside their vocabulary.
         """
         self._check(tokens, schedule, len(schedule))
-        at = self.positions(schedule, tokens.device)
-        # The last token predicts nothing.
-        x = self.embed(tokens[:, :-1], schedule)
-        at = at[: len(schedule) - 1]
+        x = self.embed(tokens[:, :-1], schedule)  # the last token predicts nothing
+        at = self.positions(schedule, tokens.device)[: len(schedule) - 1]
         for layer in self.layers:
             if self.activation_checkpointing and self.training:
                 x = checkpoint(layer, x, at, schedule.bidirectional, use_reentrant=False)
@@ -189,25 +183,16 @@ class UniMo(SavedModel):
 
     def embed(self, tokens: Tensor, schedule: Schedule) -> Tensor:
         """Embeddings (B, n, C) of the sequence's first n tokens (B, n)."""
-        order = self._order(schedule, tokens.shape[1], tokens.device)
+        order = Order.of(schedule, tokens.shape[1], tokens.device)
         parts = [
             table(tokens[:, order.positions[modality]])
             for modality, table in self._tables().items()
         ]
         return torch.cat(parts, dim=1)[:, order.back]
 
-    def _order(self, schedule: Schedule, length: int, device: torch.device) -> Order:
-        key = (schedule, length, device)
-        if key not in self._orders:
-            self._orders[key] = Order.of(schedule, length, device)
-        return self._orders[key]
-
     def positions(self, schedule: Schedule, device: torch.device) -> Positions:
-        """Positions (S, ...) of a sequence, made once for each device."""
-        key = (schedule, device)
-        if key not in self._positions:
-            self._positions[key] = make_positions(self.config, schedule, device)
-        return self._positions[key]
+        """Return the positions (S, ...) of a sequence."""
+        return make_positions(self.config, schedule, device)
 
     # --- token by token ---
 
@@ -333,8 +318,4 @@ class UniMo(SavedModel):
         for name, modality in MODALITIES.items():
             positions = schedule.positions[modality]
             ids = tokens[:, positions[positions < length]]
-            if ids.numel() and (ids.min() < 0 or ids.max() >= sizes[modality]):
-                raise ValueError(
-                    f"{name} ids must be from 0 to {sizes[modality] - 1}, got {int(ids.min())} to "
-                    f"{int(ids.max())}"
-                )
+            require_ids(f"{name} ids", ids, sizes[modality])

@@ -5,6 +5,7 @@ grid of latent frames, without any rescaling. Of D numbers, 2 * (D // 6) belong 
 the rest to t.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from model.sequence import MOTION, SPECIAL, Schedule
 from model.transformer.config import UniMoConfig
+
+_KEPT = 16  # results: three tasks, some lengths, some devices
 
 
 def axis_widths(dim: int) -> tuple[int, int, int]:
@@ -111,8 +114,12 @@ class Positions:
         return Positions(self.cos[rows], self.sin[rows], ape)
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def make_positions(config: UniMoConfig, schedule: Schedule, device: torch.device) -> Positions:
-    """Rotary and absolute positions of a sequence (equations 3-4): of each token its modality's."""
+    """Rotary and absolute positions of a sequence (equations 3-4): of each token its modality's.
+
+    The last few results are kept on their devices.
+    """
     head_dim, theta = config.head_dim, config.rope_theta
     t, h, w = (torch.from_numpy(axis) for axis in (schedule.t, schedule.h, schedule.w))
     moved = torch.from_numpy(schedule.modality == MOTION)[:, None]
@@ -155,8 +162,9 @@ class Order:
     targets: dict[int, Tensor]
 
     @classmethod
+    @functools.lru_cache(maxsize=_KEPT)
     def of(cls, schedule: Schedule, length: int, device: torch.device) -> "Order":
-        """Return the order of the first `length` positions."""
+        """Return the order of the first `length` positions; the last few are kept."""
         first = {m: p[p < length] for m, p in schedule.positions.items()}
         back = np.argsort(np.concatenate(list(first.values())))
         targets = {m: p - schedule.prefix for m, p in schedule.targets.items()}

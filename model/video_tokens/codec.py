@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from model.token_ids import require_ids
+
 TEMPORAL = 8  # frames of every latent frame but the first
 SPATIAL = 16  # pixels of a token's side
 VOCABULARY = 64_000
@@ -100,14 +102,9 @@ def checked_ids(ids: np.ndarray) -> np.ndarray:
         ValueError: another dtype or number of axes, no latent frame at all, ids out of range.
     """
     ids = np.asarray(ids)
-    if ids.dtype.kind not in "iu":
-        raise ValueError(f"video ids must be integers, got {ids.dtype}")
+    require_ids("video ids", ids, VOCABULARY)
     if ids.ndim not in (3, 4) or 0 in ids.shape[-3:]:
         raise ValueError(f"video ids must be (t, h, w) or (N, t, h, w), got {ids.shape}")
-    if ids.size and (ids.min() < 0 or ids.max() >= VOCABULARY):
-        raise ValueError(
-            f"video ids must be from 0 to {VOCABULARY - 1}, got {ids.min()} to {ids.max()}"
-        )
     ids = ids.astype(np.int64)
     return ids if ids.ndim == 4 else ids[None]
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.token_ids import require_ids
 from model.video_tokens.codec import VOCABULARY
 
 LEVELS = (8, 8, 8, 5, 5, 5)
@@ -63,14 +64,8 @@ def digits(ids: Numbers) -> Tensor:
         ValueError: not integers, or outside the vocabulary.
     """
     ids = torch.as_tensor(ids)
-    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise ValueError(f"ids must be integers, got {ids.dtype}")
-    ids = ids.to(torch.int64)
-    if ids.numel() and (ids.min() < 0 or ids.max() >= VOCABULARY):
-        raise ValueError(
-            f"ids must be from 0 to {VOCABULARY - 1}, got {int(ids.min())} to {int(ids.max())}"
-        )
-    return split(ids)
+    require_ids("ids", ids, VOCABULARY)
+    return split(ids.to(torch.int64))
 
 
 def split(ids: Tensor) -> Tensor:

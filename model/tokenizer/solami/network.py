@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.token_ids import require_ids
 from model.tokenizer.quantizer import EMAQuantizer
 from model.tokenizer.representation import STD_FLOOR
 from model.tokenizer.solami.config import SolamiConfig
@@ -136,16 +137,13 @@ class SolamiTokenizer(SavedModel):
         """
         ids = np.asarray(ids)
         clips, frames = placement.betas.shape[:2]
-        if ids.shape != (clips, -(-frames // FRAMES_PER_TOKEN)) or ids.dtype.kind not in "iu":
+        tokens = -(-frames // FRAMES_PER_TOKEN)
+        if ids.shape != (clips, tokens):
             raise ValueError(
-                f"token ids are {ids.dtype} {ids.shape}: expected integers, "
-                f"{-(-frames // FRAMES_PER_TOKEN)} for each of {clips} clips of {frames} frames"
+                f"token ids have shape {ids.shape}: expected {tokens} for each of {clips} clips of "
+                f"{frames} frames"
             )
-        if ids.min() < 0 or ids.max() >= self.config.codebook_size:
-            raise ValueError(
-                f"token ids must be from 0 to {self.config.codebook_size - 1}, "
-                f"got {ids.min()} to {ids.max()}"
-            )
+        require_ids("token ids", ids, self.config.codebook_size)
         decoded = []
         for start in range(0, clips, _CLIPS_AT_ONCE):
             piece = torch.from_numpy(ids[start : start + _CLIPS_AT_ONCE].astype(np.int64))
