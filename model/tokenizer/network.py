@@ -138,11 +138,19 @@ class MotionTokenizer(SavedModel):
         hit = torch.zeros(self.config.codebook_size, device=batch.device).index_fill_(0, ids, 1.0)
         return output, {**losses, **quantizer_losses, "total": total}, {"codes_used": hit.mean()}
 
-    def loss(self, windows: Tensor, step) -> tuple[Tensor, dict[str, Tensor]]:
-        """Training loss of windows (B, T, C) cut from prepared clips (`train.Trainable`)."""
-        restart = step.progress < self.config.restart_until
+    def loss(
+        self, windows: Tensor, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar to minimise, and named scalars to log.
+
+        Args:
+            windows: (B, T, C) cut from prepared clips.
+            progress: share of the training that is done, in [0, 1).
+            generator: CPU generator for whatever is random in this step.
+        """
+        restart = progress < self.config.restart_until
         batch = self.representation(windows)
-        _, losses, stats = self(batch, generator=step.generator if restart else None)
+        _, losses, stats = self(batch, generator=generator if restart else None)
         return losses.pop("total"), {**losses, **stats}
 
     # --- parts ---

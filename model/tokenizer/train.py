@@ -20,16 +20,17 @@ import numpy as np
 
 from datasets.tools.command_line import run_command, run_job
 from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.trainable import Step, Trainable
 from model.training.config import TrainingConfig, TrainingError
 from model.training.device import add_device, device_named
 
 if TYPE_CHECKING:  # torch is imported where it is used, so that --help answers at once
     import torch
 
+    from model.tokenizer.network import MotionTokenizer
+
 
 def train(
-    model: Trainable,
+    model: "MotionTokenizer",
     training: TrainingConfig,
     channels: np.ndarray,
     out: Path,
@@ -46,7 +47,8 @@ def train(
     bf16 autocast and TF32 are used on CUDA, float32 on the CPU.
 
     Args:
-        model: a fresh model; its weights are replaced where a run is resumed, or finished already.
+        model: a fresh model, or any `SavedModel` with such `prepare`, `fit_statistics` and `loss`.
+            Its weights are replaced where a run is resumed, or finished already.
         training: steps, batch size and optimiser.
         channels: (N, T, 79) motion channels of the training clips, T at least `training.window`.
         out: folder of the run, made if needed.
@@ -86,7 +88,7 @@ def train(
         clips, starts, generator = _draw(training, step, prepared.shape[:2])
         windows = prepared[clips[:, None], starts[:, None] + np.arange(training.window)]
         with autocast:
-            return [model.loss(windows, Step(step / training.steps, generator))]
+            return [model.loss(windows, step / training.steps, generator)]
 
     def text_of(row: dict) -> str:
         names = [name for name in ("loss", "codes_used") if name in row]

@@ -17,7 +17,6 @@ from datasets.sequence import Clip
 from datasets.store.reader import ClipStore
 from datasets.store.writer import ClipStoreWriter
 from model.tokenizer import MotionTokenizer, TokenizerConfig
-from model.tokenizer.trainable import Step
 from model.training.config import TrainingConfig
 from model.training.loop import TrainingRun
 from model.transformer.train import distributed
@@ -83,7 +82,7 @@ def _training(bench: Bench, config: TokenizerConfig, windows: int) -> Work:
 
     def step() -> None:
         with precise():
-            loss = model.loss(batch, Step(0.5, torch.Generator().manual_seed(0)))
+            loss = model.loss(batch, 0.5, torch.Generator().manual_seed(0))
         run.update([loss])
 
     return step

@@ -170,7 +170,7 @@ class SolamiTokenizer(SavedModel):
         normal = ((features - self.mean) / self.std).transpose(1, 2)
         return F.pad(normal, (0, -normal.shape[2] % FRAMES_PER_TOKEN), mode="replicate")
 
-    # --- training (`train.Trainable`) ---
+    # --- training, as of `MotionTokenizer` ---
 
     def prepare(self, channels: np.ndarray) -> Tensor:
         """Features (N, T, 135) of motion channels (N, T, 79).
@@ -187,7 +187,9 @@ class SolamiTokenizer(SavedModel):
         self.mean.copy_(frames.mean(dim=0))
         self.std.copy_(frames.std(dim=0, correction=0).clamp(min=STD_FLOOR))
 
-    def loss(self, windows: Tensor, step) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, windows: Tensor, progress: float, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """SOLAMI's loss of windows (B, T, 135): features + 2 "velocity" + 0.1 commitment.
 
         Its "velocity" is no difference over time but the same smooth L1 once more on the features
@@ -195,9 +197,9 @@ class SolamiTokenizer(SavedModel):
         """
         target = self._normalise(windows)
         encoded = self.encoder(target)
-        restart = step.progress < self.config.restart_until
+        restart = progress < self.config.restart_until
         codes, ids, quantizer_losses = self.quantizer(
-            encoded.transpose(1, 2).flatten(0, 1), step.generator if restart else None
+            encoded.transpose(1, 2).flatten(0, 1), generator if restart else None
         )
         output = self.decoder(codes.unflatten(0, (len(windows), -1)).transpose(1, 2)).float()
         losses = {

@@ -170,7 +170,7 @@ def test_ids_that_do_not_fit_are_refused():
     _, placement = extract(smooth_channels(clips=2, frames=10))
     for ids, message in [
         (np.zeros((2, 4), int), "3 for each of 2 clips of 10 frames"),
-        (np.zeros((2, 3)), "expected integers"),
+        (np.zeros((2, 3)), "must be integers"),
         (np.full((2, 3), 32), "from 0 to 31"),
     ]:
         with pytest.raises(ValueError, match=message):

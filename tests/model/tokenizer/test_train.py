@@ -37,12 +37,12 @@ class Fragile(MotionTokenizer):
     nan_at: int | None = None
     calls = 0
 
-    def loss(self, windows, step):
-        at = round(step.progress * TRAINING.steps)
+    def loss(self, windows, progress, generator):
+        at = round(progress * TRAINING.steps)
         self.calls += 1
         if at == self.dies_at:
             raise Killed
-        loss, stats = super().loss(windows, step)
+        loss, stats = super().loss(windows, progress, generator)
         return loss * (float("nan") if at == self.nan_at else 1.0), stats
 
 
