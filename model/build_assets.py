@@ -10,7 +10,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets.tools.command_line import run_command, run_job
 from datasets.tools.files import write_json
@@ -57,11 +57,8 @@ def build(work: Path, out: Path, *, seed: int = 0, progress: bool = True) -> dic
     _ship(path, model, out / assets.UNIMO.name)
     shutil.copyfile(work / "unimo" / "losses.csv", out / "losses.csv")
     pipeline = Pipeline.load(TrainedSystem.open(out / assets.UNIMO.name))
-    measured = {
-        "command": assets.MADE_BY,
-        "seed": seed,
-        **measure(pipeline, store, progress=progress),
-    }
+    measured = {"command": assets.MADE_BY, "seed": seed}
+    measured |= measure(pipeline, store, progress=progress)
     write_json(out / "measured.json", measured)
     return measured
 
@@ -81,8 +78,7 @@ def _codec(
     codec = FittedCodec(FittedCodecConfig())
     path = train_codec(codec, training, frames, work, progress=progress)
     (work / "frames.npy").unlink()
-    _ship(path, codec, out / assets.CODEC.name)
-    return FittedCodec.load(out / assets.CODEC.name)
+    return _ship(path, codec, out / assets.CODEC.name)
 
 
 def _tokenizer(
@@ -100,16 +96,15 @@ def _tokenizer(
         steps=3500, batch_size=16, learning_rate=1.5e-3, window=store.num_frames, seed=seed
     )
     path = train(tokenizer, training, store.channels(store.ids("train")), work, progress=progress)
-    _ship(path, tokenizer, out / assets.TOKENIZER.name)
-    return MotionTokenizer.load(out / assets.TOKENIZER.name)
+    return _ship(path, tokenizer, out / assets.TOKENIZER.name)
 
 
-def _ship(trained: Path, model, path: Path) -> None:
-    """Write a trained model in half precision, with its sidecar's facts."""
+def _ship(trained: Path, model: Any, path: Path) -> Any:
+    """Write a trained model in half precision with its sidecar's facts, and load it again."""
     from model.training.sidecar import read_sidecar
 
     facts = {**read_sidecar(trained)["extra"], "made_by": assets.MADE_BY}
-    model.save(path, extra=facts, half=True)
+    return type(model).load(model.save(path, extra=facts, half=True))
 
 
 def measure(pipeline: "Pipeline", store: "ClipStore", *, progress: bool = True) -> dict:

@@ -181,18 +181,13 @@ def main(argv: list[str] | None = None) -> int:
     add_device(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args(argv)
-    return run_job(lambda: _train(args), args.out, owner="training")
 
+    def job() -> Path:
+        settings = {name: getattr(args, name) for name in ("steps", "sequences", "seed")}
+        device = device_named(args.device)
+        return train_built_in(args.out, **settings, device=device, progress=not args.quiet)
 
-def _train(args: argparse.Namespace) -> Path:
-    return train_built_in(
-        args.out,
-        steps=args.steps,
-        sequences=args.sequences,
-        seed=args.seed,
-        device=device_named(args.device),
-        progress=not args.quiet,
-    )
+    return run_job(job, args.out, owner="training")
 
 
 if __name__ == "__main__":

@@ -87,13 +87,10 @@ class Representation(nn.Module):
                 part.fill_(part.square().mean().sqrt())
         mean[-3:], std[-3:] = _weighted_statistics(tau.diff(dim=1), inner)
         first_mean, first_std = _weighted_statistics(tau[:, :starts], np.ones(starts))
-        for name, value in (
-            ("mean", mean),
-            ("std", std.clamp(min=STD_FLOOR)),
-            ("first_mean", first_mean),
-            ("first_std", first_std.clamp(min=STD_FLOOR)),
-        ):
-            getattr(self, name).copy_(value)
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp(min=STD_FLOOR))
+        self.first_mean.copy_(first_mean)
+        self.first_std.copy_(first_std.clamp(min=STD_FLOOR))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows of prepared clips (B, T, C) to the network's normalised input (B, C, T)."""

@@ -118,23 +118,19 @@ class TrainingRun:
             TrainingError: a loss or gradient is not finite.
             KeyboardInterrupt: Ctrl-C; a process alone has finished its step and written its state.
         """
-        saved_at, latest = time.monotonic(), ""
+        saved_at, latest, steps = time.monotonic(), "", self.training.steps
         bar = tqdm(
-            initial=self.step,
-            total=self.training.steps,
-            desc=description or None,
-            disable=not progress,
-            unit="step",
+            initial=self.step, total=steps, desc=description, disable=not progress, unit="step"
         )
         self.model.train()
         if checkpoint_seconds is None:
             checkpoint_seconds = 600.0 if self._state_bytes() > _LARGE else 15.0
         with bar, self._interrupts() as interrupted:
-            while self.step < self.training.steps:
+            while self.step < steps:
                 self.update(losses(self.step))
-                last = self.step == self.training.steps
-                if last or self.step % max(1, self.training.steps // 100) == 0:
-                    tenth = self.step % max(1, self.training.steps // 10) == 0
+                last = self.step == steps
+                if last or self.step % max(1, steps // 100) == 0:
+                    tenth = self.step % max(1, steps // 10) == 0
                     latest = text_of(self.log(examine() if examine and (last or tenth) else {}))
                     bar.set_postfix_str(latest, refresh=False)
                 bar.update()

@@ -92,10 +92,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, at: Positions, prefix: int) -> Tensor:
         """All positions (B, S, C) of a sequence; `prefix`: as for `prefix_lm_attention`."""
-        x = self._placed(x, at)
-        q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
-        x = x + self.attention.merge(prefix_lm_attention(q, k, v, prefix))
-        return x + self.feed_forward(self.ffn_norm(x))
+        x, (q, k, v) = self._heads(x, at)
+        return self._merged(x, prefix_lm_attention(q, k, v, prefix))
 
     def prefill(
         self, x: Tensor, at: Positions, cache: tuple[Tensor, Tensor], prefix: int
@@ -104,12 +102,10 @@ class Block(nn.Module):
 
         `prefix`: as for `prefix_lm_attention`, P or 0.
         """
-        x = self._placed(x, at)
-        q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
+        x, (q, k, v) = self._heads(x, at)
         for kept, new in zip(cache, (k, v), strict=True):
             kept[:, :, : x.shape[1]] = new
-        x = x + self.attention.merge(prefix_lm_attention(q, k, v, prefix))
-        return x + self.feed_forward(self.ffn_norm(x))
+        return self._merged(x, prefix_lm_attention(q, k, v, prefix))
 
     def step(
         self,
@@ -123,14 +119,16 @@ class Block(nn.Module):
 
         `seen`: as for `cached_attention`.
         """
-        x = self._placed(x, at)
-        q, k, v = self.attention.placed(self.attention_norm(x), at, self.ape_gate)
+        x, (q, k, v) = self._heads(x, at)
         for kept, new in zip(cache, (k, v), strict=True):
             kept.index_copy_(2, position, new)
-        x = x + self.attention.merge(cached_attention(q, *cache, seen))
-        return x + self.feed_forward(self.ffn_norm(x))
+        return self._merged(x, cached_attention(q, *cache, seen))
 
-    def _placed(self, x: Tensor, at: Positions) -> Tensor:
-        if self.ape != "hidden":
-            return x
-        return x + (self.ape_gate * at.ape).to(x.dtype)
+    def _heads(self, x: Tensor, at: Positions) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        if self.ape == "hidden":
+            x = x + (self.ape_gate * at.ape).to(x.dtype)
+        return x, self.attention.placed(self.attention_norm(x), at, self.ape_gate)
+
+    def _merged(self, x: Tensor, out: Tensor) -> Tensor:
+        x = x + self.attention.merge(out)
+        return x + self.feed_forward(self.ffn_norm(x))

@@ -18,7 +18,7 @@ _STACKED = {
     "attention.wqkv.weight": ("attention.wq", "attention.wk", "attention.wv"),
     "feed_forward.w13.weight": ("feed_forward.w1", "feed_forward.w3"),
 }
-# Parts of a key of TransformerEngine -> ours; fc1 is w1 on top of w3.
+# Ends of a key of TransformerEngine -> ours; fc1 is w1 on top of w3.
 _TRANSFORMER_ENGINE = {
     "self_attention.layernorm_qkv.layer_norm_weight": "attention_norm.weight",
     "self_attention.layernorm_qkv.query_weight": "attention.wq.weight",
@@ -121,18 +121,13 @@ def _canonical(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         if "_extra_state" in key:  # of TransformerEngine; not a tensor of the model
             continue
         key = key.removeprefix("model.")
-        layer, _, rest = (
-            key.partition(".self_attention.")
-            if ".self_attention." in key
-            else (key.partition(".layernorm_mlp."))
-        )
-        part = key.removeprefix(f"{layer}.") if rest else ""
-        if part == _FC1 and tensor.ndim:
-            half = len(tensor) // 2
-            plain[f"{layer}.feed_forward.w1.weight"] = tensor[:half]
-            plain[f"{layer}.feed_forward.w3.weight"] = tensor[half:]
+        if key.endswith(f".{_FC1}") and tensor.ndim:
+            layer, half = key.removesuffix(_FC1), len(tensor) // 2
+            plain[f"{layer}feed_forward.w1.weight"] = tensor[:half]
+            plain[f"{layer}feed_forward.w3.weight"] = tensor[half:]
         else:
-            plain[f"{layer}.{_TRANSFORMER_ENGINE.get(part, part)}" if rest else key] = tensor
+            end = next((end for end in _TRANSFORMER_ENGINE if key.endswith(f".{end}")), "")
+            plain[key.removesuffix(end) + _TRANSFORMER_ENGINE.get(end, "")] = tensor
     return plain
 
 

@@ -33,18 +33,15 @@ class TableHead(nn.Linear):
             rivals: (N, R) logits of other tokens in the same softmax, or None.
         """
 
-        def piece(hidden: Tensor, tokens: Tensor, rivals: Tensor | None) -> Tensor:
+        def piece(hidden: Tensor, tokens: Tensor, rivals: Tensor | None = None) -> Tensor:
             logits = self(hidden)
             if rivals is not None:
                 logits = torch.cat([logits, rivals], dim=-1)
             return cross_entropy(logits.float(), tokens, reduction="none")
 
-        losses = []
-        for start in range(0, max(1, len(tokens)), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            rival = None if rivals is None else rivals[part]
-            losses.append(checkpoint(piece, hidden[part], tokens[part], rival, use_reentrant=False))
-        return torch.cat(losses)
+        inputs = (hidden, tokens) if rivals is None else (hidden, tokens, rivals)
+        pieces = zip(*(part.split(_CHUNK) for part in inputs), strict=True)
+        return torch.cat([checkpoint(piece, *parts, use_reentrant=False) for parts in pieces])
 
     def first_logits(self, hidden: Tensor) -> Tensor:
         """Logits (N, V): what shares a softmax with motion tokens in a unified vocabulary."""
