@@ -77,6 +77,8 @@ class Prediction:
         tokens: (N, L) integer codes, or None for a method without tokens.
         videos: the N videos (T, H, W, 3) uint8, one after the other, or None.
         failed: clip id -> error message, for clips without a prediction.
+        crashed: clip id -> error message, for clips without a prediction through no fault of
+            theirs, such as a GPU that was full. They are no result: the next run tries them again.
     """
 
     channels: "np.ndarray | None"
@@ -84,6 +86,7 @@ class Prediction:
     tokens: "np.ndarray | None" = None
     videos: "Iterable[np.ndarray] | None" = None
     failed: Mapping[str, str] = field(default_factory=dict)
+    crashed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

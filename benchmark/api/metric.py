@@ -128,6 +128,16 @@ class Metric(ABC):
             Unavailable: the metric is not defined on these clips.
         """
 
+    def needs_estimate(self, *, has_motion: bool) -> bool:
+        """Return True if scores of generated videos take the motion that the estimator sees.
+
+        Clips in which it sees none are left out of these scores alone.
+
+        Args:
+            has_motion: the system makes motion itself.
+        """
+        return True
+
     def absent(self, evaluation: Evaluation) -> dict[str, str]:
         """Return column -> why these clips have no value of it, though nothing is missing."""
         return {}

@@ -54,7 +54,8 @@ class External(Method):
 def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
     """Return the motions that an estimator sees in the clips' videos.
 
-    Clips that it cannot process are in `Prediction.failed`.
+    Clips that it cannot process are in `Prediction.failed`, those on which it breaks down in
+    `Prediction.crashed`.
 
     Raises:
         Unavailable: it cannot run here.
@@ -63,7 +64,9 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
 
     from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable
 
-    channels, failed = [], {}
+    channels: list[np.ndarray | None] = []
+    failed: dict[str, str] = {}
+    crashed: dict[str, str] = {}
     try:
         with estimator.start(device) as session:
             for row, name in enumerate(clips.ids):
@@ -77,23 +80,21 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
                 )
                 try:
                     channels.append(_channels(session.estimate(video).camera_motion))
+                    continue
                 except EstimatorUnavailable:
                     raise
+                except EstimateError as error:
+                    (failed if error.is_about_clip else crashed)[name] = str(error)
                 except Exception as error:  # whatever foreign code raises: the other clips go on
-                    known = isinstance(error, EstimateError)
-                    failed[name] = str(error) if known else one_line(error)
-                    channels.append(None)
+                    crashed[name] = one_line(error)
+                channels.append(None)
     except EstimatorUnavailable as error:
         raise Unavailable(str(error)) from error
-    if len(failed) == len(clips.ids):
-        return Prediction(
-            None, failed=failed
-        )  # no clip succeeded, so SMPL or SMPL-X width is unknown
-    width = next(found.shape[1] for found in channels if found is not None)
-    nothing = np.zeros((clips.channels.shape[1], width), np.float32)
-    return Prediction(
-        np.stack([nothing if found is None else found for found in channels]), failed=failed
-    )
+    found = next((motion for motion in channels if motion is not None), None)
+    every = None  # whether its motions are SMPL's or SMPL-X's is not known
+    if found is not None:
+        every = np.stack([np.zeros_like(found) if one is None else one for one in channels])
+    return Prediction(every, failed=failed, crashed=crashed)
 
 
 def _channels(motion: "Motion") -> "np.ndarray":

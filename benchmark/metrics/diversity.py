@@ -182,6 +182,9 @@ class DiversityMetric(Metric):
             "the same test clips; z-scored by it, columns constant in it dropped"
         )
 
+    def needs_estimate(self, *, has_motion: bool) -> bool:
+        return not has_motion
+
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
         """Return pooled scores, none for another task.
 

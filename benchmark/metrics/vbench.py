@@ -78,6 +78,9 @@ class VBenchMetric(Metric):
         cure = f"for another folder than {root} set ${weights.ENV_ROOT}"
         return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 
+    def needs_estimate(self, *, has_motion: bool) -> bool:
+        return False
+
     def score(self, evaluation: Evaluation, *, progress: Progress) -> list[Score]:
         """Return one score a clip and column; none without videos.
 

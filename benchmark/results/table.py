@@ -233,11 +233,20 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
                     f"{label}: {skipped} of {len(item.data.train_ids)} training clips could not be "
                     "used, such as those with a damaged video."
                 )
-            if outcome.failed:
-                clip, reason = next(iter(outcome.failed.items()))
+            clips, unseen = len(item.data.test_ids), outcome.unseen
+            failed = {name: why for name, why in outcome.failed.items() if name not in unseen}
+            if failed:
+                clip, reason = next(iter(failed.items()))
                 notes.append(
-                    f"{label}: {len(outcome.failed)} of {len(item.data.test_ids)} test clips "
-                    f"failed and are in none of its numbers, as {clip}: {reason}."
+                    f"{label}: {len(failed)} of {clips} test clips failed and are in none of its "
+                    f"numbers, as {clip}: {reason}."
+                )
+            if unseen:
+                clip, reason = next(iter(unseen.items()))
+                notes.append(
+                    f"{label}: the estimator sees no motion in the videos of {len(unseen)} of "
+                    f"{clips} test clips, which are left out of what it is needed for, as {clip}: "
+                    f"{reason}."
                 )
     found: dict[str, list[str]] = {}
     for row in rows:

@@ -1,6 +1,7 @@
 """Predictions, videos and scores: the files of a cached stage besides JSON."""
 
 import functools
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -31,24 +32,33 @@ _SCORES = pa.schema(
 )
 
 
-def finish_part(folder: Path, number: int, clips: range) -> None:
-    """Write the record of a part: the sha256 of its file and of the videos of its clips."""
-    path = part_path(folder, number)
-    videos = [_video_path(folder, clip) for clip in clips]
-    files = hashes(folder, [path, *(video for video in videos if video.is_file())])
+def finish_part(path: Path, clips: Iterable[int]) -> None:
+    """Write the record of a part's file: its sha256 and those of the videos of its clips."""
+    videos = [_video_path(path.parent, clip) for clip in clips]
+    files = hashes(path.parent, [path, *(video for video in videos if video.is_file())])
     write_json(path.with_suffix(".json"), with_own_sha256({"files": files}))
 
 
-def has_part(folder: Path, number: int) -> bool:
-    """True if a part is there, whole; one that is damaged is said, and is to be made again."""
-    path = part_path(folder, number)
-    if not path.exists():
+def finished_clips(folder: Path) -> set[str]:
+    """Return the clips in whole files; one that is damaged is said, and removed."""
+    found: set[str] = set()
+    for path in _parts(folder):
+        record = read_json(path.with_suffix(".json"))
+        damage = damage_of(folder, record) if record and "files" in record else "it has no record"
+        if damage:
+            say(f"{display_path(path)}: {damage}: it is made again")
+            path.unlink()
+        else:
+            found.update(pq.read_table(path, columns=["clip_id"]).column(0).to_pylist())
+    return found
+
+
+def has_motion(folder: Path) -> bool:
+    """Return True if a prediction holds motion, and not videos alone."""
+    try:
+        return any("channels" in pq.read_schema(path).names for path in _parts(folder))
+    except (OSError, pa.ArrowException):  # whoever reads the motion says that it is damaged
         return False
-    record = read_json(path.with_suffix(".json"))
-    damage = damage_of(folder, record) if record and "files" in record else "it has no record"
-    if damage:
-        say(f"{display_path(path)}: {damage}: it is made again")
-    return not damage
 
 
 def discard_failed_parts(stage: CachedStage) -> bool:
@@ -60,7 +70,7 @@ def discard_failed_parts(stage: CachedStage) -> bool:
     if record is None or not record.failed:
         return False
     (stage.folder / "run.json").unlink()
-    for path in stage.folder.glob("predictions-*.parquet"):
+    for path in _parts(stage.folder):
         if any(pq.read_table(path, columns=["failed"]).column("failed").to_pylist()):
             path.unlink()
     return True
@@ -71,10 +81,17 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"predictions-{number:05d}.parquet"
 
 
+def new_part_path(folder: Path, number: int) -> Path:
+    """Return the file for clips of a part that its files do not hold yet."""
+    first = part_path(folder, number)
+    further = (first.with_stem(f"{first.stem}-{count}") for count in itertools.count(1))
+    return next(path for path in itertools.chain([first], further) if not path.exists())
+
+
 def write_videos(
-    folder: Path, first: int, videos: Iterable[np.ndarray] | None, fps: Sequence[float]
+    folder: Path, clips: Iterable[int], videos: Iterable[np.ndarray] | None, fps: Sequence[float]
 ) -> None:
-    """Write generated videos, the first of them of clip number `first`.
+    """Write the generated videos of the clips with these numbers.
 
     Nothing reads them before the part of the prediction with their clips is written.
     """
@@ -83,7 +100,7 @@ def write_videos(
     from datasets.video.files import write_video
 
     (folder / "videos").mkdir(parents=True, exist_ok=True)
-    for number, (frames, rate) in enumerate(zip(videos, fps, strict=True), first):
+    for number, frames, rate in zip(clips, videos, fps, strict=True):
         write_video(_video_path(folder, number), frames, fps=rate)
 
 
@@ -97,7 +114,7 @@ def _video_path(folder: Path, number: int) -> Path:
 
 
 def write_predictions(path: Path, ids: Sequence[str], made: Prediction) -> None:
-    """Write one part: a row a clip, channels as float32, tokens as int32.
+    """Write a row for each clip that did not crash, channels as float32, tokens as int32.
 
     Raises:
         ValueError: the prediction does not fit the clips, or holds NaN or infinite values.
@@ -114,7 +131,7 @@ def write_predictions(path: Path, ids: Sequence[str], made: Prediction) -> None:
         bad = [
             name
             for name, clip in zip(ids, channels, strict=True)
-            if name not in made.failed and not np.isfinite(clip).all()
+            if name not in {*made.failed, *made.crashed} and not np.isfinite(clip).all()
         ]
         if bad:
             raise ValueError(f"{len(bad)} predictions hold NaN or infinite values, as {bad[0]}")
@@ -122,7 +139,10 @@ def write_predictions(path: Path, ids: Sequence[str], made: Prediction) -> None:
         columns["frames"] = pa.array([channels.shape[1]] * len(ids), pa.int32())
     if made.tokens is not None:
         columns["tokens"] = _lists(np.asarray(made.tokens, dtype=np.int32))
-    _write(pa.table(columns), path)
+    table = pa.table(columns)
+    if made.crashed:
+        table = table.filter(pa.array([name not in made.crashed for name in ids]))
+    _write(table, path)
 
 
 def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
@@ -131,7 +151,7 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
     Raises:
         ValueError: a clip has no prediction, or a part cannot be read.
     """
-    files = sorted(folder.glob("predictions-*.parquet"))
+    files = _parts(folder)
     try:
         if not files:
             raise FileNotFoundError("no part is there")
@@ -165,6 +185,10 @@ def read_predictions(folder: Path, ids: Sequence[str]) -> Prediction:
     reasons = table.column("failed").to_pylist()
     failed = {name: reasons[row] for name, row in zip(ids, rows, strict=True) if reasons[row]}
     return Prediction(channels, tokens=arrays("tokens"), failed=failed)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("predictions-*.parquet"))
 
 
 def system_output(folder: Path, data: Data, **known) -> SystemOutput:

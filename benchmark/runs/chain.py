@@ -18,6 +18,8 @@ from benchmark.runs import artifacts
 from benchmark.runs.cache import CachedStage, Failure, StageRecord
 from benchmark.runs.work_item import RunContext, WorkItem
 
+_ESTIMATE = ("train estimator", "estimate")  # the stages that lead to an estimate
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -49,13 +51,20 @@ class Outcome:
 
     def failure(self, column: str) -> Failure | None:
         """The reason that the last attempt at a column failed, or None."""
-        for name in self.missing:
-            metric = name.partition(" ")[2] if name.startswith("score ") else ""
-            if metric and column not in discover.load("metrics", metric).columns:
-                continue
-            if failure := self.stages[name].failure():
-                return failure
-        return None
+        metrics = [name.partition(" ")[2] for name in self.stages if name.startswith("score ")]
+        own = {
+            f"score {name}" for name in metrics if column in discover.load("metrics", name).columns
+        }
+        before = [name for name in self.missing if not name.startswith("score ")]
+        # Of scores that are not known yet, the reason is that of what comes before them.
+        failures = (self.stages[name].failure() for name in own or before)
+        return next(filter(None, failures), None)
+
+    @property
+    def unseen(self) -> Mapping[str, str]:
+        """Clip id -> error message, for clips with a prediction in which no motion is seen."""
+        estimated = self.records.get("estimate")
+        return estimated.failed if estimated else {}
 
     @property
     def failed(self) -> dict[str, str]:
@@ -84,13 +93,19 @@ class Outcome:
 
 
 def lookup(context: RunContext, item: WorkItem) -> Outcome:
-    """Follow a work item's stages through the cache, up to the first that is missing."""
+    """Follow a work item's stages through the cache, as far as their keys are known.
+
+    Those after a stage that is missing are not, except scores that need no estimate.
+    """
     stages: dict[str, CachedStage] = {}
     records: dict[str, StageRecord] = {}
     scores: dict[str, list[Score]] = {}
     reasons: dict[str, list[str]] = {}
     for name in _stage_names(item):
         kind, _, metric = name.partition(" ")
+        unknown = any(part in stages and part not in records for part in _ESTIMATE)
+        if unknown and (name in _ESTIMATE or needs_estimate(item, stages["predict"], metric)):
+            continue
         stages[name] = stage = _stage(context, item, name, stages, records)
         record = stage.record()
         if kind == "score":
@@ -102,6 +117,8 @@ def lookup(context: RunContext, item: WorkItem) -> Outcome:
             scores[metric] = scored
             _add(reasons, record.absent)
         elif record is None:
+            if name in _ESTIMATE:
+                continue
             break
         records[name] = record
     absent = {column: "; ".join(dict.fromkeys(why)) for column, why in reasons.items()}
@@ -129,7 +146,9 @@ def _stage(
 
     kind, _, metric = name.partition(" ")
     if kind == "score":
-        return score_stage(context, item, stages["predict"], stages.get("estimate"), metric)
+        needed = needs_estimate(item, stages["predict"], metric)
+        estimate = stages["estimate"] if needed else None
+        return score_stage(context, item, stages["predict"], estimate, metric)
     if name == "predict":
         return predict_stage(context, item, weights(item, "train"))
     if name == "train" or item.estimator is None:
@@ -138,6 +157,14 @@ def _stage(
         return train_stage(context, item.estimator)
     learned = weights(item.estimator, "train estimator")
     return estimate_stage(context, item, item.estimator, stages["predict"], learned)
+
+
+def needs_estimate(item: WorkItem, prediction: CachedStage, metric: str) -> bool:
+    """True if a metric of a work item takes the motion that its estimator sees in its videos."""
+    if item.estimator is None:
+        return False
+    has_motion = artifacts.has_motion(prediction.folder)
+    return discover.load("metrics", metric).needs_estimate(has_motion=has_motion)
 
 
 def _scores(stage: CachedStage) -> list[Score] | None:
@@ -211,7 +238,7 @@ def score_stage(
     estimate: CachedStage | None,
     metric: str,
 ) -> CachedStage:
-    """The scores of one metric on a prediction."""
+    """The scores of one metric on a prediction; an estimate of those that need one alone."""
     scorer = discover.load("metrics", metric)
     inputs: dict[str, object] = {
         "prediction": prediction.key,

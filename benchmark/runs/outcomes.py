@@ -87,9 +87,11 @@ def _reopen(stages: Mapping[str, CachedStage], always: str | None, retry: bool) 
     """Discard stages that are to be done again, and those that follow them."""
     again = False
     for stage in stages.values():
-        again = again or (always is not None and STAGES.index(stage.name) >= STAGES.index(always))
         # A training follows from nothing before it: it is done again only where it is named.
-        if again and (stage.name != "train" or always == "train"):
+        if stage.name == "train" and always != "train":
+            continue
+        again = again or (always is not None and STAGES.index(stage.name) >= STAGES.index(always))
+        if again:
             stage.discard()
         elif retry:
-            again = stage.name != "train" and discard_failed_parts(stage)
+            again = discard_failed_parts(stage)

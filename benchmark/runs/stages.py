@@ -37,11 +37,19 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
         return {"facts": facts, "failed": system.predict(clips, prediction.folder, progress)}
 
     prediction.finish(predict, device=context.device)
-    estimate = _estimated(context, item, prediction, progress)
-    errors = []
+    estimate: CachedStage | None = None
+    errors: list[Exception] = []
+    try:
+        estimate = _estimated(context, item, prediction, progress)
+    except Exception as error:  # what needs no estimate is scored all the same
+        errors.append(error)
     for metric in item.metrics:
-        stage = chain.score_stage(context, item, prediction, estimate, metric)
-        score = functools.partial(_score, context, item, prediction, estimate, stage, progress)
+        needed = chain.needs_estimate(item, prediction, metric)
+        if needed and estimate is None:
+            continue
+        seen = estimate if needed else None
+        stage = chain.score_stage(context, item, prediction, seen, metric)
+        score = functools.partial(_score, context, item, prediction, seen, stage, progress)
         try:
             stage.finish(score, device="cpu")
         except Exception as error:  # the others are scored all the same
@@ -82,20 +90,32 @@ class _System:
 
         Raises:
             ValueError: the weights were replaced meanwhile.
+            RuntimeError: it crashed on some clips; the others are written.
         """
         method, device = self.item.implementation, self.context.device
+        finished, crashed = artifacts.finished_clips(folder), dict[str, str]()
         for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
-            piece = slice(start, start + artifacts.PART_SIZE)
-            if not artifacts.has_part(folder, number):
-                batch = clips[piece]
+            end = min(start + artifacts.PART_SIZE, len(clips.ids))
+            rows = [row for row in range(start, end) if clips.ids[row] not in finished]
+            if rows:
+                batch = clips[rows]
                 made = method.predict(self.weights, batch, device=device, seed=self.item.seed)
-                artifacts.write_videos(folder, start, made.videos, batch.fps.tolist())
+                artifacts.write_videos(folder, rows, made.videos, batch.fps.tolist())
                 # After the last of them was read: none may be another's.
                 made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
                 self.require_same()
-                artifacts.write_predictions(artifacts.part_path(folder, number), batch.ids, made)
-                artifacts.finish_part(folder, number, range(start, start + len(batch.ids)))
-            progress("predict", min(piece.stop, len(clips.ids)), len(clips.ids))
+                crashed |= made.crashed
+                if len(made.crashed) < len(rows):
+                    path = artifacts.new_part_path(folder, number)
+                    artifacts.write_predictions(path, batch.ids, made)
+                    artifacts.finish_part(path, rows)
+            progress("predict", end, len(clips.ids))
+        if crashed:
+            clip, reason = next(iter(crashed.items()))
+            raise RuntimeError(
+                f"{self.item.method} crashed on {len(crashed)} of {len(clips.ids)} clips, as "
+                f"{clip}: {reason} (the others are done; the same command tries again)"
+            )
         return dict(artifacts.read_predictions(folder, clips.ids).failed)
 
 
@@ -174,18 +194,25 @@ def _score(
     stage: CachedStage,
     progress: Progress,
 ) -> Mapping[str, object]:
-    """Write the scores; that a column has none, and why, is a result, too."""
-    unseen = _unseen(item, prediction, estimate)
-    evaluation = _evaluation(context, item, prediction, None if unseen else estimate)
+    """Write the scores; that a column has none, and why, is a result, too.
+
+    Args:
+        context: of the run.
+        item: what is scored.
+        prediction: of the item.
+        estimate: of its videos; None for a metric that needs none.
+        stage: of the scores.
+        progress: see `benchmark.api.method.Progress`.
+    """
     metric = discover.load("metrics", stage.inputs["metric"])
-    absent = metric.absent(evaluation)
     try:
+        if unseen := _unseen(item, prediction, estimate):
+            raise Unavailable(unseen)
+        evaluation = _evaluation(context, item, prediction, estimate)
         scores = metric.score(evaluation, progress=progress)
+        absent = metric.absent(evaluation)
     except Unavailable as error:
         scores, absent = [], dict.fromkeys(metric.columns, str(error))
-    if unseen:
-        found = {score.column for score in scores}
-        absent = {column: unseen for column in metric.columns if column not in found} | absent
     artifacts.write_scores(stage.folder / "scores.parquet", scores)
     return {"absent": absent}
 

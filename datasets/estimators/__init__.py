@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # command lines ask for the names alone
     from datasets.motion import Motion
 
 # Our own networks live one layer up and are found by name at run time, never imported from here.
+_OF_CLIP = ("no_person", "too_short", "decode_error", "multi_person", "nan")
 _OUR_NETWORKS = {"regressor": "model.regressor.estimator"}
 
 
@@ -74,6 +75,11 @@ class EstimateError(Exception):
     def __init__(self, status: str, reason: str):
         super().__init__(f"{status}: {reason}")
         self.status, self.reason = status, reason
+
+    @property
+    def is_about_clip(self) -> bool:
+        """True if the clip is the cause; else it is the tool or the machine, and may pass."""
+        return self.status in _OF_CLIP
 
 
 class EstimatorUnavailable(Exception):

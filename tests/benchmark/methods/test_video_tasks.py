@@ -6,11 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
+from benchmark import discover
 from benchmark.api.clips import Prediction
 from benchmark.api.errors import Unavailable, UserError
+from benchmark.api.metric import Score
 from benchmark.api.table import Column, Row
 from benchmark.methods import estimators, first_frame, transformers
 from benchmark.methods.unimo import VideoToMotion
+from benchmark.metrics.vbench import VBenchMetric
 from benchmark.profiles import paper, smoke
 from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.results.table import row_notes
@@ -247,10 +250,8 @@ class Picky:
 
 def test_one_bad_clip_never_stops_the_others(data):
     made = estimators.estimate(Picky(), data.clips(data.test_ids), "cpu")
-    assert made.failed == {
-        data.test_ids[1]: "no_person: nobody is seen",
-        data.test_ids[2]: "a bug of the tool",
-    }
+    assert made.failed == {data.test_ids[1]: "no_person: nobody is seen"}
+    assert made.crashed == {data.test_ids[2]: "a bug of the tool"}
     assert made.channels.shape == (3, 17, 79)
 
 
@@ -307,16 +308,94 @@ def test_a_part_of_which_all_clips_failed_does_not_hide_the_others(tmp_path):
         assert found.channels.shape == (3, 4, 85)
 
 
-def test_clips_that_fail_are_left_out_of_every_number(context, item_of, monkeypatch):
+def estimate_with(monkeypatch, session):
+    """Put a session in the regressor's place; returns the ids of the clips of each call."""
+    calls = []
+
+    def estimate(estimator, clips, device):
+        calls.append(list(clips.ids))
+        return estimators.estimate(session, clips, device)
+
+    monkeypatch.setattr("benchmark.methods.regressor.estimate", estimate)
+    return calls
+
+
+def test_a_clip_that_crashed_is_tried_again_and_the_others_are_kept(context, item_of, monkeypatch):
     item = item_of("v2m", Row("picky", "regressor"))
+    calls, ids = estimate_with(monkeypatch, Picky()), list(item.data.test_ids)
+    with pytest.raises(RuntimeError, match=r"regressor crashed on 1 of 3 clips, as .*a bug of"):
+        perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
+    assert outcome.missing == ["predict"] and not outcome.scores
+    assert "a bug of the tool" in outcome.failure("mpjpe").reason
+    perform(context, item, progress=ignore)  # the first clip that it is shown has a motion
+    outcome = chain.lookup(context, item)
+    assert calls == [ids, ids[2:]]
+    assert list(outcome.failed) == ids[1:2]
+    assert {score.clip_id for score in outcome.scores["pose"]} == {ids[0], ids[2]}
+
+
+@pytest.mark.parametrize(
+    ("method", "needs"), [("unimo", {"pose"}), ("cosmos", {"diversity", "pose"})]
+)
+def test_an_estimator_takes_from_the_columns_that_need_it_alone(
+    method, needs, context, item_of, monkeypatch
+):
+    item = item_of("i2vm", Row("x", method), metrics=("diversity", "pose", "vbench"))
+    load, ids = discover.load, set(item.data.test_ids)
+    monkeypatch.setattr(
+        "benchmark.discover.load",
+        lambda kind, name: Sizes() if name == "vbench" else load(kind, name),
+    )
+    calls = estimate_with(monkeypatch, Picky())
+    with pytest.raises(RuntimeError, match="crashed on 1 of 3 clips"):
+        perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
+    assert outcome.missing == ["estimate"]
+    assert outcome.scores.keys() == {"diversity", "pose", "vbench"} - needs
+    assert "a bug of the tool" in outcome.failure("mpjpe").reason
+    perform(context, item, progress=ignore)
+    outcome = chain.lookup(context, item)
+    assert not outcome.missing and len(calls) == 2
+    assert {score.clip_id for score in outcome.scores["vbench"]} == ids
+    unseen = list(outcome.unseen)
+    assert len(unseen) == 1
+    for name in ("diversity", "pose"):
+        assert outcome.left_out(name) == (set(unseen) if name in needs else set())
+    assert {score.clips for score in outcome.scores["diversity"]} == {3 - ("diversity" in needs)}
+    row = RowOutcome(row=Row("x", method), items=[item], outcomes=[outcome])
+    (note,) = [note for note in row_notes([row]) if "sees no motion" in note]
+    assert "in the videos of 1 of 3 test clips" in note and "nobody is seen" in note
+    assert make_cell(row, Column("fid", "FID"), None).n == 3 - ("diversity" in needs)
+
+
+class Sizes(VBenchMetric):
+    """VBench as far as it can be without its environment: bytes of each video."""
+
+    def missing(self, context):
+        return {}
+
+    def score(self, evaluation, *, progress):
+        sizes = [path.stat().st_size for path in evaluation.videos]
+        return [
+            Score(name, "app", sum=size, count=1)
+            for name, size in zip(evaluation.clips.ids, sizes, strict=True)
+        ]
+
+
+def test_clips_that_a_system_fails_on_are_in_no_number_of_it(context, item_of, monkeypatch):
+    item = item_of("v2m", Row("picky", "regressor"))
+    ids = item.data.test_ids
     monkeypatch.setattr(
         "benchmark.methods.regressor.estimate",
-        lambda estimator, clips, device: estimators.estimate(Picky(), clips, device),
+        lambda estimator, clips, device: Prediction(
+            clips.channels, failed=dict.fromkeys(ids[1:], "no_person: nobody")
+        ),
     )
     perform(context, item, progress=ignore)
     outcome = chain.lookup(context, item)
-    assert list(outcome.failed) == list(item.data.test_ids[1:])
-    assert {score.clip_id for score in outcome.scores["pose"]} == {item.data.test_ids[0]}
+    assert list(outcome.failed) == list(ids[1:])
+    assert {score.clip_id for score in outcome.scores["pose"]} == {ids[0]}
 
 
 def test_the_floor_knows_the_first_frame_and_nothing_else(data):

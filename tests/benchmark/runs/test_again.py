@@ -74,6 +74,31 @@ def test_retry_tries_the_clips_again_that_failed(context, item, monkeypatch):
     assert second.stages["train"].record() == first.stages["train"].record()
 
 
+def test_a_retry_leaves_the_estimators_training_and_estimates_anew(
+    context, shots_folder, tiny, monkeypatch
+):
+    data = open_data(shots_folder, task="i2vm", limit=2)
+    row = Row("still", "first_frame")
+    item = make_item(row, "i2vm", tiny, data, seed=0, metrics=("diversity", "pose"))
+    method = type(item.implementation)
+    whole, bad = method.predict, data.test_ids[1]
+
+    def predict(self, weights, clips, *, device, seed):
+        made = whole(self, weights, clips, device=device, seed=seed)
+        return dataclasses.replace(made, failed={bad: "out_of_memory: the GPU was full"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(method, "predict", predict)
+        before, _ = run(context, item)
+    for always, retry in ((None, True), ("predict", False), ("estimate", False)):
+        after, found = run(context, item, always=always, retry=retry)
+        again = {name for name in before if before[name] != after[name]}
+        follow = {"estimate", "score diversity", "score pose"}
+        assert again == (follow if always == "estimate" else follow | {"predict"})
+        assert found.failed == {} and found.scores["diversity"]
+        before = after
+
+
 def test_the_reason_of_a_row_whose_clips_all_failed_names_the_cure(context, item, monkeypatch):
     def predict(self, weights, clips, *, device, seed):
         return Prediction(None, failed=dict.fromkeys(clips.ids, "timeout: 600 s"))

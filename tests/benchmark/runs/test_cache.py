@@ -128,11 +128,32 @@ def test_clips_that_failed_keep_their_reason_and_may_hold_anything(tmp_path):
 
 def test_a_prediction_of_videos_alone_has_no_channels(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), np.uint8)
-    artifacts.write_videos(tmp_path, 7, iter(frames), [30.0, 30.0])
+    artifacts.write_videos(tmp_path, [3, 7], iter(frames), [30.0, 30.0])
     artifacts.write_predictions(artifacts.part_path(tmp_path, 0), ["a", "b"], Prediction(None))
     assert artifacts.read_predictions(tmp_path, ["a"]).channels is None
-    shown = [read_video(path).shape for path in artifacts.videos(tmp_path, 9)[7:]]
-    assert shown == [(3, 16, 16, 3)] * 2
+    assert not artifacts.has_motion(tmp_path)
+    paths = [artifacts.videos(tmp_path, 9)[number] for number in (3, 7)]
+    assert sorted((tmp_path / "videos").iterdir()) == paths
+    assert [read_video(path).shape for path in paths] == [(3, 16, 16, 3)] * 2
+
+
+def test_clips_that_crashed_are_not_written_and_a_further_file_holds_them_later(tmp_path):
+    channels = np.arange(3 * 4 * 79, dtype=np.float32).reshape(3, 4, 79)
+    nothing = np.where(np.arange(3)[:, None, None] == 1, np.nan, channels)
+    path = artifacts.new_part_path(tmp_path, 0)
+    assert path == artifacts.part_path(tmp_path, 0)
+    made = Prediction(nothing, failed={"c": "no_person: nobody"}, crashed={"b": "no memory"})
+    artifacts.write_predictions(path, ["a", "b", "c"], made)
+    artifacts.finish_part(path, range(3))
+    assert artifacts.finished_clips(tmp_path) == {"a", "c"} and artifacts.has_motion(tmp_path)
+    further = artifacts.new_part_path(tmp_path, 0)
+    artifacts.write_predictions(further, ["b"], Prediction(channels[1:2]))
+    artifacts.finish_part(further, [1])
+    assert artifacts.finished_clips(tmp_path) == {"a", "b", "c"}
+    found = artifacts.read_predictions(tmp_path, ["a", "b", "c"])
+    np.testing.assert_array_equal(found.channels[:2], channels[:2])
+    assert found.failed == {"c": "no_person: nobody"}
+    assert artifacts.new_part_path(tmp_path, 0) not in (path, further)
 
 
 def test_predictions_without_tokens(tmp_path):

@@ -147,14 +147,16 @@ def test_a_whole_part_of_an_unfinished_prediction_is_not_made_again(
 
 def test_a_part_carries_the_hashes_of_its_videos(tmp_path, capsys):
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16, 3), np.uint8)
-    artifacts.write_videos(tmp_path, 0, iter(frames), [30.0, 30.0])
-    artifacts.write_predictions(artifacts.part_path(tmp_path, 0), ["a", "b"], Prediction(None))
-    assert not artifacts.has_part(tmp_path, 0)
+    path = artifacts.part_path(tmp_path, 0)
+    artifacts.write_videos(tmp_path, range(2), iter(frames), [30.0, 30.0])
+    artifacts.write_predictions(path, ["a", "b"], Prediction(None))
+    assert artifacts.finished_clips(tmp_path) == set()
     assert "it has no record: it is made again" in capsys.readouterr().err
-    artifacts.finish_part(tmp_path, 0, range(2))
-    assert artifacts.has_part(tmp_path, 0) and not artifacts.has_part(tmp_path, 1)
+    artifacts.write_predictions(path, ["a", "b"], Prediction(None))
+    artifacts.finish_part(path, range(2))
+    assert artifacts.finished_clips(tmp_path) == {"a", "b"}
     flip_bit(artifacts.videos(tmp_path, 2)[1], random.Random(3))
-    assert not artifacts.has_part(tmp_path, 0)
+    assert artifacts.finished_clips(tmp_path) == set()
     assert "videos/00001.mp4 is damaged" in capsys.readouterr().err
 
 
