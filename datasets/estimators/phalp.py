@@ -1,8 +1,8 @@
 """4D-Humans: HMR2.0 tracked by PHALP, video -> SMPL motion in the camera.
 
-Goel et al., "Humans in 4D" (ICCV 2023), run by the ``track.py`` of the user's own installation,
-which needs a CUDA GPU, detectron2 and SMPL and cannot be installed from a package index. What it
-writes is read by `datasets.adapters.formats.phalp_file`.
+Goel et al., "Humans in 4D" (ICCV 2023), run by the ``track.py`` of the user's own installation
+(`datasets.estimators.phalp_worker`), which needs a CUDA GPU, detectron2 and SMPL and cannot be
+installed from a package index. What it writes is read by `datasets.adapters.formats.phalp_file`.
 
 HMR2.0 knows no camera: it assumes one, with which its metric depth means nothing. The translation
 is brought to the clip's intrinsics such that the pelvis stays where it is in the picture; errors
@@ -29,8 +29,7 @@ from datasets.estimators.gaps import fill
 from datasets.motion import Motion
 from datasets.rotation import matrix_to_axis_angle
 from datasets.sequence import finite_rows
-from datasets.tools.isolated import command_worker
-from datasets.tools.isolated.worker import Worker, WorkerError, WorkerTimeout
+from datasets.tools.isolated.worker import LastingWorker, Worker, WorkerError, WorkerTimeout
 from datasets.video.files import VideoError, probe
 
 ENV_PYTHON = "PHALP_PYTHON"
@@ -42,14 +41,14 @@ MAX_GAP = 1.0  # seconds without the person that are still interpolated
 # Up to this share of the images others may be in the picture: people who pass by, false alarms.
 # With somebody there for most of the clip, the largest person need not be the one that is meant.
 MAX_CROWDED = 0.5
-_SCRIPT = Path(command_worker.__file__)
-_START_SECONDS = 60
-_SECONDS = 3600  # for a clip, with the loading of the models
+_SCRIPT = Path(__file__).parent / "phalp_worker.py"
+_START_SECONDS = 1800
+_SECONDS = 3600  # for a clip
 
 
 @dataclass(frozen=True)
 class PhalpEstimator:
-    """4D-Humans as its authors run it on videos; one process a clip."""
+    """4D-Humans as its authors run it on videos."""
 
     name = "phalp"
     note = (
@@ -98,24 +97,40 @@ class PhalpEstimator:
 
     @contextmanager
     def start(self, device: str) -> Iterator["PhalpSession"]:
-        """Check the installation and the device; PHALP itself starts with every clip.
+        """Load the networks on a GPU, once for many clips.
 
         Raises:
-            EstimatorUnavailable: see `preflight`; or the device is not a GPU.
+            EstimatorUnavailable: see `preflight`; the device is not a GPU; or it does not start.
         """
         python, track, _ = self.preflight()
         if not device.startswith("cuda"):
             raise EstimatorUnavailable(f"phalp runs on CUDA GPUs only, not on {device}")
-        yield PhalpSession(python, track, see_only(device, os.environ))
+        with tempfile.TemporaryDirectory(prefix="phalp-") as folder:
+            env = {**see_only(device, os.environ), "TMPDIR": folder}
+            options = {"home": str(track.parent), "out": folder}
+
+            def make() -> Worker:
+                return Worker(python, _SCRIPT, env=env, options=options, timeout=_START_SECONDS)
+
+            with LastingWorker(make) as worker:
+                try:
+                    worker.hello()
+                except WorkerError as error:
+                    raise EstimatorUnavailable(f"4D-Humans does not start: {error}") from error
+                yield PhalpSession(worker, Path(folder))
 
 
 @dataclass(frozen=True)
 class PhalpSession:
-    """Runs ``track.py`` clip by clip."""
+    """The running tool; after a clip at which it died it is loaded again.
 
-    python: Path  # the interpreter of its environment
-    track: Path  # the script
-    env: dict[str, str]  # environment variables
+    Attributes:
+        worker: its process.
+        work: a folder for what goes between.
+    """
+
+    worker: LastingWorker
+    work: Path
 
     def estimate(self, clip: ClipVideo) -> Estimate:
         """Estimate one clip.
@@ -127,11 +142,11 @@ class PhalpSession:
             info = probe(clip.video)
         except VideoError as error:
             raise EstimateError("decode_error", str(error)) from error
-        with tempfile.TemporaryDirectory(prefix="phalp-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.work) as folder:
             video = Path(folder) / "clip.mp4"  # a name without what it would cut or misread
             video.symlink_to(clip.video.absolute())
-            output = self._run(video, Path(folder))
-            # It catches its own errors and exits with 0: only the file tells.
+            output = self._track(video, Path(folder))
+            # It catches its own errors: only the file tells.
             result = Path(folder) / "results" / "demo_clip.pkl"
             if not result.is_file():
                 raise EstimateError("error", f"PHALP wrote no result; it said: {output}")
@@ -153,27 +168,11 @@ class PhalpSession:
             },
         )
 
-    def _run(self, video: Path, out: Path) -> str:
-        """Run the tool, and return the last it said."""
-        options = {
-            "video.source": video,
-            "video.output_dir": out,
-            "video.end_frame": -1,  # else frames from 1300 on are dropped
-            "render.enable": False,
-            "overwrite": True,
-        }
-        words = [f"{name}={value}" for name, value in options.items()]
-        request = {"command": [str(self.python), str(self.track), *words]}
-        worker = Worker(
-            self.python,
-            _SCRIPT,
-            env={**self.env, "TMPDIR": str(out)},
-            options={"folder": str(self.track.parent)},
-            timeout=_START_SECONDS,
-        )
+    def _track(self, video: Path, out: Path) -> str:
+        """Run the tool on a video, and return the last it said."""
+        request = {"video": str(video), "out": str(out)}
         try:
-            with worker:
-                output = worker.request(request, timeout=_SECONDS)["said"]
+            output = self.worker.request(request, timeout=_SECONDS)["said"]
         except WorkerTimeout:
             raise EstimateError("timeout", f"PHALP took more than {_SECONDS} s") from None
         except WorkerError as error:
