@@ -60,14 +60,14 @@ class Recording:
 
     Attributes:
         motion: in a world with y up, in metres.
-        valid: (T,) bool, frames with usable numbers; None where all are.
+        valid: (T,) bool, frames with usable numbers.
         up: the axis that was up in the file.
         is_up_stated: the file says so itself.
         assumed: what was assumed because the file does not say it, each in a few words.
     """
 
     motion: Motion
-    valid: np.ndarray | None = None
+    valid: np.ndarray
     up: str = "y"
     is_up_stated: bool = False
     assumed: tuple[str, ...] = ()
@@ -127,12 +127,9 @@ class MotionFolder:
                     raise ValueError("not a readable file")
                 recording = self.read(path, self.options)
                 motion = recording.motion
-                valid = recording.valid
-                if valid is None:
-                    valid = np.ones(len(motion), dtype=bool)
                 require_plausible(
                     motion,
-                    valid,
+                    recording.valid,
                     up_to_y=UP_TO_Y[recording.up],
                     is_up_stated=recording.is_up_stated,
                 )
@@ -144,7 +141,7 @@ class MotionFolder:
                 dataset=self.name,
                 sequence=sequence,
                 frame_ids=np.arange(len(motion)),
-                valid=valid,
+                valid=recording.valid,
                 fps=motion.fps,
                 group=group,
                 world_motion=motion,
