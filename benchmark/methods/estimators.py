@@ -81,8 +81,13 @@ def estimate(estimator: "Estimator", clips: Clips, device: str) -> Prediction:
                 try:
                     channels.append(_channels(session.estimate(video).camera_motion))
                     continue
-                except EstimatorUnavailable:
-                    raise
+                except EstimatorUnavailable as error:
+                    if not any(motion is not None for motion in channels):
+                        raise
+                    # What it did before stays; it may start again in another run.
+                    crashed |= dict.fromkeys(clips.ids[row:], str(error))
+                    channels += [None] * (len(clips.ids) - row)
+                    break
                 except EstimateError as error:
                     (failed if error.is_about_clip else crashed)[name] = str(error)
                 except Exception as error:  # whatever foreign code raises: the other clips go on

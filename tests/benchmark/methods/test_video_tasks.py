@@ -25,7 +25,7 @@ from benchmark.runs.stages import perform, trained_weights
 from benchmark.runs.work_item import RunContext, make_item
 from benchmark.runs.workers import _Queue
 from datasets.bodies.smplx_file import find_body
-from datasets.estimators import Estimate, EstimateError
+from datasets.estimators import Estimate, EstimateError, EstimatorUnavailable
 from datasets.motion import Motion
 from datasets.store.reader import ClipStore
 from datasets.video.files import read_video
@@ -253,6 +253,24 @@ def test_one_bad_clip_never_stops_the_others(data):
     assert made.failed == {data.test_ids[1]: "no_person: nobody is seen"}
     assert made.crashed == {data.test_ids[2]: "a bug of the tool"}
     assert made.channels.shape == (3, 17, 79)
+
+
+def test_what_an_estimator_did_before_it_ended_is_kept(data):
+    class Ending(Picky):
+        def estimate(self, clip):
+            if self.shown == last:
+                raise EstimatorUnavailable("it does not start again")
+            self.shown += 1
+            still = np.zeros((17, 79), np.float32)
+            return Estimate(Motion.from_channels(still, fps=clip.fps, space="camera"))
+
+    clips, last = data.clips(data.test_ids), 1
+    made = estimators.estimate(Ending(), clips, "cpu")
+    assert made.crashed == dict.fromkeys(data.test_ids[1:], "it does not start again")
+    assert made.failed == {} and made.channels.shape == (3, 17, 79)
+    last = 0
+    with pytest.raises(Unavailable, match="does not start again"):
+        estimators.estimate(Ending(), clips, "cpu")
 
 
 def test_a_damaged_video_fails_alone(context, item_of, data, shots_folder, tmp_path):

@@ -10,9 +10,8 @@ import pytest
 from benchmark.api.clips import Clips
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import Evaluation, MetricContext, Score
-from benchmark.metrics.diversity import (
-    METRIC,
-    common_rate,
+from benchmark.metrics.diversity import METRIC, common_rate
+from benchmark.metrics.features.distances import (
     frechet_distance,
     mean_pairwise_distance,
     normalise,

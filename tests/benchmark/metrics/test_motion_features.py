@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.metrics.diversity import frechet_distance, normalise
+from benchmark.metrics.features.distances import frechet_distance, normalise
 from benchmark.metrics.features.geometric_tests import JOINT_NAMES
 from benchmark.metrics.features.motion import (
     geometric_features,
