@@ -75,10 +75,7 @@ class Outcome:
     def left_out(self, metric: str) -> frozenset[str]:
         """The test clips that are in no score of a metric, since something before it failed."""
         estimated = self.stages[f"score {metric}"].inputs.get("estimate")
-        names = ("predict", "estimate") if estimated else ("predict",)
-        return frozenset().union(
-            *(self.records[name].failed for name in names if name in self.records)
-        )
+        return frozenset(self.failed) - (frozenset() if estimated else frozenset(self.unseen))
 
     def for_metrics(self, metrics: Collection[str]) -> "Outcome":
         """The same without the stages and scores of other metrics."""

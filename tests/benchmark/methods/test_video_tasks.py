@@ -371,7 +371,11 @@ def test_an_estimator_takes_from_the_columns_that_need_it_alone(
     outcome = chain.lookup(context, item)
     assert outcome.missing == ["estimate"]
     assert outcome.scores.keys() == {"diversity", "pose", "vbench"} - needs
-    assert "a bug of the tool" in outcome.failure("mpjpe").reason
+    row = RowOutcome(row=Row("x", method), items=[item], outcomes=[outcome])
+    consistency = make_cell(row, Column("mpjpe", "MPJPE"), None)
+    assert consistency.status == "failed" and "a bug of the tool" in consistency.reason
+    fid = make_cell(row, Column("fid", "FID"), None)
+    assert fid.status == ("failed" if "diversity" in needs else "measured")
     perform(context, item, progress=ignore)
     outcome = chain.lookup(context, item)
     assert not outcome.missing and len(calls) == 2
