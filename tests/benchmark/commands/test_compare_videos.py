@@ -1,5 +1,6 @@
 """The verb ``compare`` on tasks with videos: what is measured, and what does not fit together."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -148,6 +149,31 @@ def test_i2vm_with_an_estimator_of_the_users(trained, held_out, tmp_path, here):
     assert by_column(made, "b/model")["mpjpe"]["n"] == 2
     assert str(trained / REGRESSOR) in made["estimator"]
     assert "train estimator" not in made["systems"]["a/model"]["runs"]
+
+
+def test_a_clip_that_one_checkpoint_fails_on_is_in_no_difference(
+    trained, shots_folder, tmp_path, here, monkeypatch
+):
+    method = type(discover.method("unimo", "i2vm"))
+    whole = method.predict
+
+    def predict(self, weights, clips, **options):
+        made = whole(self, weights, clips, **options)
+        failed = {clips.ids[0]: "decode_error: cut short"} if weights.parent.name == "b" else {}
+        return dataclasses.replace(made, failed=failed)
+
+    monkeypatch.setattr(method, "predict", predict)
+    words = command(trained, shots_folder, tmp_path, B, task="i2vm")
+    words += ["--estimator", str(trained / REGRESSOR), "--limit", str(LIMIT)]
+    made = compared(tmp_path, words)
+    lines = by_column(made, "b/model")
+    cells = made["systems"]["a/model"]["cells"]
+    assert lines["mpjpe"]["n"] == LIMIT - 1 < cells["mpjpe"]["n"] == LIMIT
+    assert lines["mpjpe"]["value"] != cells["mpjpe"]["value"]
+    assert lines["mpjpe"]["against_value"] == made["systems"]["b/model"]["cells"]["mpjpe"]["value"]
+    assert lines["fid"]["difference"] is None and "all clips together" in lines["fid"]["reason"]
+    (note,) = [note for note in made["notes"] if note.startswith("Against b/model")]
+    assert "on the 2 clips that both have; a/model has 3, b/model 2 (MPJPE" in note
 
 
 def test_without_an_estimator_columns_say_why(trained, held_out, tmp_path, here, capsys):
