@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from datasets.store import ClipStore
+    from datasets.store.joined import JoinedStore
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -21,7 +22,7 @@ class Clips:
         fps: (N,) frames per second.
         spaces: frame of reference of each motion, ``camera`` or ``world``.
         genders: the body that each motion's betas belong to, ``neutral``, ``female`` or ``male``.
-        store: folder of the clip store that they are from.
+        store: folder of the clip store with the test clips.
         videos: the mp4 of each clip; empty where the task is about motion alone.
         video_sha256: their hashes when the store was made; empty for other videos.
         K: (N, T, 3, 3) intrinsics of the videos in pixels, or None without videos.
@@ -91,17 +92,20 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """A prepared clip store and the clips of it that a task uses.
+    """Prepared clip stores and the clips of them that a task uses.
 
     Attributes:
-        path: of the store.
-        name: ``built-in``, or the store's folder name.
-        sha256: of the store's content.
+        path: of the store with the test clips.
+        name: ``built-in``, or that store's folder name.
+        sha256: of that store's content.
+        train_paths: of the stores with the training clips, where they are others than `path`.
+        train_names: the names of those.
+        train_sha256: of their contents.
         num_frames: frames per clip.
         train_ids: clips trained on, in store order.
         test_ids: clips evaluated on, in store order.
         split_rule: how the store was split, as its manifest says.
-        dataset: the one that all its clips are from, such as ``threedpw``; empty for a mixture.
+        dataset: the one that all test clips are from, such as ``threedpw``; empty for a mixture.
         with_videos: whether the task shows the clips' videos to methods.
         notes: facts that a reader of a table needs, such as who estimated the motion.
         groups: test clip -> the group it belongs to (take, actor, source video: what no split
@@ -114,6 +118,9 @@ class Data:
     path: Path
     name: str
     sha256: str
+    train_paths: tuple[Path, ...] = ()
+    train_names: tuple[str, ...] = ()
+    train_sha256: tuple[str, ...] = ()
     num_frames: int
     train_ids: tuple[str, ...]
     test_ids: tuple[str, ...]
@@ -129,35 +136,36 @@ class Data:
     @property
     def inputs(self) -> dict:
         """The identity of the training clips in a cache key."""
-        return self._identity(self.train_ids)
+        several = len(self.train_sha256) > 1
+        single = (*self.train_sha256, self.sha256)[0]
+        return _identity(sorted(self.train_sha256) if several else single, self.train_ids)
 
     @property
     def test_inputs(self) -> dict:
         """The identity of the test clips in a cache key."""
-        return self._identity(self.test_ids)
-
-    def _identity(self, ids: Sequence[str]) -> dict:
-        from datasets.tools.files import hash_lines
-
-        return {"data": self.sha256, "clips": hash_lines(ids)}
+        return _identity(self.sha256, self.test_ids)
 
     def group_of(self, clip_id: str) -> str:
         """Return the group of a test clip; an id without one, such as ``pooled``, is its own."""
         return self.groups.get(clip_id, clip_id)
 
-    def clips(self, ids: Sequence[str]) -> Clips:
-        """Return the clips with these ids, with their videos if the task has any.
+    def training_store(self) -> "ClipStore | JoinedStore":
+        """Return the opened store, or stores, with the training clips.
 
         Raises:
-            StoreError: the store is damaged, or another one than it was.
+            StoreError: one is damaged, or another one than it was.
         """
-        from datasets.store import ClipStore
-        from datasets.store.schema import StoreError
+        return _open(self.train_paths or (self.path,), self.train_sha256 or (self.sha256,))
 
-        store = ClipStore.open(self.path)
-        if store.sha256 != self.sha256:
-            raise StoreError(f"{self.path} has changed since this command began: run it again")
+    def clips(self, ids: Sequence[str]) -> Clips:
+        """Return the training or test clips with these ids, with videos if the task has any.
+
+        Raises:
+            StoreError: a store is damaged, or another one than it was.
+        """
         ids = list(ids)
+        trained = self.train_paths and set(ids) <= set(self.train_ids)
+        store = self.training_store() if trained else _open((self.path,), (self.sha256,))
         videos, cameras, sources = _videos(store, ids) if self.with_videos else ((), None, ())
         return Clips(
             ids=ids,
@@ -173,7 +181,29 @@ class Data:
         )
 
 
-def _videos(store: "ClipStore", ids: Sequence[str]):
+def _identity(sha256: str | Sequence[str], ids: Sequence[str]) -> dict:
+    from datasets.tools.files import hash_lines
+
+    return {"data": sha256, "clips": hash_lines(ids)}
+
+
+def _open(paths: Sequence[Path], sha256: Sequence[str]) -> "ClipStore | JoinedStore":
+
+    from datasets.store import ClipStore
+    from datasets.store.schema import StoreError
+
+    stores = [ClipStore.open(path) for path in paths]
+    for store, wanted in zip(stores, sha256, strict=True):
+        if store.sha256 != wanted:
+            raise StoreError(f"{store.path} has changed since this command began: run it again")
+    if len(stores) == 1:
+        return stores[0]
+    from datasets.store.joined import open_stores
+
+    return open_stores(paths)
+
+
+def _videos(store: "ClipStore | JoinedStore", ids: Sequence[str]):
     """Return the clips' video files, intrinsics (N, T, 3, 3) and where these are from."""
     import numpy as np
 

@@ -34,7 +34,12 @@ class Profile:
         regressor_training: its training.
         codec: ``built-in``, the codec and motion tokenizer that ship with the package, or
             ``cosmos``: Cosmos's video tokenizer, and a motion tokenizer trained here.
+        decoder: what makes the pixels of Cosmos's tokens: their ``codec``, or ``diffusion``, the
+            diffusion decoder that the paper uses.
+        seedvr: True for further rows of videos that SeedVR has enhanced.
         estimator: the method that says what motion is in a generated video.
+        fine_tuning: the training of a transformer that goes on from a trained one, on other clips.
+        trains: False if rows whose training takes days are trained with ``--train`` alone.
         notes: how its settings differ from the paper's, by task, for the reader of a table.
     """
 
@@ -48,14 +53,18 @@ class Profile:
     training: "TrainingConfig"
     unimo: "UniMoConfig"
     unimo_training: "ARTrainingConfig"
+    fine_tuning: "ARTrainingConfig"
     regressor: "RegressorConfig"
     regressor_training: "TrainingConfig"
     codec: Literal["built-in", "cosmos"]
     estimator: str
     notes: Mapping[str, tuple[str, ...]]
+    trains: bool = True
+    decoder: Literal["codec", "diffusion"] = "codec"
+    seedvr: bool = False
 
     def with_steps(self, steps: int) -> "Profile":
         """Return the profile with all its trainings stretched or cut to `steps`."""
-        trainings = ("training", "unimo_training", "regressor_training")
+        trainings = ("training", "unimo_training", "fine_tuning", "regressor_training")
         changed = {name: getattr(self, name).with_steps(steps) for name in trainings}
         return dataclasses.replace(self, **changed)

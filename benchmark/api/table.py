@@ -62,6 +62,8 @@ class Row:
         method: name of the method.
         params: of the method.
         weights: a trained checkpoint of the user's to evaluate; None trains one.
+        enhanced: True to enhance the generated videos with SeedVR before they are measured.
+        start: a trained checkpoint of the user's that the row's training starts from.
         dataset: the dataset that the row is about, whose prepared store it needs; empty for a row
             of whatever data the table is run on.
     """
@@ -71,6 +73,8 @@ class Row:
     params: Mapping[str, object] = field(default_factory=dict)
     _: KW_ONLY
     weights: Path | None = None
+    start: Path | None = None
+    enhanced: bool = False
     dataset: str = ""
 
 

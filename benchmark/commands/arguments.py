@@ -66,7 +66,15 @@ def _add_run(verbs: _Verbs) -> None:
         "--profile", default="embedded", help="size of models, data and training; see list profiles"
     )
     run.add_argument(
-        "--data", type=Path, metavar="STORE", help="a prepared clip store; default: built-in data"
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="STORE",
+        help="prepared clip stores to train on, one also to test on; default: built-in data",
+    )
+    run.add_argument(
+        "--test", type=Path, metavar="STORE", help="test on this store's test clips instead"
     )
     run.add_argument(
         "--rows",
@@ -90,7 +98,23 @@ def _add_run(verbs: _Verbs) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="trained tokenizers or transformers (.safetensors); each is a further row",
+        help="trained systems (a training's folder, or its .safetensors): each fills the paper's "
+        "row that it was trained to be, or is a further row",
+    )
+    run.add_argument(
+        "--train", action="store_true", help="also train what takes days (profile paper)"
+    )
+    run.add_argument(
+        "--decoder",
+        choices=("dv", "diffusion"),
+        help="makes the pixels of Cosmos's tokens: its own DV8x16x16, or the paper's diffusion "
+        "decoder; default: the profile's",
+    )
+    run.add_argument(
+        "--seedvr",
+        action="store_true",
+        help="further rows of generated videos after SeedVR (default in profile paper, where it "
+        "is installed)",
     )
     output = run.add_mutually_exclusive_group()
     output.add_argument("--dry-run", action="store_true", help="print what would be done")

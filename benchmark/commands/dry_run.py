@@ -26,7 +26,7 @@ def lines(
         computed: ids of the tables that are computed.
         rows: of the other tables and figures, as far as they are selected.
         outcomes: what the cache holds of the rows' items.
-        unmade: see `benchmark.runs.data.Stores`.
+        unmade: see `benchmark.runs.stores.Stores`.
         always: the stage from which on finished work is done again; None: it is not.
         retry: whether clips that failed are tried again.
     """

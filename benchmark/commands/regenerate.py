@@ -19,9 +19,9 @@ from benchmark.results.cells import RowOutcome
 from benchmark.results.page.document import write_page
 from benchmark.results.render import markdown
 from benchmark.results.schema import Result
-from benchmark.runs.data import Stores
 from benchmark.runs.outcomes import Outcomes, look_up, measure
 from benchmark.runs.plan import LEFT_OUT, Plan, PlannedRow, plan
+from benchmark.runs.stores import Stores
 from benchmark.runs.work_item import WorkItem
 from datasets.tools.typed_json import printable
 
@@ -44,6 +44,7 @@ def regenerate(
         stores = Stores(
             request.profile,
             data=options.data,
+            test=options.test,
             limit=options.limit,
             quiet=options.quiet,
             make=not options.dry_run,

@@ -1,10 +1,14 @@
 """The request of a user to ``run``: the options, checked and resolved."""
 
+import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from benchmark.api.errors import UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.paths import file_name
 from benchmark.api.profile import Profile
@@ -23,7 +27,11 @@ _MAX_NAME = 100  # of the reports' folder
 class Options:
     """The options of ``run``, as given; see ``python -m benchmark.run run --help``."""
 
-    data: Path | None
+    data: Sequence[Path]
+    test: Path | None
+    train: bool
+    decoder: str | None
+    seedvr: bool
     rows: Sequence[str]
     limit: int | None
     steps: int | None
@@ -98,13 +106,18 @@ def make_request(
     """
     checkpoints = user_checkpoints(options.checkpoint)
     require_rows(checkpoints, [*tables, *figures])
-    require_patterns(options.rows, checkpoints, [*tables, *figures])
+    if options.steps is not None:
+        profile = profile.with_steps(options.steps)
+    profile = dataclasses.replace(
+        profile, trains=profile.trains or options.train, **_pixels(profile, options)
+    )
+    require_patterns(options.rows, checkpoints, [*tables, *figures], profile)
     if not options.dry_run:
         require_writable(options.out)
     return Request(
         tables=tables,
         figures=figures,
-        profile=profile if options.steps is None else profile.with_steps(options.steps),
+        profile=profile,
         options=options,
         checkpoints=checkpoints,
         context=RunContext(
@@ -116,6 +129,23 @@ def make_request(
     )
 
 
+def _pixels(profile: Profile, options: Options) -> dict[str, Any]:
+    """What makes the pixels of generated videos, as fields of a profile.
+
+    Raises:
+        UserError: the profile's tokens are not Cosmos's.
+    """
+    from model.video_tokens.seedvr import ENV_HOME
+
+    if options.decoder is not None and profile.codec != "cosmos":
+        raise UserError(
+            f"--decoder is for Cosmos's tokens: the codec of profile {profile.name} has one decoder"
+        )
+    decoder = {None: profile.decoder, "dv": "codec", "diffusion": "diffusion"}[options.decoder]
+    installed = profile.codec == "cosmos" and bool(os.environ.get(ENV_HOME))
+    return {"decoder": decoder, "seedvr": options.seedvr or installed}
+
+
 def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCheckpoint]) -> str:
     """The profile's name and, where given, whatever makes the numbers others than its own.
 
@@ -123,8 +153,13 @@ def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCh
     takes the place of the whole table.
     """
     parts = [profile.name]
-    if options.data is not None:
-        parts.append(file_name(options.data.resolve().name) or "store")
+    parts += [file_name(path.resolve().name) or "store" for path in options.data]
+    if options.test is not None:
+        parts.append(f"test-{file_name(options.test.resolve().name)}")
+    if options.decoder is not None:
+        parts.append(f"decoder-{options.decoder}")
+    if options.seedvr:
+        parts.append("seedvr")
     if options.steps is not None:
         parts.append(f"steps{options.steps}")
     if options.limit is not None:

@@ -30,7 +30,6 @@ class Regressor(Method):
     def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         import torch
 
-        from datasets.store.reader import ClipStore
         from model.regressor.examples import examples_of
         from model.regressor.network import MotionRegressor
         from model.regressor.train import train
@@ -38,7 +37,7 @@ class Regressor(Method):
         training = TrainingConfig.from_dict(spec["training"])
         config = RegressorConfig.from_dict(spec["regressor"])
         progress("read the videos", 0, 1)
-        examples = examples_of(ClipStore.open(data.path), data.train_ids, config.size)
+        examples = examples_of(data.training_store(), data.train_ids, config.size)
         torch.manual_seed(training.seed)
         return train(
             MotionRegressor(config),

@@ -7,6 +7,8 @@ from pathlib import Path
 from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
+from benchmark.api.table import Row
+from benchmark.methods import tokenizers
 from benchmark.methods.tokenizers import train_tokenizer
 from model.tokenizer.solami.config import SolamiConfig
 from model.training.config import TrainingConfig
@@ -25,6 +27,9 @@ class Solami(Method):
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         training = dataclasses.replace(profile.training, seed=seed)
         return {"tokenizer": profile.solami.to_dict(), "training": training.to_dict()}
+
+    def training_command(self, row: Row, profile: Profile) -> str:
+        return tokenizers.training_command(profile)
 
     def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         from model.tokenizer.solami.network import SolamiTokenizer

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.api.clips import Data
 from benchmark.api.method import Progress
+from benchmark.api.profile import Profile
 from model.tokenizer import TokenizerConfig
 from model.training.config import TrainingConfig
 
@@ -28,6 +29,15 @@ def variant(config: TokenizerConfig, params: Mapping[str, Any]) -> TokenizerConf
         last = params["tokens_per_frame"] // math.prod(before)
         params = {"strides": (*before, last), **params}
     return dataclasses.replace(config, **params)
+
+
+def training_command(profile: Profile) -> str:
+    """Return why a tokenizer is not trained in a profile, see `Method.training_command`."""
+    training = profile.training
+    return (
+        f"profile {profile.name} trains it with --train alone ({training.steps} steps of "
+        f"{training.batch_size} windows of {training.window} frames, for one GPU)"
+    )
 
 
 def train_tokenizer(

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from benchmark.api.clips import Clips, Data
 from benchmark.api.errors import Unavailable
 from benchmark.api.method import Progress
 from benchmark.api.profile import Profile
-from benchmark.methods.tokenizers import train_tokenizer, variant
 from datasets.tools.files import sha256_of
 from model.system import TokenizerFiles, TrainedSystem
 from model.video_tokens.cosmos.files import CosmosMissing, cosmos_file, cosmos_tokenizer
@@ -27,11 +26,18 @@ if TYPE_CHECKING:  # torch is not needed to plan
 
     from model.generate.pipeline import Pipeline
 
+_TRAINED = "trained"  # the start of a training that goes on from a trained system
+
 
 def training_spec(
-    profile: Profile, *, tasks: Sequence[str], unified: bool = False, seed: int
+    profile: Profile,
+    *,
+    tasks: Sequence[str],
+    unified: bool = False,
+    fine_tuned: bool = False,
+    seed: int,
 ) -> dict:
-    """Return all that a training depends on besides the clips, as JSON values.
+    """Return all that a training depends on besides the clips and what it builds on.
 
     Raises:
         Unavailable: weights of Cosmos that the profile starts from are missing.
@@ -39,32 +45,26 @@ def training_spec(
     from model import assets
 
     model = dataclasses.replace(profile.unimo, unified=unified)
-    training = dataclasses.replace(profile.unimo_training, tasks=tuple(tasks), seed=seed)
+    training = profile.fine_tuning if fine_tuned else profile.unimo_training
+    training = dataclasses.replace(training, tasks=tuple(tasks), seed=seed)
     found = {"model": model.to_dict(), "training": training.to_dict()}
+    if fine_tuned:
+        return {**found, "start": _TRAINED}
     if profile.codec == "built-in":
         tokens = {"codec": sha256_of(assets.CODEC), "tokenizer": sha256_of(assets.TOKENIZER)}
         return {**found, **tokens, "start": "random"}
     with _cosmos_there():
         folder, weights = cosmos_tokenizer(), cosmos_file()
     codec = [sha256_of(folder / name) for name in ("encoder.jit", "decoder.jit")]
-    tokenizer = variant(
-        profile.tokenizer,
-        {"tokens_per_frame": model.tokens_per_frame, "codebook_size": model.motion_vocab},
-    )
-    return {
-        **found,
-        "codec": codec,
-        "tokenizer": tokenizer.to_dict(),
-        "tokenizer_training": dataclasses.replace(profile.training, seed=seed).to_dict(),
-        "start": f"cosmos {sha256_of(weights)}",
-    }
+    return {**found, "codec": codec, "start": f"cosmos {sha256_of(weights)}"}
 
 
-def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
+def train(
+    spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress, base: Path | None
+) -> Path:
     """Train what `training_spec` says; see `benchmark.api.method.Method.train`."""
     import torch
 
-    from datasets.store.reader import ClipStore
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo, UniMoConfig, cosmos_weights
     from model.transformer.train.config import ARTrainingConfig
@@ -72,18 +72,22 @@ def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progre
     from model.transformer.train.token_set import Tokens
     from model.video_tokens.choose import open_codec
 
-    _loaded.cache_clear()  # a GPU may not hold two of them
+    release()  # a GPU may not hold two of them
     training = ARTrainingConfig.from_dict(spec["training"])
-    files = _tokenizers(spec, data, out, device=device, progress=progress)
+    files = _tokenizer_files(spec, base)
     codec = open_codec(files.codec, device=device)
     tokenizer = MotionTokenizer.load(files.tokenizer).to(device)
     progress("tokens", 0, 1)
     tokens = Tokens.of(
-        ClipStore.open(data.path), codec, tokenizer, mirror=training.mirror, progress=False
+        data.training_store(), codec, tokenizer, mirror=training.mirror, progress=False
     )
     torch.manual_seed(training.seed)
-    model = UniMo(UniMoConfig.from_dict(spec["model"]))
-    if spec["start"] != "random":
+    config, start = UniMoConfig.from_dict(spec["model"]), spec["start"]
+    if start == _TRAINED and base is not None:
+        model, start = UniMo.load(base), f"system {TrainedSystem.open(base).sha256}"
+    else:
+        model = UniMo(config)
+    if start.startswith("cosmos"):
         cosmos_weights.load(model, cosmos_weights.read(cosmos_file()))
     return train_transformer(
         model,
@@ -91,11 +95,74 @@ def train(spec: Mapping, data: Data, out: Path, *, device: str, progress: Progre
         tokens,
         out,
         device=device,
-        start=spec["start"],
+        start=start,
         files=files,
         progress=False,
         on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
     )
+
+
+def _tokenizer_files(spec: Mapping, base: Path | None) -> TokenizerFiles:
+    """The codec and the motion tokenizer that make a training's tokens."""
+    from model import assets
+
+    if base is None:
+        return TokenizerFiles(codec=str(assets.CODEC), tokenizer=assets.TOKENIZER)
+    if spec["start"] == _TRAINED:
+        system = TrainedSystem.open(base)
+        return TokenizerFiles(codec=system.codec, tokenizer=system.tokenizer)
+    return TokenizerFiles(codec=str(cosmos_tokenizer()), tokenizer=base)
+
+
+def pixels(profile: Profile) -> dict[str, str]:
+    """Return the identity of the diffusion decoder, if the profile decodes videos with it.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    from datasets.tools.isolated import ToolMissing
+    from model.training.sidecar import CheckpointError
+    from model.video_tokens.cosmos.diffusion_decoder import DiffusionDecoder
+
+    if profile.codec == "built-in" or profile.decoder == "codec":
+        return {}
+    try:
+        return {"decoder": profile.decoder, **DiffusionDecoder().identity()}
+    except (ToolMissing, CheckpointError) as error:
+        raise Unavailable(f"{error}; --decoder dv takes the tokenizer's own decoder") from error
+
+
+def decoded(
+    pipeline: "Pipeline", visual: "np.ndarray", pixels: Mapping[str, str] | None
+) -> "Iterator[np.ndarray]":
+    """Yield the pictures (T, H, W, 3) uint8 of each clip's visual tokens (N, t, h, w).
+
+    Args:
+        pipeline: that made the tokens.
+        visual: its tokens.
+        pixels: see `pixels`; None for the codec's own decoder. The diffusion decoder is kept until
+            `release`, as its start takes minutes.
+    """
+    decode = _diffusion(next(pipeline.model.parameters()).device.type) if pixels else None
+    for ids in visual:
+        yield (decode or pipeline.codec.decode)(ids)
+
+
+_kept = contextlib.ExitStack()
+
+
+@functools.lru_cache(maxsize=1)
+def _diffusion(device: str) -> "Callable[[np.ndarray], np.ndarray]":
+    from model.video_tokens.cosmos.diffusion_decoder import DiffusionDecoder
+
+    return _kept.enter_context(DiffusionDecoder().start(device)).decode
+
+
+def release() -> None:
+    """Free the model and the decoder that are kept."""
+    _loaded.cache_clear()
+    _diffusion.cache_clear()
+    _kept.close()
 
 
 def load(weights: Path, device: str) -> "Pipeline":
@@ -175,23 +242,3 @@ def first_pictures(clips: Clips) -> "tuple[np.ndarray, dict[str, str]]":
         raise ValueError(f"no video can be read, as {next(iter(failed.values()))}")
     black = np.zeros_like(next(one for one in found if not isinstance(one, str)))
     return np.concatenate([black if isinstance(one, str) else one for one in found]), failed
-
-
-def _tokenizers(
-    spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress
-) -> TokenizerFiles:
-    """Return the files of codec and tokenizer; the latter is trained where the spec says how."""
-    from model import assets
-    from model.tokenizer import MotionTokenizer, TokenizerConfig
-    from model.training.config import TrainingConfig
-
-    if "tokenizer_training" not in spec:
-        return TokenizerFiles(codec=str(assets.CODEC), tokenizer=assets.TOKENIZER)
-    config = TokenizerConfig.from_dict(spec["tokenizer"])
-    training = TrainingConfig.from_dict(spec["tokenizer_training"])
-    folder = out / "tokenizer"
-    folder.mkdir(exist_ok=True)
-    path = train_tokenizer(
-        lambda: MotionTokenizer(config), training, data, folder, device=device, progress=progress
-    )
-    return TokenizerFiles(codec=str(cosmos_tokenizer()), tokenizer=path)

@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
-from benchmark.methods import transformers
+from benchmark.api.table import Row
+from benchmark.methods import systems, tokenizers, transformers
 from benchmark.methods.tokenizers import train_tokenizer, variant
 from model.sequence import TASKS
 from model.tokenizer import TokenizerConfig
@@ -25,6 +27,9 @@ class Tokenizer(Method):
             "tokenizer": variant(profile.tokenizer, params).to_dict(),
             "training": training.to_dict(),
         }
+
+    def training_command(self, row: Row, profile: Profile) -> str:
+        return tokenizers.training_command(profile)
 
     def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         from model.tokenizer import MotionTokenizer
@@ -56,7 +61,8 @@ class Tokenizer(Method):
 class _Transformer(Method):
     """Rows are ablations: `params` are tasks, of one of them alone, and unified, of one embedding.
 
-    One training does both tasks.
+    One training does both tasks. A row with ``fine_tuned`` is about one dataset: a trained model
+    that is trained on with its clips.
     """
 
     checkpoint_class = "UniMo"
@@ -65,8 +71,29 @@ class _Transformer(Method):
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         return transformers.training_spec(profile, **{"tasks": TASKS, **params}, seed=seed)
 
-    def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
-        return transformers.train(spec, data, out, device=device, progress=progress)
+    def training_command(self, row: Row, profile: Profile) -> str:
+        return systems.training_command(row, profile, **{"tasks": TASKS, **row.params})
+
+    def use_of(self, sidecar: Mapping[str, Any], row: Row, profile: Profile) -> str:
+        return systems.use_of(sidecar, row, profile, **{"tasks": TASKS, **row.params})
+
+    def builds_on(self, row: Row, profile: Profile) -> tuple[str, Row] | None:
+        return systems.builds_on(row, profile)
+
+    def train(
+        self,
+        spec: dict,
+        data: Data,
+        out: Path,
+        *,
+        device: str,
+        progress: Progress,
+        base: Path | None = None,
+    ) -> Path:
+        return transformers.train(spec, data, out, device=device, progress=progress, base=base)
+
+    def release(self) -> None:
+        transformers.release()
 
     def facts(self, weights: Path) -> dict[str, float]:
         return {"params_m": transformers.num_parameters(weights) / 1e6}
@@ -93,12 +120,23 @@ class VideoToMotion(_Transformer):
 class ImageToVideoMotion(_Transformer):
     """The I2VM task."""
 
-    def predict(self, weights: Path, clips: Clips, *, device: str, seed: int) -> Prediction:
+    def pixels(self, profile: Profile) -> dict[str, str]:
+        return transformers.pixels(profile)
+
+    def predict(
+        self,
+        weights: Path,
+        clips: Clips,
+        *,
+        device: str,
+        seed: int,
+        pixels: Mapping[str, str] | None = None,
+    ) -> Prediction:
         pipeline = transformers.load(weights, device)
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)
         visual, channels = pipeline.i2vm(pictures, seeds)
-        videos = (pipeline.codec.decode(ids) for ids in visual)
+        videos = transformers.decoded(pipeline, visual, pixels)
         return Prediction(channels, videos=videos, failed=failed)
 
 

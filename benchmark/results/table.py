@@ -105,7 +105,12 @@ def made_with(
             "options": dict(options),
             "seeds": sorted(seeds),
             "data": {
-                data.name: {"sha256": data.sha256, "split_rule": data.split_rule} for data in stores
+                name: {"sha256": sha256, "split_rule": data.split_rule}
+                for data in stores
+                for name, sha256 in [
+                    (data.name, data.sha256),
+                    *zip(data.train_names, data.train_sha256, strict=True),
+                ]
             },
             "body": {"name": context.body.name, "sha256": context.body.sha256},
             "runs": runs or {},
@@ -259,8 +264,11 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
 
 
 def data_text(data: Data) -> str:
-    """Return the clips of a store in words."""
-    return f"{data.name}: {counted(len(data.train_ids), 'training clip')} and {test_text(data)}"
+    """Return the clips of the stores in words."""
+    trained = counted(len(data.train_ids), "training clip")
+    if data.train_names:
+        return f"{', '.join(data.train_names)}: {trained}; {data.name}: {test_text(data)}"
+    return f"{data.name}: {trained} and {test_text(data)}"
 
 
 def test_text(data: Data) -> str:

@@ -1,6 +1,6 @@
 """The cache: everything a report needs, under keys made of contents, never of names.
 
-A stage (``train``, ``predict``, ``estimate`` or ``score``) with fixed inputs has the folder
+A stage (one of `benchmark.runs.STAGES`) with fixed inputs has the folder
 ``<root>/<stage>/<key>/``, where the key is a hash of all that can change its result:
 
 * ``inputs.json``: the hashed object in clear;
@@ -67,6 +67,7 @@ def make_key(inputs: dict) -> str:
 _RESULTS: Mapping[str, Mapping[str, type]] = {
     "train": {"weights": str, "weights_sha256": str},
     "predict": {"facts": dict, "failed": dict},
+    "enhance": {"failed": dict},
     "estimate": {"failed": dict},
     "score": {"absent": dict},
 }
@@ -92,7 +93,7 @@ class StageRecord:
         gpu: of ``train`` on a GPU: its name.
         gpu_memory_mb: of ``train`` on a GPU: the most of its memory that was held.
         facts: of ``predict``: numbers of the trained model.
-        failed: of ``predict`` and ``estimate``: clip id -> error message.
+        failed: of ``predict``, ``enhance`` and ``estimate``: clip id -> error message.
         absent: of ``score``: column -> why these clips have no value of it.
     """
 
@@ -152,7 +153,7 @@ class CachedStage:
 
     Attributes:
         root: folder of the cache.
-        name: ``train``, ``predict``, ``estimate`` or ``score``.
+        name: one of `benchmark.runs.STAGES`.
         inputs: all that can change its result, as JSON values.
     """
 

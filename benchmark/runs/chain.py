@@ -6,7 +6,8 @@ versions. It never names a path, a table, a row or a number of processes: rows o
 that mean the same run share it.
 
 Videos that a system generates have no true motion. What stands for it is what an estimator sees in
-them: the stage ``estimate``, by a method that does ``v2m`` and has a training of its own.
+them: the stage ``estimate``, by a method that does ``v2m`` and has a training of its own. In rows
+that show SeedVR's videos the stage ``enhance`` comes before it.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,6 +20,7 @@ from benchmark.runs.cache import CachedStage, Failure, StageRecord
 from benchmark.runs.work_item import RunContext, WorkItem
 
 _ESTIMATE = ("train estimator", "estimate")  # the stages that lead to an estimate
+TRAIN_BASE = "train base"  # the stage that does the training which another builds on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ class Outcome:
     @property
     def failed(self) -> dict[str, str]:
         """Clip id -> error message, for clips without a prediction or an estimate."""
-        found = [self.records[name] for name in ("predict", "estimate") if name in self.records]
+        names = ("predict", "enhance", "estimate")
+        found = [self.records[name] for name in names if name in self.records]
         return {clip: reason for record in found for clip, reason in record.failed.items()}
 
     def left_out(self, metric: str) -> frozenset[str]:
@@ -124,6 +127,10 @@ def lookup(context: RunContext, item: WorkItem) -> Outcome:
 
 def _stage_names(item: WorkItem) -> list[str]:
     names = ["predict"] if item.weights else ["train", "predict"]
+    if item.base is not None and item.base.weights is None:
+        names.insert(0, TRAIN_BASE)
+    if item.enhancer:
+        names.append("enhance")
     if item.estimator is not None:
         names += ["estimate"] if item.estimator.weights else ["train estimator", "estimate"]
     return [*names, *(f"score {metric}" for metric in item.metrics)]
@@ -142,18 +149,24 @@ def _stage(
         return of.weights_sha256(of.weights) if of.weights else records[training].weights_sha256
 
     kind, _, metric = name.partition(" ")
-    if kind == "score":
-        needed = needs_estimate(item, stages["predict"], metric)
-        estimate = stages["estimate"] if needed else None
-        return score_stage(context, item, stages["predict"], estimate, metric)
     if name == "predict":
         return predict_stage(context, item, weights(item, "train"))
+    if name == "enhance":
+        return enhance_stage(context, item, stages["predict"])
+    if kind == "score":
+        needed = needs_estimate(item, stages["predict"], metric)
+        output = stages.get("enhance") or stages["predict"]
+        return score_stage(context, item, output, stages["estimate"] if needed else None, metric)
+    if name == TRAIN_BASE and item.base is not None:
+        return train_stage(context, item.base)
     if name == "train" or item.estimator is None:
-        return train_stage(context, item)
+        base = None if item.base is None else weights(item.base, TRAIN_BASE)
+        return train_stage(context, item, base)
     if name == "train estimator":
         return train_stage(context, item.estimator)
     learned = weights(item.estimator, "train estimator")
-    return estimate_stage(context, item, item.estimator, stages["predict"], learned)
+    output = stages.get("enhance") or stages["predict"]
+    return estimate_stage(context, item, item.estimator, output, learned)
 
 
 def needs_estimate(item: WorkItem, prediction: CachedStage, metric: str) -> bool:
@@ -178,13 +191,14 @@ def _add(reasons: dict[str, list[str]], further: Mapping[str, str]) -> None:
         reasons.setdefault(column, []).append(reason)
 
 
-def train_stage(context: RunContext, item: WorkItem) -> CachedStage:
-    """The training of a work item."""
+def train_stage(context: RunContext, item: WorkItem, base: str | None = None) -> CachedStage:
+    """The training of a work item, that builds on weights of the sha256 `base` if on any."""
     inputs = {
         "settings": item.training_spec,
         "precision": context.precision,
         **_method_inputs(context, item),
         **item.data.inputs,
+        **({"base": base} if base else {}),
     }
     return CachedStage(context.cache, "train", inputs)
 
@@ -199,8 +213,15 @@ def predict_stage(context: RunContext, item: WorkItem, weights: str) -> CachedSt
         "part_size": artifacts.PART_SIZE,
         **_method_inputs(context, item),
         **item.data.test_inputs,
+        **({"pixels": item.pixels} if item.pixels else {}),
     }
     return CachedStage(context.cache, "predict", inputs)
+
+
+def enhance_stage(context: RunContext, item: WorkItem, prediction: CachedStage) -> CachedStage:
+    """The prediction of a work item, its videos enhanced."""
+    inputs = {"prediction": prediction.key, "enhancer": item.enhancer, "seed": item.seed}
+    return CachedStage(context.cache, "enhance", inputs)
 
 
 def estimate_stage(

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark import discover
 from benchmark.api.errors import UserError
+from benchmark.api.profile import Profile
 from benchmark.api.table import PAPER, TASKS, Row
 from datasets.tools.files import hash_lines, read_json, sha256_of
 
@@ -73,14 +74,22 @@ class UserCheckpoint:
         path: of its weights.
         label: name in reports; each checkpoint has its own.
         methods: task -> the method that does it.
+        sidecar: its ``config`` and its ``training``.
     """
 
     path: Path
     label: str
     methods: Mapping[str, str]
+    sidecar: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def use_of(self, row: Row, task: str, profile: Profile) -> str:
+        """Return how it serves a row, see `benchmark.api.method.Method.use_of`."""
+        if task not in self.methods or not row.method or row.weights is not None:
+            return ""
+        return discover.method(row.method, task).use_of(self.sidecar, row, profile)
 
     def rows(self, task: str, others: Iterable[Row]) -> list[Row]:
-        """Return its rows of a task: one for each dataset that the other rows are about."""
+        """Return its own rows of a task: one for each dataset that the other rows are about."""
         if task not in self.methods:
             return []
         return [
@@ -95,19 +104,26 @@ class UserCheckpoint:
 
 
 def user_checkpoints(checkpoints: Sequence[Path]) -> list[UserCheckpoint]:
-    """Check the files named; each counts once.
+    """Check the files named, or the folders of trainings; each counts once.
 
     Raises:
         UserError: one that cannot be used.
     """
     distinct: dict[Path, Path] = {}
-    for path in checkpoints:
+    for path in map(weights_file, checkpoints):
         distinct.setdefault(path.resolve(), path)
-    labels = labels_of(list(distinct.values()))
-    return [
-        UserCheckpoint(path=path, label=label, methods=methods_of(path))
-        for path, label in labels.items()
-    ]
+    found = []
+    for path, label in labels_of(list(distinct.values())).items():
+        methods, read = methods_of(path), Checkpoint.read(path)
+        sidecar = {"config": read.config or {}, "training": read.training}
+        found.append(UserCheckpoint(path=path, label=label, methods=methods, sidecar=sidecar))
+    return found
+
+
+def weights_file(path: Path) -> Path:
+    """Return the weights of the folder of a training, or the path itself."""
+    inside = path / "model.safetensors"
+    return inside if inside.is_file() else path
 
 
 def labels_of(paths: Sequence[Path]) -> dict[Path, str]:
@@ -153,23 +169,25 @@ def methods_of(path: Path, *, option: str = "--checkpoint") -> dict[str, str]:
     if checkpoint.class_name in _OWN_CLASSES:
         _require_safetensors(path, named)
     methods, trained = classes[checkpoint.class_name], checkpoint.training.get("tasks")
-    if isinstance(trained, list):
-        methods = {task: name for task, name in methods.items() if task in trained}
-        if not methods:
-            raise UserError(
-                f"{named} was trained for {' and '.join(map(str, trained))}, which "
-                "no method here does with it: give another checkpoint"
-            )
-    return methods
+    if not isinstance(trained, list):
+        return {task: name for learned, (task, name) in methods.items() if learned == task}
+    found = dict(pair for learned, pair in methods.items() if learned in trained)
+    if not found:
+        raise UserError(
+            f"{named} was trained for {' and '.join(map(str, trained))}, which "
+            "no method here does with it: give another checkpoint"
+        )
+    return found
 
 
-def _classes() -> dict[str, dict[str, str]]:
-    """Class of a checkpoint -> task -> the method that does it."""
-    classes: dict[str, dict[str, str]] = {}
+def _classes() -> dict[str, dict[str, tuple[str, str]]]:
+    """Class of a checkpoint -> what it learned -> the task and the method that does it."""
+    classes: dict[str, dict[str, tuple[str, str]]] = {}
     for name in discover.summaries("methods"):
-        for task, implementation in discover.load("methods", name).items():
-            if implementation.checkpoint_class is not None:
-                classes.setdefault(implementation.checkpoint_class, {})[task] = name
+        for task, method in discover.load("methods", name).items():
+            if method.checkpoint_class is not None:
+                learned = method.checkpoint_task or task
+                classes.setdefault(method.checkpoint_class, {})[learned] = (task, name)
     return classes
 
 
@@ -180,9 +198,9 @@ def _require_files(path: Path, named: str) -> None:
         UserError: one is not; the message begins with `named`.
     """
     if path.is_dir():
-        inside = path / "model.safetensors"
-        cure = f"give {inside}" if inside.is_file() else "give the .safetensors file of a training"
-        raise UserError(f"{named} is a folder: {cure}")
+        raise UserError(
+            f"{named} is a folder: give the .safetensors file of a training, or its folder"
+        )
     if not path.is_file():
         raise UserError(
             f"{named}: there is no such file; give the .safetensors file that a training wrote"

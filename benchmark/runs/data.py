@@ -1,24 +1,22 @@
 """The clips to train and evaluate on: the built-in data, or a store of the user."""
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.api.clips import Data
-from benchmark.api.errors import Unavailable, UserError
-from benchmark.api.paths import display_path
+from benchmark.api.errors import UserError
 from benchmark.api.profile import Profile
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.embedded_shots import EmbeddedShots
-from datasets.bodies.smplx_file import BodyFile, find_body
+from datasets.bodies.smplx_file import BodyFile
 from datasets.prepare.built_in import FOLDER, make_store, store_path
 from datasets.prepare.options import NUM_FRAMES
+from datasets.store.joined import open_stores
 from datasets.store.manifest import read_manifest
 from datasets.store.reader import ClipStore
 from datasets.store.schema import StoreError
-from datasets.video.probe import VideoError, probe
 
 
 def built_in_path(profile: Profile, task: str) -> Path:
@@ -63,70 +61,115 @@ def prepared_path(dataset: str) -> Path:
 def open_data(
     path: Path,
     *,
+    train: Sequence[Path] = (),
     task: str = "tokenizer",
     name: str = "",
     limit: int | None = None,
     splits: Sequence[str] = ("train", "test"),
 ) -> Data:
-    """Check a store and pick its clips.
+    """Check stores and pick their clips.
 
     Args:
-        path: of the store.
+        path: of the store with the test clips.
+        train: stores with the training clips; none: `path` has them, too.
         task: what they are for, one of `benchmark.api.table.TASKS`.
         name: to display in reports; the folder's name if empty.
         limit: evaluate on this many test clips, evenly spaced over the split; None: on all.
         splits: that must hold clips. Each clip needs a motion and, for a video task, a video.
 
     Raises:
-        UserError: no readable store there, or no usable clips in one of the splits.
+        UserError: no readable store there, no usable clips in one of the splits, or test clips
+            that are of a take of the training clips.
     """
     try:
         store = ClipStore.open(path)
+        learned = [ClipStore.open(one) for one in train] or [store]
+        train_ids = open_stores(train).ids("train") if train else store.ids("train")
     except StoreError as error:
         raise UserError(str(error)) from error
-    train, test = store.ids("train"), store.ids("test")
     for split in splits:
-        if not store.ids(split):
-            raise UserError(
-                f"{path} has no {split} clips (it has {_splits(store)}): {_cure(store)}"
-            )
-    for split in splits:
-        bare = store.without_channels(split)
-        if bare:
-            raise UserError(
-                f"{len(bare)} {split} clips of {path} have no SMPL-X motion (first: {bare[0]}): "
-                f"estimate it with `python -m datasets.pseudo_gt --store {path} --estimator gvhmr "
-                "--out NEW` (--help lists the estimators)"
-            )
-    with_videos = task != "tokenizer"
-    if with_videos:
-        for split in splits:
-            bare = [name for name in store.ids(split) if not store.has_video(name)]
-            if bare:
-                raise UserError(
-                    f"{len(bare)} {split} clips of {path} have no video (first: {bare[0]}), which "
-                    f"{task} needs: prepare a dataset that has pictures"
-                )
+        for one in learned if split == "train" else [store]:
+            _require_clips(one, split, task)
+    test = store.ids("test")
+    require_apart(learned, store)
     if limit is not None and limit < len(test):
         test = [test[i * len(test) // limit] for i in range(limit)]
-    rates = tuple(sorted({float(fps) for fps in store.fps([*train, *test])}))
+    found = {
+        float(fps)
+        for one, split in [*((one, "train") for one in learned), (store, "test")]
+        for fps in one.fps(test if split == "test" else one.ids(split))
+    }
+    rates = tuple(sorted(found))
+    facts = {one.path: one.manifest.get("notes", []) for one in (*learned, store)}
     groups = _groups(store, test)
     return Data(
         path=Path(path),
         name=name or Path(path).resolve().name,
         sha256=store.sha256,
+        train_paths=tuple(train),
+        train_names=tuple(one.resolve().name for one in train),
+        train_sha256=tuple(one.sha256 for one in learned) if train else (),
         num_frames=store.num_frames,
-        train_ids=tuple(train),
+        train_ids=tuple(train_ids),
         test_ids=tuple(test),
         split_rule=str(store.manifest.get("split_rule", "")),
         dataset=store.dataset,
-        with_videos=with_videos,
-        notes=(*(f"Data: {note}." for note in store.manifest.get("notes", [])), *_mixture(rates)),
+        with_videos=task != "tokenizer",
+        notes=(
+            *(f"Data: {note}." for notes in facts.values() for note in notes),
+            *_mixture(rates),
+        ),
         groups=groups,
         rates=rates,
         test_rates=Counter(round(float(fps), 3) for fps in store.fps(test)),
         test_datasets=Counter(group.partition("/")[0] for group in groups.values()),
     )
+
+
+def _require_clips(store: ClipStore, split: str, task: str) -> None:
+    """Refuse a store without clips in a split, or with some that do not serve the task.
+
+    Raises:
+        UserError: it is one.
+    """
+    path, ids = store.path, store.ids(split)
+    if not ids:
+        raise UserError(f"{path} has no {split} clips (it has {_splits(store)}): {_cure(store)}")
+    if bare := store.without_channels(split):
+        raise UserError(
+            f"{len(bare)} {split} clips of {path} have no SMPL-X motion (first: {bare[0]}): "
+            f"estimate it with `python -m datasets.pseudo_gt --store {path} --estimator gvhmr "
+            "--out NEW` (--help lists the estimators)"
+        )
+    bare = [name for name in ids if not store.has_video(name)] if task != "tokenizer" else []
+    if bare:
+        raise UserError(
+            f"{len(bare)} {split} clips of {path} have no video (first: {bare[0]}), which "
+            f"{task} needs: prepare a dataset that has pictures"
+        )
+
+
+def require_apart(learned: Sequence[ClipStore], test: ClipStore) -> None:
+    """Refuse test clips of a take that training clips of another store are of.
+
+    Raises:
+        UserError: there are some.
+    """
+    tested = set(_groups(test, test.ids("test")).values())
+    for store in learned:
+        if store.path == test.path:
+            continue
+        if store.num_frames != test.num_frames:
+            raise UserError(
+                f"{store.path} has clips of {store.num_frames} frames, {test.path} of "
+                f"{test.num_frames}: prepare both with the same --frames"
+            )
+        trained = set(_groups(store, store.ids("train")).values())
+        if both := sorted(trained & tested):
+            raise UserError(
+                f"{len(both)} takes are in the training clips of {store.path} and in the test "
+                f"clips of {test.path} (first: {both[0]}): what is tested on must not be trained on"
+            )
 
 
 def _mixture(rates: Sequence[float]) -> list[str]:
@@ -148,6 +191,8 @@ def _groups(store: ClipStore, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _cure(store: ClipStore) -> str:
+    if not store.ids("train"):
+        return "give it with --test, and a store to train on with --data"
     if store.manifest.get("split"):
         return "prepare it without --split, so that it holds both train and test"
     return "prepare it from more recordings, so that some can be held out"
@@ -158,7 +203,7 @@ def _splits(store: ClipStore) -> str:
     return ", ".join(f"{number} {split}" for split, number in counts.items())
 
 
-def require_body(data: Data, body: BodyFile) -> None:
+def require_body(path: Path, body: BodyFile) -> None:
     """Refuse a store that was prepared with another body than that of the evaluation.
 
     The position of the pelvis depends on the body: labels of another body are displaced.
@@ -166,119 +211,11 @@ def require_body(data: Data, body: BodyFile) -> None:
     Raises:
         UserError: the store's body is another.
     """
-    made_with = read_manifest(data.path).get("body")
+    made_with = read_manifest(path).get("body")
     if not isinstance(made_with, dict) or made_with.get("sha256") in (None, body.sha256):
         return
     raise UserError(
-        f"{data.path} was prepared with the body {made_with.get('name')} "
+        f"{path} was prepared with the body {made_with.get('name')} "
         f"{str(made_with['sha256'])[:12]}, the evaluation is on {body.name} {body.sha256[:12]}: "
         "give that body with --body, or prepare the store again with this one"
     )
-
-
-class Stores:
-    """Finds the clips of a task, each store once.
-
-    Args:
-        profile: whose models must fit the clips.
-        data: the store of ``--data``; None for built-in data.
-        limit: evaluate on this many test clips; None: on all.
-        quiet: display no progress.
-        make: make built-in data that is not there; if False, `find` returns no clips in its place,
-            and the cache holds nothing of them.
-
-    Attributes:
-        unmade: the tasks whose built-in data is not there and was not made.
-    """
-
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        data: Path | None = None,
-        limit: int | None = None,
-        quiet: bool = False,
-        make: bool = True,
-    ):
-        self.unmade: list[str] = []
-        self._profile, self._data, self._limit = profile, data, limit
-        self._quiet, self._make = quiet, make
-        self._found: dict[tuple[str, Path | None], Data] = {}
-
-    def find(self, task: str, dataset: str = "") -> Data:
-        """Return the clips for a task, of one dataset if it has a name.
-
-        Raises:
-            UserError: the user's store does not serve the task.
-            Unavailable: there is no store of that dataset, or it does not serve the task.
-        """
-        if not dataset:
-            return self._open(task, self._data)
-        if self._data is not None:
-            given = self._open(task, self._data)
-            if given.dataset == dataset:
-                return given
-        path = prepared_path(dataset)
-        if not (path / "manifest.json").is_file():
-            where = display_path(path)
-            raise Unavailable(
-                f"{where}: no store of {dataset} is there; `python -m datasets.prepare {dataset} "
-                f"--root FOLDER --out {where}` makes it from the licensed data"
-            )
-        try:
-            return self._open(task, path)
-        except UserError as error:
-            raise Unavailable(str(error)) from error
-
-    def _open(self, task: str, path: Path | None) -> Data:
-        kind = "tokenizer" if task == "tokenizer" else "video"
-        if (kind, path) not in self._found:
-            self._found[kind, path] = self._opened(task, path)
-        return self._found[kind, path]
-
-    def _opened(self, task: str, path: Path | None) -> Data:
-        limit, name = self._limit, ""
-        if path is None and not self._make:
-            path, name = built_in_path(self._profile, task), "built-in"
-            if not (path / "manifest.json").exists():
-                self.unmade.append(task)
-                return Data(
-                    path=path,
-                    name=name,
-                    sha256="",
-                    num_frames=0,
-                    train_ids=(),
-                    test_ids=(),
-                    split_rule="",
-                )
-        elif path is None:
-            progress = not self._quiet and sys.stderr.isatty()
-            path, name = make_built_in(self._profile, task, progress=progress), "built-in"
-        found = open_data(path, task=task, name=name, limit=limit)
-        require_body(found, find_body())
-        if task == "tokenizer":
-            window = self._profile.training.window
-            if found.num_frames < window:
-                raise UserError(
-                    f"{path} holds clips of {found.num_frames} frames, fewer than the training "
-                    f"window of {window}: prepare it again with --frames {window} or more"
-                )
-        else:
-            self._require_size(found)
-        return found
-
-    def _require_size(self, found: Data) -> None:
-        """Refuse clips of another length or size than the profile's transformer takes."""
-        model = self._profile.unimo
-        try:
-            size = probe(found.clips(found.test_ids[:1]).videos[0])
-        except (VideoError, StoreError) as error:
-            raise UserError(f"{found.path}: {error}: prepare it again") from error
-        wanted = (model.num_frames, model.width, model.height)
-        if (found.num_frames, size.width, size.height) != wanted:
-            raise UserError(
-                f"{found.path} holds clips of {found.num_frames} frames of {size.width}x"
-                f"{size.height} pixels, the models of profile {self._profile.name} take "
-                f"{wanted[0]} of {wanted[1]}x{wanted[2]}: prepare it again with --frames "
-                f"{wanted[0]} --size {wanted[1]}, or choose another --profile"
-            )

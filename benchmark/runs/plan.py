@@ -1,20 +1,24 @@
 """Plans tables and figures: their rows, a user's checkpoints among them, and the work of each."""
 
+import dataclasses
 import fnmatch
+import glob
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark import discover
 from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
-from benchmark.runs.checkpoints import CHECKPOINT, UserCheckpoint, what_it_does
-from benchmark.runs.data import Stores
-from benchmark.runs.work_item import WorkItem, make_item
+from benchmark.runs.checkpoints import UserCheckpoint, what_it_does
+from benchmark.runs.stores import Stores
+from benchmark.runs.work_item import WorkItem, make_item, require_trainable
 
 LEFT_OUT = "left out by --rows"
+_ALONE = "no row of the paper's can be measured here"
 
 Exhibit = TableSpec | FigureSpec
 
@@ -81,42 +85,76 @@ def plan(
         exhibits: figures, and tables that are measured on data.
         profile: the size of everything.
         stores: where clips are found.
-        checkpoints: of the user; each is a further row.
+        checkpoints: of the user; each fills the row that it was trained to be, or is a further
+            row.
         rows: patterns of the labels to select; none selects all. Checkpoints are selected unless a
             pattern is of some of their labels.
         seeds: of training and sampling.
     """
     planned, refused = {}, {}
-    if rows and not any(
-        _matches(label, rows) for label in checkpoint_labels(exhibits, checkpoints)
-    ):
-        rows = [*rows, f"{CHECKPOINT}*"]
+    labels = checkpoint_labels(exhibits, checkpoints, profile)
+    if rows and not any(_matches(label, rows) for label in labels):
+        rows = [*rows, *map(glob.escape, labels)]
     for exhibit in exhibits:
         try:
-            planned[exhibit.id] = [
-                _planned(exhibit, row, task, is_extra, profile, stores, rows=rows, seeds=seeds)
-                for row, task, is_extra in _rows(exhibit, checkpoints)
-            ]
+            found: list[PlannedRow] = []
+            for row, task, is_extra in _rows(exhibit, checkpoints, profile):
+                # Before clips are rendered: rows beside others that cannot be done say nothing.
+                alone = is_extra and not any(one.items for one in found)
+                found.append(
+                    _planned(
+                        exhibit,
+                        row,
+                        task,
+                        is_extra,
+                        profile,
+                        stores,
+                        absent=_ALONE if alone else "",
+                        rows=rows,
+                        seeds=seeds,
+                    )
+                )
+            planned[exhibit.id] = found
         except UserError as error:
             refused[exhibit.id] = error
     return Plan(rows=planned, refused=refused)
 
 
 def _rows(
-    exhibit: Exhibit, checkpoints: Sequence[UserCheckpoint]
+    exhibit: Exhibit, checkpoints: Sequence[UserCheckpoint], profile: Profile
 ) -> Iterator[tuple[Row, str, bool]]:
     """Row, task, and whether it is an extra row, in the order in which they are displayed."""
     blocks: Mapping[str, Sequence[Row]]
+    extra: Sequence[Row] = ()
     if isinstance(exhibit, TableSpec):
         blocks, extra = {exhibit.task: exhibit.rows}, exhibit.more_rows
     else:
-        blocks, extra = exhibit.rows, ()
+        blocks = exhibit.rows
         checkpoints = checkpoints if exhibit.takes_checkpoint else ()
     for task, rows in blocks.items():
-        yield from ((row, task, False) for row in rows)
-        for one in checkpoints:
-            yield from ((row, task, False) for row in one.rows(task, rows))
-        yield from ((row, task, True) for row in extra)
+        further = {one.path: one for one in checkpoints}
+        filled = [_filled(row, task, further, profile) for row in (*rows, *extra)]
+        shown = filled[: len(rows)]
+        for one in further.values():
+            shown += one.rows(task, rows)
+        yield from ((row, task, False) for row in shown)
+        yield from ((row, task, True) for row in filled[len(rows) :])
+        if task == "i2vm" and profile.seedvr and isinstance(exhibit, TableSpec):
+            for row in shown:
+                after = dataclasses.replace(row, label=f"{row.label}, after SeedVR", enhanced=True)
+                yield after, task, True
+
+
+def _filled(row: Row, task: str, checkpoints: dict[Path, UserCheckpoint], profile: Profile) -> Row:
+    """The row with the first checkpoint that fills it, then taken out, or that it starts from."""
+    uses = {path: one.use_of(row, task, profile) for path, one in checkpoints.items()}
+    for use in ("weights", "start"):
+        if path := next((path for path, found in uses.items() if found == use), None):
+            if use == "weights":
+                del checkpoints[path]
+                return dataclasses.replace(row, weights=path)
+            return dataclasses.replace(row, start=path)
+    return row
 
 
 def _planned(
@@ -127,6 +165,7 @@ def _planned(
     profile: Profile,
     stores: Stores,
     *,
+    absent: str,
     rows: Sequence[str],
     seeds: Sequence[int],
 ) -> PlannedRow:
@@ -135,14 +174,15 @@ def _planned(
     if isinstance(exhibit, TableSpec):
         metrics = discover.metrics_of(exhibit)
         if is_extra:  # floors and stand-ins come with any of the paper's rows
-            labels = [one.label for one in exhibit.rows]
+            labels = [row.label, *(one.label for one in exhibit.rows)]
     else:
         seeds = seeds[:1]
     selected = not rows or any(_matches(label, rows) for label in labels)
-    items, absent = [], "" if selected else LEFT_OUT
+    items, absent = [], absent if selected else LEFT_OUT
     # A table also displays what is cached of rows that are not selected; a figure does not.
-    if selected or isinstance(exhibit, TableSpec):
+    if absent != _ALONE and (selected or isinstance(exhibit, TableSpec)):
         try:
+            require_trainable(row, task, profile)  # before clips are rendered for it
             data = stores.find(task, row.dataset)
             items = [
                 make_item(row, task, profile, data, seed=seed, metrics=metrics) for seed in seeds
@@ -161,10 +201,10 @@ def _planned(
 
 
 def checkpoint_labels(
-    exhibits: Iterable[Exhibit], checkpoints: Sequence[UserCheckpoint]
+    exhibits: Iterable[Exhibit], checkpoints: Sequence[UserCheckpoint], profile: Profile
 ) -> list[str]:
     """Return the labels of the rows of a user's checkpoints."""
-    found = (row for exhibit in exhibits for row, *_ in _rows(exhibit, checkpoints))
+    found = (row for exhibit in exhibits for row, *_ in _rows(exhibit, checkpoints, profile))
     return list(dict.fromkeys(row.label for row in found if row.weights is not None))
 
 
@@ -194,14 +234,17 @@ def require_rows(checkpoints: Iterable[UserCheckpoint], exhibits: Sequence[Exhib
 
 
 def require_patterns(
-    patterns: Iterable[str], checkpoints: Sequence[UserCheckpoint], exhibits: Sequence[Exhibit]
+    patterns: Iterable[str],
+    checkpoints: Sequence[UserCheckpoint],
+    exhibits: Sequence[Exhibit],
+    profile: Profile,
 ) -> None:
     """Check that each pattern of ``--rows`` matches a row.
 
     Raises:
         UserError: one matches none.
     """
-    rows = [row for one in exhibits for row, _, is_extra in _rows(one, checkpoints) if not is_extra]
+    rows = (row for one in exhibits for row, *_ in _rows(one, checkpoints, profile))
     labels = list(dict.fromkeys(row.label for row in rows))
     for pattern in patterns:
         if not any(_matches(label, [pattern]) for label in labels):

@@ -1,8 +1,9 @@
 """Does the stages of a work item that the cache lacks; `benchmark.runs.chain` has the keys."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import numpy as np
 from benchmark import discover
 from benchmark.api.clips import Clips, Prediction
 from benchmark.api.errors import Unavailable
-from benchmark.api.method import Progress
+from benchmark.api.method import Method, Progress
 from benchmark.api.metric import Evaluation
 from benchmark.api.paths import display_path
 from benchmark.runs import artifacts, chain
 from benchmark.runs.cache import CachedStage, StageRecord, say
 from benchmark.runs.checkpoints import Checkpoint
+from benchmark.runs.enhancement import enhanced
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.tools.files import fits_own_sha256, read_json, sha256_of
 
@@ -36,11 +38,13 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
         clips = item.data.clips(item.data.test_ids)
         return {"facts": facts, "failed": system.predict(clips, prediction.folder, progress)}
 
-    prediction.finish(predict, device=context.device)
+    with _released(item.implementation, context.device):
+        prediction.finish(predict, device=context.device)
+    output = enhanced(context, item, prediction, progress=progress)
     estimate: CachedStage | None = None
     errors: list[Exception] = []
     try:
-        estimate = _estimated(context, item, prediction, progress)
+        estimate = _estimated(context, item, output, progress)
     except Exception as error:  # what needs no estimate is scored all the same
         errors.append(error)
     for metric in item.metrics:
@@ -48,14 +52,27 @@ def perform(context: RunContext, item: WorkItem, *, progress: Progress) -> None:
         if needed and estimate is None:
             continue
         seen = estimate if needed else None
-        stage = chain.score_stage(context, item, prediction, seen, metric)
-        score = functools.partial(_score, context, item, prediction, seen, stage, progress)
+        stage = chain.score_stage(context, item, output, seen, metric)
+        score = functools.partial(_score, context, item, output, seen, stage, progress)
         try:
             stage.finish(score, device="cpu")
         except Exception as error:  # the others are scored all the same
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+@contextlib.contextmanager
+def _released(method: Method, device: str) -> Iterator[None]:
+    """Free what a method keeps at the end: the next stage may need the whole GPU."""
+    try:
+        yield
+    finally:
+        method.release()
+        if device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +110,16 @@ class _System:
             RuntimeError: it crashed on some clips; the others are written.
         """
         method, device = self.item.implementation, self.context.device
+        pixels = {"pixels": self.item.pixels} if self.item.pixels else {}
         finished, crashed = artifacts.finished_clips(folder), dict[str, str]()
         for number, start in enumerate(range(0, len(clips.ids), artifacts.PART_SIZE)):
             end = min(start + artifacts.PART_SIZE, len(clips.ids))
             rows = [row for row in range(start, end) if clips.ids[row] not in finished]
             if rows:
                 batch = clips[rows]
-                made = method.predict(self.weights, batch, device=device, seed=self.item.seed)
+                made = method.predict(
+                    self.weights, batch, device=device, seed=self.item.seed, **pixels
+                )
                 artifacts.write_videos(folder, rows, made.videos, batch.fps.tolist())
                 # After the last of them was read: none may be another's.
                 made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
@@ -121,18 +141,27 @@ class _System:
 
 def trained_weights(context: RunContext, item: WorkItem, *, progress: Progress) -> Path:
     """Return the weights of a work item's training, after training if it is not done."""
-    stage = chain.train_stage(context, item)
-    train = functools.partial(_train, context, item, stage.folder, progress)
+    base, sha256 = None, None
+    if item.base is not None:
+        base = item.base.weights or trained_weights(context, item.base, progress=progress)
+        sha256 = item.base.weights_sha256(base)
+    stage = chain.train_stage(context, item, sha256)
+    train = functools.partial(_train, context, item, stage.folder, base, progress)
     record = stage.finish(train, device=context.device)
     return stage.folder / record.weights
 
 
 def _train(
-    context: RunContext, item: WorkItem, folder: Path, progress: Progress
+    context: RunContext, item: WorkItem, folder: Path, base: Path | None, progress: Progress
 ) -> Mapping[str, object]:
     _remove_damaged(folder)
     weights = item.implementation.train(
-        dict(item.training_spec), item.data, folder, device=context.device, progress=progress
+        dict(item.training_spec),
+        item.data,
+        folder,
+        device=context.device,
+        progress=progress,
+        **({"base": base} if base else {}),
     )
     trained = Checkpoint.read(weights)
     return {
@@ -175,7 +204,8 @@ def _estimated(
         seen = dataclasses.replace(clips, videos=videos, video_sha256=())[rows]
         return {"failed": system.predict(seen, stage.folder, progress)}
 
-    stage.finish(estimate, device=context.device)
+    with _released(estimator.implementation, context.device):
+        stage.finish(estimate, device=context.device)
     return stage
 
 

@@ -50,6 +50,10 @@ class WorkItem:
         training_spec: all that training depends on besides the clips, as JSON values; empty if
             there are `weights`.
         weights: trained weights of the user; None trains some.
+        base: the training, or the weights, that its own training builds on; None for most.
+        pixels: identity of what makes the pixels of the method's tokens; empty where that is its
+            codec.
+        enhancer: identity of the tool that enhances its videos; empty where none does.
         metrics: names of the metrics that score it.
         estimator: the training, or the weights, of the estimator whose motions stand for the true
             ones of generated videos; None for other tasks.
@@ -63,6 +67,9 @@ class WorkItem:
     seed: int = 0
     training_spec: Mapping[str, object] = field(default_factory=dict)
     weights: Path | None = None
+    base: "WorkItem | None" = None
+    pixels: Mapping[str, str] = field(default_factory=dict)
+    enhancer: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
     estimator: "WorkItem | None" = None
     no_estimator: str = ""
@@ -82,6 +89,9 @@ class WorkItem:
                 "weights": self.weights and self.weights_sha256(self.weights),
                 **self.code,
                 "estimator": self.estimator and self.estimator.identity,
+                **({"base": self.base.identity} if self.base else {}),
+                **({"pixels": self.pixels} if self.pixels else {}),
+                **({"enhancer": self.enhancer} if self.enhancer else {}),
             }
         )
 
@@ -112,6 +122,22 @@ class WorkItem:
         )
 
 
+def require_trainable(row: Row, task: str, profile: Profile) -> None:
+    """Check that a row's training can be done, before its clips are looked for.
+
+    Raises:
+        Unavailable: something that it needs is not here, or it is the user's to train.
+    """
+    if row.weights is not None:
+        return
+    method = discover.method(row.method, task)
+    if not profile.trains and (command := method.training_command(row, profile)):
+        raise Unavailable(command)
+    method.training_spec(row.params, profile, seed=0)
+    if base := method.builds_on(row, profile):
+        require_trainable(base[1], base[0], profile)
+
+
 def make_item(
     row: Row, task: str, profile: Profile, data: Data, *, seed: int, metrics: tuple[str, ...]
 ) -> WorkItem:
@@ -120,10 +146,15 @@ def make_item(
     Raises:
         Unavailable: the row's method needs something that is not here.
     """
-    method, spec = discover.method(row.method, task), {}
+    method = discover.method(row.method, task)
+    if row.weights is None and method.learns and data.sha256 and not data.train_ids:
+        raise Unavailable("it learns from training clips: give stores of them with --data")
+    spec: dict = {}
+    base, estimator, reason = None, None, ""
     if row.weights is None:
         spec = method.training_spec(row.params, profile, seed=seed)
-    estimator, reason = None, ""
+        if needed := method.builds_on(row, profile):
+            base = make_item(needed[1], needed[0], profile, data, seed=seed, metrics=())
     if task == "i2vm":
         try:
             estimator = estimator_item(profile, data, seed=seed)
@@ -136,11 +167,32 @@ def make_item(
         seed=seed,
         training_spec=spec,
         weights=row.weights,
+        base=base,
+        pixels=method.pixels(profile),
+        enhancer=_enhancer() if row.enhanced else {},
         metrics=metrics,
         estimator=estimator,
         no_estimator=reason,
         label=row.label,
     )
+
+
+def _enhancer() -> dict[str, str]:
+    """Identity of SeedVR.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    from datasets.tools.isolated import ToolMissing
+    from model.video_tokens.seedvr import ENV_HOME, ENV_PYTHON, SeedVR
+
+    try:
+        tool = SeedVR.installed()
+        if tool is None:
+            raise Unavailable(f"no SeedVR is installed: set ${ENV_HOME} and ${ENV_PYTHON}")
+        return tool.identity()
+    except ToolMissing as error:
+        raise Unavailable(str(error)) from error
 
 
 def estimator_item(profile: Profile, data: Data, *, seed: int) -> WorkItem:

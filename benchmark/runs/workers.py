@@ -91,8 +91,10 @@ class _Queue:
 
 def _open_trainings(context: RunContext, item: WorkItem) -> set[str]:
     """Keys of the trainings that a work item waits for."""
-    trained = [part for part in (item, item.estimator) if part and part.weights is None]
-    runs = [train_stage(context, part) for part in trained]
+    known = (item, item.estimator, item.base)
+    trained = [part for part in known if part and part.weights is None]
+    # What builds on another training has no key before that is done.
+    runs = [train_stage(context, part) for part in trained if part.base is None]
     return {run.key for run in runs if run.record() is None}
 
 

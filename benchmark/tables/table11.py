@@ -13,7 +13,12 @@ TABLE = TableSpec(
     columns=POSE,
     # The paper prints one row a method, with cells "3DPW/RICH".
     rows=tuple(
-        Row(f"{system}, {name}", method, dataset=dataset)
+        Row(
+            f"{system}, {name}",
+            method,
+            {"fine_tuned": True} if method == "unimo" else {},
+            dataset=dataset,
+        )
         for name, dataset in _DATASETS.items()
         for system, method in _SYSTEMS.items()
     ),

@@ -66,7 +66,8 @@ def read(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa
     fps = found.motion.fps
     stride = 1 if options.fps else max(1, round(fps / TARGET_FPS))
     thinned = dataclasses.replace(found.motion[::stride], fps=fps / stride)
-    return dataclasses.replace(found, motion=thinned, valid=found.valid[::stride])
+    valid = None if found.valid is None else found.valid[::stride]
+    return dataclasses.replace(found, motion=thinned, valid=valid)
 
 
 def write(path: Path, motion: Motion) -> None:

@@ -34,7 +34,7 @@ from datasets.motion import Motion
 FOOT_HEIGHT = 0.03  # of the foot joint of a standing person, in metres
 _SAMPLE = 1000  # frames that the orientation of joints is learned from
 _MOST_OFF = 2.0  # degrees between a bone of the recording and of the motion
-_STRETCH = 0.01  # of the leg: position channels nearer to the OFFSET are not reported
+_STRETCH = 0.01  # of the leg: position channels that differ less from the OFFSET are not told
 
 _FEET = [INDEX["left_foot"], INDEX["right_foot"]]
 

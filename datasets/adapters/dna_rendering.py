@@ -143,9 +143,7 @@ def _seen(
         native={**native, **calibration},
         native_frames=frozenset(per_frame),
         pelvis_rest=rest if rest is not None and rest.ndim == 1 else None,
-        source=UndistortedPictures(
-            **vars(taken), rows=frame_ids, K=calibration["K"], distortion=calibration["D"]
-        ),
+        source=UndistortedPictures(taken, frame_ids, calibration["K"], calibration["D"]),
         files=files,
     )
 

@@ -132,7 +132,7 @@ def first_of_same_bytes(files: list[Path]) -> dict[Path, Path]:
     for same in by_size.values():
         owners: dict[str, Path] = {}
         for path in same if len(same) > 1 else ():
-            # One that cannot be read stays alone, and is reported when it is opened.
+            # One that cannot be read stays alone, and is told when it is opened.
             with contextlib.suppress(OSError):
                 first[path] = owners.setdefault(sha256_of(path), path)
     return first

@@ -161,9 +161,12 @@ _STAND_INS = {
     ("chumpy.reordering", "Select"): _Selection,
     ("scipy.sparse.csc", "csc_matrix"): _Columns,  # until scipy 1.7
     ("scipy.sparse._csc", "csc_matrix"): _Columns,
-    **{(module, "_reconstructor"): _rebuilt for module in ("copy_reg", "copyreg")},
-    **{(module, "object"): _Nothing for module in ("__builtin__", "builtins")},
-    **{(module, "set"): _Nothing for module in ("__builtin__", "builtins")},
+    ("copy_reg", "_reconstructor"): _rebuilt,
+    ("copyreg", "_reconstructor"): _rebuilt,
+    ("__builtin__", "object"): _Nothing,
+    ("builtins", "object"): _Nothing,
+    ("__builtin__", "set"): _Nothing,
+    ("builtins", "set"): _Nothing,
 }
 
 

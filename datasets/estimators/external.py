@@ -10,7 +10,7 @@ from datasets.tools.files import sha256_of
 def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:
     """`env` for a process that shall take `device` (``cpu``, ``cuda``, ``cuda:N``) as its first.
 
-    Tools take the first GPU that they see, whatever device is asked for.
+    Tools take the first GPU that they see, whatever device they are told.
     """
     index = device.partition(":")[2]
     if not index:

@@ -1,4 +1,4 @@
-"""Rasterisation: the pixels that triangles cover, and 2 x 2 down-sampling."""
+"""Triangles to pixels: which pixel centres they cover, and pixels from finer pixels."""
 
 import numpy as np
 

@@ -78,7 +78,7 @@ def _compare(options: Options) -> int:
     if with_paper and found[0].paper is None:
         raise UserError(f"--against {PAPER}: {table.id} has no row of {found[0].row.method}")
     body = body_file(options.body)
-    require_body(data, body)
+    require_body(data.path, body)
     fitting.require_fitting([system.item for system in (*found, *trainings)])
     context = RunContext(cache=options.out / "runs", body=body, device=device_named(options.device))
     require_writable(options.out)

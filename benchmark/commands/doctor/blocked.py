@@ -15,7 +15,7 @@ from benchmark.api.table import Row, TableSpec
 from benchmark.commands.doctor.page import Group
 from benchmark.commands.options import body_file
 from benchmark.discover import metrics_of
-from benchmark.runs.data import Stores
+from benchmark.runs.stores import Stores
 from datasets.bodies.smplx_file import BodyFile
 
 _PROFILES = ("embedded", "paper")

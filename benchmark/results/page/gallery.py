@@ -94,7 +94,9 @@ def _data(result: Result, task: str) -> "Data":
     from benchmark.runs.data import built_in_path, open_data
 
     options = result.provenance.options
-    path = Path(options["data"]) if options.get("data") else None
+    stores = [options["test"]] if options.get("test") else options.get("data") or []
+    stores = [stores] if isinstance(stores, str) else stores  # a path, in files so far
+    path = Path(stores[0]) if stores else None
     profile = discover.load("profiles", result.profile or "")
     data = open_data(
         path or built_in_path(profile, task),

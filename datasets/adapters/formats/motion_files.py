@@ -60,14 +60,14 @@ class Recording:
 
     Attributes:
         motion: in a world with y up, in metres.
-        valid: (T,) bool, frames with usable numbers.
+        valid: (T,) bool, frames with usable numbers; None where all are.
         up: the axis that was up in the file.
         is_up_stated: the file says so itself.
         assumed: what was assumed because the file does not say it, each in a few words.
     """
 
     motion: Motion
-    valid: np.ndarray
+    valid: np.ndarray | None = None
     up: str = "y"
     is_up_stated: bool = False
     assumed: tuple[str, ...] = ()
@@ -127,9 +127,12 @@ class MotionFolder:
                     raise ValueError("not a readable file")
                 recording = self.read(path, self.options)
                 motion = recording.motion
+                valid = recording.valid
+                if valid is None:
+                    valid = np.ones(len(motion), dtype=bool)
                 require_plausible(
                     motion,
-                    recording.valid,
+                    valid,
                     up_to_y=UP_TO_Y[recording.up],
                     is_up_stated=recording.is_up_stated,
                 )
@@ -141,7 +144,7 @@ class MotionFolder:
                 dataset=self.name,
                 sequence=sequence,
                 frame_ids=np.arange(len(motion)),
-                valid=recording.valid,
+                valid=valid,
                 fps=motion.fps,
                 group=group,
                 world_motion=motion,

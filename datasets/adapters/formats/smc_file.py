@@ -65,23 +65,35 @@ class TakenPictures:
 
 
 @dataclass(frozen=True, eq=False)
-class UndistortedPictures(TakenPictures):
+class UndistortedPictures:
     """A `datasets.sequence.FrameSource`: a camera's pictures without lens distortion, on its K."""
 
-    rows: np.ndarray  # (M,) the number of each row's picture
+    taken: TakenPictures  # the pictures as they are
+    frame_ids: np.ndarray  # (M,) numbers of the rows
     K: np.ndarray  # (3, 3) intrinsics, before and after
     distortion: np.ndarray  # (5,) coefficients of `datasets.adapters.formats.distortion`
 
+    @property
+    def width(self) -> int:
+        """Width of every picture in pixels."""
+        return self.taken.width
+
+    @property
+    def height(self) -> int:
+        """Height of every picture in pixels."""
+        return self.taken.height
+
     def frames(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """See `datasets.sequence.FrameSource`."""
-        pictures = self.read(self.rows[list(rows)])
+        pictures = self.taken.read(self.frame_ids[list(rows)])
         if not self.distortion.any():
-            return pictures
-        return map(Undistortion(self.K, self.distortion, self.width, self.height), pictures)
+            yield from pictures
+            return
+        yield from map(Undistortion(self.K, self.distortion, self.width, self.height), pictures)
 
     def paths(self, rows: Sequence[int]) -> list[Path]:
         """See `datasets.sequence.FrameSource`."""
-        return [self.path]
+        return [self.taken.path]
 
 
 @contextmanager

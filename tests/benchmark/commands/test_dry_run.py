@@ -3,7 +3,7 @@
 import pytest
 
 from benchmark import run
-from benchmark.runs import data
+from benchmark.runs import data, stores
 from tests.benchmark.commands.comparing import without_workers
 
 
@@ -46,7 +46,7 @@ def test_a_dry_run_makes_no_built_in_data_and_wants_it_for_rows_of_no_dataset(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(data, "FOLDER", tmp_path)
-    monkeypatch.setattr(data, "built_in_path", lambda profile, task: tmp_path / task)
+    monkeypatch.setattr(stores, "built_in_path", lambda profile, task: tmp_path / task)
     words = ["--profile", "smoke", "--dry-run", "--out", str(tmp_path)]
     assert run.main(["table11", *words]) == 0
     found = capsys.readouterr().out

@@ -20,9 +20,9 @@ from benchmark.results.cells import RowOutcome
 from benchmark.results.origin import Provenance
 from benchmark.results.schema import FigureResult, FigureRow
 from benchmark.runs import chain
-from benchmark.runs.data import Stores
 from benchmark.runs.plan import LEFT_OUT, plan
 from benchmark.runs.stages import perform
+from benchmark.runs.stores import Stores
 from benchmark.runs.work_item import RunContext, distinct
 from datasets.bodies.smplx_file import find_body
 
@@ -100,7 +100,7 @@ def made(shots_folder, tmp_path_factory):
     profile = smoke().with_steps(2)
     context = RunContext(folder / "runs", find_body(), device="cpu")
     specs = [figure(name) for name in ("figure6", "figure7", "figure10")]
-    planned = plan(specs, profile, Stores(profile, data=shots_folder, limit=2))
+    planned = plan(specs, profile, Stores(profile, data=[shots_folder], limit=2))
     assert planned.refused == {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.train.token_set.CACHE", folder / "tokens")

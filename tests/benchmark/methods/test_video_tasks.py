@@ -19,9 +19,10 @@ from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.results.table import row_notes
 from benchmark.runs import artifacts, chain
 from benchmark.runs.checkpoints import weights_sha256
-from benchmark.runs.data import Stores, open_data
+from benchmark.runs.data import open_data
 from benchmark.runs.stages import _evaluation as evaluation_of
 from benchmark.runs.stages import perform, trained_weights
+from benchmark.runs.stores import Stores
 from benchmark.runs.work_item import RunContext, make_item
 from benchmark.runs.workers import _Queue
 from datasets.bodies.smplx_file import find_body
@@ -484,19 +485,19 @@ def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(context, 
 
 def test_a_store_without_videos_is_refused_for_a_video_task(clips_folder, tiny):
     with pytest.raises(UserError, match=r"have no video .*v2m needs"):
-        Stores(tiny, data=clips_folder).find("v2m")
+        Stores(tiny, data=[clips_folder]).find("v2m")
 
 
 def test_a_store_of_another_size_is_refused(shots_folder, tiny):
     model = dataclasses.replace(tiny.unimo, latent_shape=(3, 8, 8))
     wide = dataclasses.replace(tiny, unimo=model)
     with pytest.raises(UserError, match=r"17 frames of 64x64 pixels.* take 17 of 128x128"):
-        Stores(wide, data=shots_folder).find("i2vm")
+        Stores(wide, data=[shots_folder]).find("i2vm")
 
 
 def test_a_row_about_a_dataset_wants_its_own_store(shots_folder, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmark.runs.data.FOLDER", tmp_path)
-    stores = Stores(tiny, data=shots_folder)
+    stores = Stores(tiny, data=[shots_folder])
     with pytest.raises(Unavailable, match=r"datasets\.prepare threedpw"):
         stores.find("v2m", "threedpw")
     assert stores.find("v2m", "embedded_shots").path == shots_folder

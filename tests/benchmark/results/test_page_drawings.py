@@ -22,7 +22,8 @@ def measure(name, store, out):
     """The reports folder of a table, measured with models trained for three steps."""
     profile = smoke().with_steps(3)
     options = Options(
-        data=store, rows=[], limit=None, steps=None, seeds=[0], device="cpu", workers=1,
+        data=[store], test=None, train=False, decoder=None, seedvr=False,
+        rows=[], limit=None, steps=None, seeds=[0], device="cpu", workers=1,
         body=None, checkpoint=[], out=out, dry_run=False, always=None, retry=False, strict=False,
         quiet=True, full=False, json=False,
     )  # fmt: skip

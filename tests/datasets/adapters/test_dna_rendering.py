@@ -101,14 +101,14 @@ def test_lens_distortion_is_removed_and_K_kept(read, original):
     rows = [0, 30, 69]
     expected = original[1]["0007_01", "25", "0"][rows]
     found = [spot(picture) for picture in sequence.source.frames(rows)]
-    taken = [spot(picture) for picture in sequence.source.read(rows)]
+    taken = [spot(picture) for picture in sequence.source.taken.read(rows)]
     np.testing.assert_allclose(found, expected, atol=0.3)
     assert np.linalg.norm(taken - expected, axis=1).min() > 0.6
 
 
 def test_a_lens_without_distortion_gives_the_pictures_as_taken(read):
     source = read[0]["0007_01", "48"].source
-    (found,), (taken,) = source.frames([7]), source.read([7])
+    (found,), (taken,) = source.frames([7]), source.taken.read([7])
     assert np.array_equal(found, taken)
 
 
