@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from benchmark.api.errors import Unavailable
 from benchmark.api.figure import FigureSpec, Picture, SystemOutput
+from benchmark.figures.drawing.losses import read_losses
 from benchmark.tables import table7, table8
 from benchmark.tables.shared import SINGLE_TASK_OPEN
 
@@ -26,20 +27,15 @@ def _curves(one: SystemOutput) -> dict[str, dict[str, list[float]]]:
     Raises:
         Unavailable: there is none.
     """
-    import csv
-
     file = one.training and one.training / "losses.csv"
     if file is None or not file.is_file():
         raise Unavailable(f"there are no losses of the training of {one.label}")
-    with file.open(newline="", encoding="utf-8") as text:
-        lines = list(csv.DictReader(text))
-    found = {}
-    for column in (start + name for start in _LINES for name in _PANELS):
-        points = [(int(line["step"]), float(line[column])) for line in lines if line.get(column)]
-        if points:
-            steps, values = zip(*points, strict=True)
-            found[column] = {"step": list(steps), "value": list(values)}
-    return found
+    found, columns = read_losses(file), (start + name for start in _LINES for name in _PANELS)
+    return {
+        column: dict(zip(("step", "value"), found[column], strict=True))
+        for column in columns
+        if column in found
+    }
 
 
 def _draw(drawn: Sequence[SystemOutput]) -> Picture:
@@ -47,7 +43,6 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
     from matplotlib.lines import Line2D
 
     from benchmark.figures.drawing.strips import colours
-    from benchmark.figures.drawing.style import GRID
 
     colour = colours(drawn)
     curves = {one.label: _curves(one) for one in drawn}
@@ -64,7 +59,7 @@ def _draw(drawn: Sequence[SystemOutput]) -> Picture:
                     )
         axis.set_title(heading, fontsize=9, fontweight="bold")
         axis.set_xlabel("training step")
-        axis.grid(axis="y", color=GRID, linewidth=0.6)
+        axis.grid(axis="y")
     axes[0].set_ylabel("cross-entropy (nats per token)")
     handles = [Line2D([], [], color=colour[label], label=label) for label in curves]
     handles += [

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.commands.compare.schema import Comparison, Difference
-from benchmark.figures.drawing.style import COLORS, GRID, plain, styled
+from benchmark.figures.drawing.style import COLORS, plain, styled
 from benchmark.results.render.figure import save
 from benchmark.results.render.layout import signed
 
@@ -70,5 +70,4 @@ def _draw(axis, lines: Sequence[Difference], result: Comparison) -> None:
     axis.set_yticks(range(len(lines)), labels)
     axis.set_ylim(len(lines) - 0.5, -0.8)
     axis.margins(x=0.15)
-    axis.grid(axis="x", color=GRID, linewidth=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="x")

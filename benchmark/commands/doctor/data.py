@@ -22,53 +22,53 @@ PAGES = {
 
 def groups() -> list[Group]:
     """Rows (found, missing, wrong or to be made, what, where it is or how to get it)."""
-    built_in = [
-        (*_built_in(profile, task), f"{profile}, {kind}")
-        for profile in discover.summaries("profiles")
-        for kind, task in (("motion", "tokenizer"), ("videos", "v2m"))
-    ]
     return [
         Group(
             "Licensed datasets, asked for at their pages and then prepared from the FOLDER they "
             "are in (docs/datasets.md)",
-            [(state, name, text) for name in PAGES for state, text in [_prepared(name)]],
+            [_prepared(name) for name in PAGES],
         ),
         Group(
             "Built-in data, of each profile",
-            [(state, name, text) for state, text, name in built_in],
+            [
+                _built_in(profile, kind, task)
+                for profile in discover.summaries("profiles")
+                for kind, task in (("motion", "tokenizer"), ("videos", "v2m"))
+            ],
         ),
         Group("Finished runs, which no command repeats", [_cache()]),
     ]
 
 
-def _prepared(name: str) -> tuple[str, str]:
+def _prepared(name: str) -> tuple[str, str, str]:
     path = prepared_path(name)
     cure = f"python -m datasets.prepare {name} --root FOLDER --out {display_path(path)}"
     if not path.exists():
-        return "missing", f"{PAGES[name]}\n{cure}"
-    return _store(path, cure)
+        return "missing", name, f"{PAGES[name]}\n{cure}"
+    return _store(name, path, cure)
 
 
-def _built_in(profile: str, task: str) -> tuple[str, str]:
+def _built_in(profile: str, kind: str, task: str) -> tuple[str, str, str]:
+    name = f"{profile}, {kind}"
     try:
         path = built_in_path(discover.load("profiles", profile), task)
     except (OSError, ValueError) as error:
-        return "unknown", f"it depends on the body model: {one_line(error)}"
+        return "unknown", name, f"it depends on the body model: {one_line(error)}"
     if not (path / "manifest.json").exists():
-        return "to make", "made when first needed"
-    return _store(path, "delete the folder, it is made again")
+        return "to make", name, "made when first needed"
+    return _store(name, path, "delete the folder, it is made again")
 
 
-def _store(path: Path, cure: str) -> tuple[str, str]:
+def _store(name: str, path: Path, cure: str) -> tuple[str, str, str]:
     """A store by its manifest and the sizes of its files; the content is checked at its use."""
     try:
         manifest = read_manifest(path)
-        for name in FILES:
-            check_file(path / name, manifest["files"][name], hashed=False)
+        for file in FILES:
+            check_file(path / file, manifest["files"][file], hashed=False)
         splits = ", ".join(f"{number} {split}" for split, number in manifest["splits"].items())
     except Exception as error:  # of whatever is damaged in it
-        return "wrong", f"{one_line(error)} ({cure})"
-    return "found", f"{display_path(path)}: {manifest['num_clips']} clips ({splits})"
+        return "wrong", name, f"{one_line(error)} ({cure})"
+    return "found", name, f"{display_path(path)}: {manifest['num_clips']} clips ({splits})"
 
 
 def _cache() -> tuple[str, str, str]:

@@ -8,17 +8,16 @@ from datasets.tools import isolated
 
 def groups() -> list[Group]:
     """Rows (installed or absent, tool, where it is or what installs it)."""
-    rows = [(*_state(tool), tool) for tool in isolated.names()]
-    rows += [_phalp(), _diffusion(), _seedvr()]
-    return [Group("", [(state, tool, text) for state, text, tool in rows])]
+    rows = [*map(_state, isolated.names()), _phalp(), _diffusion(), _seedvr()]
+    return [Group("", rows)]
 
 
-def _state(tool: str) -> tuple[str, str]:
+def _state(tool: str) -> tuple[str, str, str]:
     try:
         installed, text = tool_state(tool)
     except (OSError, ValueError) as error:  # a damaged environment
-        return "absent", f"{one_line(error)}: run `python -m benchmark.run setup {tool}`"
-    return ("installed" if installed else "absent"), text.removeprefix("installed: ")
+        return "absent", tool, f"{one_line(error)}: run `python -m benchmark.run setup {tool}`"
+    return ("installed" if installed else "absent"), tool, text.removeprefix("installed: ")
 
 
 def _phalp() -> tuple[str, str, str]:
@@ -28,8 +27,8 @@ def _phalp() -> tuple[str, str, str]:
     try:
         python, track, _ = phalp.ESTIMATOR().preflight()
     except (EstimatorUnavailable, OSError) as error:
-        return "absent", str(error), "4D-Humans"
-    return "installed", f"{python}, {track}", "4D-Humans"
+        return "absent", "4D-Humans", str(error)
+    return "installed", "4D-Humans", f"{python}, {track}"
 
 
 def _diffusion() -> tuple[str, str, str]:
@@ -39,8 +38,8 @@ def _diffusion() -> tuple[str, str, str]:
     try:
         python, home = cosmos_predict1()
     except (isolated.ToolMissing, OSError) as error:
-        return "absent", str(error), "cosmos-predict1"
-    return "installed", f"{python}, {home}", "cosmos-predict1"
+        return "absent", "cosmos-predict1", str(error)
+    return "installed", "cosmos-predict1", f"{python}, {home}"
 
 
 def _seedvr() -> tuple[str, str, str]:
@@ -50,11 +49,11 @@ def _seedvr() -> tuple[str, str, str]:
     try:
         tool = SeedVR.installed()
     except (isolated.ToolMissing, OSError) as error:
-        return "absent", str(error), "SeedVR"
+        return "absent", "SeedVR", str(error)
     if tool is None:
         how = (
             f"clone it ({PAGE}; it needs a CUDA GPU), set ${ENV_HOME} to the clone and "
             f"${ENV_PYTHON} to the python of its environment"
         )
-        return "absent", how, "SeedVR"
-    return "installed", f"{tool.python}, {tool.home}", "SeedVR"
+        return "absent", "SeedVR", how
+    return "installed", "SeedVR", f"{tool.python}, {tool.home}"

@@ -10,7 +10,7 @@ from benchmark.commands.doctor.page import Group
 from benchmark.metrics.bodies import joint_regressors
 from benchmark.metrics.vbench_tool import weights as vbench
 from datasets.bodies import smpl_file
-from datasets.bodies.smplx_file import ENV_BODY, BodyFile, find_body
+from datasets.bodies.smplx_file import ENV_BODY, find_body
 from datasets.estimators import EstimatorUnavailable, gvhmr, phalp
 from datasets.estimators.external import checked_sha256
 from model.video_tokens import seedvr
@@ -41,19 +41,14 @@ def _gvhmr() -> Group:
     folder = Path(os.environ.get(gvhmr.ENV_WEIGHTS) or f"${gvhmr.ENV_WEIGHTS}")
     files = gvhmr.released_files(folder)
     page = next(iter(files.values())).source
+    above = {page: "the page above"}
     rows = [
-        _file(
-            name,
-            file.path,
-            "the page above" if file.source == page else file.source,
-            size=file.size,
-        )
+        _file(name, file.path, above.get(file.source, file.source), size=file.size)
         for name, file in files.items()
     ]
     bodies = f"; body_models/{gvhmr.BODY} there, or {gvhmr.BODY} below ${gvhmr.ENV_BODIES}"
-    return Group(
-        _heading("GVHMR's files, below", gvhmr.ENV_WEIGHTS) + f", from {page}{bodies}", rows
-    )
+    heading = _heading("GVHMR's files, below", gvhmr.ENV_WEIGHTS)
+    return Group(f"{heading}, from {page}{bodies}", rows)
 
 
 def _regressors() -> Group:
@@ -127,8 +122,8 @@ def _smplx() -> Group:
     return Group(f"{heading}; the others lie beside it", _as_above(rows))
 
 
-def _smplx_body(gender: str) -> BodyFile:
-    """Return the user's SMPL-X body of a gender.
+def _smplx_body(gender: str) -> Path:
+    """Return the file of the user's SMPL-X body of a gender.
 
     Raises:
         FileNotFoundError: there is none, and perhaps the stand-in takes its place.
@@ -142,12 +137,12 @@ def _smplx_body(gender: str) -> BodyFile:
         )
     if body.name != f"smplx-{gender}":
         raise ValueError(f"{body.path} is a body, but not SMPL-X's: get it from {_SMPLX_PAGE}")
-    return body
+    return body.path
 
 
 def _smpl() -> Group:
     rows = [
-        _looked_for(f"SMPL_{gender.upper()}", lambda gender=gender: smpl_file.find_smpl(gender))
+        _looked_for(f"SMPL_{gender.upper()}", lambda g=gender: smpl_file.find_smpl(g).path)
         for gender in smpl_file.GENDERS
     ]
     return Group(_heading("SMPL, in the folder", smpl_file.ENV_SMPL), rows)
@@ -168,15 +163,14 @@ def _file(name: str, path: Path, source: str, *, size: int | None = None, digest
     return state, name, f"{number}from {source}"
 
 
-def _looked_for(name: str, look: Callable[[], Path | BodyFile]) -> Row:
+def _looked_for(name: str, look: Callable[[], Path]) -> Row:
     """Return the row of a file that `look` finds, or raises why not."""
     try:
-        found = look()
+        path = look()
     except (FileNotFoundError, Unavailable) as error:
         return "missing", name, str(error)
     except Exception as error:  # of a damaged file, as the damage will have it
         return "wrong", name, one_line(error)
-    path = found.path if isinstance(found, BodyFile) else found
     state, how = _verdict(path, None, "")
     return state, name, f"{path}, {how}" if state == "found" else f"{path} {how}"
 
@@ -196,24 +190,15 @@ def _verdict(path: Path, size: int | None, digest: str) -> tuple[str, str]:
         if size not in (None, found):
             return "wrong", f"has {found:,} bytes instead of {size:,}"
         pinned = path.with_name(f"{path.name}.sha256").is_file()
-        if found <= _SMALL and (pinned or digest):
-            return _compared(path, digest)
+        if found > _SMALL or not (pinned or digest):
+            return "found", "not verified" if size is None else "size as published"
+        own, kind = checked_sha256(path), "sha256"
+        if not digest:
+            return "found", "as its .sha256 says"
+        if len(digest) < len(own):
+            own, kind = hashlib.md5(path.read_bytes()).hexdigest(), "md5"
     except (EstimatorUnavailable, OSError, ValueError) as error:
         return "wrong", f"is not as it should be ({one_line(error)})"
-    return "found", "not verified" if size is None else "size as published"
-
-
-def _compared(path: Path, digest: str) -> tuple[str, str]:
-    """Return the verdict of a file's content.
-
-    Raises:
-        EstimatorUnavailable: it is not the one that ``NAME.sha256`` beside it says.
-    """
-    sha256 = checked_sha256(path)
-    if not digest:
-        return "found", "as its .sha256 says"
-    kind = "sha256" if len(digest) == len(sha256) else "md5"
-    own = sha256 if kind == "sha256" else hashlib.md5(path.read_bytes()).hexdigest()
     if own != digest:
         return "wrong", f"has {kind} {own[:12]}… instead of {digest[:12]}…"
     return "found", f"{kind} as published"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from benchmark.api.errors import Unavailable
@@ -92,26 +93,26 @@ class View:
         K[:, 1] *= SIZE / found.height
         return cls(Camera(K, None, SIZE, SIZE))
 
-    def over(self, pictures: np.ndarray, channels: np.ndarray, frames, colour: str) -> np.ndarray:
+    def over(
+        self, pictures: np.ndarray, channels: np.ndarray, frames: Sequence[int], colour: str
+    ) -> np.ndarray:
         """Pictures (n, SIZE, SIZE, 3) with the bodies (T, 79) of these frames over them."""
-        return self._drawn(channels, frames, colour, pictures, OPACITY)
+        return draw_bodies(channels[frames], self._at(frames), colour, pictures, OPACITY)
 
-    def alone(self, channels: np.ndarray, frames, colour: str) -> np.ndarray:
+    def alone(self, channels: np.ndarray, frames: Sequence[int], colour: str) -> np.ndarray:
         """Return the bodies (T, 79) of these frames on light grey."""
         empty = np.full((len(frames), SIZE, SIZE, 3), _PAPER, np.uint8)
-        return self._drawn(channels, frames, colour, empty, 1.0)
+        return draw_bodies(channels[frames], self._at(frames), colour, empty)
 
-    def _drawn(self, channels, frames, colour, background, opacity) -> np.ndarray:
+    def _at(self, frames: Sequence[int]) -> Camera:
         # A motion longer than the clip is seen by the camera of its last frame.
         K = self.camera.K[np.minimum(frames, len(self.camera) - 1)]
-        camera = Camera(K, None, SIZE, SIZE)
-        look = Look.plain(rgb(colour))
-        return np.stack(
-            list(draw(channels[frames], camera, look=look, background=background, opacity=opacity))
-        )
+        return Camera(K, None, SIZE, SIZE)
 
 
-def on_stage(truth: Motion, motions: Sequence[tuple[np.ndarray, str]], frames) -> Iterator:
+def on_stage(
+    truth: Motion, motions: Sequence[tuple[np.ndarray, str]], frames: Sequence[int]
+) -> Iterator[np.ndarray]:
     """Yield the true motion, then each other over it, on a stage without pictures.
 
     The camera goes along with the true motion, so that what is elsewhere is seen elsewhere.
@@ -129,31 +130,35 @@ def on_stage(truth: Motion, motions: Sequence[tuple[np.ndarray, str]], frames) -
     view = Camera(stage.view.K[frames], None, SIZE, SIZE)
     floors = np.stack(list(stage.pictures()))[frames]
 
-    def drawn(motion: Motion, colour: str, background: np.ndarray, opacity: float) -> np.ndarray:
-        channels = motion.to_channels()[frames]
-        look = Look.plain(rgb(colour))
-        return np.stack(
-            list(draw(channels, view, look=look, background=background, opacity=opacity, body=body))
-        )
-
-    yield drawn(stage.motion, TRUTH, floors, 1.0)
-    ghosts = drawn(stage.motion, TRUTH, floors, 0.45)
+    true = stage.motion.to_channels()[frames]
+    yield draw_bodies(true, view, TRUTH, floors, 1.0)
+    ghosts = draw_bodies(true, view, TRUTH, floors, 0.45)
     for channels, colour in motions:
         motion = Motion.from_channels(channels, fps=truth.fps, space=truth.space)
         rest = body.rest_joints(motion.betas)[..., 0, :]
         if motion.space == "camera":
             motion = motion.transformed(np.diag([1.0, -1, -1, 1]), rest, space="world")
         motion = motion.transformed(stage.view.T_w2c, rest, space="camera")
-        yield drawn(motion, colour, ghosts, _SOLID)
+        yield draw_bodies(motion.to_channels()[frames], view, colour, ghosts, _SOLID)
+
+
+def draw_bodies(
+    channels: np.ndarray, view: Camera, colour: str, background: np.ndarray, opacity: float = 1.0
+) -> np.ndarray:
+    """Return pictures (n, SIZE, SIZE, 3) uint8 with the bodies (n, 79) over them.
+
+    Args:
+        channels: of n frames, in the camera's space.
+        view: of n frames.
+        colour: of the bodies, ``#RRGGBB``.
+        background: (n, SIZE, SIZE, 3) uint8.
+        opacity: of the bodies.
+    """
+    look = Look.plain(to_rgb(colour))
+    return np.stack(list(draw(channels, view, look=look, background=background, opacity=opacity)))
 
 
 def enlarged(pictures: np.ndarray) -> np.ndarray:
     """Square pictures (n, h, w, 3) uint8 at the size of a strip's."""
     resized = (Image.fromarray(picture).resize((SIZE, SIZE)) for picture in pictures)
     return np.stack([np.asarray(picture) for picture in resized])
-
-
-def rgb(colour: str) -> tuple[float, float, float]:
-    """``#RRGGBB`` as shares of 1."""
-    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-    return red, green, blue

@@ -7,15 +7,14 @@ from typing import Any
 
 # Okabe and Ito's colours, distinguishable with any colour vision; a series also has its marker.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
 GRID = "#DDDDDD"
-
-
 STYLE: dict[Any, Any] = {  # of matplotlib
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
     "svg.hashsalt": "unimo-bench",  # else ids in it differ from run to run
     "svg.fonttype": "none",
 }

@@ -1,6 +1,5 @@
 """Charts from the cache of runs: the errors of single clips, and the losses of the trainings."""
 
-import csv
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import POOLED
 from benchmark.api.table import Column
-from benchmark.figures.drawing.style import COLORS, GRID, plain, styled
+from benchmark.figures.drawing.losses import read_losses
+from benchmark.figures.drawing.style import COLORS, plain, styled
 from benchmark.results.page.drawing_cache import (
     Chart,
     DrawingCache,
@@ -120,8 +120,7 @@ def _errors(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figu
     axis.set_ylim(len(systems) - 0.5, -0.5)
     axis.set_xlim(left=0)
     axis.set_xlabel(f"{column.label} of a clip ({column.unit})")
-    axis.grid(axis="x", color=GRID, linewidth=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="x")
     title = "Errors of single clips: the bar is the middle half, the line the median"
     return figure, title, _in_words(column, systems)
 
@@ -194,7 +193,7 @@ def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
         axis.yaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("step")
     axis.set_ylabel("loss")
-    axis.grid(color=GRID, linewidth=0.6)
+    axis.grid()
     aside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if number > _WITHIN else {}
     axis.legend(fontsize=7, frameon=False, **aside)
 
@@ -207,13 +206,7 @@ def _trainings(runs: Mapping[str, str], cache: Path) -> dict[str, dict[str, list
         if run_id in seen or not path.is_file():  # a system with nothing to train
             continue
         seen.add(run_id)
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        columns: dict[str, list] = {}
-        for name in lines[0] if lines else ():
-            points = [(float(line["step"]), float(line[name])) for line in lines if line[name]]
-            if points and name != "step":
-                columns[name] = [list(values) for values in zip(*points, strict=True)]
+        columns = read_losses(path)
         if "loss" in columns:
             found[label] = columns
     return found

@@ -13,15 +13,13 @@ from tqdm import tqdm
 
 from benchmark.api.clips import Data, Prediction
 from benchmark.api.figure import SystemOutput
-from benchmark.figures.drawing.bodies import SIZE, TRUTH, View, enlarged, rgb, times
+from benchmark.figures.drawing.bodies import SIZE, TRUTH, View, draw_bodies, enlarged, times
 from benchmark.figures.drawing.style import COLORS
 from benchmark.results.page.plots import clip_errors
 from benchmark.results.page.systems import Systems, prediction_folder
 from benchmark.runs import artifacts
 from datasets.bodies.smplx import load_body
 from datasets.motion import NUM_CHANNELS, Camera, Motion
-from datasets.rendering import draw as draw_body
-from datasets.rendering.look import Look
 from datasets.video.files import read_video, write_video
 
 COLUMNS = 3  # pictures side by side in a strip
@@ -213,8 +211,7 @@ class Scene:
         K = np.array([[_FOCAL * SIZE, 0, SIZE / 2], [0, _FOCAL * SIZE, SIZE / 2], [0, 0, 1]])
         view = Camera(np.tile(K, (count, 1, 1)), None, SIZE, SIZE)
         empty = np.full((count, SIZE, SIZE, 3), _PAPER, np.uint8)
-        look = Look.plain(rgb(COLORS[0]))
-        return np.stack(list(draw_body(turned, view, look=look, background=empty, body=body)))
+        return draw_bodies(turned, view, COLORS[0], empty)
 
 
 def _channels(prediction: Prediction) -> np.ndarray:

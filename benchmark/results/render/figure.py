@@ -101,8 +101,7 @@ def _draw_trend(axis: "Axes", result: Result, trend: Trend, column: Column, sour
     axis.set_xlim(-0.4, len(positions) - 0.6)
     axis.set_ylabel(column.heading)
     axis.set_ylim(bottom=0)
-    axis.grid(axis="y", color=GRID, linewidth=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="y")
 
 
 def _plot(
@@ -162,5 +161,4 @@ def _draw_dots(
     axis.set_ylim(len(rows) - 0.5, -0.7)
     axis.set_xlim(0, 1.1 * max(reach) or 1.1)
     axis.set_xlabel(column.heading)
-    axis.grid(axis="x", color=GRID, linewidth=0.6)
-    axis.set_axisbelow(True)
+    axis.grid(axis="x")
