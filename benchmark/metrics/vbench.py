@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from benchmark.api.method import Progress
 from benchmark.api.metric import Evaluation, Metric, MetricContext, Score
+from benchmark.api.paths import redact_paths
 
 # Column -> the dimensions whose plain mean it is. Tables 2 and 8 name the overalls differently.
 _APPEARANCE = ("subject_consistency", "background_consistency", "aesthetic_quality")
@@ -74,7 +75,7 @@ class VBenchMetric(Metric):
             column: "; ".join(absent[name] for name in dimensions if name in absent)
             for column, dimensions in _COLUMNS.items()
         }
-        root = weights.display_path(weights.root())
+        root = redact_paths(str(weights.root()))
         cure = f"for another folder than {root} set ${weights.ENV_ROOT}"
         return {column: f"{reason}; {cure}" for column, reason in reasons.items() if reason}
 

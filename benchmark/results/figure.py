@@ -13,8 +13,8 @@ from benchmark.api.profile import Profile
 from benchmark.figures.drawing.style import plain, styled
 from benchmark.results import table
 from benchmark.results.cells import RowOutcome
+from benchmark.results.figure_schema import FigureResult, FigureRow
 from benchmark.results.render.markdown import escape
-from benchmark.results.schema import FigureResult, FigureRow
 from benchmark.runs import artifacts, cache
 from benchmark.runs.plan import LEFT_OUT
 from benchmark.runs.work_item import RunContext

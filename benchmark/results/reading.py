@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import discover
-from benchmark.results.schema import FigureResult, Result
+from benchmark.results.figure_schema import FigureResult
+from benchmark.results.schema import Result
 from datasets.tools.discovery import natural_key
 from datasets.tools.typed_json import load, printable
 

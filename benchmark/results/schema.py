@@ -1,4 +1,4 @@
-"""The JSON files of results as typed records: a table's `Result`, a figure's `FigureResult`.
+"""The JSON files of results as typed records: a table's `Result`, and what every file has.
 
 `from_json` refuses what a result cannot say: a value that is no finite number or lies outside its
 interval, a cell that is doubled, missing, or of an unknown row or column.
@@ -81,32 +81,39 @@ class Cell(Record):
         Raises:
             ValueError: the message names the cell and the contradiction.
         """
-        where = f"the cell ({self.row!r}, {self.column!r})"
-        if (self.status == "measured") != (self.value is not None):
-            raise ValueError(f"{where} is {self.status}, but its value is {self.value}")
-        if (self.status == "measured") != (self.reason is None):
-            raise ValueError(f"{where} is {self.status}, but its reason is {self.reason!r}")
-        if (self.low is None) != (self.high is None):
-            raise ValueError(f"{where} has one end of an interval without the other")
+        measured, outside = self.status == "measured", False
         if self.interval is not None:
             low, high = self.interval
             slack = _ROUNDING * max(abs(low), abs(high))
-            if self.value is None or not low - slack <= self.value <= high + slack:
-                raise ValueError(f"{where} has {self.value} outside its interval [{low}, {high}]")
-        if (self.std or 0) < 0 or (self.n is not None and self.n < 1):
-            raise ValueError(f"{where} has n = {self.n} and the standard deviation {self.std}")
-        for value, printed in (
-            (self.paper, self.paper_printed),
-            (self.literature, self.literature_printed),
-        ):
-            if value is None and printed is None:
-                continue
-            try:
-                same = float(Quoted(printed=printed or "", value=value or 0.0).exact) == value
-            except ArithmeticError:  # no number is printed
-                same = False
-            if not same:
-                raise ValueError(f"{where} quotes {value} for what is printed as {printed!r}")
+            outside = self.value is None or not low - slack <= self.value <= high + slack
+        quotes = ((self.paper, self.paper_printed), (self.literature, self.literature_printed))
+        faults = {
+            f"is {self.status}, but its value is {self.value}": measured == (self.value is None),
+            f"is {self.status}, but its reason is {self.reason!r}": measured
+            != (self.reason is None),
+            "has one end of an interval without the other": (self.low is None)
+            != (self.high is None),
+            f"has {self.value} outside its interval {list(self.interval or ())}": outside,
+            f"has n = {self.n} and the standard deviation {self.std}": (self.std or 0) < 0
+            or (self.n is not None and self.n < 1),
+            **{
+                f"quotes {value} for what is printed as {printed!r}": not _fits(value, printed)
+                for value, printed in quotes
+            },
+        }
+        for fault, found in faults.items():
+            if found:
+                raise ValueError(f"the cell ({self.row!r}, {self.column!r}) {fault}")
+
+
+def _fits(value: float | None, printed: str | None) -> bool:
+    """Return True if a number is the one that is printed, or there is neither."""
+    if value is None or printed is None:
+        return value is printed
+    try:
+        return float(Quoted(printed=printed, value=value).exact) == value
+    except ArithmeticError:  # no number is printed
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,16 +146,16 @@ class ResultFile(Record):
         Raises:
             ValueError: another schema, or a part that does not fit; the message names it.
         """
-        if isinstance(value, dict):
-            if not fits_own_sha256(value):
-                raise ValueError("is damaged or was edited: its own_sha256 is that of others")
-            value = {name: part for name, part in value.items() if name != OWN_SHA256}
-        version = value.get("schema_version") if isinstance(value, dict) else None
-        if not isinstance(value, dict) or version not in (cls.SCHEMA_VERSION, *cls.EARLIER):
+        parts = dict(value) if isinstance(value, dict) else {}
+        if not fits_own_sha256(parts):
+            raise ValueError("is damaged or was edited: its own_sha256 is that of others")
+        parts.pop(OWN_SHA256, None)
+        version = parts.get("schema_version")
+        if version not in (cls.SCHEMA_VERSION, *cls.EARLIER):
             raise ValueError(
                 f"is of the schema version {version}, and this program reads {cls.SCHEMA_VERSION}"
             )
-        found = decode(cls, value | {"schema_version": cls.SCHEMA_VERSION})
+        found = decode(cls, parts | {"schema_version": cls.SCHEMA_VERSION})
         found.check()
         return found
 
@@ -230,9 +237,9 @@ class Result(ResultFile):
         if not re.fullmatch(r"\w+", self.table, re.ASCII):
             raise ValueError(f"{self.table!r} is no name of a table")
         labels, keys = [row.label for row in self.rows], [column.key for column in self.columns]
-        _require_distinct("row", labels)
-        _require_distinct("column", keys)
-        _require_distinct("cell", ((cell.row, cell.column) for cell in self.cells))
+        require_distinct("row", labels)
+        require_distinct("column", keys)
+        require_distinct("cell", ((cell.row, cell.column) for cell in self.cells))
         wanted = [(label, key) for label in labels for key in keys]
         for place in self._cells.keys() - set(wanted):
             raise ValueError(f"the cell {place} is of an unknown row or column")
@@ -244,74 +251,8 @@ class Result(ResultFile):
         _ = self.provenance.run_facts
 
 
-@dataclass(frozen=True, kw_only=True)
-class FigureRow(Record):
-    """A system of a figure.
-
-    Attributes:
-        label: as printed.
-        task: what it does, one of `benchmark.api.table.TASKS`.
-        status: ``measured`` (it is drawn) or ``unavailable``.
-        reason: why it is not drawn; None where it is.
-        run_id: the prediction that is drawn.
-    """
-
-    label: str
-    task: str
-    status: Literal["measured", "unavailable"]
-    reason: str | None = None
-    run_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigureResult(ResultFile):
-    """A figure as drawn.
-
-    Attributes:
-        schema_version: of this layout.
-        figure: name of the figure, such as ``figure7``.
-        title: its caption, shortened.
-        profile: the size of everything.
-        data: the clips, in words.
-        body: name and hash of the body model.
-        status: ``drawn``, ``unavailable`` (nothing to draw) or ``failed``.
-        reason: why there is no picture; None where there is one.
-        caption: how to read the picture.
-        clips: ids of the clips in it.
-        rows: the systems asked for.
-        values: the numbers in the picture.
-        notes: what a reader must know.
-        drawn_from: hash of all that the picture depends on.
-        provenance: when, where and with what it was made.
-    """
-
-    SCHEMA_VERSION: ClassVar[int] = 1
-
-    schema_version: int = SCHEMA_VERSION
-    figure: str
-    title: str
-    profile: str
-    data: str
-    body: str
-    status: Literal["drawn", "unavailable", "failed"]
-    reason: str | None
-    caption: str = ""
-    clips: tuple[str, ...] = ()
-    rows: tuple[FigureRow, ...]
-    values: Mapping[str, Any]
-    notes: tuple[str, ...]
-    drawn_from: str
-    provenance: Provenance
-
-    def check(self) -> None:
-        """Refuse a name that is no figure's, and doubled rows; raises ValueError."""
-        if not re.fullmatch(r"\w+", self.figure, re.ASCII):
-            raise ValueError(f"{self.figure!r} is no name of a figure")
-        _require_distinct("row", ((row.label, row.task) for row in self.rows))
-        _ = self.provenance.run_facts
-
-
-def _require_distinct(what: str, names: Iterable[object]) -> None:
+def require_distinct(what: str, names: Iterable[object]) -> None:
+    """Refuse names that stand several times; raises ValueError."""
     for name, number in Counter(names).items():
         if number > 1:
             raise ValueError(f"the {what} {name!r} stands {number} times")

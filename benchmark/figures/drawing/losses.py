@@ -2,9 +2,13 @@
 
 import csv
 from pathlib import Path
+from typing import TypeAlias
+
+Curve: TypeAlias = tuple[list[int], list[float]]
+"""Steps and values."""
 
 
-def read_losses(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+def read_losses(path: Path) -> dict[str, Curve]:
     """Return column of a ``losses.csv`` -> steps and values, of the columns that have values."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmark.api.paths import redact_paths
 from datasets.estimators import EstimatorUnavailable
 from datasets.estimators.external import checked_sha256
 
@@ -64,12 +65,6 @@ def root() -> Path:
     return Path(named or Path.home() / ".cache" / "vbench").absolute()
 
 
-def display_path(path: Path) -> str:
-    """Return the path, with ``~`` for the home folder."""
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
-
-
 def missing() -> dict[str, str]:
     """Dimension -> which of its files are not there, or are others, and where to get them."""
     reasons = {}
@@ -109,12 +104,12 @@ def _problem(weight: Weight) -> str:
     """Return the fault of a file, in words; empty without one."""
     path = root() / weight.path
     if not path.is_file():
-        return f"no {display_path(path)} (from {weight.source})"
+        return f"no {redact_paths(str(path))} (from {weight.source})"
     try:
         found = checked_sha256(path)
     except (EstimatorUnavailable, OSError) as error:
         return str(error)
     if weight.sha256 not in (None, found):
-        file = display_path(path)
+        file = redact_paths(str(path))
         return f"{file} is not the file from {weight.source}: its sha256 is {found[:12]}…"
     return ""

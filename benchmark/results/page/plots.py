@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import POOLED
 from benchmark.api.table import Column
-from benchmark.figures.drawing.losses import read_losses
+from benchmark.figures.drawing.losses import Curve, read_losses
 from benchmark.figures.drawing.style import COLORS, plain, styled
 from benchmark.results.page.drawing_cache import (
     Chart,
@@ -148,7 +148,7 @@ def _losses(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figu
     trainings = _trainings(runs, cache)
     if not trainings:
         raise Unavailable(f"{heading(result.table)} has no training with losses")
-    panels: dict[tuple, dict[str, dict[str, list]]] = {}
+    panels: dict[tuple, dict[str, dict[str, Curve]]] = {}
     for label, losses in trainings.items():
         alone = any(name.startswith(_HELD_OUT) for name in losses)
         panels.setdefault((*losses, label if alone else ""), {})[label] = losses
@@ -166,7 +166,7 @@ def _losses(result: Result, runs: Mapping[str, str], cache: Path) -> "tuple[Figu
     return figure, title, f"Loss by step. Last values: {'; '.join(words)}."
 
 
-def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
+def _panel(axis, panel: Mapping[str, Mapping[str, Curve]]) -> None:
     import numpy as np
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -198,7 +198,7 @@ def _panel(axis, panel: Mapping[str, Mapping[str, list]]) -> None:
     axis.legend(fontsize=7, frameon=False, **aside)
 
 
-def _trainings(runs: Mapping[str, str], cache: Path) -> dict[str, dict[str, list]]:
+def _trainings(runs: Mapping[str, str], cache: Path) -> dict[str, dict[str, Curve]]:
     """Row -> column -> (steps, losses); a training that several rows share is of the first."""
     found, seen = {}, set()
     for label, run_id in runs.items():

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.api.table import Column
+from benchmark.results.figure_schema import FigureResult
 from benchmark.results.origin import Git, Provenance
 from benchmark.results.page.drawing_cache import Chart
 from benchmark.results.page.names import anchor, files_of, heading
 from benchmark.results.render import layout
-from benchmark.results.schema import Cell, FigureResult, Result
+from benchmark.results.schema import Cell, Result
 
 
 def table(name: str, result: Result, charts: Sequence[Chart], folder: Path) -> dict[str, Any]:

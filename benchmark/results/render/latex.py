@@ -1,6 +1,5 @@
 """A result as a LaTeX table for ``booktabs``, with the paper's numbers below each row."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,29 +7,30 @@ from benchmark.results.render import layout
 from benchmark.results.schema import Result
 from datasets.tools.files import write_text
 
-_REPLACEMENTS = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "↓": r"$\downarrow$",
-    "↑": r"$\uparrow$",
-    "²": r"$^2$",
-    "×": r"$\times$",
-    "±": r"$\pm$",
-    "[": "{[}",  # at the beginning of a line it would be an option of the line before
-    "\ufffd": "?",
-}
-_SPECIAL = re.compile("|".join(map(re.escape, _REPLACEMENTS)))
+_REPLACEMENTS = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "↓": r"$\downarrow$",
+        "↑": r"$\uparrow$",
+        "²": r"$^2$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "[": "{[}",  # at the beginning of a line it would be an option of the line before
+        "\ufffd": "?",
+    }
+)
 _LABEL = 26  # letters of a label on one line of a column
 
 
@@ -89,7 +89,7 @@ def to_latex(result: Result, *, full: bool = False) -> str:
 
 def escape(text: str) -> str:
     """Return `text` so that LaTeX prints it literally, on one line."""
-    return _SPECIAL.sub(lambda match: _REPLACEMENTS[match[0]], " ".join(text.split()))
+    return " ".join(text.split()).translate(_REPLACEMENTS)
 
 
 def _line(fields: Sequence[layout.Field], *, wrap: bool) -> str:

@@ -183,11 +183,6 @@ def signed(column: Column, value: float) -> str:
     return text if value < 0 else f"+{text}"
 
 
-def has_beside(result: Result) -> bool:
-    """Return True if rows stand beside the paper's, such as floors, which take no rank."""
-    return any(row.beside for row in result.rows)
-
-
 def facts(result: Result) -> list[tuple[str, str]]:
     """Return what a reader must know of the numbers: (name, text); none of a computed table."""
     if result.profile is None:
@@ -203,7 +198,10 @@ def facts(result: Result) -> list[tuple[str, str]]:
         ("Data", result.data or ""),
         ("Body", result.body or ""),
         ("n", f"{' or '.join(map(str, counts))} test clips" if counts else "nothing measured"),
-        ("Training", f"{result.training}, {_seeds(seeds)}"),
+        (
+            "Training",
+            f"{result.training}, seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}",
+        ),
         *((f"Protocol ({name})", text) for name, text in result.protocol.items()),
         spread,
         *([("Ties", _TIES)] if any(cell.tied for cell in result.cells) else []),
@@ -246,7 +244,3 @@ def footnotes(result: Result) -> list[tuple[str, str]]:
     """Return the letters with their reasons, then the facts: (name, text)."""
     lettered = [(f"({letter})", reason) for reason, letter in reasons(result.cells).items()]
     return [*lettered, *facts(result)]
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"

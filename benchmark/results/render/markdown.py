@@ -20,11 +20,15 @@ def to_markdown(result: Result) -> str:
     facts = layout.footnotes(result)
     lines = [f"# {escape(_title(result))}", "", *table(layout.grid(result)), ""]
     if facts:
-        aside = "; rows beside the paper's take no part" if layout.has_beside(result) else ""
+        beside = any(row.beside for row in result.rows)
+        aside = "; rows beside the paper's take no part" if beside else ""
+        legend = "**Bold** is the best measured value of a column, <u>underlined</u> the second"
         lines += [
-            f"**Bold** is the best measured value of a column, <u>underlined</u> the second{aside}."
+            f"{legend}{aside}.",
+            "",
+            *(f"- **{escape(name)}:** {escape(text)}" for name, text in facts),
+            "",
         ]
-        lines += ["", *(f"- **{escape(name)}:** {escape(text)}" for name, text in facts), ""]
     lines += [f"{number}. {escape(note)}" for number, note in enumerate(result.notes, 1)]
     return "\n".join(lines).rstrip() + "\n"
 

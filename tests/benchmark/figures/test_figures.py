@@ -17,8 +17,8 @@ from benchmark.figures.figure10 import continued
 from benchmark.profiles import smoke
 from benchmark.results import figure as illustrate
 from benchmark.results.cells import RowOutcome
+from benchmark.results.figure_schema import FigureResult, FigureRow
 from benchmark.results.origin import Provenance
-from benchmark.results.schema import FigureResult, FigureRow
 from benchmark.runs import chain
 from benchmark.runs.plan import LEFT_OUT, plan
 from benchmark.runs.stages import perform
