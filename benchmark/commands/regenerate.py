@@ -172,7 +172,7 @@ def _write_table(
 
 
 def _from_cache(result: Result, outcomes: Outcomes, started: str) -> str:
-    """A line with the number and dates of values from the cache; empty if none is."""
+    """Return a line with the number and dates of values from the cache; empty if none is."""
     cells = [cell for cell in result.cells if cell.status == "measured" and cell.run_id]
     times = [outcomes.made(cell.run_id or "") for cell in cells]
     before = [max(made) for made in times if made and max(made) < started]

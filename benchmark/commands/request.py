@@ -147,7 +147,7 @@ def _pixels(profile: Profile, options: Options) -> dict[str, Any]:
 
 
 def folder_name(profile: Profile, options: Options, checkpoints: Sequence[UserCheckpoint]) -> str:
-    """The profile's name and, where given, whatever makes the numbers others than its own.
+    """Return the profile's name and, where given, the options that change its numbers.
 
     As ``embedded-cmu-steps20000-limit4-seeds0,1,2-rows-s-1-36-with-mine-model``: a quick try never
     takes the place of the whole table.

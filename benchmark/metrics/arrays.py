@@ -8,7 +8,7 @@ from datasets.motion import require
 
 
 def to_numpy(value: Any) -> np.ndarray:
-    """A numpy array of a numpy array, a list or a torch tensor (recognised by its methods)."""
+    """Return an array, a list or a torch tensor (recognised by its methods) as a numpy array."""
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 

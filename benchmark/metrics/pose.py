@@ -163,7 +163,7 @@ def _mean_norm(vectors: np.ndarray) -> np.ndarray:
 
 
 def _pair(what: str, pred: Any, true: Any, mask: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Checked predicted and true points of one shape (..., F, P, 3), masked frames removed."""
+    """Return checked predicted and true points (..., F, P, 3), masked frames removed."""
     require(pred is not None and true is not None, f"give both pred_{what} and true_{what}")
     pred, true = _points(f"pred_{what}", pred), _points(f"true_{what}", true)
     require(

@@ -75,7 +75,7 @@ def _inscribe(figure: "Figure", result: FigureResult) -> None:
 
 
 def _save(figure: "Figure", path: Path) -> None:
-    """The PNG, in the finest resolution that keeps it small, and the SVG where that is small too.
+    """Write the PNG, in the finest resolution that keeps it small, and the SVG where that is small.
 
     Neither holds a date.
     """

@@ -47,7 +47,7 @@ def require_fitting(items: Sequence[WorkItem]) -> None:
 
 
 def require_loads(item: WorkItem) -> None:
-    """A damaged or foreign file is the user's to mend, unlike what may fail later in a worker.
+    """Check that the weights load, so that a bad file is a usage error before any work.
 
     Raises:
         UserError: the weights cannot be loaded, or what they need is not here.

@@ -54,32 +54,35 @@ def make_result(
         UserError: a system is not measured, or not on the same clips as another.
     """
     columns, data = (*table.columns, *table.more_columns), systems[0].item.data
-    rows = [_row(outcomes, system) for system in systems]
-    cells = [_cells(table, system, row) for system, row in zip(systems, rows, strict=True)]
+
+    def measured(system: System) -> tuple[RowOutcome, dict[str, Cell]]:
+        row = _row(outcomes, system)
+        return row, _cells(table, system, row)
+
+    known, again = [*map(measured, systems)], [*map(measured, trainings)]
+    (own, cells), *others = known
     comparisons = []
-    for other, theirs in zip(rows[1:], cells[1:], strict=True):
+    for other, theirs in others:
         for column in columns:
-            pair = cells[0][column.key], theirs[column.key]
-            scores = rows[0].scores(column), other.scores(column)
+            pair = cells[column.key], theirs[column.key]
+            scores = own.scores(column), other.scores(column)
             line = against(column, *pair, *scores, data.group_of)
-            clips = rows[0].clips(column), other.clips(column)
+            clips = own.clips(column), other.clips(column)
             if line.difference is not None and line.n is None and clips[0] != clips[1]:
                 line = dataclasses.replace(line, difference=None, relative=None, reason=_OTHER)
             comparisons.append(line)
     comparisons = decide(comparisons, columns)
     if with_paper:
-        comparisons += [against_paper(cells[0][column.key]) for column in columns]
-    again = [_row(outcomes, system) for system in trainings]
-    spread = [_cells(table, system, row) for system, row in zip(trainings, again, strict=True)]
+        comparisons += [against_paper(cells[column.key]) for column in columns]
     texts = [
         *(notes.of_tests(systems[0], comparisons) if len(systems) > 1 else ()),
-        *notes.of_clips(comparisons, rows, columns),
+        *notes.of_clips(comparisons, [row for row, _ in known], columns),
         *(notes.of_seeds(systems[0], len(trainings)) if trainings else ()),
         *notes.of_task(table.task),
         *data.notes,
         *(notes.of_paper(table, systems[0]) if with_paper else ()),
         *notes.of_methods(systems),
-        *report.row_notes([*rows, *again[1:]]),
+        *report.row_notes([row for row, _ in (*known, *again[1:])]),
     ]
     return Comparison(
         task=table.task,
@@ -89,15 +92,10 @@ def make_result(
         estimator=notes.estimator_text(estimator, context) if table.task == "i2vm" else None,
         protocol=report.protocols(table, [systems[0].item], context),
         columns=columns,
-        systems={
-            row.row.label: _measured_system(row, own) for row, own in zip(rows, cells, strict=True)
-        },
+        systems={row.row.label: _measured_system(row, found) for row, found in known},
         comparisons=tuple(comparisons),
-        trainings={
-            row.row.label: training_facts(system, row.outcomes[0])
-            for system, row in zip(trainings, again, strict=True)
-        },
-        seeds=seed_statistics(spread, columns) if trainings else {},
+        trainings={row.row.label: training_facts(row) for row, _ in again},
+        seeds=seed_statistics([found for _, found in again], columns) if trainings else {},
         notes=tuple(dict.fromkeys(texts)),
         provenance=report.made_with(context, [data], options),
     )

@@ -8,8 +8,8 @@ from benchmark.api.paths import display_path
 from benchmark.api.table import Column
 from benchmark.commands.compare.schema import SeedSpread, Training
 from benchmark.commands.compare.systems import System
+from benchmark.results.cells import RowOutcome
 from benchmark.results.schema import Cell
-from benchmark.runs import chain
 from benchmark.runs.checkpoints import Checkpoint
 from datasets.tools.files import sha256_of
 
@@ -70,15 +70,15 @@ def seed_statistics(
     return found
 
 
-def training_facts(system: System, outcome: chain.Outcome) -> Training:
+def training_facts(row: RowOutcome) -> Training:
     """Return what identifies a training: seed, file, and the runs that measured it."""
-    checkpoint = Checkpoint.read(system.row.weights)
+    checkpoint = Checkpoint.read(row.row.weights)
     return Training(
         seed=checkpoint.training["seed"],
         path=display_path(checkpoint.path),
         weights_sha256=checkpoint.identity,
         file_sha256=sha256_of(checkpoint.path),
-        runs={stage: run.id for stage, run in outcome.stages.items()},
+        runs={stage: run.id for stage, run in row.outcomes[0].stages.items()},
     )
 
 

@@ -72,7 +72,7 @@ class _Answers:
         found: dict[str, Cells] = {}
         columns = {column.key for column in (*table.columns, *table.more_columns)}
         for row in (*table.rows, *table.more_rows):
-            reasons = [self._of_method(row.method, table.task, row.params)]
+            reasons = [self._method(row.method, table.task, tuple(row.params.items()))]
             reasons += [self._data(table.task, row.dataset)] if row.dataset else []
             for reason in filter(None, reasons):
                 found.setdefault(reason, set()).update((row.label, key) for key in columns)
@@ -81,12 +81,9 @@ class _Answers:
         answers = [(reason, _summary(table, cells)) for reason, cells in found.items()]
         seen = {column.key for each in _measured() if each.task == "v2m" for column in each.columns}
         if table.task == "i2vm" and columns & seen:
-            reason = self._of_method(self._profile.estimator, "v2m", {})
+            reason = self._method(self._profile.estimator, "v2m", ())
             answers += [(reason, _SEEN)] if reason else []
         return answers
-
-    def _of_method(self, name: str, task: str, params: Mapping[str, object]) -> str:
-        return self._method(name, task, tuple(params.items()))
 
     def _ask_method(self, name: str, task: str, params: tuple) -> str:
         method = discover.method(name, task)

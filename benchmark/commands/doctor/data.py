@@ -60,7 +60,7 @@ def _built_in(profile: str, kind: str, task: str) -> tuple[str, str, str]:
 
 
 def _store(name: str, path: Path, cure: str) -> tuple[str, str, str]:
-    """A store by its manifest and the sizes of its files; the content is checked at its use."""
+    """Return the row of a store, by its manifest and the sizes of its files, not their content."""
     try:
         manifest = read_manifest(path)
         for file in FILES:

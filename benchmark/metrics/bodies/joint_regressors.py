@@ -91,7 +91,7 @@ def _folder() -> Path:
 
 @functools.lru_cache(maxsize=4)
 def _package(python: Path) -> Path | None:
-    """The package's folder in an interpreter's environment, whichever kind that is; else None."""
+    """Return the package's folder in an interpreter's environment, None where it has none."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     try:
         output = subprocess.run(

@@ -165,7 +165,7 @@ _OFFICIAL = {"threedpw": Bodies._threedpw, "rich": Bodies._rich}
 
 
 def _rich_gender(clip: Clip, labels: dict[str, np.ndarray]) -> str:
-    """Stored with the labels, or that of the clip's motion where this is the labels' own."""
+    """Return the labels' gender; that of the clip's motion where the motion is the labels'."""
     if "gender" not in labels and clip.motion is not None and clip.motion_source == "dataset":
         return clip.motion.gender
     return str(labels["gender"])

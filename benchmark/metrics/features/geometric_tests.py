@@ -57,32 +57,32 @@ def geometric_shares(clips: np.ndarray) -> np.ndarray:
 
 
 def _move(now: list, before: list, threshold: float) -> np.ndarray:
-    """Does c move along b - a, relative to a? The fourth point is unused."""
+    """Return where c moves along b - a, relative to a. The fourth point is unused."""
     (a, b, c, _), (a_before, _, c_before, _) = now, before
     return _faster((c - a) - (c_before - a_before), b - a, threshold)
 
 
 def _nmove(now: list, before: list, threshold: float) -> np.ndarray:
-    """Does d move, relative to a, along the normal of the plane of a, b and c?"""
+    """Return where d moves, relative to a, along the normal of the plane of a, b and c."""
     (a, b, c, d), (a_before, _, _, d_before) = now, before
     return _faster((d - a) - (d_before - a_before), np.cross(c - a, b - a, axis=0), threshold)
 
 
 def _plane(now: list, before: list, threshold: float) -> np.ndarray:
-    """Is d further than that above the plane of a, b and c?"""
+    """Return where d is further than that above the plane of a, b and c."""
     a, b, c, d = now
     normal = np.cross(c - a, b - a, axis=0)
     return _dot(d - a, normal) / norm(normal) > threshold
 
 
 def _nplane(now: list, before: list, threshold: float) -> np.ndarray:
-    """Is d further than that above the plane through c with the normal b - a?"""
+    """Return where d is further than that above the plane through c with the normal b - a."""
     a, b, c, d = now
     return _dot(d - c, b - a) / norm(b - a) > threshold
 
 
 def _angle(now: list, before: list, threshold: tuple[float, float]) -> np.ndarray:
-    """Is the angle between b - a and d - c within that range of degrees?"""
+    """Return where the angle between b - a and d - c is within that range of degrees."""
     a, b, c, d = now
     angle = np.degrees(np.arccos(_dot(b - a, d - c) / (norm(b - a) * norm(d - c))))
     low, high = threshold
@@ -90,7 +90,7 @@ def _angle(now: list, before: list, threshold: tuple[float, float]) -> np.ndarra
 
 
 def _fast(now: list, before: list, threshold: float) -> np.ndarray:
-    """Is the only point faster than that?"""
+    """Return where the only point is faster than that."""
     return norm(now[0] - before[0]) / _FRAME_TIME > threshold
 
 

@@ -95,7 +95,7 @@ class _Inert:
 
 
 def _refuse_connections():
-    """The package would download what it misses; wget and git, its other means, have no PATH."""
+    """Refuse the package's downloads; wget and git, its other means, have no PATH."""
 
     def refuse(*args, **kwargs):
         raise OSError("vbench must not connect to anything")

@@ -45,7 +45,7 @@ def draw(systems: Systems, data: Data, cache: Path, folder: Path, name: str) -> 
     """Write the strips ``<name>-<rank>.mp4`` into a folder.
 
     The clips are evenly spaced over the ranks of our own error, the best and the worst among them:
-    twelve, of a split of few clips a third.
+    12 clips, or a third of the split if it is small (at least 3).
 
     Returns:
         ``files``, ``panels``, ``columns``, ``slower`` and ``clips`` as `gallery` reads them.
@@ -107,8 +107,11 @@ class Scene:
         ]
 
     def _of_videos(self, others: Sequence[SystemOutput]) -> list[Panel]:
+        def over_video(row: int, one: SystemOutput, colour: str) -> np.ndarray:
+            return self._over(row, self._video(row), one.prediction, colour)
+
         motions = [
-            Panel(one.label, partial(self._over_video, prediction=one.prediction, colour=colour))
+            Panel(one.label, partial(over_video, one=one, colour=colour))
             for one, colour in zip((self.ours, *others), COLORS, strict=False)
             if one.prediction.channels is not None
             and one.prediction.channels.shape[-1] == NUM_CHANNELS
@@ -156,19 +159,13 @@ class Scene:
             seed=0,
         )
 
-    def _failed(self, prediction: Prediction) -> set[int]:
-        return {row for row, clip in enumerate(self._data.test_ids) if clip in prediction.failed}
-
     def _video(self, row: int) -> np.ndarray:
         return enlarged(read_video(self.ours.clips.videos[row], self.frames))
 
     def _generated(self, row: int, one: SystemOutput) -> np.ndarray:
-        if row in self._failed(one.prediction):
+        if self._data.test_ids[row] in one.prediction.failed:
             return self._nothing()
         return enlarged(read_video(one.videos[row], self.frames))
-
-    def _over_video(self, row: int, *, prediction: Prediction, colour: str) -> np.ndarray:
-        return self._over(row, self._video(row), prediction, colour)
 
     def _first(self, row: int) -> np.ndarray:
         first = enlarged(read_video(self.ours.clips.videos[row], [0]))
@@ -183,7 +180,7 @@ class Scene:
     def _over(
         self, row: int, pictures: np.ndarray, prediction: Prediction, colour: str
     ) -> np.ndarray:
-        if row in self._failed(prediction):
+        if self._data.test_ids[row] in prediction.failed:
             return self._nothing()
         channels = _channels(prediction)[row]
         return View.of(self.ours, row).over(pictures, channels, self.frames, colour)
