@@ -1,7 +1,7 @@
 """A cache of drawings beside the page: each is stored with the runs that it was drawn from."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,60 +29,71 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class DrawingCache:
-    """A folder of drawings, and ``<folder>.json`` in it, which names the runs of each.
+class Systems:
+    """Rows of a table that the gallery can show.
 
     Attributes:
-        folder: of the drawings.
+        task: what they do, one of `benchmark.api.table.TASKS`.
+        ours: label of the row that ranks the clips.
+        others: labels of the rows beside it, as many as find room.
+        runs: ``<label>: <stage>`` -> run id, of all that is drawn from.
     """
 
-    folder: Path
+    task: str
+    ours: str
+    others: Sequence[str]
+    runs: dict[str, str]
 
-    def entry(
-        self, name: str, runs: Mapping[str, str], draw: Callable[[], dict], *, version: int
-    ) -> dict | None:
-        """Return the entry of a name that is of these runs; draw it where there is none.
+    def folder(self, cache: Path, label: str, stage: str = "predict") -> Path:
+        """Return the folder of a run of a row; raises as `run_folder`."""
+        return run_folder(cache, self.runs[f"{label}: {stage}"])
 
-        Args:
-            name: of the entry.
-            runs: what is drawn from: name -> run id.
-            draw: writes files into `folder` and returns what the page must know, with their names
-                in ``files``. It raises `Unavailable` where the cache of runs lacks something, and
-                an OSError, ValueError or `UserError` where that is damaged or has changed.
-            version: of the drawing, to be raised when it changes.
 
-        Returns:
-            None if it cannot be drawn; the error is printed, except when a run is not in the cache.
-        """
-        index = self.folder / f"{self.folder.name}.json"
-        known = read_json(index)
-        if index.exists() and (known is None or not fits_own_sha256(known)):
-            print(f"{index} is damaged: what it names is drawn again", file=sys.stderr)
-            known = None
-        known = known or {}
-        entries = known.get("entries", {}) if known.get("schema_version") == _SCHEMA_VERSION else {}
-        old = entries.get(name, {})
-        made_of = {"version": version, "runs": dict(runs)}
-        if old.get("made_of") == made_of and self._has_files(old):
-            return old
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            new = draw() | {"made_of": made_of}
-        except Unavailable:
-            return None
-        except (UserError, OSError, ValueError) as error:
-            print(f"{self.folder / name} is not drawn: {one_line(error)}", file=sys.stderr)
-            return None
-        for file in old.get("files", []):
-            if file not in new["files"]:
-                (self.folder / Path(file).name).unlink(missing_ok=True)
-        entries[name] = new
-        known = {"schema_version": _SCHEMA_VERSION, "entries": entries}
-        write_json(index, with_own_sha256(known))
-        return new
+def drawing(
+    folder: Path, name: str, runs: Mapping[str, str], draw: Callable[[], dict], *, version: int
+) -> dict | None:
+    """Return the entry of a drawing that is of these runs; draw it where there is none.
 
-    def _has_files(self, entry: dict) -> bool:
-        return all((self.folder / Path(file).name).is_file() for file in entry["files"])
+    Args:
+        folder: of the drawings, with ``<folder>.json``, which names the runs of each.
+        name: of the entry.
+        runs: what is drawn from: name -> run id.
+        draw: writes files into `folder` and returns what the page must know, with their names in
+            ``files``. It raises `Unavailable` where the cache of runs lacks something, and an
+            OSError, ValueError or `UserError` where that is damaged or has changed.
+        version: of the drawing, to be raised when it changes.
+
+    Returns:
+        None if it cannot be drawn; the error is printed, except when a run is not in the cache.
+    """
+    index = folder / f"{folder.name}.json"
+    known = read_json(index)
+    if index.exists() and (known is None or not fits_own_sha256(known)):
+        print(f"{index} is damaged: what it names is drawn again", file=sys.stderr)
+        known = None
+    known = known or {}
+    entries = known.get("entries", {}) if known.get("schema_version") == _SCHEMA_VERSION else {}
+    old = entries.get(name, {})
+    made_of = {"version": version, "runs": dict(runs)}
+    if old.get("made_of") == made_of and all(
+        (folder / Path(file).name).is_file() for file in old["files"]
+    ):
+        return old
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = draw() | {"made_of": made_of}
+    except Unavailable:
+        return None
+    except (UserError, OSError, ValueError) as error:
+        print(f"{folder / name} is not drawn: {one_line(error)}", file=sys.stderr)
+        return None
+    for file in old.get("files", []):
+        if file not in new["files"]:
+            (folder / Path(file).name).unlink(missing_ok=True)
+    entries[name] = new
+    known = {"schema_version": _SCHEMA_VERSION, "entries": entries}
+    write_json(index, with_own_sha256(known))
+    return new
 
 
 def run_folder(cache: Path, run_id: str) -> Path:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import discover
 from benchmark.api.errors import UserError
-from benchmark.results.page.drawing_cache import DrawingCache, run_folder, runs_of_row, seed_of
+from benchmark.results.page.drawing_cache import Systems, drawing, run_folder, runs_of_row, seed_of
 from benchmark.results.page.names import anchor, heading
-from benchmark.results.page.systems import Systems
 from benchmark.results.schema import Result
 
 if TYPE_CHECKING:
@@ -41,12 +40,10 @@ def gallery(result: Result, folder: Path, cache: Path) -> dict[str, Any] | None:
             run_folder(cache, run_id)
         from benchmark.results.page import strips
 
-        return strips.draw(
-            systems, _data(result, systems.task), cache, drawings.folder, anchor(name)
-        )
+        data = _data(result, systems.task)
+        return strips.draw(systems, data, cache, folder / "gallery", anchor(name))
 
-    drawings = DrawingCache(folder / "gallery")
-    entry = drawings.entry(name, systems.runs, draw, version=_VERSION)
+    entry = drawing(folder / "gallery", name, systems.runs, draw, version=_VERSION)
     if entry is None:
         return None
     error = f"MPJPE of {systems.ours}"

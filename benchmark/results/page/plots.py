@@ -13,7 +13,7 @@ from benchmark.figures.drawing.losses import Curve, read_losses
 from benchmark.figures.drawing.style import COLORS, plain, styled
 from benchmark.results.page.drawing_cache import (
     Chart,
-    DrawingCache,
+    drawing,
     run_folder,
     runs_of_row,
     seed_of,
@@ -38,17 +38,22 @@ _DECADE = 10  # largest loss per smallest from which the axis is logarithmic
 
 def charts(result: Result, folder: Path, cache: Path) -> list[Chart]:
     """Return the charts of a table that are stored in `folder` or can be drawn from the cache."""
-    drawings = DrawingCache(folder / "page")
+    runs = {row.label: runs_of_row(result, row.label) for row in result.rows}
+    scored = {cell.row for cell in result.cells if cell.column == _POSE and cell.value is not None}
     found = []
-    for what, draw in (("errors", _errors), ("losses", _losses)):
-        runs = _runs(result, what)
-        if not runs:
+    for what, draw, stage, labels in (
+        ("errors", _errors, "score pose", scored),
+        ("losses", _losses, "train", runs.keys()),
+    ):
+        used = {
+            label: own[stage] for label, own in runs.items() if label in labels and stage in own
+        }
+        if not used:
             continue
         name = f"{anchor(result.table)}-{what}"
-        path = drawings.folder / f"{name}.png"
-        entry = drawings.entry(
-            name, runs, partial(_draw, draw, result, runs, cache, path), version=_VERSION
-        )
+        path = folder / "page" / f"{name}.png"
+        draw_it = partial(_draw, draw, result, used, cache, path)
+        entry = drawing(path.parent, name, used, draw_it, version=_VERSION)
         if entry is not None:
             title = entry["title"] + seed_of(result)
             found.append(Chart(f"page/{entry['files'][0]}", title, entry["text"]))
@@ -71,16 +76,6 @@ def clip_errors(cache: Path, run_id: str) -> dict[str, float]:
     if not found:
         raise Unavailable(f"{run_id} has no {_POSE} of single clips")
     return found
-
-
-def _runs(result: Result, what: str) -> dict[str, str]:
-    """Return row -> run id, of the rows that have a run for the chart."""
-    stage = "score pose" if what == "errors" else "train"
-    found = {row.label: runs_of_row(result, row.label) for row in result.rows}
-    if what == "errors":
-        cells = [cell for cell in result.cells if cell.column == _POSE]
-        found = {cell.row: found[cell.row] for cell in cells if cell.value is not None}
-    return {label: runs[stage] for label, runs in found.items() if stage in runs}
 
 
 def _draw(

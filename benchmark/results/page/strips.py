@@ -15,8 +15,8 @@ from benchmark.api.clips import Data, Prediction
 from benchmark.api.figure import SystemOutput
 from benchmark.figures.drawing.bodies import SIZE, TRUTH, View, draw_bodies, enlarged, times
 from benchmark.figures.drawing.style import COLORS
+from benchmark.results.page.drawing_cache import Systems
 from benchmark.results.page.plots import clip_errors
-from benchmark.results.page.systems import Systems, prediction_folder
 from benchmark.runs import artifacts
 from datasets.bodies.smplx import load_body
 from datasets.motion import NUM_CHANNELS, Camera, Motion
@@ -119,7 +119,7 @@ class Scene:
         return [Panel("input video", self._video), Panel("reference body", self._true), *motions]
 
     def _of_pictures(self, others: Sequence[SystemOutput]) -> list[Panel]:
-        folder = prediction_folder(self._cache, self._systems, self.ours.label, "estimate")
+        folder = self._systems.folder(self._cache, self.ours.label, "estimate")
         failed = self.ours.prediction.failed
         done = [clip for clip in self._data.test_ids if clip not in failed]
         seen = artifacts.read_predictions(folder, done)
@@ -147,7 +147,7 @@ class Scene:
         ]
 
     def _drawn(self, label: str) -> SystemOutput:
-        folder = prediction_folder(self._cache, self._systems, label)
+        folder = self._systems.folder(self._cache, label)
         return artifacts.system_output(
             folder,
             self._data,
