@@ -14,7 +14,9 @@ from tests.campaign.world import COMMANDS, RESULTS, World
 from tests.damage import cut, flip_bit
 
 OUTCOMES = ("detected", "harmless", "silently used", "traceback")
-_SAID = re.compile(r"damage|made again|anew|error|refuse|cannot be|left out|sha256", re.I)
+_SAID = re.compile(
+    r"damage|made again|anew|error|refuse|cannot be|left out|sha256|cut short|clips failed", re.I
+)
 
 
 @dataclass(frozen=True, kw_only=True)
