@@ -32,9 +32,9 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def shots(tmp_path_factory):
-    """The first 42 test shots: none was trained on."""
+    """The first 28 test shots: none was trained on."""
     path = tmp_path_factory.mktemp("shots") / "store"
-    few = dataclasses.replace(DATASET, num_train=0, num_test=6)
+    few = dataclasses.replace(DATASET, num_train=0, num_test=4)
     prepare(few, None, path, num_frames=17, video_size=64, progress=False)
     return ClipStore.open(path)
 

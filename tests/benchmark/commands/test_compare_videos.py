@@ -63,7 +63,7 @@ def held_out(tmp_path_factory):
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path):
+def here(monkeypatch, tmp_path, no_drawing):
     """In this process, and with no external tool, whatever is installed on the machine."""
     monkeypatch.setenv("UNIMO_TOOLS", str(tmp_path / "no-tools"))
     monkeypatch.delenv("VBENCH_PYTHON", raising=False)

@@ -77,6 +77,33 @@ def test_no_damage_to_the_cache_ends_in_a_number(done, context, item, whole, cap
         shutil.copytree(done[1], context.cache)
 
 
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("model.safetensors", ["train"]),
+        ("predictions-00000.parquet", ["predict"]),
+        ("scores.parquet", ["score codebook", "score pose"]),
+    ],
+)
+def test_damage_is_said_and_made_again(context, item, whole, capsys, name, missing):
+    for path in context.cache.rglob(name):
+        path.write_bytes(b"damaged")
+    assert measured(context, item)[0] == missing
+    assert f"{name} is damaged or was changed: discarded" in capsys.readouterr().err
+    perform(context, item, progress=ignore)
+    assert measured(context, item) == whole
+
+
+def test_scores_of_an_older_version_are_made_again(context, item, whole):
+    path = chain.lookup(context, item).stages["score pose"].folder / "run.json"
+    record = read_json(path)
+    del record["absent"]
+    write_json(path, record)
+    assert measured(context, item)[0] == ["score pose"]
+    perform(context, item, progress=ignore)
+    assert measured(context, item) == whole
+
+
 def test_one_bit_of_a_score_is_found(context, item, whole, capsys):
     stage = chain.lookup(context, item).stages["score pose"]
     scores = artifacts.read_scores(stage.folder / "scores.parquet")

@@ -16,7 +16,6 @@ from benchmark.runs.workers import execute
 from datasets.bodies.smplx_file import BodyFile, find_body
 from datasets.prepare.cut import cut
 from datasets.store.writer import ClipStoreWriter
-from datasets.tools.files import read_json, write_json
 from tests.datasets.mini.clips import T, sequence
 
 ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
@@ -104,44 +103,6 @@ def test_a_run_killed_anywhere_ends_in_the_same_scores(context, tiny, item_of):
         keys_of = {stage: run.key for stage, run in outcome.stages.items()}
         found.append((outcome.scores, outcome.facts, keys_of))
     assert all(one == found[0] for one in found[1:])
-
-
-def test_damaged_scores_are_made_again(context, tiny, item_of):
-    item = item_of(tiny)
-    perform(context, item, progress=ignore)
-    scores = chain.lookup(context, item).scores
-    for path in context.cache.rglob("scores.parquet"):
-        path.write_bytes(b"damaged")
-    assert chain.lookup(context, item).missing == ["score codebook", "score pose"]
-    perform(context, item, progress=ignore)
-    assert chain.lookup(context, item).scores == scores
-
-
-def test_scores_of_an_older_version_are_made_again(context, tiny, item_of):
-    item = item_of(tiny)
-    perform(context, item, progress=ignore)
-    scores = chain.lookup(context, item).scores
-    path = chain.lookup(context, item).stages["score pose"].folder / "run.json"
-    record = read_json(path)
-    del record["absent"]
-    write_json(path, record)
-    assert chain.lookup(context, item).missing == ["score pose"]
-    perform(context, item, progress=ignore)
-    assert chain.lookup(context, item).scores == scores
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "predictions-00000.parquet"])
-def test_other_damage_is_said_and_made_again(context, tiny, item_of, name, capsys):
-    item = item_of(tiny)
-    perform(context, item, progress=ignore)
-    scores = chain.lookup(context, item).scores
-    for pattern in (name, "scores.parquet"):
-        for path in context.cache.rglob(pattern):
-            path.write_bytes(b"damaged")
-    assert chain.lookup(context, item).missing
-    assert f"{name} is damaged or was changed: discarded" in capsys.readouterr().err
-    perform(context, item, progress=ignore)
-    assert chain.lookup(context, item).scores == scores
 
 
 def test_a_method_that_uses_the_body_has_it_in_its_keys(context, tiny, item_of):

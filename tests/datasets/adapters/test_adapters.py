@@ -24,6 +24,13 @@ def miniature(request, tmp_path_factory):
     return request.param, root, build(root)
 
 
+@pytest.fixture(scope="module")
+def sequences(miniature):
+    """What its adapter yields, in order."""
+    name, root, _ = miniature
+    return list(adapters.get(name).sequences(root))
+
+
 def key(sequence):
     return sequence.sequence, sequence.camera, sequence.person
 
@@ -34,20 +41,18 @@ def pelvis(motion: Motion, rest: np.ndarray | None) -> np.ndarray:
     return (rest + motion.transl)[:, None].astype(np.float64)
 
 
-def test_it_yields_exactly_the_people_in_the_pictures(miniature):
+def test_it_yields_exactly_the_people_in_the_pictures(miniature, sequences):
     name, root, truth = miniature
-    found = [key(s) for s in adapters.get(name).sequences(root)]
+    found = [key(s) for s in sequences]
     assert sorted(found) == sorted(truth)
     assert found == [key(s) for s in adapters.get(name).sequences(root)]
 
 
-def test_the_pelvis_is_seen_where_it_was_put(miniature):
-    name, root, truth = miniature
-    labelled = 0
-    for sequence in adapters.get(name).sequences(root):
-        if sequence.camera_motion is None:
-            continue
-        labelled += 1
+def test_the_pelvis_is_seen_where_it_was_put(miniature, sequences):
+    truth = miniature[2]
+    labelled = [sequence for sequence in sequences if sequence.camera_motion is not None]
+    assert labelled
+    for sequence in labelled:
         wanted = truth[key(sequence)][sequence.valid]
         points = pelvis(sequence.camera_motion, sequence.pelvis_rest)
         pixels = sequence.view.project(points)[sequence.valid, 0]
@@ -58,17 +63,13 @@ def test_the_pelvis_is_seen_where_it_was_put(miniature):
             seen = np.einsum("tij,tnj->tni", T_w2c[:, :3, :3], points) + T_w2c[:, None, :3, 3]
             pixels = sequence.view.project(seen)[sequence.valid, 0]
             np.testing.assert_allclose(pixels, wanted, atol=0.5, err_msg=str(key(sequence)))
-    assert labelled
 
 
-def test_camera_motion_is_the_world_mesh_seen_from_the_camera(miniature):
+def test_camera_motion_is_the_world_mesh_seen_from_the_camera(miniature, sequences):
     """SMPL-X: through the body model. SMPL: of any points that turn with the root about J0."""
-    name, root, _ = miniature
-    compared = 0
-    for sequence in adapters.get(name).sequences(root):
-        if sequence.camera_motion is None or sequence.world_motion is None:
-            continue
-        compared += 1
+    both = [s for s in sequences if s.camera_motion is not None and s.world_motion is not None]
+    assert both or miniature[0] == "human4dit"  # which has no world
+    for sequence in both:
         frames = slice(0, None, 10)
         meshes = [
             mesh(motion[frames], sequence.pelvis_rest)
@@ -77,7 +78,6 @@ def test_camera_motion_is_the_world_mesh_seen_from_the_camera(miniature):
         T_w2c = sequence.view.T_w2c[frames]
         seen = np.einsum("tij,tnj->tni", T_w2c[:, :3, :3], meshes[0]) + T_w2c[:, None, :3, 3]
         np.testing.assert_allclose(meshes[1], seen, atol=1e-4)
-    assert compared or name == "human4dit"  # which has no world
 
 
 def mesh(motion: Motion, pelvis_rest: np.ndarray) -> np.ndarray:
@@ -89,9 +89,8 @@ def mesh(motion: Motion, pelvis_rest: np.ndarray) -> np.ndarray:
     return np.swapaxes(turned, 1, 2) + (pelvis_rest + motion.transl)[:, None]
 
 
-def test_its_pictures_are_upright_and_of_the_cameras_size(miniature):
-    name, root, _ = miniature
-    for sequence in adapters.get(name).sequences(root):
+def test_its_pictures_are_upright_and_of_the_cameras_size(sequences):
+    for sequence in sequences:
         source = sequence.source
         rows = np.flatnonzero(sequence.valid)[:2].tolist()
         for picture in source.frames(rows):
@@ -101,13 +100,12 @@ def test_its_pictures_are_upright_and_of_the_cameras_size(miniature):
             assert (source.width, source.height) == (sequence.view.width, sequence.view.height)
 
 
-def test_the_splits_are_its_parts(miniature):
+def test_the_splits_are_its_parts(miniature, sequences):
     name, root, _ = miniature
-    dataset = adapters.get(name)
-    whole = {key(s): (s.split, s.group) for s in dataset.sequences(root)}
+    whole = {key(s): (s.split, s.group) for s in sequences}
     parts = {}
     for split in ("train", "val", "test"):
-        for sequence in dataset.sequences(root, split):
+        for sequence in adapters.get(name).sequences(root, split):
             assert sequence.split == split
             parts[key(sequence)] = (split, sequence.group)
     assert parts == whole
@@ -116,15 +114,14 @@ def test_the_splits_are_its_parts(miniature):
         assert sides.setdefault(group, split) == split, f"{group} is on two sides"
 
 
-def test_prepared_and_read_back_it_is_the_same(miniature, tmp_path):
+def test_prepared_and_read_back_it_is_the_same(miniature, sequences, tmp_path):
     name, root, truth = miniature
-    dataset = adapters.get(name)
-    prepare(dataset, root, tmp_path / "store", video_size=64, progress=False)
+    prepare(adapters.get(name), root, tmp_path / "store", video_size=64, progress=False)
     store = ClipStore.open(tmp_path / "store")
     assert len(store)
-    sequences = {key(s): s for s in dataset.sequences(root)}
+    found = {key(s): s for s in sequences}
     for clip in store:
-        sequence = sequences[key(clip)]
+        sequence = found[key(clip)]
         row = sequence.frame_ids.tolist().index(clip.frame_ids[0])
         rows = slice(row, row + len(clip.frame_ids))
         np.testing.assert_array_equal(clip.frame_ids, sequence.frame_ids[rows])

@@ -19,11 +19,11 @@ from tests.damage import rewrite_json
 @pytest.mark.parametrize(
     ("frames", "fps", "expected", "rate", "says"),
     [
-        (40, 30, 40, 30, None),
+        (20, 30, 20, 30, None),
         (5, 25, 5, 25, "25 frames per second, the model's 30"),
-        (41, 60, 21, 30, "one frame in 2"),
-        (20, 10, 58, 30, "10 frames per second brought to the model's 30"),
-        (45, 45, 30, 30, "45 frames per second brought to the model's 30"),
+        (23, 60, 12, 30, "one frame in 2"),
+        (8, 10, 22, 30, "10 frames per second brought to the model's 30"),
+        (27, 45, 18, 30, "45 frames per second brought to the model's 30"),
     ],
 )
 def test_videos_of_any_length_size_and_rate_get_their_motion(

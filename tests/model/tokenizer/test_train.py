@@ -68,16 +68,27 @@ def run(out, *, training=TRAINING, model=None, clips=None, **options):
     return model, path
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The model and the checkpoint of a training from start to end, which no test changes."""
+    return run(tmp_path_factory.mktemp("whole"))
+
+
+def killed(out, step, model=None):
+    """A training that is saved after every step and dies at one."""
+    model = model or fresh()
+    model.dies_at = step
+    with pytest.raises(Killed):
+        run(out, model=model, checkpoint_seconds=0)
+
+
 @pytest.mark.parametrize("quantizer", ["ema", "gradient"])
 def test_stopped_and_resumed_anywhere_is_bit_identical(tmp_path, quantizer):
     config = TokenizerConfig.from_dict({**CONFIG.to_dict(), "quantizer": quantizer})
     whole, path = run(tmp_path / "whole", model=fresh(config))
     out = tmp_path / "pieces"
     for stop in (1, 2, 9, 17, 19):
-        model = fresh(config)
-        model.dies_at = stop
-        with pytest.raises(Killed):
-            run(out, model=model, checkpoint_seconds=0)
+        killed(out, stop, fresh(config))
         assert not (out / "model.safetensors").exists()
         torch.manual_seed(stop)  # no state of the process may matter
     pieces, resumed = run(out, model=fresh(config, seed=7))
@@ -92,10 +103,7 @@ def test_optimiser_state_is_resumed(tmp_path):
     states = []
     for name, stops in (("straight", [19]), ("pieces", [4, 11, 19])):
         for stop in stops:
-            model = fresh()
-            model.dies_at = stop
-            with pytest.raises(Killed):
-                run(tmp_path / name, model=model, checkpoint_seconds=0)
+            killed(tmp_path / name, stop)
         states.append(torch.load(tmp_path / name / "resume.pt", weights_only=True))
     straight, pieces = (state["optimizer"] for state in states)
     assert straight["param_groups"] == pieces["param_groups"]
@@ -104,15 +112,14 @@ def test_optimiser_state_is_resumed(tmp_path):
             assert torch.equal(value, pieces["state"][index][key])
 
 
-def test_a_stop_between_checkpoints_loses_nothing_but_time(tmp_path):
-    _, path = run(tmp_path / "whole")
+def test_a_stop_between_checkpoints_loses_nothing_but_time(whole, tmp_path):
     model = fresh()
     model.dies_at = 13
     with pytest.raises(Killed):
         run(tmp_path / "again", model=model, checkpoint_seconds=1000)
     assert not (tmp_path / "again/resume.pt").exists()
     _, again = run(tmp_path / "again")
-    assert again.read_bytes() == path.read_bytes()
+    assert again.read_bytes() == whole[1].read_bytes()
 
 
 def test_training_learns_and_fills_the_codebook(tmp_path):
@@ -163,14 +170,10 @@ def test_another_run_in_the_folder_is_refused(tmp_path, finished):
         run(tmp_path, clips=make_clips() + 1)
 
 
-def test_a_damaged_resume_state_is_said_and_the_training_starts_anew(tmp_path, capsys):
-    _, path = run(tmp_path / "whole")
+def test_a_damaged_resume_state_is_said_and_the_training_starts_anew(whole, tmp_path, capsys):
     out = tmp_path / "again"
     for damage in ("a bit", "the record", "all of it"):
-        model = fresh()
-        model.dies_at = 9
-        with pytest.raises(Killed):
-            run(out, model=model, checkpoint_seconds=0)
+        killed(out, 9)
         file = out / ("resume.json" if damage == "the record" else "resume.pt")
         content = bytearray(file.read_bytes())
         content[-10 if damage == "the record" else len(content) // 2] ^= 1
@@ -182,7 +185,7 @@ def test_a_damaged_resume_state_is_said_and_the_training_starts_anew(tmp_path, c
             f"{out / 'resume.pt'} is damaged: its record has another sha256: "
             "the training starts anew\n"
         )
-        assert again.read_bytes() == path.read_bytes()
+        assert again.read_bytes() == whole[1].read_bytes()
         shutil.rmtree(out)
 
 
@@ -211,18 +214,14 @@ def _only_json(replace):
 
 
 def test_a_resume_state_of_an_older_version_is_read(tmp_path):
-    model = fresh()
-    model.dies_at = 9
-    with pytest.raises(Killed):
-        run(tmp_path, model=model, checkpoint_seconds=0)
+    killed(tmp_path, 9)
     (tmp_path / "resume.json").unlink()
     model, _ = run(tmp_path)
     assert model.calls == 11
 
 
 @pytest.mark.parametrize("file", ["resume.pt", "model.safetensors", "model.json", "losses.csv"])
-def test_a_full_disk_is_said_with_the_file_and_loses_nothing(tmp_path, monkeypatch, file):
-    _, path = run(tmp_path / "whole")
+def test_a_full_disk_is_said_with_the_file_and_loses_nothing(whole, tmp_path, monkeypatch, file):
     out = tmp_path / "full"
     full = []
 
@@ -244,7 +243,7 @@ def test_a_full_disk_is_said_with_the_file_and_loses_nothing(tmp_path, monkeypat
     full.clear()
     model, again = run(out, checkpoint_seconds=0)
     assert model.calls == {"resume.pt": 2, "losses.csv": 1}.get(file, 0)
-    assert again.read_bytes() == path.read_bytes()
+    assert again.read_bytes() == whole[1].read_bytes()
     assert not (out / "resume.pt").exists() and not (out / "resume.json").exists()
 
 
@@ -255,10 +254,9 @@ def test_two_trainings_in_one_folder_have_one_owner(tmp_path, capsys):
     assert "out" in error and error.count("\n") == 1
 
 
-def test_weights_have_the_mode_of_any_new_file(tmp_path):
-    _, path = run(tmp_path)
+def test_weights_have_the_mode_of_any_new_file(whole, tmp_path):
     (tmp_path / "any").write_text("")
-    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
+    assert whole[1].stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 @pytest.mark.parametrize(
@@ -271,9 +269,9 @@ def test_weights_have_the_mode_of_any_new_file(tmp_path):
         ),
     ],
 )
-def test_a_damaged_sidecar_is_named(tmp_path, text, message):
-    _, path = run(tmp_path)
-    path.with_suffix(".json").write_text(text)
+def test_a_damaged_sidecar_is_named(whole, tmp_path, text, message):
+    shutil.copytree(whole[1].parent, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.json").write_text(text)
     with pytest.raises(TrainingError, match=message):
         run(tmp_path)
 
