@@ -10,8 +10,8 @@ from datasets.adapters.formats.root_folder import check_root
 from datasets.bodies.smplx import load_body
 from datasets.motion import Motion
 from datasets.prepare.prepare_store import prepare
-from datasets.sequence import SkipLog
 from datasets.store.reader import ClipStore
+from tests.datasets.mini.reading import key, read
 
 NAMES = ("threedpw", "rich", "bedlam", "dna_rendering", "human4dit")
 
@@ -29,10 +29,6 @@ def sequences(miniature):
     """What its adapter yields, in order."""
     name, root, _ = miniature
     return list(adapters.get(name).sequences(root))
-
-
-def key(sequence):
-    return sequence.sequence, sequence.camera, sequence.person
 
 
 def pelvis(motion: Motion, rest: np.ndarray | None) -> np.ndarray:
@@ -141,16 +137,13 @@ def test_prepared_and_read_back_it_is_the_same(miniature, sequences, tmp_path):
             np.testing.assert_allclose(clip.view.project(points)[:, 0], wanted, atol=0.5)
 
 
-@pytest.mark.parametrize("level", ["above", "below"])
-def test_a_wrong_folder_level_is_told(miniature, level):
+def test_a_wrong_folder_level_is_told(miniature):
+    """Whichever it is: above, one below or two below."""
     name, root, _ = miniature
-    below = next(path for path in sorted(root.iterdir()) if path.is_dir())
-    wrong = root.parent if level == "above" else below
-    with pytest.raises(FileNotFoundError) as error:
-        list(adapters.get(name).sequences(wrong))
-    message = str(error.value)
-    assert "\n" not in message
-    assert str(root) in message
+    below = [path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_dir()]
+    for wrong in (root.parent, *below):
+        with pytest.raises(FileNotFoundError, match=rf"--root {root}$"):
+            list(adapters.get(name).sequences(wrong))
 
 
 def test_a_closed_folder_beside_the_right_one_is_passed_over(tmp_path):
@@ -175,8 +168,7 @@ def test_a_missing_folder_and_an_empty_one_are_told(miniature, tmp_path):
 
 def test_what_is_left_out_has_a_reason(miniature):
     name, root, _ = miniature
-    skipped = SkipLog()
-    list(adapters.get(name).sequences(root, skipped=skipped))
-    assert skipped.entries
-    for entry in skipped.entries:
-        assert entry.name and entry.reason and "\n" not in entry.reason
+    skipped = read(adapters.get(name), root)[1]
+    assert skipped
+    for thing, reason in skipped.items():
+        assert thing and reason and "\n" not in reason

@@ -14,7 +14,7 @@ from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.formats.motion_checks import require_plausible
 from datasets.adapters.formats.motion_files import ReadOptions, subject_group, take_group
 from datasets.bodies.smplx import load_body
-from datasets.sequence import SkipLog
+from tests.datasets.mini import reading
 from tests.datasets.mini.motions import captured, plain, save
 from tests.pickle_trap import Trap
 
@@ -25,9 +25,8 @@ Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 def read_all(dataset, root):
     """Sequences by name, and the reason for each file that was skipped."""
-    skipped = SkipLog()
-    found = {s.sequence: s for s in dataset.sequences(root, skipped=skipped)}
-    return found, {entry.name: entry.reason for entry in skipped.entries}
+    found, skipped = reading.read(dataset, root)
+    return {name: sequence for (name, *_), sequence in found.items()}, skipped
 
 
 def with_options(dataset, **options):

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from datasets.adapters.rich import DATASET
-from datasets.sequence import SkipLog
+from tests.datasets.mini import reading
 from tests.datasets.mini import rich as mini_rich
 from tests.pickle_trap import Trap
 
@@ -41,11 +41,7 @@ def copy(original, tmp_path):
 
 
 def sequences_of(root, split=None):
-    skipped = SkipLog()
-    found = {
-        (s.sequence, s.camera, s.person): s for s in DATASET.sequences(root, split, skipped=skipped)
-    }
-    return found, {entry.name: entry.reason for entry in skipped.entries}
+    return reading.read(DATASET, root, split)
 
 
 def pelvis(motion, sequence):
@@ -240,9 +236,10 @@ def test_hands_stay_twelve_coefficients_and_labels_stay_as_stored(read, original
     np.testing.assert_array_equal(sequence.native["Distortion"], [-0.08, 0.11])
 
 
-def test_splits_are_the_folders(original):
-    assert {key[0] for key in sequences_of(original[0], "test")[0]} == {GYM}
-    assert {key[0] for key in sequences_of(original[0], "val")[0]} == {HALL}
+def test_splits_are_the_folders(read):
+    assert {key[0]: sequence.split for key, sequence in read[0].items()} == {
+        **{GYM: "test", HALL: "val", BALL: "train", JUGGLE: "train"}
+    }
 
 
 def test_a_body_that_would_run_code_does_not(copy, tmp_path):
@@ -292,9 +289,3 @@ def test_sequences_without_bodies_or_pictures_are_told(copy):
     assert not found
     assert "no body" in skipped[GYM]
     assert "no pictures" in skipped["Gym_012_lunge"]
-
-
-@pytest.mark.parametrize("wrong", ["", "rich/bodies", "rich/bodies/test", "rich/images"])
-def test_a_wrong_level_names_the_right_folder(copy, wrong):
-    with pytest.raises(FileNotFoundError, match=f"--root {copy}$"):
-        next(DATASET.sequences(copy.parent / wrong))
