@@ -1,6 +1,7 @@
 """The page of a profile: hostile names, complete tables, what is missing in them."""
 
 import dataclasses
+import functools
 import re
 import shutil
 from pathlib import Path
@@ -8,75 +9,34 @@ from pathlib import Path
 import pytest
 
 from benchmark import discover
-from benchmark.api.clips import Data
-from benchmark.api.metric import Score
-from benchmark.api.table import Column, Row, TableSpec
-from benchmark.profiles import smoke
+from benchmark.api.table import Row, TableSpec
 from benchmark.results import table as report
-from benchmark.results.cells import RowOutcome
 from benchmark.results.page.document import write_page
 from benchmark.results.schema import Result
-from benchmark.runs.cache import CachedStage, StageRecord
-from benchmark.runs.chain import Outcome
-from benchmark.runs.work_item import RunContext, WorkItem
+from benchmark.runs.work_item import RunContext
 from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json, write_json
+from tests.benchmark.results import small_table
 from tests.benchmark.results.pages import HOSTILE, Page, page_of, squeezed
+from tests.benchmark.results.small_table import COLUMNS, PAPER, outcome
 
 LONG = "a name that goes on and on " * 40
 TABLE = TableSpec(
     id="table5",
     title=f"A table {HOSTILE}",
-    columns=(
-        Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
-        Column("codebook_util_pct", "Use", unit="%", better="higher", decimals=1),
-    ),
+    columns=COLUMNS,
     rows=tuple(Row(label, "unimo") for label in ("one", "two", "three")),
     more_rows=(Row("floor", "unimo"),),
-    paper="""
-Methods  MPJPE   Use
-one      8.6344  80.08%
-two      9.5     99.8%
-three    7.5     -
-""",
+    paper=PAPER,
     notes=(f"A note: {HOSTILE}", "See https://example.org/a for more."),
 )
 
 
-def outcome(context, mpjpe, use=256):
-    """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
-    stages = ("train", "predict", "score codebook", "score pose")
-    runs = {stage: CachedStage(context.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
-    pose = [
-        Score("b", "mpjpe", sum=10 * (mpjpe - 1), count=10),
-        Score("c", "mpjpe", sum=10 * (mpjpe + 1), count=10),
-    ]
-    codebook = [Score("pooled", "codebook_util_pct", sum=100 * use, count=512, clips=2)]
-    return Outcome(
-        stages=runs,
-        records={stage: StageRecord() for stage in stages},
-        scores={"codebook": codebook, "pose": pose},
-        absent={},
-    )
-
-
-def row_of(row, *outcomes, task="tokenizer", absent="", is_extra=False):
-    data = Data(
-        path=Path("cmu"),
-        name="cmu",
-        sha256="0" * 64,
-        num_frames=65,
-        train_ids=("a",),
-        test_ids=("b", "c"),
-        split_rule=HOSTILE,
-    )
-    metrics = ("codebook", "pose") if task == "tokenizer" else ("pose",)
-    items = [WorkItem(task=task, method="unimo", data=data, metrics=metrics) for _ in outcomes]
-    return RowOutcome(row=row, items=items, outcomes=outcomes, absent=absent, is_extra=is_extra)
+row_of = functools.partial(small_table.row_of, split_rule=HOSTILE)
 
 
 def result_of(rows, context, table=TABLE):
-    return report.measured_result(table, rows, context=context, profile=smoke(), options={})
+    return small_table.result_of(rows, context, table)
 
 
 @pytest.fixture

@@ -1,47 +1,38 @@
 import csv
 import dataclasses
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import Score
 from benchmark.api.table import Column, Row, TableSpec, Trend
-from benchmark.profiles import smoke
 from benchmark.results import table as report
-from benchmark.results.cells import RowOutcome, without_value
+from benchmark.results.cells import without_value
 from benchmark.results.findings import findings
 from benchmark.results.render import figure, latex, layout, markdown
 from benchmark.results.schema import Cell, Result
 from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.chain import Outcome
-from benchmark.runs.work_item import RunContext, WorkItem
+from benchmark.runs.work_item import RunContext
 from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json
+from tests.benchmark.results import small_table
+from tests.benchmark.results.small_table import COLUMNS, PAPER, outcome, row_of
 
 HOSTILE = r"a|b_c*d`<script>&\%$#{x}~^[y](z)"
 
 TABLE = TableSpec(
     id="table5",
     title="A table",
-    columns=(
-        Column("mpjpe", "MPJPE", unit="mm", better="lower", decimals=2),
-        Column("codebook_util_pct", "Use", unit="%", better="higher", decimals=1),
-    ),
+    columns=COLUMNS,
     rows=(
         Row("one", "unimo", {"k": 1, "B": 2}),
         Row("two", "unimo", {"k": 2, "B": 2}),
         Row("three", "unimo", {"k": 2, "B": 4}),
     ),
-    paper="""
-Methods  MPJPE   Use
-one      8.6344  80.08%
-two      9.5     99.8%
-three    7.5     -
-""",
+    paper=PAPER,
     notes=(f"A note: {HOSTILE}",),
     figure=Trend(x="k", series="B", x_label="tokens", series_label="B"),
 )
@@ -52,51 +43,8 @@ def context(tmp_path):
     return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
-def row_of(row, *outcomes, absent="", is_extra=False):
-    """A row with one outcome for each of the seeds 0, 1, ..."""
-    data = Data(
-        path=Path("cmu"),
-        name="cmu",
-        sha256="0" * 64,
-        num_frames=65,
-        train_ids=("a",),
-        test_ids=("b", "c"),
-        split_rule="by hand",
-    )
-    method = row.method or "unimo"
-    items = [
-        WorkItem(
-            task="tokenizer",
-            method=method,
-            data=data,
-            seed=seed,
-            weights=row.weights,
-            metrics=("codebook", "pose"),
-        )
-        for seed in range(len(outcomes))
-    ]
-    return RowOutcome(row=row, items=items, outcomes=outcomes, absent=absent, is_extra=is_extra)
-
-
 def result_of(rows, context, table=TABLE):
-    return report.measured_result(table, rows, context=context, profile=smoke(), options={})
-
-
-def outcome(context, mpjpe, use):
-    """A finished chain whose two clips score `mpjpe` - 1 and `mpjpe` + 1."""
-    stages = ("train", "predict", "score codebook", "score pose")
-    runs = {stage: CachedStage(context.cache, stage.split()[0], {"for": mpjpe}) for stage in stages}
-    pose = [
-        Score("b", "mpjpe", sum=10 * (mpjpe - 1), count=10),
-        Score("c", "mpjpe", sum=10 * (mpjpe + 1), count=10),
-    ]
-    codebook = [Score("pooled", "codebook_util_pct", sum=100 * use, count=512, clips=2)]
-    return Outcome(
-        stages=runs,
-        records={stage: StageRecord() for stage in stages},
-        scores={"codebook": codebook, "pose": pose},
-        absent={},
-    )
+    return small_table.result_of(rows, context, table)
 
 
 def unfinished(context):

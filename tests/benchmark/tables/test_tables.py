@@ -1,13 +1,11 @@
-from pathlib import Path
-
 import pytest
 
 from benchmark import discover
-from benchmark.api.clips import Data
 from benchmark.profiles import embedded
 from benchmark.runs.chain import train_stage
 from benchmark.runs.work_item import RunContext, make_item
 from datasets.bodies.smplx_file import find_body
+from tests.benchmark.results.small_table import data_of
 
 # Read off the printed tables, not copied from the blocks.
 SPOTS = {
@@ -206,15 +204,7 @@ def test_notes_are_lines_and_none_is_told_twice(name):
 def items_of(table):
     """Row label -> its item at the default size, on some data."""
     spec = discover.load("tables", table)
-    data = Data(
-        path=Path("x"),
-        name="x",
-        sha256="0" * 64,
-        num_frames=17,
-        train_ids=("a",),
-        test_ids=("b",),
-        split_rule="by hand",
-    )
+    data = data_of()
     return {
         row.label: make_item(row, spec.task, embedded(), data, seed=0, metrics=())
         for row in spec.rows

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -20,10 +23,19 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def run(folder, tmp_path):
-    own = [
-        *("--codec", "linear"),
-        *("--tokenizer", str(folder / "tokenizer.safetensors")),
-        *("--checkpoint", str(folder / "unimo.safetensors")),
-    ]
-    own += ["--quiet", "--overwrite"]
-    return lambda *words: main([*map(str, words), "--out", str(tmp_path / "out"), *own])
+    """The command with the model of `folder`, unless the words name another."""
+
+    def run(task, *words, flags=("--quiet", "--overwrite")):
+        own = ("--tokenizer", folder / "tokenizer.safetensors", "--codec", "linear")
+        own += ("--checkpoint", folder / "unimo.safetensors", "--out", tmp_path / "out")
+        return main([str(word) for word in (task, *own, *words, *flags)])
+
+    return run
+
+
+@pytest.fixture
+def own_unimo(folder, tmp_path):
+    """A copy of the model that a test may change: its file and what its sidecar says."""
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
+    return tmp_path / "unimo.safetensors", json.loads((tmp_path / "unimo.json").read_text())

@@ -18,7 +18,6 @@ from datasets.tools.files import owned
 from datasets.video.files import read_video
 from datasets.video.probe import probe
 from model import assets
-from model.generate.__main__ import main
 from model.generate.pictures import PictureError, camera, overlay, read_image
 from model.generate.pipeline import Pipeline
 from model.system import TrainedSystem
@@ -93,10 +92,8 @@ def test_what_was_stopped_has_no_json_and_what_is_complete_is_listed(
     assert {path.name for path in out.iterdir()} <= {path.name for path in before}
 
 
-def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys):
-    for suffix in (".safetensors", ".json"):
-        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
-    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+def test_a_model_of_the_built_in_data_says_so_once(folder, own_unimo, run, tmp_path, capsys):
+    checkpoint, sidecar = own_unimo
     training = sidecar["extra"]["training"]
     v2m, i2vm = ("v2m", folder / "walk.mp4"), ("i2vm", folder / "person.png")
     for task, extra, told in (
@@ -107,13 +104,8 @@ def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys):
         (i2vm, {"training": training}, False),
     ):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
-        rewrite_json(tmp_path / "unimo.json", {**sidecar, "extra": extra})
-        words = [
-            *(*task, "--samples", 2, "--out", tmp_path / "out", "--quiet"),
-            *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
-            *("--checkpoint", tmp_path / "unimo.safetensors"),
-        ]
-        assert main([*map(str, words)]) == 0
+        rewrite_json(checkpoint.with_suffix(".json"), {**sidecar, "extra": extra})
+        assert run(*task, "--samples", 2, "--checkpoint", checkpoint, "--no-overlay") == 0
         notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
         records = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
         assert len(records) == 2 and len(notes) == told
@@ -125,38 +117,29 @@ def test_a_model_of_the_built_in_data_says_so_once(folder, tmp_path, capsys):
         )
 
 
-def test_drawing_has_a_progress_bar(folder, tmp_path, capsys):
-    words = [
-        *("v2m", folder / "walk.mp4", "--out", tmp_path / "out"),
-        *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
-        *("--checkpoint", folder / "unimo.safetensors"),
-    ]
-    assert main([*map(str, words)]) == 0
+def test_drawing_has_a_progress_bar(folder, run, capsys):
+    assert run("v2m", folder / "walk.mp4", flags=()) == 0
     assert "overlay:   0%" in capsys.readouterr().err
-    assert main([*map(str, words), "--quiet", "--overwrite"]) == 0
+    assert run("v2m", folder / "walk.mp4") == 0
     assert capsys.readouterr().err == ""
 
 
 def test_nothing_is_overwritten_unless_asked_and_that_is_said_before_any_work(
-    folder, tmp_path, capsys
+    folder, run, tmp_path, capsys
 ):
-    words = [
-        *("v2m", folder / "walk.mp4", "--out", tmp_path / "out", "--quiet"),
-        *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
-    ]
-    words = [str(word) for word in words]
-    own = ["--checkpoint", str(folder / "unimo.safetensors")]
-    assert main([*words, *own, "--no-overlay"]) == 0
+    words = ("v2m", folder / "walk.mp4", "--no-overlay")
+    assert run(*words, flags=["--quiet"]) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert sorted(path.name for path in before) == ["walk-camera.npz", "walk.json", "walk.npz"]
     capsys.readouterr()
-    assert main([*words, "--checkpoint", "none.safetensors"]) == 1  # refused before it is read
+    # Refused before the checkpoint is read.
+    assert run(*words, "--checkpoint", "none.safetensors", flags=["--quiet"]) == 1
     assert capsys.readouterr().err == (
         f"error: {tmp_path / 'out' / 'walk.npz'} is there already: name another folder with --out, "
         "or give --overwrite\n"
     )
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    assert main([*words, *own, "--no-overlay", "--overwrite"]) == 0
+    assert run(*words) == 0
 
 
 def test_two_calls_in_one_folder_have_one_owner(folder, run, tmp_path, capsys):
@@ -270,19 +253,9 @@ def test_one_bad_input_does_not_stop_the_others(folder, run, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(folder, run, capsys, words, says):
-    own = dict(zip(words[::2], words[1::2], strict=True))
-    code = main(
-        [
-            *("i2vm", str(folder / "person.png"), "--out", str(folder / "out"), "--quiet"),
-            *("--codec", own.get("--codec", "linear")),
-            *("--tokenizer", str(folder / "tokenizer.safetensors")),
-            *("--checkpoint", own.get("--checkpoint", str(folder / "unimo.safetensors"))),
-            *(word for word in words if words[0] not in ("--codec", "--checkpoint")),
-        ]
-    )
-    captured = capsys.readouterr()
-    assert code == 1 and captured.err.startswith("error: ") and says in captured.err
-    assert captured.err.count("\n") == 1
+    assert run("i2vm", folder / "person.png", *words) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and says in message and message.count("\n") == 1
 
 
 def test_no_file_is_written_twice_and_no_input_is_written_over(folder, run, tmp_path, capsys):
@@ -337,16 +310,14 @@ def test_parts_that_were_not_trained_together_are_refused(folder, tmp_path):
         ({"training": [1]}, "not a sidecar"),
     ],
 )
-def test_a_sidecar_that_says_nothing_of_tokens_is_refused(folder, tmp_path, extra, message):
-    for suffix in (".safetensors", ".json"):
-        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
-    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+def test_a_sidecar_that_says_nothing_of_tokens_is_refused(own_unimo, extra, message):
+    checkpoint, sidecar = own_unimo
     sidecar.pop("extra")
     if extra is not None:
         sidecar["extra"] = extra
-    rewrite_json(tmp_path / "unimo.json", sidecar)
+    rewrite_json(checkpoint.with_suffix(".json"), sidecar)
     with pytest.raises(CheckpointError, match=message):
-        Pipeline.load(TrainedSystem.open(tmp_path / "unimo.safetensors", codec="linear"))
+        Pipeline.load(TrainedSystem.open(checkpoint, codec="linear"))
 
 
 def test_pictures_of_another_size_are_refused(folder):

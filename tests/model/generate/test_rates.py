@@ -1,7 +1,6 @@
 """Frames per second of inputs and of checkpoints, and what becomes of them."""
 
 import json
-import shutil
 from fractions import Fraction
 
 import av
@@ -11,7 +10,6 @@ import pytest
 from datasets.adapters import amass
 from datasets.video.files import write_video
 from datasets.video.probe import probe
-from model.generate.__main__ import main
 from model.generate.retiming import RetimedVideo
 from tests.damage import rewrite_json
 
@@ -63,20 +61,13 @@ def test_frames_of_a_varying_rate_stand_where_they_were_shown(tmp_path):
     assert np.abs(np.subtract(levels, shown)).max() < 2
 
 
-def test_a_checkpoint_keeps_the_rate_of_its_clips(folder, tmp_path, capsys):
-    for suffix in (".safetensors", ".json"):
-        shutil.copyfile((folder / "unimo").with_suffix(suffix), tmp_path / f"unimo{suffix}")
-    sidecar = json.loads((tmp_path / "unimo.json").read_text())
+def test_a_checkpoint_keeps_the_rate_of_its_clips(folder, own_unimo, run, tmp_path, capsys):
+    checkpoint, sidecar = own_unimo
     training = sidecar["extra"]["training"]
-    words = [
-        *("i2vm", folder / "person.png", "--out", tmp_path / "out", "--quiet", "--overwrite"),
-        *("--codec", "linear", "--tokenizer", folder / "tokenizer.safetensors"),
-        *("--checkpoint", tmp_path / "unimo.safetensors"),
-    ]
     for fps, expected in ((15.0, 15), (None, 30)):
         sidecar["extra"] = {"training": {**training, "fps": fps}}
-        rewrite_json(tmp_path / "unimo.json", sidecar)
-        assert main([*map(str, words)]) == 0
+        rewrite_json(checkpoint.with_suffix(".json"), sidecar)
+        assert run("i2vm", folder / "person.png", "--checkpoint", checkpoint) == 0
         for name in ("person.mp4", "person-overlay.mp4"):
             assert probe(tmp_path / "out" / name).fps == expected
         assert amass.read(tmp_path / "out" / "person.npz").motion.fps == expected
