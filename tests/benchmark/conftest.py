@@ -5,6 +5,7 @@ from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.embedded_shots import EmbeddedShots
 from datasets.prepare.prepare_store import prepare
 from tests.benchmark.methods.official_files import official, originals, own  # noqa: F401 - fixtures
+from tests.benchmark.work import context_in
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,9 @@ def no_drawing(monkeypatch):
 
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", empty)
+
+
+@pytest.fixture
+def context(tmp_path):
+    """A context with an empty cache."""
+    return context_in(tmp_path)

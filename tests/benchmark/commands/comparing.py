@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmark.api.metric import Score
 from benchmark.runs.stages import perform
+from tests.benchmark.work import ignore
 
 EMPTY = b"\x02\0\0\0\0\0\0\0{}"  # a safetensors file without a tensor
 
@@ -30,7 +31,7 @@ def put(source: Path, target: Path) -> Path:
 def without_workers(items, context, **options):
     """Stands for `execute`: does the work here, since a worker process takes seconds to start."""
     for item in items:
-        perform(context, item, progress=lambda what, done, total: None)
+        perform(context, item, progress=ignore)
     return {}
 
 

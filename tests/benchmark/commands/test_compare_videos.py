@@ -14,12 +14,13 @@ from benchmark.profiles import smoke
 from benchmark.results.statistics import pooled_mean
 from benchmark.runs import chain, outcomes
 from benchmark.runs.data import open_data
-from benchmark.runs.work_item import RunContext, WorkItem
+from benchmark.runs.work_item import WorkItem
 from benchmark.runs.workers import execute
 from datasets.adapters.embedded_shots import EmbeddedShots
-from datasets.bodies.smplx_file import STAND_IN, find_body
+from datasets.bodies.smplx_file import STAND_IN
 from datasets.prepare.prepare_store import prepare
 from tests.benchmark.commands.comparing import command, put, without_workers
+from tests.benchmark.work import context_in, ignore
 from tests.damage import rewrite_json
 from tests.model.mini_unimo import make_tokenizer
 
@@ -30,10 +31,6 @@ A, B, REGRESSOR = (f"{name}/model.safetensors" for name in ("a", "b", "regressor
 def hardly_trained():
     """The smoke profile with a few steps: `embedded` where these tests train an estimator."""
     return smoke().with_steps(2)
-
-
-def ignore(what, done, total):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +104,7 @@ def test_v2m_of_transformers_and_a_regressor(trained, shots_folder, tmp_path, he
     data = open_data(shots_folder, task="v2m", limit=LIMIT, splits=("test",))
     assert made["provenance"]["data"][data.name]["sha256"] == data.sha256
 
-    context = RunContext(tmp_path / "runs", find_body(), device="cpu")
+    context = context_in(tmp_path)
     item = WorkItem(task="v2m", method="unimo", data=data, weights=trained / A, metrics=("pose",))
     outcome = chain.lookup(context, item)
     assert outcome.missing == []

@@ -23,8 +23,8 @@ from benchmark.runs import chain
 from benchmark.runs.plan import LEFT_OUT, plan
 from benchmark.runs.stages import perform
 from benchmark.runs.stores import Stores
-from benchmark.runs.work_item import RunContext, distinct
-from datasets.bodies.smplx_file import find_body
+from benchmark.runs.work_item import distinct
+from tests.benchmark.work import context_in, ignore
 
 FIGURES = discover.summaries("figures")
 
@@ -98,14 +98,14 @@ def made(shots_folder, tmp_path_factory):
     """Figures 6, 7 and 10 planned on two test clips, and their work done with tiny models."""
     folder = tmp_path_factory.mktemp("figures")
     profile = smoke().with_steps(2)
-    context = RunContext(folder / "runs", find_body(), device="cpu")
+    context = context_in(folder)
     specs = [figure(name) for name in ("figure6", "figure7", "figure10")]
     planned = plan(specs, profile, Stores(profile, data=[shots_folder], limit=2))
     assert planned.refused == {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.train.token_set.CACHE", folder / "tokens")
         for item in distinct(planned.items):
-            perform(context, item, progress=lambda *_: None)
+            perform(context, item, progress=ignore)
 
     def draw(name, out, *, always=True):
         systems = [
@@ -196,7 +196,7 @@ def _scored(made):
     """MPJPE of each clip by the metric, of our row."""
     (row,) = (row for row in made.rows["figure6"] if row.row.label == "Our")
     item = dataclasses.replace(row.items[0], metrics=("pose",))
-    perform(made.context, item, progress=lambda *_: None)
+    perform(made.context, item, progress=ignore)
     scores = chain.lookup(made.context, item).scores["pose"]
     return {score.clip_id: score.sum / score.count for score in scores if score.column == "mpjpe"}
 

@@ -23,21 +23,16 @@ from benchmark.runs.data import open_data
 from benchmark.runs.stages import _evaluation as evaluation_of
 from benchmark.runs.stages import perform, trained_weights
 from benchmark.runs.stores import Stores
-from benchmark.runs.work_item import RunContext, make_item
+from benchmark.runs.work_item import make_item
 from benchmark.runs.workers import _Queue
-from datasets.bodies.smplx_file import find_body
 from datasets.estimators import Estimate, EstimateError, EstimatorUnavailable
 from datasets.motion import Motion
 from datasets.store.reader import ClipStore
 from datasets.video.files import read_video
 from model.regressor import examples as regressor_examples
+from tests.benchmark.work import Killed, context_in, ignore, killer
 
 OURS = Row("Ours", "unimo")
-
-
-@pytest.fixture
-def context(tmp_path):
-    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
 @pytest.fixture
@@ -49,7 +44,7 @@ def data(shots_folder, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def performed(shots_folder, tmp_path_factory):
     """A cache in which the work of our row is done for both tasks, first for I2VM."""
-    context = RunContext(tmp_path_factory.mktemp("performed") / "runs", find_body(), device="cpu")
+    context = context_in(tmp_path_factory.mktemp("performed"))
     data = open_data(shots_folder, task="v2m", limit=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.transformer.train.token_set.CACHE", context.cache.parent / "tokens")
@@ -74,26 +69,8 @@ def item_of(data, tiny):
     return make
 
 
-def ignore(what, done, total):
-    pass
-
-
 def keys(context, item):
     return {stage: run.key for stage, run in chain.lookup(context, item).stages.items()}
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing in the program catches it."""
-
-
-def killer(at):
-    calls = iter(range(1, 1000))
-
-    def progress(what, done, total):
-        if next(calls) == at:
-            raise Killed
-
-    return progress
 
 
 def test_both_tasks_share_one_training(warm, item_of):

@@ -13,8 +13,6 @@ from benchmark.api.table import Row, TableSpec
 from benchmark.results import table as report
 from benchmark.results.page.document import write_page
 from benchmark.results.schema import Result
-from benchmark.runs.work_item import RunContext
-from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json, write_json
 from tests.benchmark.results import small_table
 from tests.benchmark.results.pages import HOSTILE, Page, page_of, squeezed
@@ -37,11 +35,6 @@ row_of = functools.partial(small_table.row_of, split_rule=HOSTILE)
 
 def result_of(rows, context, table=TABLE):
     return small_table.result_of(rows, context, table)
-
-
-@pytest.fixture
-def context(tmp_path):
-    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
 @pytest.fixture

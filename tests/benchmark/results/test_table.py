@@ -15,7 +15,6 @@ from benchmark.results.render import figure, latex, layout, markdown
 from benchmark.results.schema import Cell, Result
 from benchmark.runs.cache import CachedStage, StageRecord
 from benchmark.runs.chain import Outcome
-from benchmark.runs.work_item import RunContext
 from datasets.bodies.smplx_file import find_body
 from datasets.tools.files import read_json
 from tests.benchmark.results import small_table
@@ -36,11 +35,6 @@ TABLE = TableSpec(
     notes=(f"A note: {HOSTILE}",),
     figure=Trend(x="k", series="B", x_label="tokens", series_label="B"),
 )
-
-
-@pytest.fixture
-def context(tmp_path):
-    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
 def result_of(rows, context, table=TABLE):

@@ -10,19 +10,13 @@ from benchmark.methods.mean_pose import METHOD
 from benchmark.runs import chain
 from benchmark.runs.data import open_data
 from benchmark.runs.outcomes import measure
-from benchmark.runs.work_item import RunContext, make_item
-from datasets.bodies.smplx_file import find_body
+from benchmark.runs.work_item import make_item
 from tests.benchmark.commands.comparing import without_workers
 
 
 @pytest.fixture
-def context(tmp_path, monkeypatch):
+def item(clips_folder, tiny, monkeypatch):
     monkeypatch.setattr("benchmark.runs.outcomes.execute", without_workers)
-    return RunContext(tmp_path / "runs", find_body(), device="cpu")
-
-
-@pytest.fixture
-def item(clips_folder, tiny):
     data = open_data(clips_folder, limit=3)
     row = Row("mean", "mean_pose")
     return make_item(row, "tokenizer", tiny, data, seed=0, metrics=("pose",))

@@ -15,16 +15,12 @@ from benchmark.profiles import smoke
 from benchmark.runs import artifacts, chain
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
-from benchmark.runs.work_item import RunContext, make_item
-from datasets.bodies.smplx_file import find_body
+from benchmark.runs.work_item import make_item
 from datasets.tools.files import locked, read_json, write_json
+from tests.benchmark.work import context_in, ignore
 from tests.damage import cut, edit_json, flip_bit
 
 ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
-
-
-def ignore(what, done, total):
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,7 @@ def done(clips_folder, tmp_path_factory):
     data = open_data(clips_folder, limit=2)
     profile = smoke().with_steps(3)
     item = make_item(ROW, "tokenizer", profile, data, seed=0, metrics=("codebook", "pose"))
-    context = RunContext(tmp_path_factory.mktemp("done") / "runs", find_body(), device="cpu")
+    context = context_in(tmp_path_factory.mktemp("done"))
     perform(context, item, progress=ignore)
     return item, context.cache, measured(context, item)
 
@@ -41,7 +37,8 @@ def done(clips_folder, tmp_path_factory):
 @pytest.fixture
 def context(done, tmp_path):
     """A context with a copy of that cache."""
-    return RunContext(shutil.copytree(done[1], tmp_path / "runs"), find_body(), device="cpu")
+    shutil.copytree(done[1], tmp_path / "runs")
+    return context_in(tmp_path)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from benchmark.runs import chain
 from benchmark.runs.checkpoints import weights_sha256
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
-from benchmark.runs.work_item import RunContext, make_item
-from datasets.bodies.smplx_file import find_body
+from benchmark.runs.work_item import make_item
 from tests.benchmark.commands.comparing import without_workers
+from tests.benchmark.work import ignore
 
 FOLDER = Path(discover.__file__).parent
 EVERY_NTH = '''
@@ -99,8 +99,7 @@ def test_an_edited_method_is_measured_again(
     assert second[0] != first[0] and not second[1]
 
 
-def test_what_is_in_the_key_of_a_users_method(plug_in, checkpoint, clips_folder, tiny, tmp_path):
-    context = RunContext(tmp_path / "runs", find_body(), device="cpu")
+def test_what_is_in_the_key_of_a_users_method(plug_in, checkpoint, clips_folder, tiny, context):
     data = open_data(clips_folder, limit=2)
 
     def key():
@@ -133,10 +132,9 @@ def test_what_is_in_the_key_of_a_users_method(plug_in, checkpoint, clips_folder,
 
 
 def test_a_checkpoint_replaced_while_it_is_measured_leaves_nothing(
-    plug_in, checkpoint, clips_folder, tiny, tmp_path, monkeypatch
+    plug_in, checkpoint, clips_folder, tiny, context, monkeypatch
 ):
     plug_in()
-    context = RunContext(tmp_path / "runs", find_body(), device="cpu")
     row = Row("mine", "every_nth", weights=checkpoint)
     item = make_item(
         row, "tokenizer", tiny, open_data(clips_folder, limit=2), seed=0, metrics=("pose",)
@@ -151,9 +149,9 @@ def test_a_checkpoint_replaced_while_it_is_measured_leaves_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(method, "predict", replaced)
         with pytest.raises(ValueError, match=r"mine\.bin was replaced while it was measured"):
-            perform(context, item, progress=lambda *_: None)
+            perform(context, item, progress=ignore)
     assert not [*context.cache.rglob("predictions-*"), *context.cache.rglob("run.json")]
-    perform(context, item, progress=lambda *_: None)
+    perform(context, item, progress=ignore)
     assert not chain.lookup(context, item).missing
 
 
@@ -214,7 +212,7 @@ def test_a_mistake_in_a_method_is_named_by_file_and_line(
         failures = {}
         for item in items:
             try:
-                perform(context, item, progress=lambda *_: None)
+                perform(context, item, progress=ignore)
             except Exception as error:
                 failures[item.identity] = str(error)
         return failures

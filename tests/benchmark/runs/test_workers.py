@@ -11,20 +11,16 @@ from benchmark.runs import chain
 from benchmark.runs import workers as display_of
 from benchmark.runs.data import open_data
 from benchmark.runs.stages import perform
-from benchmark.runs.work_item import RunContext, distinct, make_item
+from benchmark.runs.work_item import distinct, make_item
 from benchmark.runs.workers import execute
-from datasets.bodies.smplx_file import BodyFile, find_body
+from datasets.bodies.smplx_file import BodyFile
 from datasets.prepare.cut import cut
 from datasets.store.writer import ClipStoreWriter
+from tests.benchmark.work import Killed, ignore, killer
 from tests.datasets.mini.clips import T, sequence
 
 ROW = Row("s=1/1 B=32", "unimo", {"tokens_per_frame": 1, "codebook_size": 32})
 METRICS = ("codebook", "pose")
-
-
-@pytest.fixture
-def context(tmp_path):
-    return RunContext(tmp_path / "runs", find_body(), device="cpu")
 
 
 @pytest.fixture
@@ -38,10 +34,6 @@ def item_of(data):
         return make_item(row, "tokenizer", profile, data, seed=seed, metrics=metrics)
 
     return make
-
-
-def ignore(what, done, total):
-    pass
 
 
 def keys(context, item, stage):
@@ -71,21 +63,6 @@ def test_tables_that_share_a_row_share_its_work_and_pool_its_metrics(tiny, item_
     other = item_of(tiny, seed=1)
     merged = distinct([for_use, other, for_pose])
     assert [item.metrics for item in merged] == [METRICS, METRICS]
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing in the program catches it."""
-
-
-def killer(at):
-    """A progress callback that raises `Killed` at its call number `at`."""
-    calls = iter(range(1, 100))
-
-    def progress(what, done, total):
-        if next(calls) == at:
-            raise Killed
-
-    return progress
 
 
 def test_a_run_killed_anywhere_ends_in_the_same_scores(context, tiny, item_of):
