@@ -51,7 +51,12 @@ def imported(file):
 
 
 MODULES = {module_of(file) for file in FILES}
-IMPORTS = {module_of(file): imported(file) for file in FILES}
+
+
+@pytest.fixture(scope="module")
+def imports():
+    """The modules that each module imports."""
+    return {module_of(file): imported(file) for file in FILES}
 
 
 def circles(arrows):
@@ -75,16 +80,16 @@ def circles(arrows):
     return sorted(map(sorted, set(tied)))
 
 
-def test_no_circle_among_files():
-    assert circles(IMPORTS) == []
+def test_no_circle_among_files(imports):
+    assert circles(imports) == []
 
 
-def test_no_circle_among_folders():
+def test_no_circle_among_folders(imports):
     found = []
     for folder in sorted({file.parent for file in FILES}):
         own = module_of(folder / "__init__.py") + "."
         rooms: dict[str, set[str]] = {}
-        for name, targets in IMPORTS.items():
+        for name, targets in imports.items():
             if name.startswith(own):
                 inside = {
                     t.removeprefix(own).partition(".")[0] for t in targets if t.startswith(own)
@@ -94,9 +99,9 @@ def test_no_circle_among_folders():
     assert found == []
 
 
-def test_no_layer_imports_a_higher_one():
+def test_no_layer_imports_a_higher_one(imports):
     found = []
-    for name, targets in IMPORTS.items():
+    for name, targets in imports.items():
         higher = {*LAYERS[LAYERS.index(name.partition(".")[0]) + 1 :], "tests", "scripts"}
         found += [(name, target) for target in targets if target.partition(".")[0] in higher]
     assert found == []

@@ -19,10 +19,14 @@ from tests.datasets.pseudo_gt.pseudo_estimators import (
     scripted,
 )
 
-ray = pytest.importorskip("ray", reason="Ray is not installed (requirements/ray.txt)")
 pytestmark = pytest.mark.slow
 
 COUNT = 70  # clips: three shards
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray():
+    return pytest.importorskip("ray", reason="Ray is not installed (requirements/ray.txt)")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def kill_a_worker(estimator: Scripted, killed: list):
     os.kill(killed[0], signal.SIGKILL)
 
 
-def test_a_killed_actor_is_replaced_and_the_bytes_are_the_same(source, expected, tmp_path):
+def test_a_killed_actor_is_replaced_and_the_bytes_are_the_same(ray, source, expected, tmp_path):
     script = {1: "no_person", 40: "kill", 41: "exit"}
     estimator = scripted(tmp_path / "log", script, seconds=0.05)
     killed = []
@@ -78,7 +82,7 @@ def test_a_job_goes_on_with_another_executor(source, expected, tmp_path):
     assert contents(tmp_path / "out") == expected
 
 
-def test_a_cluster_that_is_there_is_joined_and_left_running(source, tmp_path):
+def test_a_cluster_that_is_there_is_joined_and_left_running(ray, source, tmp_path):
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20)
     try:
