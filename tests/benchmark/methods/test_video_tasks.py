@@ -450,10 +450,7 @@ def test_without_an_estimator_the_rest_is_measured_and_the_reason_told(context, 
     perform(context, item, progress=ignore)
     row = RowOutcome(row=OURS, items=[item], outcomes=[chain.lookup(context, item)])
     consistency = make_cell(row, Column("mpjpe", "MPJPE"), None)
-    assert (consistency.status, consistency.reason) == (
-        "unavailable",
-        "weights.pt is not there",
-    )
+    assert (consistency.status, consistency.reason) == ("unavailable", "weights.pt is not there")
     assert make_cell(row, Column("fid", "FID"), None).status == "measured"
 
 

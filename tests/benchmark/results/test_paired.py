@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from benchmark.results.paired import (
-    Pairs,
-    difference_interval,
-    grouped,
-    holm,
-    join,
-    signed_rank,
-)
+from benchmark.results.paired import Pairs, difference_interval, grouped, holm, join, signed_rank
 from tests.benchmark.commands.comparing import scores
 
 CLIPS, FRAMES, REPEATS = 100, 65, 1000

@@ -148,8 +148,7 @@ def test_every_row_names_who_fills_it(name):
 
 
 @pytest.mark.parametrize(
-    ("task", "tables"),
-    [("tokenizer", (1, 5, 6)), ("v2m", (3, 7, 10, 11)), ("i2vm", (2, 8, 9))],
+    ("task", "tables"), [("tokenizer", (1, 5, 6)), ("v2m", (3, 7, 10, 11)), ("i2vm", (2, 8, 9))]
 )
 def test_tables_of_one_task_call_one_system_by_equal_rows(task, tables):
     unimo = set()

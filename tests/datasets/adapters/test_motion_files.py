@@ -248,12 +248,7 @@ def test_a_group_that_files_name_goes_before_that_of_their_names(tmp_path):
         found, skipped = read_all(adapter.DATASET, root)
         groups = {name: sequence.group for name, sequence in found.items()}
         own = adapter.DATASET.group("60/60_04")
-        assert groups == {
-            "a/one": "Duo 7",
-            "b/two": "Duo 7",
-            "c/60_03": "alone",
-            "60/60_04": own,
-        }
+        assert groups == {"a/one": "Duo 7", "b/two": "Duo 7", "c/60_03": "alone", "60/60_04": own}
         assert set(skipped) == {"wrong 0", "wrong 1", "wrong 2"}
         assert all("group is not one text" in reason for reason in skipped.values())
 

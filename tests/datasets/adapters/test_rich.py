@@ -166,8 +166,7 @@ def test_portrait_cameras_are_portrait(read):
 
 
 @pytest.mark.parametrize(
-    ("key", "scale"),
-    [((HALL, "cam_02", "018"), 1 / 4), ((GYM, "cam_03", "011"), 128 / 4112)],
+    ("key", "scale"), [((HALL, "cam_02", "018"), 1 / 4), ((GYM, "cam_03", "011"), 128 / 4112)]
 )
 def test_smaller_pictures_have_smaller_intrinsics(read, key, scale):
     sequence = read[0][key]

@@ -243,10 +243,7 @@ def ask(session, tmp_path, name, **options):
 @pytest.mark.parametrize(("fps", "step"), [(15, 2), (25, 1.2), (30, 1), (60, 0.5)])
 def test_every_frame_gets_the_estimate_of_its_own_time(session, tmp_path, fps, step):
     estimate = ask(session, tmp_path, "fine", fps=fps, num_frames=21)
-    for motion, space in (
-        (estimate.camera_motion, "camera"),
-        (estimate.world_motion, "world"),
-    ):
+    for motion, space in ((estimate.camera_motion, "camera"), (estimate.world_motion, "world")):
         assert (len(motion), motion.fps, motion.space) == (21, fps, space)
         assert np.abs(motion.transl[:, 0] - np.arange(21) * step).max() <= 0.5
         assert motion.betas.shape == (10,)

@@ -253,10 +253,7 @@ def test_failures_are_one_line_and_leave_nothing(tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("")
     out = tmp_path / "out"
-    for root, code, word in (
-        (tmp_path / "nowhere", 2, "no folder"),
-        (empty, 2, "no .npz"),
-    ):
+    for root, code, word in ((tmp_path / "nowhere", 2, "no folder"), (empty, 2, "no .npz")):
         assert run("smplx_npz", "--root", root, "--out", out, "--quiet") == code
         assert word in error_line(capsys)
         assert not out.exists()

@@ -20,15 +20,7 @@ T = 4
 
 
 def row(
-    dataset,
-    sequence,
-    window=0,
-    *,
-    camera="0",
-    split="test",
-    people=1,
-    labelled=True,
-    video="v.mp4",
+    dataset, sequence, window=0, *, camera="0", split="test", people=1, labelled=True, video="v.mp4"
 ):
     return {
         "clip_id": f"{dataset}/{split}/{sequence}/{camera}/0/{window:06d}",

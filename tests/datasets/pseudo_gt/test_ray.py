@@ -122,8 +122,6 @@ def test_a_cluster_that_dies_ends_the_job(source, tmp_path):
 def test_no_cluster_at_the_address_is_one_line(source, tmp_path, address):
     with pytest.raises(ExecutorError, match="no Ray cluster at"):
         estimate(
-            *(source, scripted(tmp_path / "log"), tmp_path / "out"),
-            executor="ray",
-            address=address,
+            *(source, scripted(tmp_path / "log"), tmp_path / "out"), executor="ray", address=address
         )
     assert not (tmp_path / "out").exists()

@@ -17,12 +17,7 @@ from model.kinematics import joints_from_rotations, sixd_to_matrix
 from model.regressor.config import RegressorConfig
 from model.regressor.estimator import RegressorEstimator
 from model.regressor.examples import Examples
-from model.regressor.network import (
-    MotionRegressor,
-    from_features,
-    mirrored,
-    to_features,
-)
+from model.regressor.network import MotionRegressor, from_features, mirrored, to_features
 from model.regressor.train import train, train_built_in
 from model.training.config import TrainingConfig, TrainingError
 from tests.damage import rewrite_json

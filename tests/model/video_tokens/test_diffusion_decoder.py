@@ -171,10 +171,7 @@ def test_what_is_missing_is_listed_before_anything_starts(complete, tmp_path, mo
 
 
 def test_another_device_and_settings_out_of_range(home):
-    with (
-        pytest.raises(DecodeError, match="does not start"),
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    with pytest.raises(DecodeError, match="does not start"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(diffusion_decoder, "_SCRIPT", home / "none.py")
         DiffusionDecoder().start("cpu").__enter__()
     for settings in ({"windows": "C"}, {"steps": 0}, {"guidance": float("nan")}, {"seed": -1}):

@@ -85,11 +85,7 @@ REAL = {
         _SMPL_SIDE,
         "m_avg_L_{}",
     ),
-    "SMPL-X": (
-        "pelvis spine1 spine2 spine3 | neck head",
-        _SMPL_SIDE.lower(),
-        "left_{}",
-    ),
+    "SMPL-X": ("pelvis spine1 spine2 spine3 | neck head", _SMPL_SIDE.lower(), "left_{}"),
     "Poser": (
         "hip abdomen chest | neck head",
         "Thigh Shin Foot - Collar Shldr ForeArm Hand",
