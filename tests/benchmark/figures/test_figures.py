@@ -63,26 +63,6 @@ def test_figures_show_systems_that_tables_measure(name):
         assert all((task, row.method, row.params) in measured for row in rows)
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["figur7"], "Did you mean figure7?"),
-        (["tabel7"], "Did you mean table7?"),
-        (["figure7", "table77"], "Did you mean table7?"),
-        (["show", "figure77"], "Did you mean figure7?"),
-        (["figure7", "--rows", "nobody"], "Rows: Only V2M, Our, Only I2VM"),
-        (["figure5", "--data", "/nowhere"], "no clip store at /nowhere"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_mistakes_are_one_line_and_exit_2(words, says, capsys, tmp_path):
-    out = [] if words[0] == "show" else ["--out", str(tmp_path)]
-    assert run.main([*words, *out]) == 2
-    message = capsys.readouterr().err
-    assert message.startswith("error: ") and says in message
-    assert len(message.splitlines()) == 1
-
-
 def test_list_show_and_all(capsys):
     assert run.main(["list", "figures"]) == 0
     assert run.main(["show", "figure7"]) == 0
@@ -201,7 +181,7 @@ def _scored(made):
     return {score.clip_id: score.sum / score.count for score in scores if score.column == "mpjpe"}
 
 
-def test_a_figure_without_its_data_says_so_and_has_no_picture(made, tmp_path, capsys):
+def test_a_figure_without_its_data_says_so_and_has_no_picture(tmp_path):
     for suffix in (".png", ".svg"):
         (tmp_path / "smoke").mkdir(exist_ok=True)
         (tmp_path / "smoke" / f"figure13{suffix}").write_text("of an earlier run")

@@ -14,9 +14,13 @@ from benchmark.runs.work_item import make_item
 from tests.benchmark.commands.comparing import without_workers
 
 
-@pytest.fixture
-def item(clips_folder, tiny, monkeypatch):
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
     monkeypatch.setattr("benchmark.runs.outcomes.execute", without_workers)
+
+
+@pytest.fixture
+def item(clips_folder, tiny):
     data = open_data(clips_folder, limit=3)
     row = Row("mean", "mean_pose")
     return make_item(row, "tokenizer", tiny, data, seed=0, metrics=("pose",))

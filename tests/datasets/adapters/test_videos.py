@@ -10,7 +10,7 @@ from PIL import Image
 
 from datasets import adapters
 from datasets.adapters.videos import DATASET, VideoOptions
-from datasets.sequence import SkipLog
+from tests.datasets.mini import reading
 from tests.datasets.mini.video import encode, number_of, numbered
 
 CONTAINERS = {
@@ -38,9 +38,8 @@ def at_rate(fps):
 
 def read_all(root):
     """Sequences by name, and the reason for each file that was skipped."""
-    skipped = SkipLog()
-    found = {s.sequence: s for s in DATASET.sequences(root, skipped=skipped)}
-    return found, {entry.name: entry.reason for entry in skipped.entries}
+    found, skipped = reading.read(DATASET, root)
+    return {name: sequence for (name, *_), sequence in found.items()}, skipped
 
 
 def test_it_is_found_by_name():

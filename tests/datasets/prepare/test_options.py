@@ -111,7 +111,7 @@ def test_official_splits_are_not_changed_by_options(tmp_path, capsys):
         ("--test-share", "0.5", "--folds", "2"),
     ],
 )
-def test_usage_errors(words, capsys):
+def test_usage_errors(words):
     with pytest.raises(SystemExit) as stop:
         main(["smplx_npz", "--root", ".", "--out", "s", *words])
     assert stop.value.code == 2

@@ -13,8 +13,8 @@ from datasets.adapters.embedded import EmbeddedDataset
 from datasets.adapters.formats.motion_files import UP_TO_Y, ReadOptions
 from datasets.bodies.smplx import load_body
 from datasets.motion import JOINTS, Motion
-from datasets.sequence import SkipLog
 from tests.datasets.mini import bvh as mini
+from tests.datasets.mini import reading
 
 BONES = [("hip", "knee"), ("knee", "ankle"), ("ankle", "foot")]
 BONES += [("collar", "shoulder"), ("shoulder", "elbow"), ("elbow", "wrist")]
@@ -87,19 +87,17 @@ def test_a_root_in_another_unit_than_the_offsets_is_asked_about(tmp_path, plante
     (tmp_path / "fits.bvh").write_text(planted.text())
     other = dataclasses.replace(planted, root=planted.root * factor)
     (tmp_path / "mixed.bvh").write_text(other.text())
-    skipped = SkipLog()
-    assert [s.sequence for s in bvh.DATASET.sequences(tmp_path, skipped=skipped)] == ["fits"]
-    assert re.search(
-        r"root (goes|moves)|above their lowest|from the origin", skipped.entries[0].reason
-    )
+    found, skipped = reading.read(bvh.DATASET, tmp_path)
+    assert [name for name, *_ in found] == ["fits"]
+    assert re.search(r"root (goes|moves)|above their lowest|from the origin", skipped["mixed"])
 
 
 def test_the_two_lengths_that_do_not_fit_are_named(tmp_path, planted):
     other = dataclasses.replace(planted, root=planted.root / 100)
     (tmp_path / "mixed.bvh").write_text(other.text())
-    skipped = SkipLog()
-    assert not list(bvh.DATASET.sequences(tmp_path, skipped=skipped))
-    (went, stepped) = map(float, re.findall(r"([\d.]+) m a second", skipped.entries[0].reason))
+    found, skipped = reading.read(bvh.DATASET, tmp_path)
+    assert not found
+    (went, stepped) = map(float, re.findall(r"([\d.]+) m a second", skipped["mixed"]))
     assert went == pytest.approx(stepped / 100, rel=0.5)
 
 
@@ -179,9 +177,8 @@ def test_the_user_says_which_axis_is_up(tmp_path):
     joints = joints_of(found.motion)
     assert (joints[:, JOINTS.index("head"), 1] - joints[:, 0, 1]).min() > 0.5
     assert (found.up, found.is_up_stated) == ("z", True)
-    skipped = SkipLog()
-    assert not list(bvh.DATASET.sequences(tmp_path, skipped=skipped))
-    assert "give --up z" in skipped.entries[0].reason
+    found, skipped = reading.read(bvh.DATASET, tmp_path)
+    assert not found and "give --up z" in skipped["take"]
 
 
 def test_the_order_of_the_channels_is_the_order_of_the_product(tmp_path):

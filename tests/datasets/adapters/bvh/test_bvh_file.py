@@ -9,8 +9,8 @@ import pytest
 from datasets.adapters import bvh
 from datasets.adapters.formats.bvh.bvh_file import read_bvh
 from datasets.adapters.formats.bvh.joint_names import match
-from datasets.sequence import SkipLog
 from tests.datasets.mini import bvh as mini
+from tests.datasets.mini import reading
 
 
 def convert(tmp_path, content):
@@ -77,11 +77,9 @@ JUNK = {
 def test_junk_is_skipped_with_a_reason_and_the_next_file_is_read(tmp_path, name):
     (tmp_path / "a.bvh").write_text(JUNK[name])
     (tmp_path / "b.bvh").write_text(GOOD)
-    skipped = SkipLog()
-    found = list(bvh.DATASET.sequences(tmp_path, skipped=skipped))
-    assert [s.sequence for s in found] == ["b"]
-    assert [s.name for s in skipped.entries] == ["a"]
-    assert skipped.entries[0].reason and "\n" not in skipped.entries[0].reason
+    found, skipped = reading.read(bvh.DATASET, tmp_path)
+    assert ([name for name, *_ in found], list(skipped)) == (["b"], ["a"])
+    assert skipped["a"] and "\n" not in skipped["a"]
 
 
 @pytest.mark.parametrize("seed", range(3))
