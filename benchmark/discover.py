@@ -36,6 +36,7 @@ KINDS = {
 OF_THE_PACKAGE = {
     "methods": (
         "cosmos",
+        "cosmos_fine_tuned",
         "first_frame",
         "gvhmr",
         "mean_pose",

@@ -1,4 +1,4 @@
-"""The two errors that every part of the benchmark raises, and errors as one line."""
+"""The errors that every part of the benchmark raises, and errors as one line."""
 
 
 class UserError(Exception):
@@ -7,6 +7,10 @@ class UserError(Exception):
 
 class Unavailable(Exception):
     """A value cannot be computed here. The report prints the message as the reason."""
+
+
+class NotApplicable(Unavailable):
+    """A value makes no sense here, whatever is installed."""
 
 
 def one_line(error: BaseException) -> str:

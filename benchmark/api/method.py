@@ -29,7 +29,6 @@ class Method(ABC):
             checkpoints of it.
         checkpoint_task: what the sidecars call the task that it does with them, where that is not
             its own name; empty where it is.
-        learns: False if it needs no training clips.
         uses_body: True if training or prediction depends on the body model.
         files: further files that the results depend on, as paths from its own. A change of them, of
             its file, or of what that imports from its folder makes its results anew.
@@ -39,9 +38,12 @@ class Method(ABC):
     note: str = ""
     checkpoint_class: str | None = None
     checkpoint_task: str = ""
-    learns: bool = True
     uses_body: bool = False
     files: tuple[str, ...] = ()
+
+    def learns(self, profile: Profile) -> bool:
+        """Return False if it needs no training clips."""
+        return True
 
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         """Return all that training depends on besides the clips, as JSON values.
@@ -55,6 +57,7 @@ class Method(ABC):
 
         Raises:
             Unavailable: a file or a tool is missing, or, by default, there is no training.
+            NotApplicable: it makes no sense at this size.
         """
         raise Unavailable(_UNTRAINED)
 

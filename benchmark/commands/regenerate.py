@@ -213,6 +213,7 @@ def _row_outcome(row: PlannedRow, outcomes: Outcomes) -> RowOutcome:
         items=row.items,
         outcomes=[outcomes.of(item) for item in row.items],
         absent=row.absent,
+        applies=row.applies,
         failed="" if row.absent else next(filter(None, failures), ""),
         is_extra=row.is_extra,
         task=row.task,

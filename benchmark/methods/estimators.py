@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.errors import Unavailable, one_line
@@ -30,7 +30,9 @@ class External(Method):
 
     name: str
     note: str
-    learns: ClassVar[bool] = False
+
+    def learns(self, profile: Profile) -> bool:
+        return False
 
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         from datasets import estimators

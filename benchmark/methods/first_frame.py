@@ -11,7 +11,8 @@ from datasets.tools.files import write_text
 
 
 class _Untrained(Method):
-    learns = False
+    def learns(self, profile: Profile) -> bool:
+        return False
 
     def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
         return {}

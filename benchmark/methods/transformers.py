@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # torch is not needed to plan
     import numpy as np
 
     from model.generate.pipeline import Pipeline
+    from model.video_tokens.codec import VideoCodec
 
 _TRAINED = "trained"  # the start of a training that goes on from a trained system
 
@@ -53,7 +54,7 @@ def training_spec(
     if profile.codec == "built-in":
         tokens = {"codec": sha256_of(assets.CODEC), "tokenizer": sha256_of(assets.TOKENIZER)}
         return {**found, **tokens, "start": "random"}
-    with _cosmos_there():
+    with cosmos_there():
         folder, weights = cosmos_tokenizer(), cosmos_file()
     codec = [sha256_of(folder / name) for name in ("encoder.jit", "decoder.jit")]
     return {**found, "codec": codec, "start": f"cosmos {sha256_of(weights)}"}
@@ -133,19 +134,20 @@ def pixels(profile: Profile) -> dict[str, str]:
 
 
 def decoded(
-    pipeline: "Pipeline", visual: "np.ndarray", pixels: Mapping[str, str] | None
+    codec: "VideoCodec", visual: "np.ndarray", pixels: Mapping[str, str] | None, *, device: str
 ) -> "Iterator[np.ndarray]":
     """Yield the pictures (T, H, W, 3) uint8 of each clip's visual tokens (N, t, h, w).
 
     Args:
-        pipeline: that made the tokens.
-        visual: its tokens.
+        codec: of the tokens.
+        visual: tokens of N clips.
         pixels: see `pixels`; None for the codec's own decoder. The diffusion decoder is kept until
             `release`, as its start takes minutes.
+        device: of the diffusion decoder.
     """
-    decode = _diffusion(next(pipeline.model.parameters()).device.type) if pixels else None
+    decode = _diffusion(device) if pixels else codec.decode
     for ids in visual:
-        yield (decode or pipeline.codec.decode)(ids)
+        yield decode(ids)
 
 
 _kept = contextlib.ExitStack()
@@ -174,7 +176,7 @@ def load(weights: Path, device: str) -> "Pipeline":
         CheckpointError: a file that cannot be read, or parts that were not trained together.
         Unavailable: Cosmos's codec is needed and not here.
     """
-    with _cosmos_there():
+    with cosmos_there():
         system = TrainedSystem.open(weights)
     parts = (system.weights, system.tokenizer, Path(system.codec))
     version = tuple(sha256_of(file) for file in parts if file.is_file())
@@ -189,7 +191,7 @@ def _loaded(weights: Path, version: tuple[str, ...], device: str) -> "Pipeline":
 
 
 @contextlib.contextmanager
-def _cosmos_there() -> Iterator[None]:
+def cosmos_there() -> Iterator[None]:
     """Raise Unavailable where files of Cosmos are missing."""
     try:
         yield

@@ -136,7 +136,7 @@ class ImageToVideoMotion(_Transformer):
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)
         visual, channels = pipeline.i2vm(pictures, seeds)
-        videos = transformers.decoded(pipeline, visual, pixels)
+        videos = transformers.decoded(pipeline.codec, visual, pixels, device=device)
         return Prediction(channels, videos=videos, failed=failed)
 
 

@@ -24,6 +24,7 @@ class RowOutcome:
         items: its work, one a seed; none where it cannot be done here at all.
         outcomes: what the cache knows of each item.
         absent: why there is no value, where there is none.
+        applies: False if a value makes no sense at this size.
         failed: why its work failed in this run, where it did.
         is_extra: True for a row that stands beside the paper's for scale.
         task: what it does, one of `benchmark.api.table.TASKS`; for figures, which mix them.
@@ -33,6 +34,7 @@ class RowOutcome:
     items: Sequence[WorkItem]
     outcomes: Sequence[chain.Outcome]
     absent: str = ""
+    applies: bool = True
     failed: str = ""
     is_extra: bool = False
     task: str = ""
@@ -80,7 +82,8 @@ def make_cell(
         for item, outcome in zip(row.items, row.outcomes, strict=True)
     ]
     if not cells:
-        return without_value(empty, row.absent)
+        status = "unavailable" if row.applies else "not_applicable"
+        return without_value(empty, row.absent, status=status)
     # Part of the trainings says nothing of the others: one without a value leaves the row without.
     for cell in cells:
         if cell.status != "measured":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import discover
-from benchmark.api.errors import Unavailable, UserError
+from benchmark.api.errors import NotApplicable, Unavailable, UserError
 from benchmark.api.figure import FigureSpec
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
@@ -34,6 +34,7 @@ class PlannedRow:
         items: its work: one item a seed in a table, the first seed's in a figure. Empty if it
             cannot be done here, or is left out of a figure.
         absent: why there are no items.
+        applies: False if it makes no sense at this size, whatever is installed.
         selected: True if ``--rows`` selects it, or if there is no ``--rows``.
         is_extra: True for a row that the paper's table does not have.
     """
@@ -45,6 +46,7 @@ class PlannedRow:
     absent: str
     selected: bool
     is_extra: bool
+    applies: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,7 @@ def _planned(
     else:
         seeds = seeds[:1]
     selected = not rows or any(_matches(label, rows) for label in labels)
+    applies = True
     items, absent = [], absent if selected else LEFT_OUT
     # A table also displays what is cached of rows that are not selected; a figure does not.
     if absent != _ALONE and (selected or isinstance(exhibit, TableSpec)):
@@ -188,7 +191,7 @@ def _planned(
                 make_item(row, task, profile, data, seed=seed, metrics=metrics) for seed in seeds
             ]
         except Unavailable as error:
-            absent = absent or str(error)
+            absent, applies = absent or str(error), not isinstance(error, NotApplicable)
     return PlannedRow(
         exhibit=exhibit.id,
         row=row,
@@ -197,6 +200,7 @@ def _planned(
         absent=absent,
         selected=selected,
         is_extra=is_extra,
+        applies=applies,
     )
 
 

@@ -147,7 +147,7 @@ def make_item(
         Unavailable: the row's method needs something that is not here.
     """
     method = discover.method(row.method, task)
-    if row.weights is None and method.learns and data.sha256 and not data.train_ids:
+    if row.weights is None and method.learns(profile) and data.sha256 and not data.train_ids:
         raise Unavailable("it learns from training clips: give stores of them with --data")
     spec: dict = {}
     base, estimator, reason = None, None, ""

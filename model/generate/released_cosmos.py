@@ -9,7 +9,6 @@ What differs: there a video is 33 frames of 640 x 1024 pixels, here it has the s
 clips. Latent frames after the fifth, four of them at 65 frames, are later than any of its training.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,20 +43,16 @@ class ReleasedCosmos:
         Args:
             file: of Cosmos-1.0-Autoregressive-4B, also named Cosmos-Predict1-4B.
             codec: of the tokens it was trained on.
-            config: sizes of the transformer and of the clips.
+            config: sizes of the transformer and of the clips; what UniMo adds does not matter.
             device: ``cpu``, ``cuda`` or ``cuda:N``.
 
         Raises:
             CheckpointError: not such a file, or of another size: Cosmos's larger models and those
                 that take a text have other tensors.
         """
-        # Of what UniMo adds, absolute positions are left out, and nothing else is ever read.
-        config = dataclasses.replace(
-            config, ape="off", unified=False, motion_vocab=2, tokens_per_frame=1
-        )
         state = cosmos_weights.read(file)
         with torch.device("meta"):
-            model = UniMo(config)
+            model = UniMo(config.of_cosmos())
         dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         model = model.to(dtype).to_empty(device=device).eval()
         with torch.no_grad():

@@ -125,6 +125,12 @@ class UniMoConfig(Config):
         )
         return dataclasses.replace(base, **changes)
 
+    def of_cosmos(self) -> Self:
+        """Return the part that Cosmos has: what UniMo adds is left out, or as small as can be."""
+        return dataclasses.replace(
+            self, ape="off", unified=False, motion_vocab=2, tokens_per_frame=1
+        )
+
     @property
     def head_dim(self) -> int:
         """Width of a head."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model.training.sidecar import CheckpointError
+from model.transformer.config import UniMoConfig
 from model.transformer.network import UniMo
 
 _STACKED = {
@@ -112,6 +113,12 @@ def export(model: UniMo) -> dict[str, Tensor]:
         else:
             state[name] = tensor
     return state
+
+
+def num_parameters(config: UniMoConfig) -> int:
+    """Return the number of parameters of Cosmos at a model's sizes."""
+    with torch.device("meta"):
+        return sum(tensor.numel() for tensor in export(UniMo(config)).values())
 
 
 def _canonical(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

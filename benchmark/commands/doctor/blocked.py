@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from benchmark import discover
-from benchmark.api.errors import Unavailable, UserError, one_line
+from benchmark.api.errors import NotApplicable, Unavailable, UserError, one_line
 from benchmark.api.metric import MetricContext
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row, TableSpec
@@ -113,6 +113,8 @@ def _reason(name: str, ask: Callable[[], object]) -> str:
     """Return the error message of `ask`, or an empty string if it raises nothing."""
     try:
         ask()
+    except NotApplicable:  # at no place
+        return ""
     except (Unavailable, UserError) as error:
         return str(error)
     except Exception as error:  # of a damaged file, as the damage will have it

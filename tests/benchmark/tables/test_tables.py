@@ -42,6 +42,7 @@ SPOTS = {
 TABLES = discover.summaries("tables")
 METHODS = {
     *("unimo", "solami", "cosmos", "gvhmr", "phalp"),  # the paper's
+    "cosmos_fine_tuned",
     *("regressor", "mean_pose", "first_frame"),  # ours, for scale
 }
 

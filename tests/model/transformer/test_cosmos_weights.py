@@ -56,6 +56,7 @@ def test_names_and_shapes_of_the_published_checkpoint():
         }
     assert shapes == wanted and len(shapes) == 179
     assert sum(math.prod(shape) for shape in shapes.values()) == 4_014_088_192
+    assert cosmos_weights.num_parameters(UniMoConfig.paper().of_cosmos()) == 4_014_088_192
     extra = 2 * 512 * 4096 + 3 * 4096 + 16  # motion rows and head, specials, gates
     assert sum(p.numel() for p in model.parameters()) == 4_014_088_192 + extra
 
