@@ -40,7 +40,7 @@ def body_file(path: Path | None) -> BodyFile:
 
 
 def device_named(name: str) -> str:
-    """Return ``cpu`` or ``cuda``, see `model.training.device.device_named`.
+    """Return ``cpu`` or ``cuda``, as `model.training.device.device_named`.
 
     Raises:
         UserError: ``cuda`` without a GPU.

@@ -82,6 +82,7 @@ class Provenance(Record):
         packages: name -> version, None where it is not installed.
         cpu: model name of the processor.
         options: of the command, with what open ones were resolved to.
+        arithmetic: precision of the models and, on a GPU, TF32 and what cuDNN may choose.
         seeds: of the trainings, in ascending order.
         data: name of a store -> what identifies it.
         body: the body model.
@@ -97,6 +98,7 @@ class Provenance(Record):
     packages: Mapping[str, str | None]
     cpu: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    arithmetic: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     data: Mapping[str, StoreIdentity] = field(default_factory=dict)
     body: BodyIdentity | None = None

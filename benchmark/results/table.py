@@ -57,6 +57,7 @@ def measured_result(
     used = list({item.data.path: item.data for item in items}.values())
     notes = [
         *profile.notes[table.task],
+        *_pixels(table.task, profile),
         *(note for data in used for note in data.notes),
         *table.notes,
         *row_notes(rows),
@@ -82,6 +83,19 @@ def measured_result(
     )
 
 
+def _pixels(task: str, profile: Profile) -> list[str]:
+    """A note on what makes the pixels of Cosmos's tokens, which VBench and the estimator see."""
+    if task != "i2vm" or profile.codec != "cosmos":
+        return []
+    from model.video_tokens.cosmos.diffusion_decoder import DiffusionDecoder
+
+    paper = profile.decoder == "diffusion"
+    decoder = DiffusionDecoder().decoder if paper else "Cosmos DV8x16x16's own decoder"
+    other = "" if paper else ", where the paper has the diffusion decoder"
+    after = " Rows named so show them after SeedVR." if profile.seedvr else " No SeedVR."
+    return [f"Pixels of generated videos: {decoder}{other}.{after}"]
+
+
 def made_with(
     context: RunContext,
     stores: Sequence[Data],
@@ -103,6 +117,7 @@ def made_with(
         provenance.collect()
         | {
             "options": dict(options),
+            "arithmetic": provenance.arithmetic(context.device),
             "seeds": sorted(seeds),
             "data": {
                 name: {"sha256": sha256, "split_rule": data.split_rule}

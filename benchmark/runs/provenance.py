@@ -34,6 +34,21 @@ def collect() -> dict:
     }
 
 
+def arithmetic(device: str) -> dict:
+    """Return how models compute on a device: what decides on the last bits of their values."""
+    if device != "cuda":
+        return {"precision": "fp32"}
+    from torch import backends
+
+    return {
+        "precision": "bf16",
+        "matmul_tf32": backends.cuda.matmul.allow_tf32,
+        "cudnn_tf32": backends.cudnn.allow_tf32,
+        "cudnn_deterministic": backends.cudnn.deterministic,
+        "cudnn_benchmark": backends.cudnn.benchmark,
+    }
+
+
 @functools.cache
 def software() -> dict:
     """Return the versions of code, interpreter and packages, and the processor."""

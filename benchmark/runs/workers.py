@@ -16,6 +16,7 @@ from benchmark.api.errors import one_line
 from benchmark.runs.chain import train_stage
 from benchmark.runs.stages import perform
 from benchmark.runs.work_item import RunContext, WorkItem
+from datasets.estimators.external import see_only
 from datasets.tools.typed_json import printable
 from datasets.tools.workers.spread import Executor, Message, spread
 from datasets.tools.workers.worker import WorkerContext
@@ -26,8 +27,14 @@ _LOG_SECONDS = 60.0  # between lines about one piece of work, where stderr is no
 
 
 def default_workers(device: str) -> int:
-    """One per CPU core that this process may use; one on a GPU."""
-    return 1 if device == "cuda" else len(os.sched_getaffinity(0))
+    """One per CPU core that this process may use, or one per GPU."""
+    return len(_gpus()) if device == "cuda" else len(os.sched_getaffinity(0))
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def execute(
@@ -45,7 +52,8 @@ def execute(
     queue = _Queue(items, context)
     failures: dict[str, str] = {}
     executor = Executor(workers=min(workers, len(items)))
-    outcomes = spread(queue, _Start(context), executor, devices=[context.device])
+    devices = _gpus() if context.device == "cuda" else [context.device]
+    outcomes = spread(queue, _Start(context), executor, devices=devices)
     with _Display(len(items), executor.workers, quiet=quiet) as display, closing(outcomes):
         for event in outcomes:
             if isinstance(event, Message):
@@ -107,6 +115,8 @@ class _Start:
     @contextmanager
     def __call__(self, worker: WorkerContext) -> Iterator[Callable[[WorkItem], str | None]]:
         _keep_tqdm_in_process()
+        # To this process, and to the tools that it starts, its GPU is the only one.
+        os.environ.update(see_only(worker.device, os.environ))
         yield partial(_perform, self.context, worker)
 
 

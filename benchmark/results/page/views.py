@@ -126,6 +126,7 @@ def provenance(found: Provenance) -> list[tuple[str, str]]:
             for name, data in found.data.items()
         ),
         ("Body", f"{body.name}, sha256 {body.sha256}" if body else ""),
+        ("Arithmetic", ", ".join(f"{name} {value}" for name, value in found.arithmetic.items())),
         ("Seeds", ", ".join(map(str, found.seeds))),
     ]
     return [(name, text) for name, text in pairs if text]

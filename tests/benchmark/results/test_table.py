@@ -8,6 +8,7 @@ import pytest
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import Score
 from benchmark.api.table import Column, Row, TableSpec, Trend
+from benchmark.profiles import paper, smoke
 from benchmark.results import table as report
 from benchmark.results.cells import without_value
 from benchmark.results.findings import findings
@@ -364,3 +365,17 @@ def test_published_numbers_stand_on_a_line_of_their_own(context):
     lines = [line for line in layout.grid(result) if line[0].text == "published elsewhere"]
     assert [[field.text for field in line[1:]] for line in lines] == [["5.5", "-"]]
     assert ("Published elsewhere", "a paper") in layout.facts(result)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "7B diffusion decoder"),
+        ({"decoder": "codec"}, "own decoder, where the paper has the diffusion decoder"),
+        ({"seedvr": True}, "after SeedVR"),
+    ],
+)
+def test_a_table_of_videos_says_what_made_their_pixels(changes, words):
+    (note,) = report._pixels("i2vm", dataclasses.replace(paper(), **changes))
+    assert words in note
+    assert not report._pixels("v2m", paper()) and not report._pixels("i2vm", smoke())

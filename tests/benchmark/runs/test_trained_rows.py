@@ -1,7 +1,9 @@
 """A user's trained systems fill the paper's rows; what is missing says how to train it."""
 
 import dataclasses
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,13 @@ from benchmark.runs import chain
 from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
 from benchmark.runs.data import open_data, require_apart
 from benchmark.runs.plan import plan
-from benchmark.runs.stages import trained_weights
+from benchmark.runs.stages import perform, trained_weights
 from benchmark.runs.work_item import RunContext
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.bodies.smplx_file import find_body
 from datasets.prepare.prepare_store import prepare
 from datasets.store.reader import ClipStore
+from model.generate.pipeline import Pipeline
 from model.system import TrainedSystem
 
 TABLE7, TABLE11 = (discover.load("tables", name) for name in ("table7", "table11"))
@@ -141,7 +144,7 @@ def test_all_transformers_of_cosmos_build_on_the_tokenizer_of_table_1():
     assert systems.builds_on(Row("Our", "unimo"), smoke()) is None
 
 
-def test_a_system_trained_here_fills_the_row_that_it_was_trained_for(found, tiny, tmp_path):
+def test_a_system_trained_here_fills_its_row_and_is_freed(found, tiny, tmp_path, monkeypatch):
     context = RunContext(cache=tmp_path, body=find_body(), device="cpu")
     (ours,) = [one for one in plan([TABLE7], tiny, found).rows["table7"] if one.row.label == "Our"]
     (trained_here,) = ours.items
@@ -151,6 +154,21 @@ def test_a_system_trained_here_fills_the_row_that_it_was_trained_for(found, tiny
     (item,) = next(one.items for one in rows if one.row.label == "Our")
     assert item.weights == weights and not [one for one in rows if "checkpoint" in one.row.label]
     # The same prediction, and so the same numbers.
+    loaded = []
+    load = Pipeline.load.__func__
+
+    def remembered(cls, *args, **kwargs):
+        pipeline = load(cls, *args, **kwargs)
+        loaded.append(weakref.ref(pipeline.model))
+        return pipeline
+
+    monkeypatch.setattr(Pipeline, "load", classmethod(remembered))
+    gc.disable()
+    try:
+        perform(context, item, progress=lambda *_: None)
+        assert loaded and not any(model() for model in loaded)  # the next row has the memory
+    finally:
+        gc.enable()
     before, after = (chain.lookup(context, one).stages["predict"] for one in (trained_here, item))
     assert before.key == after.key
     system = TrainedSystem.open(weights.parent)

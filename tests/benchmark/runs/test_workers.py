@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmark.runs.workers import execute
 from datasets.bodies.smplx_file import BodyFile
 from datasets.prepare.cut import cut
 from datasets.store.writer import ClipStoreWriter
+from datasets.tools.workers.worker import WorkerContext
 from tests.benchmark.work import Killed, ignore, killer
 from tests.datasets.mini.clips import T, sequence
 
@@ -267,3 +269,13 @@ def test_a_log_has_a_plain_line_a_minute_with_the_time_left(tiny, item_of, capsy
     lines = text.splitlines()
     assert len(lines) == 4 and lines[-1].endswith("done (250 s)")
     assert lines[0].endswith(": train loss 4: 4/100, about 40 min left")
+
+
+@pytest.mark.parametrize(("visible", "mine"), [(None, "1"), ("4,5", "5")])
+def test_a_worker_sees_the_gpu_alone_that_it_was_dealt(visible, mine, context, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    with display_of._Start(context)(WorkerContext(1, "cuda:1", print)):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == mine
