@@ -164,7 +164,7 @@ def methods_of(path: Path, *, option: str = "--checkpoint") -> dict[str, str]:
         name = f"the class {checkpoint.class_name}" if checkpoint.class_name else "no class"
         raise UserError(
             f"{named}: {path.with_suffix('.json').name} beside it names {name}; give a trained "
-            f"checkpoint of {' or '.join(classes)}, with its .json"
+            f"checkpoint of {' or '.join(sorted(classes))}, with its .json"
         )
     if checkpoint.class_name in _OWN_CLASSES:
         _require_safetensors(path, named)
