@@ -8,7 +8,7 @@ and weights may be kept in one byte each (`quantize`).
 Legend: B clips, S positions, C width of the model, O outputs and I inputs of a linear layer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,9 @@ class Decoder(nn.Module):
         for name, tensor in fixed.items():
             self.register_buffer(name, tensor, persistent=False)
         self.compiled = compile
-        self._run = self._advance
+        # Not of `self`: a decoder that refers to itself lives on until memory is tidied up, and a
+        # GPU may have no room for the next one.
+        self._run: Callable[..., None] = Decoder._advance
         if compile:
             config = torch._dynamo.config
             config.recompile_limit = max(config.recompile_limit, _STEPS_KEPT)
@@ -76,7 +78,9 @@ class Decoder(nn.Module):
                 **torch._inductor.list_mode_options("reduce-overhead"),
                 "coordinate_descent_tuning": True,
             }
-            self._run = torch.compile(self._advance, fullgraph=True, dynamic=False, options=options)
+            self._run = torch.compile(
+                Decoder._advance, fullgraph=True, dynamic=False, options=options
+            )
 
     @torch.no_grad()
     def generate(
@@ -113,7 +117,7 @@ class Decoder(nn.Module):
         drawn = [noise(size) for size in noise_sizes(self.model, wanted)]
         if self.compiled:
             torch.compiler.cudagraph_mark_step_begin()
-        self._run(read, wanted, drawn, p, temperature)
+        self._run(self, read, wanted, drawn, p, temperature)
         return self.tokens[:, position + 1].clone()
 
     def _advance(

@@ -1,6 +1,5 @@
 """The command line that makes videos and motions: what it writes, and what it says of bad input."""
 
-import gc
 import json
 import shutil
 import signal
@@ -281,14 +280,13 @@ def test_each_clip_wants_a_seed_of_its_own(folder):
             found.v2m(frames, seeds)
 
 
-def test_compiled_decoders_go_with_their_pipeline(folder):
+def test_compiled_decoders_go_with_their_pipeline(folder, no_collector):
     """Each holds the model on its GPU, where there may be no room for two."""
     found = pipeline(folder)
     model, schedule = weakref.ref(found.model), found.schedules["v2m"]
     decoder = found._completion._decoder
     assert decoder(schedule, 2) is decoder(schedule, 2)
     del found, decoder
-    gc.collect()
     assert model() is None
 
 

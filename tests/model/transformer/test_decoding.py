@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -63,6 +64,19 @@ def test_compiled_steps_draw_the_same(name, kind):
     assert torch.equal(stacked(decoder.generate(tokens, noise(1))), wanted)
 
 
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=[pytest.mark.slow, COMPILER])]
+)
+def test_a_decoder_and_its_model_go_with_the_last_reference(compiled, no_collector):
+    """Where a collector must find them, a GPU holds them beside what is loaded next."""
+    model, schedule, tokens = made(CONFIGS["tiny"], "i2vm", batch=1)
+    decoder = Decoder(model, schedule, 1, compile=compiled)
+    stacked(decoder.generate(tokens, noise(1)))
+    gone = weakref.ref(model), weakref.ref(decoder), weakref.ref(decoder.cache.layers[0][0])
+    del model, decoder
+    assert [one() for one in gone] == [None, None, None]
+
+
 def test_only_noise_moves_between_recorded_steps():
     """Whatever else a step reads must be a parameter or buffer: a graph copies anything else."""
     model, schedule, tokens = made(CONFIGS["tiny"], "i2vm")
@@ -77,7 +91,7 @@ def test_only_noise_moves_between_recorded_steps():
             assert node.op != "output" or not node.args[0]
         return graph
 
-    decoder._run = torch.compile(decoder._advance, fullgraph=True, dynamic=False, backend=look)
+    decoder._run = torch.compile(Decoder._advance, fullgraph=True, dynamic=False, backend=look)
     for _ in decoder.generate(tokens, noise()):
         pass
     pairs = {tuple(schedule.modality[p : p + 2]) for p in range(schedule.prefix, len(schedule) - 1)}
