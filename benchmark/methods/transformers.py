@@ -69,12 +69,15 @@ def train(
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo, UniMoConfig, cosmos_weights
     from model.transformer.train.config import ARTrainingConfig
+    from model.transformer.train.memory import require_room
     from model.transformer.train.run import train as train_transformer
     from model.transformer.train.token_set import Tokens
     from model.video_tokens.choose import open_codec
 
     release()  # a GPU may not hold two of them
     training = ARTrainingConfig.from_dict(spec["training"])
+    config = UniMoConfig.from_dict(spec["model"])
+    require_room(config, training, device)
     files = _tokenizer_files(spec, base)
     codec = open_codec(files.codec, device=device)
     tokenizer = MotionTokenizer.load(files.tokenizer).to(device)
@@ -83,9 +86,10 @@ def train(
         data.training_store(), codec, tokenizer, mirror=training.mirror, progress=False
     )
     torch.manual_seed(training.seed)
-    config, start = UniMoConfig.from_dict(spec["model"]), spec["start"]
+    start, system = spec["start"], None
     if start == _TRAINED and base is not None:
-        model, start = UniMo.load(base), f"system {TrainedSystem.open(base).sha256}"
+        system = TrainedSystem.open(base)
+        model = UniMo.load(system.weights)
     else:
         model = UniMo(config)
     if start.startswith("cosmos"):
@@ -97,6 +101,7 @@ def train(
         out,
         device=device,
         start=start,
+        system=system,
         files=files,
         progress=False,
         on_step=lambda step, losses: progress(f"train {losses}", step, training.steps),
@@ -110,8 +115,7 @@ def _tokenizer_files(spec: Mapping, base: Path | None) -> TokenizerFiles:
     if base is None:
         return TokenizerFiles(codec=str(assets.CODEC), tokenizer=assets.TOKENIZER)
     if spec["start"] == _TRAINED:
-        system = TrainedSystem.open(base)
-        return TokenizerFiles(codec=system.codec, tokenizer=system.tokenizer)
+        return TrainedSystem.open(base).files
     return TokenizerFiles(codec=str(cosmos_tokenizer()), tokenizer=base)
 
 

@@ -14,8 +14,10 @@ from model.sequence import VIDEO_ALONE, Schedule
 from model.system import TrainedSystem
 from model.token_store import token_identity
 from model.tokenizer import MotionTokenizer
-from model.training.sidecar import CheckpointError
-from model.transformer import UniMo
+from model.training.memory import require_memory
+from model.training.sidecar import CheckpointError, sidecar_path
+from model.transformer import UniMo, UniMoConfig
+from model.transformer.cost import generation_bytes
 from model.transformer.train.steps import schedules
 from model.video_tokens.choose import open_codec
 from model.video_tokens.codec import VideoCodec
@@ -57,6 +59,7 @@ class Pipeline:
 
         Raises:
             CheckpointError: a file that cannot be read, or parts not trained together.
+            TrainingError: it does not fit the memory that is free.
         """
         codec = open_codec(system.codec, device=device)
         tokenizer = MotionTokenizer.load(system.tokenizer).to(device)
@@ -68,9 +71,11 @@ class Pipeline:
                     "codec and the tokenizer of its training (--codec and --tokenizer, or files "
                     "named codec.safetensors and tokenizer.safetensors beside it)"
                 )
-        model = UniMo.load(system.weights).to(device)
+        _require_room(system, device)
+        model = UniMo.load(system.weights)
         if device.startswith("cuda"):
             model = model.bfloat16()  # a step reads every weight: half the bytes, half the time
+        model = model.to(device)
         notes = []
         if trained.get("made_by") == assets.MADE_BY or _is_built_in(trained.get("dataset")):
             notes.append(
@@ -162,6 +167,25 @@ class Pipeline:
     def _first(self, images: np.ndarray) -> np.ndarray:
         """First latent frames (N, 1, h, w) of images (N, H, W, 3)."""
         return self.codec.encode(checked_size(np.asarray(images)[:, None], self.model.config, 1))
+
+
+def _require_room(system: TrainedSystem, device: str) -> None:
+    """Refuse a system of which not even one clip fits.
+
+    Raises:
+        CheckpointError: a configuration out of range.
+        TrainingError: it does not fit; the message says what is needed and what is free.
+    """
+    try:
+        config = UniMoConfig.from_dict(dict(system.config))
+    except ValueError as error:
+        raise CheckpointError(f"{sidecar_path(system.weights)}: {error}") from error
+    number = 2 if device.startswith("cuda") else 4
+    needed = max(
+        generation_bytes(config, one, clips=1, weight=number, number=number)
+        for one in schedules(config).values()
+    )
+    require_memory(device, needed, f"the weights of {system.weights} and one clip")
 
 
 def _is_built_in(dataset: object) -> bool:

@@ -4,9 +4,11 @@ Products of matrices and attention are counted, two operations a multiplication 
 normalisation, rotary positions and sampling are left out.
 """
 
-from model.sequence import MOTION, VISUAL, Schedule
+from model.sequence import MOTION, SPECIAL_TOKENS, VISUAL, Schedule
 from model.transformer.config import UniMoConfig
 from model.video_tokens import fsq
+
+LOGITS_AT_ONCE = 1024  # tokens whose logits over the whole vocabulary are held at a time
 
 
 def matrix_parameters(config: UniMoConfig) -> int:
@@ -22,6 +24,97 @@ def head_parameters(config: UniMoConfig, modality: int) -> int:
         return config.motion_vocab * config.dim
     rows = config.visual_vocab if config.visual_embedding == "table" else sum(fsq.LEVELS)
     return rows * config.dim
+
+
+def num_parameters(config: UniMoConfig) -> int:
+    """All weights of a model."""
+    norms = config.n_layers * (2 * config.dim + 2 * config.head_dim) + config.dim
+    gates = config.n_layers * (config.ape != "off")
+    heads = head_parameters(config, VISUAL) + head_parameters(config, MOTION)
+    rows = len(SPECIAL_TOKENS) + config.motion_vocab
+    if config.visual_embedding == "table":
+        rows += config.visual_vocab
+    else:  # a digit's head sees the digits before it
+        rows += sum(fsq.LEVELS) + sum(fsq.LEVELS[:-1])
+    return matrix_parameters(config) + norms + gates + heads + rows * config.dim
+
+
+def training_bytes(
+    config: UniMoConfig,
+    longest: int,
+    *,
+    clips: int,
+    recompute: bool,
+    average: bool = False,
+    processes: int = 1,
+    number: int = 2,
+) -> float:
+    """Bytes that one process of a training holds on its device at most, about.
+
+    Counted are float32 weights, gradients and AdamW's two averages (16 bytes a weight, split over
+    the processes); the weights in the dtype of computing (all of them for autocast, else those of
+    the embeddings, the heads and two blocks, with their gradients); what blocks keep for the
+    gradient; and a piece of the logits.
+
+    Args:
+        config: of the model.
+        longest: positions of a sequence.
+        clips: of a pass of one process.
+        recompute: blocks are computed again for the gradient, so that only their inputs are kept.
+        average: an average of the weights is kept, too.
+        processes: that share the weights.
+        number: bytes of a number that is computed with; 4 on a CPU.
+    """
+    weights, matrices = num_parameters(config), matrix_parameters(config)
+    state = (20 if average else 16) * weights / processes
+    if processes > 1:
+        state += 2 * number * (weights - matrices + 2 * matrices / config.n_layers)
+    elif number < 4:
+        state += number * weights
+    positions = clips * longest
+    stream = 4 if processes == 1 else number  # bytes of a number between the blocks
+    block = _block_bytes(config, positions, number)
+    kept = config.n_layers * (positions * config.dim * stream if recompute else block)
+    rows = config.visual_vocab if config.visual_embedding == "table" else config.motion_vocab
+    logits = 3 * 4 * min(positions, LOGITS_AT_ONCE) * rows  # with softmax and gradient, float32
+    return state + kept + 2 * block + logits
+
+
+def generation_bytes(
+    config: UniMoConfig,
+    schedule: Schedule,
+    *,
+    clips: int,
+    weight: float = 2,
+    number: int = 2,
+    read: int | None = None,
+) -> float:
+    """Bytes of weights, caches and the reading of a condition, about; codecs come on top.
+
+    Args:
+        config: of the model.
+        schedule: of the task.
+        clips: at once.
+        weight: bytes of a weight.
+        number: bytes of a number that is computed with.
+        read: positions of the condition that are read at once; all by default.
+    """
+    cached = len(schedule) * cache_bytes(config, number)
+    positions = schedule.prefix if read is None else read
+    widest = 4 * positions * config.ffn_hidden_size * number  # gate, value, their product
+    return weight * num_parameters(config) + clips * (cached + widest)
+
+
+def _block_bytes(config: UniMoConfig, positions: int, number: int) -> float:
+    """What a block makes of its input and keeps for the gradient, about.
+
+    As wide as the model: sums, normalised and scaled states of the stream and of the queries, those
+    before, while and after they are turned, attention and what is merged of it. As wide as the
+    feed-forward: gate, value, the gate's curve, and the product.
+    """
+    keys = config.n_kv_heads * config.head_dim
+    numbers = 16 * config.dim + 6 * keys + 4 * config.ffn_hidden_size
+    return positions * (numbers * number + 2 * config.dim * 4)  # statistics are float32
 
 
 def streamed_parameters(config: UniMoConfig, modality: int) -> int:

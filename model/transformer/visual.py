@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
+from model.transformer.cost import LOGITS_AT_ONCE
 from model.transformer.sampling import Noise, draw, top_p
 from model.video_tokens import fsq
 
-_CHUNK = 1024  # tokens whose logits over the whole vocabulary are held at a time
 _SPREAD = 1.7  # of an embedded digit along its direction, from the lowest to the highest value
 
 
@@ -40,7 +40,7 @@ class TableHead(nn.Linear):
             return cross_entropy(logits.float(), tokens, reduction="none")
 
         inputs = (hidden, tokens) if rivals is None else (hidden, tokens, rivals)
-        pieces = zip(*(part.split(_CHUNK) for part in inputs), strict=True)
+        pieces = zip(*(part.split(LOGITS_AT_ONCE) for part in inputs), strict=True)
         return torch.cat([checkpoint(piece, *parts, use_reentrant=False) for parts in pieces])
 
     def first_logits(self, hidden: Tensor) -> Tensor:

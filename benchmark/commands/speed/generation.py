@@ -25,9 +25,10 @@ def _measure(bench: Bench, built: Callable[[], UniMo], task: str, batch: int) ->
     device, schedule, model = bench.device, schedules(bench.config)[task], built()
     number, modality, first = bench.dtype.itemsize, schedule.modality, schedule.prefix
     read = _SAMPLE if bench.estimates else first
-    widest = 4 * read * bench.config.ffn_hidden_size * number  # gate, value, their product
-    cached = len(schedule) * formulas.cache_bytes(bench.config, number)
-    require_memory(device, batch * (cached + widest), f"{batch} clips at once")
+    needed = formulas.generation_bytes(  # beside the weights, which are there
+        bench.config, schedule, clips=batch, weight=0, number=number, read=read
+    )
+    require_memory(device, needed, f"{batch} clips at once")
     noise = Noise(list(range(batch)), torch.device(device))
     tokens = torch.zeros(batch, len(schedule), dtype=torch.int64, device=device)
     if device == "cuda":

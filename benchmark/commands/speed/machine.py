@@ -1,11 +1,9 @@
 """The machine: what it is, how much memory is free, and how fast it copies and multiplies."""
 
-import contextlib
 import gc
 import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch.utils.benchmark import Timer
@@ -13,6 +11,8 @@ from torch.utils.benchmark import Timer
 from benchmark.api.errors import Unavailable
 from benchmark.commands.speed.bench import Bench, Part, Row
 from benchmark.runs import provenance
+from model.training import memory
+from model.training.config import TrainingError
 
 # Dense bf16 TFLOP/s of the datasheets; the first name that is part of the GPU's counts.
 DATASHEETS = {
@@ -37,7 +37,7 @@ def describe(device: str) -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "load": f"{os.getloadavg()[0]:.1f}",
         "torch": torch.__version__,
-        "free_memory_gb": f"{free_memory(device) / 1e9:.1f}",
+        "free_memory_gb": f"{memory.free_memory(device) / 1e9:.1f}",
     }
     if device == "cuda":
         facts = {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda, **facts}
@@ -52,30 +52,16 @@ def datasheet_flops(device: str) -> float | None:
     return next((1e12 * peak for part, peak in DATASHEETS.items() if part in name), None)
 
 
-def free_memory(device: str) -> int:
-    """Return the bytes that can be allocated, within the limit of a container."""
-    if device == "cuda":
-        return torch.cuda.mem_get_info()[0]
-    free = 1 << 62
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
-    with contextlib.suppress(OSError, ValueError):  # ValueError: "max", no limit
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
-    return free
-
-
 def require_memory(device: str, needed: float, what: str) -> None:
-    """Check free memory before allocating: a system without memory ends any process it likes.
+    """Check free memory, see `model.training.memory.require_memory`.
 
     Raises:
         Unavailable: less than `needed` bytes are free.
     """
-    free = free_memory(device)
-    if needed > free:
-        raise Unavailable(f"{what} need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+    try:
+        memory.require_memory(device, needed, what)
+    except TrainingError as error:
+        raise Unavailable(str(error)) from error
 
 
 def release(device: str) -> None:

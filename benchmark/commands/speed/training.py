@@ -8,16 +8,16 @@ import torch
 
 from benchmark.api.errors import Unavailable
 from benchmark.commands.speed.bench import Bench, Part, Row
-from benchmark.commands.speed.generation import build, empty
+from benchmark.commands.speed.generation import build
 from benchmark.commands.speed.machine import datasheet_flops, require_memory, typical
 from model.training.loop import TrainingRun
 from model.transformer import cost as formulas
 from model.transformer.train import distributed
 from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.memory import device_bytes
 from model.transformer.train.steps import schedules
 
 _LONGEST = 60.0  # seconds of a step beyond which it is not tried
-_PARAMETER_BYTES = 16  # a weight, its gradient and two averages, in float32
 _CLIPS = {"paper": 1, "embedded": 16, "tiny": 2}
 
 
@@ -25,14 +25,13 @@ def _measure(bench: Bench, task: str) -> dict:
     config, device, clips = bench.config, bench.device, _CLIPS[bench.size]
     schedule = schedules(config)[task]
     flops = clips * formulas.training_flops(config, schedule)
-    parameters = sum(p.numel() for p in empty(config, torch.float32).parameters())
-    what = "weights, gradients and averages in float32 (activations come on top)"
-    require_memory(device, _PARAMETER_BYTES * parameters, what)
+    preset = ARTrainingConfig.paper if bench.size == "paper" else ARTrainingConfig.embedded
+    training = preset(steps=1000, tasks=(task,), batch_size=clips)
+    needed = device_bytes(config, training, device)
+    require_memory(device, needed, "weights, gradients, averages and what blocks keep")
     if bench.peak and flops / bench.peak > _LONGEST:
         minutes = flops / bench.peak / 60
         raise Unavailable(f"a step of {flops / 1e12:.0f} TFLOP takes {minutes:.0f} minutes here")
-    preset = ARTrainingConfig.paper if bench.size == "paper" else ARTrainingConfig.embedded
-    training = preset(steps=1000)
     model = build(bench, torch.float32)
     model.activation_checkpointing = training.activation_checkpointing
     model.train()

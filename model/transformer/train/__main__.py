@@ -134,6 +134,7 @@ def _train(args: argparse.Namespace, device: str) -> Path:
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo, cosmos_weights
     from model.transformer.train import distributed
+    from model.transformer.train.memory import require_room
     from model.transformer.train.token_set import Tokens
     from model.video_tokens.choose import open_codec
     from model.video_tokens.cosmos.files import cosmos_file, cosmos_tokenizer
@@ -167,6 +168,7 @@ def _train(args: argparse.Namespace, device: str) -> Path:
     )
     if system is not None:
         _require_sizes(system, config)
+    require_room(config, training, device, distributed.rank_and_processes()[1])
     first_process = distributed.rank_and_processes()[0] == 0
     progress = not args.quiet and first_process
     with distributed.first_process_first():

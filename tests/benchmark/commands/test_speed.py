@@ -12,6 +12,7 @@ from benchmark.commands.speed import generation, machine, report, training
 from benchmark.commands.speed.bench import Bench
 from benchmark.commands.speed.report import measured_row
 from model.sequence import MOTION, TASKS, VISUAL
+from model.training import memory
 from model.transformer import UniMo, UniMoConfig
 from model.transformer import cost as formulas
 from model.transformer.train.steps import schedules
@@ -140,12 +141,14 @@ def measured(part, bench):
 
 
 def test_what_does_not_fit_is_said_before_it_is_tried(monkeypatch):
-    monkeypatch.setattr(machine, "free_memory", lambda device: 5 * 10**9)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 5 * 10**9)
     bench = Bench(device="cpu", size="paper", weights="bf16", batches=(1,))
     made = [measured(part, bench) for part in (generation.PART, training.PART)]
     for one in (*made[0], *made[1]):
         assert one["how"].startswith("unavailable: ") and "5.0 GB are free" in one["how"]
-    assert "8.4 GB" in made[0][0]["how"] and "64.3 GB" in made[1][0]["how"]
+    assert "8.4 GB" in made[0][0]["how"]
+    needed = float(made[1][0]["how"].split(" GB")[0].split()[-1])
+    assert 64.3 < needed < 90  # 16 bytes a weight, and what blocks keep
 
 
 def test_estimates_say_so(monkeypatch):

@@ -93,7 +93,7 @@ def test_digit_embeddings_are_sums_of_six_rows():
 def test_losses_by_pieces_are_plain_cross_entropies_with_their_gradients(
     monkeypatch, rivals, count
 ):
-    monkeypatch.setattr(visual, "_CHUNK", 5)
+    monkeypatch.setattr(visual, "LOGITS_AT_ONCE", 5)
     torch.manual_seed(0)
     head = TableHead(8, 40).double()
     hidden = torch.randn(count, 8, dtype=torch.float64, requires_grad=True)
