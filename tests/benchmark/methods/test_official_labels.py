@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from benchmark.api.errors import Unavailable
+from benchmark.commands.rehearse.miniatures import rich as mini_rich
+from benchmark.commands.rehearse.miniatures import threedpw as mini_threedpw
 from benchmark.metrics.bodies.protocols import choose
 from benchmark.metrics.pose import METRIC, pose_errors
 from datasets.adapters import rich, threedpw
@@ -33,9 +35,7 @@ from tests.benchmark.methods.official_files import (
     random_channels,
     scored,
 )
-from tests.datasets.mini import rich as mini_rich
 from tests.datasets.mini import smpl
-from tests.datasets.mini import threedpw as mini_threedpw
 
 
 def cut(sequence, start):

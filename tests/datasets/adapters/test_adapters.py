@@ -20,7 +20,7 @@ NAMES = ("threedpw", "rich", "bedlam", "dna_rendering", "human4dit")
 def miniature(request, tmp_path_factory):
     """Name, root and pelvis pixels of a miniature copy."""
     root = tmp_path_factory.mktemp(request.param) / "the data"
-    build = importlib.import_module(f"tests.datasets.mini.{request.param}").build
+    build = importlib.import_module(f"benchmark.commands.rehearse.miniatures.{request.param}").build
     return request.param, root, build(root)
 
 

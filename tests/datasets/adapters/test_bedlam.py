@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.commands.rehearse.miniatures import bedlam as mini_bedlam
+from benchmark.commands.rehearse.miniatures.bedlam import (
+    AMBIGUOUS,
+    CLOSEUP,
+    CROWD,
+    MOTIONS,
+    PROCESSED,
+    SIX_FPS,
+    ZOOM,
+)
 from datasets.adapters import bedlam
 from datasets.adapters.bedlam import DATASET
 from datasets.adapters.formats import unreal
 from datasets.bodies.smplx import load_body
 from datasets.rotation import axis_angle_to_matrix, matrix_to_axis_angle
-from tests.datasets.mini import bedlam as mini_bedlam
 from tests.datasets.mini import reading
-from tests.datasets.mini.bedlam import AMBIGUOUS, CLOSEUP, CROWD, MOTIONS, PROCESSED, SIX_FPS, ZOOM
 from tests.pickle_trap import Trap
 
 WALKER = "rp_walker_posed_009_0001"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from benchmark.commands.rehearse.miniatures import dna_rendering as mini_dna_rendering
 from datasets.adapters.dna_rendering import DATASET
-from tests.datasets.mini import dna_rendering as mini_dna_rendering
 from tests.datasets.mini import reading
 
 FRAMES = mini_dna_rendering.FRAMES

@@ -9,13 +9,13 @@ import joblib
 import numpy as np
 import pytest
 
+from benchmark.commands.rehearse.miniatures import human4dit as mini
 from datasets import rotation
 from datasets.adapters.formats.phalp_file import read_track
 from datasets.adapters.human4dit import DATASET, labels_of
 from datasets.bodies.smplx import load_body
 from datasets.store.splits import split_of
 from datasets.video.frames import VideoFile
-from tests.datasets.mini import human4dit as mini
 from tests.datasets.mini import reading
 from tests.pickle_trap import Trap
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from benchmark.commands.rehearse.miniatures import rich as mini_rich
 from datasets.adapters.rich import DATASET
 from tests.datasets.mini import reading
-from tests.datasets.mini import rich as mini_rich
 from tests.pickle_trap import Trap
 
 GYM, HALL = "Gym_011_fake1", "LectureHall_018_wipingspray1"

@@ -8,11 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from datasets import rotation
-from datasets.adapters.threedpw import DATASET
-from datasets.bodies.smplx import load_body
-from tests.datasets.mini import reading
-from tests.datasets.mini.threedpw import (
+from benchmark.commands.rehearse.miniatures.threedpw import (
     FRAMES,
     NO_LABELS,
     REST_SHIFT,
@@ -22,9 +18,14 @@ from tests.datasets.mini.threedpw import (
     labels,
     picture,
 )
+from datasets import rotation
+from datasets.adapters.threedpw import DATASET
+from datasets.bodies.smplx import load_body
+from tests.datasets.mini import reading
 from tests.pickle_trap import Trap
 
 ONE, TWO, LATE = "courtyard_fake_00", "downtown_fake_00", "outdoors_fake_00"
+MORE = "courtyard_fake_01"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def rewritten(root, sequence, folder, change):
 def test_splits_are_the_folders_and_validation_is_val(whole):
     found, _ = whole
     splits = {name: s.split for (name, _), s in found.items()}
-    assert splits == {ONE: "train", LATE: "val", TWO: "test"}
+    assert splits == {ONE: "train", MORE: "train", LATE: "val", TWO: "test"}
 
 
 def test_labels_go_with_the_picture_of_their_row_not_with_img_frame_ids(whole):
@@ -80,6 +81,7 @@ def test_python_2_text_is_read_as_text(whole):
     genders = {key: s.motion.gender for key, s in found.items()}
     assert genders == {
         (ONE, "0"): "male",
+        (MORE, "0"): "male",
         (LATE, "0"): "male",
         (TWO, "0"): "male",
         (TWO, "1"): "female",
@@ -137,6 +139,7 @@ def test_a_frame_counts_where_camera_joints_labels_and_picture_are_good(whole):
     invalid = {key: np.flatnonzero(~s.valid).tolist() for key, s in found.items()}
     assert invalid == {
         (ONE, "0"): [0, 1, 69],  # nan, no 2D joints, no aligned camera
+        (MORE, "0"): [],
         (LATE, "0"): [0],  # no picture
         (TWO, "0"): [0, 1, 2],
         (TWO, "1"): [69],
@@ -194,7 +197,7 @@ def test_a_pickle_that_would_run_code_never_runs_and_stops_no_other(own_root, tm
     people, skipped = read(own_root)
     assert not marker.exists()
     assert "which is not data: refused" in skipped[ONE]
-    assert len(people) == 3
+    assert len(people) == 4
 
 
 SPOILED = {
@@ -223,7 +226,7 @@ def test_labels_that_are_not_3dpws_are_told_and_stop_no_other(own_root, name):
     change, reason = SPOILED[name]
     rewritten(own_root, ONE, "train", change)
     people, skipped = read(own_root)
-    assert len(people) == 3
+    assert len(people) == 4
     (told,) = [text for key, text in skipped.items() if key.startswith(ONE)]
     assert re.search(reason, told), told
 
@@ -232,12 +235,12 @@ def test_labels_that_are_not_3dpws_are_told_and_stop_no_other(own_root, name):
 def test_damaged_label_files_are_told(own_root, content):
     (own_root / "sequenceFiles/train" / f"{ONE}.pkl").write_bytes(content)
     people, skipped = read(own_root)
-    assert len(people) == 3
+    assert len(people) == 4
     assert f"{ONE}.pkl" in skipped[ONE]
 
 
 def test_a_sequence_without_pictures_is_told(own_root):
     shutil.rmtree(own_root / "imageFiles" / ONE)
     people, skipped = read(own_root)
-    assert len(people) == 3
+    assert len(people) == 4
     assert "imageFiles" in skipped[ONE]

@@ -13,12 +13,12 @@ import scipy.sparse
 import smplx
 import torch
 
+from benchmark.commands.rehearse.miniatures.threedpw import Python2Pickler
 from datasets.bodies import smpl
 from datasets.bodies.smpl import load_smpl
 from datasets.bodies.smpl_file import ENV_SMPL, find_smpl, read_smpl
 from datasets.tools import safe_pickle
 from tests.datasets.mini import smpl as mini_smpl
-from tests.datasets.mini.threedpw import Python2Pickler
 from tests.pickle_trap import Trap
 
 OFFICIAL = "basicmodel_m_lbs_10_207_0_v1.1.0.pkl"

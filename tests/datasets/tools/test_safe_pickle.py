@@ -12,9 +12,9 @@ import joblib
 import numpy as np
 import pytest
 
+from benchmark.commands.rehearse.miniatures.threedpw import dump
 from datasets.tools import safe_pickle
 from datasets.tools.safe_pickle import UnsafePickleError, load
-from tests.datasets.mini.threedpw import dump
 
 DATA = {
     "c": np.arange(12.0).reshape(3, 4),

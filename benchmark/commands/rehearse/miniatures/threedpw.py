@@ -12,13 +12,19 @@ from datasets.bodies.smplx import load_body
 
 FRAMES = 70
 REST_SHIFT = np.array([0.02, 0.05, -0.03])  # SMPL's pelvis is not where the packaged body's is
-PEOPLE = {"courtyard_fake_00": 1, "outdoors_fake_00": 1, "downtown_fake_00": 2}
+PEOPLE = {
+    "courtyard_fake_00": 1,
+    "outdoors_fake_00": 1,
+    "downtown_fake_00": 2,
+    "courtyard_fake_01": 1,
+}
 FOLDERS = {
     "courtyard_fake_00": "train",
+    "courtyard_fake_01": "train",
     "outdoors_fake_00": "validation",
     "downtown_fake_00": "test",
 }
-SIZES = {"courtyard_fake_00": (128, 72), "outdoors_fake_00": (128, 72)}
+SIZES = dict.fromkeys(PEOPLE, (128, 72))
 SIZES["downtown_fake_00"] = (72, 128)  # portrait, as many are
 NO_LABELS = "downtown_cafe_01"
 
@@ -32,6 +38,7 @@ class Python2Pickler(pickle._Pickler):
         super().__init__(file, protocol=2, fix_imports=True)
 
     def save_bytes(self, value):
+        """Write text or bytes as Python 2's text."""
         raw = value.encode("ascii") if isinstance(value, str) else value
         if len(raw) < 256:
             self.write(pickle.SHORT_BINSTRING + bytes([len(raw)]) + raw)
@@ -40,11 +47,13 @@ class Python2Pickler(pickle._Pickler):
         self.memoize(value)
 
     def save_name(self, value, name=None):
+        """Write a class or function by the name that numpy 1 had for it."""
         module = value.__module__.replace("numpy._core", "numpy.core")
         self.write(pickle.GLOBAL + f"{module}\n{name or value.__name__}\n".encode())
         self.memoize(value)
 
     def reducer_override(self, value):
+        """Describe a data type as numpy 1 did."""
         if isinstance(value, np.dtype):
             rest = (-1, -1, 0) if value.kind not in "SU" else (value.itemsize, 1, 0)
             order = value.byteorder if value.byteorder != "=" else "<"

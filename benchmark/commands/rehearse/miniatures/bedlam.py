@@ -194,6 +194,7 @@ def turn(axis: int, degrees: float) -> np.ndarray:
 
 
 def write_be_seq(path: Path, sequences) -> None:
+    """Write a scene's ``be_seq.csv``: who stands where in which sequence."""
     path.parent.mkdir(parents=True)
     rows = [["Comment", "None", 0, 0, 0, 0, 0, 0, "bodies_min=1;bodies_max=1;x_offset=0.0"]]
     for name, bodies in sequences.items():
@@ -209,6 +210,7 @@ def write_be_seq(path: Path, sequences) -> None:
 
 
 def write_camera(path: Path, track: dict[str, np.ndarray]) -> None:
+    """Write a sequence's camera CSV from the columns of `camera_track`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,0 +1,1 @@
+"""``benchmark.run rehearse``: the paper's run in miniature, with files that it makes itself."""
