@@ -9,7 +9,6 @@ from benchmark.api.errors import Unavailable
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
 from model.system import codec_name
-from model.video_tokens.cosmos.files import ENV_COSMOS, ENV_COSMOS_TOKENIZER
 
 _PROCESSES = 8
 # An A100's bf16 peak and the share of it that a training of this kind reaches.
@@ -95,16 +94,12 @@ def training_command(
         training = profile.fine_tuning
         words.append(f"--init {row.start or 'FOLDER'} --steps {training.steps}")
     else:
-        words.append(
-            f"--codec ${ENV_COSMOS_TOKENIZER} --tokenizer TOKENIZER.safetensors "
-            f"--cosmos ${ENV_COSMOS}/model.pt"
-        )
-    name = "-".join(filter(None, [row.dataset, *tasks, "unified" if unified else ""]))
-    out = f"runs/{name}"
+        words.append("--tokenizer TOKENIZER --cosmos")
+    out = "runs/" + "-".join(filter(None, [row.dataset, *tasks, "unified" if unified else ""]))
     return (
         f"no trained system was given (--checkpoint) and profile {profile.name} trains none unless "
         f"--train is given. Train it with `torchrun --nproc-per-node {_PROCESSES} -m "
-        f"model.transformer.train {' '.join(words)} --device cuda --out {out}` "
+        f"model.transformer.train {' '.join(words)} --out {out}` "
         f"({_needs(profile, tasks, training.steps * training.batch_size)}), then give "
         f"--checkpoint {out}"
     )

@@ -78,7 +78,9 @@ def train(
     training = ARTrainingConfig.from_dict(spec["training"])
     config = UniMoConfig.from_dict(spec["model"])
     require_room(config, training, device)
-    files = _tokenizer_files(spec, base)
+    tuned = spec["start"] == _TRAINED and base is not None
+    system = TrainedSystem.open(base) if tuned else None
+    files = system.files if system else _tokenizer_files(base)
     codec = open_codec(files.codec, device=device)
     tokenizer = MotionTokenizer.load(files.tokenizer).to(device)
     progress("tokens", 0, 1)
@@ -86,13 +88,8 @@ def train(
         data.training_store(), codec, tokenizer, mirror=training.mirror, progress=False
     )
     torch.manual_seed(training.seed)
-    start, system = spec["start"], None
-    if start == _TRAINED and base is not None:
-        system = TrainedSystem.open(base)
-        model = UniMo.load(system.weights)
-    else:
-        model = UniMo(config)
-    if start.startswith("cosmos"):
+    model = UniMo.load(system.weights) if system else UniMo(config)
+    if spec["start"].startswith("cosmos"):
         cosmos_weights.load(model, cosmos_weights.read(cosmos_file()))
     return train_transformer(
         model,
@@ -100,7 +97,7 @@ def train(
         tokens,
         out,
         device=device,
-        start=start,
+        start=spec["start"],
         system=system,
         files=files,
         progress=False,
@@ -108,14 +105,12 @@ def train(
     )
 
 
-def _tokenizer_files(spec: Mapping, base: Path | None) -> TokenizerFiles:
-    """The codec and the motion tokenizer that make a training's tokens."""
+def _tokenizer_files(base: Path | None) -> TokenizerFiles:
+    """What makes a training's tokens: the shipped set, or Cosmos's codec with a tokenizer."""
     from model import assets
 
     if base is None:
         return TokenizerFiles(codec=str(assets.CODEC), tokenizer=assets.TOKENIZER)
-    if spec["start"] == _TRAINED:
-        return TrainedSystem.open(base).files
     return TokenizerFiles(codec=str(cosmos_tokenizer()), tokenizer=base)
 
 

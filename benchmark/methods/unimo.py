@@ -1,6 +1,7 @@
 """UniMo: the paper's motion tokenizer and its transformer, trained here on the training clips."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ class Tokenizer(Method):
 
     def training_command(self, row: Row, profile: Profile) -> str:
         return tokenizers.training_command(profile)
+
+    def use_of(self, sidecar: Mapping[str, Any], row: Row, profile: Profile) -> str:
+        """Return ``weights`` for the row's configuration, in profiles that are not trained here.
+
+        Where rows are trained in minutes, a user's tokenizer is shown beside them.
+        """
+        wanted = json.loads(json.dumps(variant(profile.tokenizer, row.params).to_dict()))
+        fits = profile.codec == "cosmos" and dict(sidecar["config"]) == wanted
+        return "weights" if fits else ""
 
     def train(self, spec: dict, data: Data, out: Path, *, device: str, progress: Progress) -> Path:
         from model.tokenizer import MotionTokenizer

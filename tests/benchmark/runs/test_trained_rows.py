@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from benchmark import discover
-from benchmark.api.errors import UserError
+from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.table import Row
 from benchmark.methods import systems
 from benchmark.profiles import paper, smoke
@@ -20,11 +20,12 @@ from benchmark.runs.checkpoints import UserCheckpoint, user_checkpoints
 from benchmark.runs.data import open_data, require_apart
 from benchmark.runs.plan import plan
 from benchmark.runs.stages import perform, trained_weights
-from benchmark.runs.work_item import RunContext
+from benchmark.runs.work_item import RunContext, make_item
 from datasets.adapters.embedded import EmbeddedDataset
 from datasets.bodies.smplx_file import find_body
 from datasets.prepare.prepare_store import prepare
 from datasets.store.reader import ClipStore
+from datasets.tools.files import sha256_of
 from model.generate.pipeline import Pipeline
 from model.system import TrainedSystem
 
@@ -173,6 +174,33 @@ def test_a_system_trained_here_fills_its_row_and_is_freed(found, tiny, tmp_path,
     assert before.key == after.key
     system = TrainedSystem.open(weights.parent)
     assert system.tokenizer.parent == weights.parent == Path(system.codec).parent
+
+
+def test_a_fine_tuned_row_goes_on_from_the_system_given(found, tiny, tmp_path):
+    context = RunContext(cache=tmp_path / "runs", body=find_body(), device="cpu")
+
+    def item_of(row):
+        return make_item(row, "v2m", tiny, found.data, seed=0, metrics=())
+
+    given = trained_weights(context, item_of(Row("Our", "unimo")), progress=lambda *_: None)
+    before = TrainedSystem.open(given)
+    row = Row("Our, 3DPW", "unimo", {"fine_tuned": True}, dataset="threedpw")
+    weights = trained_weights(
+        context, item_of(dataclasses.replace(row, start=given)), progress=lambda *_: None
+    )
+    after = TrainedSystem.open(weights)
+    assert after.facts["init"]["sha256"] == before.sha256 != after.sha256
+    assert after.facts["steps"] == tiny.fine_tuning.steps
+    files = [sha256_of(system.tokenizer) for system in (before, after)]
+    assert files[0] == files[1]
+    # What it ends as depends on what it began as.
+    keys = [
+        chain.train_stage(context, item_of(dataclasses.replace(row, start=given)), one).key
+        for one in ("0" * 64, "1" * 64)
+    ]
+    assert keys[0] != keys[1]
+    with pytest.raises(Unavailable, match="--checkpoint"):
+        item_of(row)
 
 
 def test_training_and_test_stores_are_two_things(tmp_path, clips_folder):
