@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from model.transformer.train.config import ARTrainingConfig
 
 
+REHEARSAL = "REHEARSAL, no number means anything"  # begins every title of such a profile
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """A size of the whole benchmark: the built-in data, the models, the budget.
 
     Attributes:
-        name: ``smoke``, ``embedded`` or ``paper``.
+        name: such as ``embedded``.
         train_sequences: sequences of the built-in training split, for tokenizers.
         test_sequences: sequences of the built-in test split.
         train_shots: sequences that the built-in shots for video tasks are cut from, for training.
@@ -41,6 +44,7 @@ class Profile:
         fine_tuning: the training of a transformer that goes on from a trained one, on other clips.
         trains: False if rows whose training takes days are trained with ``--train`` alone.
         notes: how its settings differ from the paper's, by task, for the reader of a table.
+        is_rehearsal: True if every title says that no number means anything.
     """
 
     name: str
@@ -62,6 +66,11 @@ class Profile:
     trains: bool = True
     decoder: Literal["codec", "diffusion"] = "codec"
     seedvr: bool = False
+    is_rehearsal: bool = False
+
+    def titled(self, title: str) -> str:
+        """Return the title of a table or figure that is made with this profile."""
+        return f"{REHEARSAL}: {title}" if self.is_rehearsal else title
 
     def with_steps(self, steps: int) -> "Profile":
         """Return the profile with all its trainings stretched or cut to `steps`."""

@@ -232,7 +232,7 @@ def _undrawn(
         notes.append(f"Of the trainings, that with seed {min(seeds)} is shown.")
     result = FigureResult(
         figure=spec.id,
-        title=spec.title,
+        title=profile.titled(spec.title),
         profile=profile.name,
         data="; ".join(map(table.data_text, stores)) or "none",
         body=f"{context.body.name} {context.body.sha256[:12]}",

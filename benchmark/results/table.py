@@ -70,6 +70,7 @@ def measured_result(
     }
     return dataclasses.replace(
         result,
+        title=profile.titled(table.title),
         profile=profile.name,
         data="; ".join(map(data_text, used)) or "none",
         body=f"{context.body.name} {context.body.sha256[:12]}",

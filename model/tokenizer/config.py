@@ -104,6 +104,14 @@ class TokenizerConfig(Config):
         return dataclasses.replace(base, **changes)
 
     @classmethod
+    def rehearsal(
+        cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any
+    ) -> Self:
+        """Return the paper's blocks and tokens, in narrow layers."""
+        base = cls.paper(tokens_per_frame, codebook_size, width=16, code_dim=16, depth=1)
+        return dataclasses.replace(base, **changes)
+
+    @classmethod
     def small(cls, tokens_per_frame: int = 36, codebook_size: int = 512, **changes: Any) -> Self:
         """Return a size that a CPU trains in minutes: one narrow block, codes of two numbers.
 

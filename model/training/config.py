@@ -57,6 +57,11 @@ class TrainingConfig(Config):
         return cls(steps=steps, **changes)
 
     @classmethod
+    def rehearsal(cls, steps: int = 2, **changes: Any) -> Self:
+        """Return the paper's training, of two steps of two windows."""
+        return cls.paper(steps, **{"batch_size": 2, **changes})
+
+    @classmethod
     def small(cls, steps: int = 2000, **changes: Any) -> Self:
         """Many small steps at a high, decaying rate: the most accuracy for minutes of CPU."""
         base = cls(

@@ -110,6 +110,19 @@ class UniMoConfig(Config):
         return dataclasses.replace(base, **changes)
 
     @classmethod
+    def rehearsal(cls, **changes: Any) -> Self:
+        """Return the paper's sequences of smaller pictures, 128x128 pixels, in one narrow block."""
+        base = cls.paper(
+            n_layers=1,
+            dim=64,
+            n_heads=4,
+            n_kv_heads=2,
+            ffn_hidden_size=128,
+            latent_shape=(9, 8, 8),
+        )
+        return dataclasses.replace(base, **changes)
+
+    @classmethod
     def tiny(cls, **changes: Any) -> Self:
         """For tests: two layers and 9 frames of 64x64 pixels, otherwise as the paper's."""
         base = cls(

@@ -63,6 +63,7 @@ def _to_html(**page: Any) -> str:
         "path": quote,  # of file names, which may hold ? and #
         "details": views.details,
         "facts": layout.facts,
+        "row_heading": layout.row_heading,
         "provenance": views.provenance,
         "runs": views.runs,
     }

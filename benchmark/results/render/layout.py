@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from benchmark.api.profile import REHEARSAL
 from benchmark.api.table import Column
 from benchmark.results.schema import Cell, Result
 
@@ -96,7 +97,7 @@ def grid(result: Result, *, brief: bool = False) -> list[list[Field]]:
     """
     beside = len(result.columns) == 1
     difference = "" if brief else " (difference)"
-    heading = [Field("Method" if result.profile else "Setting")]
+    heading = [Field(row_heading(result))]
     heading += [Field(column.heading) for column in result.columns]
     lines = [heading + ([Field(f"Paper{difference}", quoted=True)] if beside else [])]
     for row in rows(result):
@@ -113,6 +114,14 @@ def grid(result: Result, *, brief: bool = False) -> list[list[Field]]:
             texts += [Field("", quoted=True)] if beside else []
             lines.append([Field("published elsewhere", quoted=True), *texts])
     return lines
+
+
+def row_heading(result: Result) -> str:
+    """Return the heading of the column with the labels of the rows."""
+    if result.profile is None:
+        return "Setting"
+    # Here too: a tabular that is taken into a text has no title.
+    return "Method (rehearsal)" if result.title.startswith(REHEARSAL) else "Method"
 
 
 def _ranks(result: Result) -> dict[tuple[str, str], int]:

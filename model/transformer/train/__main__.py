@@ -67,13 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, nargs="+", metavar="STORE", help="clip stores; default: built-in shots"
     )
-    parser.add_argument("--config", choices=("embedded", "paper"), default="embedded")
+    parser.add_argument("--config", choices=("embedded", "paper", "rehearsal"), default="embedded")
     parser.add_argument(
         "--codec",
         metavar="WHICH",
         help="a fitted codec (.safetensors), a folder with Cosmos DV8x16x16, or linear; default: "
-        "that of --init, else paper: Cosmos's in the folder $UNIMO_COSMOS_TOKENIZER, embedded: the "
-        "one that ships with the package",
+        "that of --init, else embedded: the one that ships with the package, others: Cosmos's in "
+        "the folder $UNIMO_COSMOS_TOKENIZER",
     )
     parser.add_argument(
         "--tokenizer",
@@ -104,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"default: both of UniMo's; {VIDEO_ALONE} trains the baseline, video alone",
     )
     parser.add_argument("--unified", action="store_true", help="the ablation Uni-Embed")
-    parser.add_argument("--steps", type=positive, help="embedded: 2800, paper: 100000")
+    parser.add_argument(
+        "--steps", type=positive, help="embedded: 2800, paper: 100000, rehearsal: 2"
+    )
     parser.add_argument("--batch-size", type=positive, help="clips of a step, over all processes")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument(
@@ -153,7 +155,7 @@ def _train(args: argparse.Namespace, device: str) -> Path:
         files = system.files
     else:
         word = args.codec
-        if word is None and args.config == "paper":
+        if word is None and args.config != "embedded":
             word = str(cosmos_tokenizer())
         files = TokenizerFiles(codec=word, tokenizer=args.tokenizer or assets.TOKENIZER)
     if args.cosmos:

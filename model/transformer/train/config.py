@@ -73,6 +73,11 @@ class ARTrainingConfig(TrainingConfig):
         return dataclasses.replace(base, **changes)
 
     @classmethod
+    def rehearsal(cls, steps: int = 2, **changes: Any) -> Self:
+        """Return the paper's training, of two steps of two clips."""
+        return cls.paper(steps, **{"batch_size": 2, **changes})
+
+    @classmethod
     def embedded(cls, steps: int = 2800, **changes: Any) -> Self:
         """Return a training that learns something visible in minutes of CPU."""
         base = cls(

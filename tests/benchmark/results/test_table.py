@@ -5,10 +5,12 @@ import re
 import numpy as np
 import pytest
 
+from benchmark import discover
 from benchmark.api.errors import Unavailable
 from benchmark.api.metric import Score
+from benchmark.api.profile import REHEARSAL
 from benchmark.api.table import Column, Row, TableSpec, Trend
-from benchmark.profiles import paper, smoke
+from benchmark.profiles import paper, rehearsal, smoke
 from benchmark.results import table as report
 from benchmark.results.cells import without_value
 from benchmark.results.findings import findings
@@ -379,3 +381,29 @@ def test_a_table_of_videos_says_what_made_their_pixels(changes, words):
     (note,) = report._pixels("i2vm", dataclasses.replace(paper(), **changes))
     assert words in note
     assert not report._pixels("v2m", paper()) and not report._pixels("i2vm", smoke())
+
+
+def test_a_rehearsal_is_marked_wherever_a_number_stands(context, tmp_path):
+    profile, measured = rehearsal(), outcome(context, 20.0, 256)
+    result = report.measured_result(
+        TABLE, [row_of(TABLE.rows[0], measured)], context=context, profile=profile, options={}
+    )
+    report.write(result, tmp_path / "rehearsal", full_latex=True)
+    folder = tmp_path / "rehearsal"
+    written = read_json(folder / "table5.json")
+    assert written["profile"] == "rehearsal" and REHEARSAL in written["title"]
+    assert written["notes"][0] == profile.notes["tokenizer"][0]
+    assert folder.joinpath("table5.md").read_text().splitlines()[0].count(REHEARSAL) == 1
+    assert rf"\caption{{{REHEARSAL}" in folder.joinpath("table5.tex").read_text()
+    assert REHEARSAL in folder.joinpath("table5.svg").read_text()
+    lines = csv.DictReader(folder.joinpath("table5.csv").read_text().splitlines())
+    assert {line["profile"] for line in lines} == {"rehearsal"}
+    # A tabular that is taken into a text says it in its own heading.
+    (heading,) = [line for line in latex.to_latex(result).splitlines() if "MPJPE" in line]
+    assert heading.startswith("Method (rehearsal) &")
+
+
+def test_no_other_profile_says_rehearsal():
+    names = discover.summaries("profiles")
+    marked = [name for name in names if discover.load("profiles", name).titled("A") != "A"]
+    assert marked == ["rehearsal"]
