@@ -9,6 +9,7 @@ import torch
 from model.token_store import TokenClips
 from model.transformer import UniMo
 from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.distributed import gathered, rank_and_processes
 from model.transformer.train.steps import schedules
 
 HELD_OUT = 128  # clips
@@ -66,18 +67,26 @@ def examine(model: UniMo, training: ARTrainingConfig, clips: TokenClips) -> dict
 def _mean_losses(
     model: UniMo, task: str, visual: np.ndarray, motion: np.ndarray, training: ARTrainingConfig
 ) -> dict[str, float]:
-    """Mean cross-entropies of a task's targets by modality, of those that it has."""
+    """Mean cross-entropies of a task's targets by modality, of those that it has.
+
+    Several processes share the clips, and all get the same means.
+    """
     device = next(model.parameters()).device
     schedule = schedules(model.config)[task]
     sums: dict[str, float] = {}
-    for start in range(0, len(visual), training.clips_at_once):
+    rank, processes = rank_and_processes()
+    starts = range(0, len(visual), training.clips_at_once)
+    # All make equally many passes, as they share the weights: one without clips left repeats some.
+    for number in range(rank, -(-len(starts) // processes) * processes, processes):
+        start = starts[number % len(starts)]
         part = slice(start, start + training.clips_at_once)
         assembled = schedule.assemble(visual[part], motion[part, : schedule.num_motion])
         tokens = torch.from_numpy(assembled).to(device)
         with torch.no_grad():
             losses = model.losses(tokens, schedule)
         for name, values in losses.items():
-            if values.numel():
+            if values.numel() and number < len(starts):
                 clip_means = values.float().mean(dim=1)
                 sums[name] = sums.get(name, 0.0) + float(clip_means.sum())
-    return {name: total / len(visual) for name, total in sums.items()}
+    shares = gathered(sums)
+    return {name: sum(own.get(name, 0.0) for own in shares) / len(visual) for name in shares[0]}

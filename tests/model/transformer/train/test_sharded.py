@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.system import TokenizerFiles
-from model.token_store import TokenClips
+from model.system import TokenizerFiles, TrainedSystem
+from model.token_store import TokenClips, join
 from model.training.config import TrainingError
 from model.training.identity import identity_of
 from model.training.loop import TrainingRun
@@ -28,6 +28,7 @@ from model.training.sidecar import read_sidecar
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train import distributed, sharded
 from model.transformer.train.config import ARTrainingConfig
+from model.transformer.train.held_out import examine
 from model.transformer.train.run import train
 from model.transformer.train.steps import step_losses
 from model.transformer.train.token_set import Tokens
@@ -84,6 +85,12 @@ def make_tokens(config: UniMoConfig) -> Tokens:
         )
 
     return Tokens(clips(7, 0), clips(2, 1), torch.zeros(1, 1), {"clips": 7})
+
+
+def many_clips() -> TokenClips:
+    """Thirteen clips: seven passes of two, which two processes cannot share evenly."""
+    tokens = make_tokens(CONFIGS["digits"])
+    return join([tokens.train, tokens.held_out, tokens.held_out, tokens.held_out])
 
 
 def fresh(name: str) -> UniMo:
@@ -186,6 +193,9 @@ def scenarios(rank: int, folder: Path) -> dict:
             keep_state=True,
             progress=False,
         )
+
+    model = sharded.shard(fresh("digits"), "cpu")
+    facts["of held-out clips"] = examine(model, TRAINING, many_clips())
 
     Trainee(folder / "straight").go().finish()
     for stop in (1, 3, 5):
@@ -328,6 +338,12 @@ def test_a_finished_run_goes_on_with_more_steps_and_has_its_tokenizer_beside_it(
     assert (longer / "resume/state.json").exists()
 
 
+def test_processes_share_the_held_out_clips_and_see_what_one_sees(facts):
+    found = examine(fresh("digits"), TRAINING, many_clips())
+    assert facts["of held-out clips"] == pytest.approx(found, abs=1e-5)
+    assert found["shuffled_gap"] != 0.0
+
+
 @pytest.mark.parametrize("name", ["pieces", "half"])
 def test_stopped_and_resumed_anywhere_is_bit_identical(folder, facts, name):
     straight, other = (folder / "two" / run for run in ("straight", name))
@@ -433,6 +449,8 @@ def test_torchrun_trains_as_one_process_and_may_be_ended(tmp_path):
         printed, errors = running.communicate()
         assert running.returncode == 0, errors
         assert printed.split() == [str(tmp_path / out / "model.safetensors")]
+        system = TrainedSystem.open(tmp_path / out)
+        assert system.tokenizer.parent == tmp_path / out and system.codec == "linear"
     one, two = (curve(tmp_path / out) for out in ("one", "two"))
     for column, values in one.items():
         np.testing.assert_allclose(two[column], values, rtol=0, atol=1e-4, err_msg=column)
