@@ -123,9 +123,9 @@ def _find(path: Path) -> Path:
 
 def _name(file: Path) -> str:
     """`BodyFile.name`: the mesh tells SMPL-X from others, only the file's name tells its gender."""
-    faces = read_arrays(file, ["f"])["f"]
     if sha256_of(file) == sha256_of(STAND_IN):
         return "stand-in"
+    faces = read_arrays(file, ["f"])["f"]
     stem = file.stem.upper()
     if len(faces) == _SMPLX_FACES and stem.startswith(("SMPLX_FEMALE", "SMPLX_MALE")):
         raise ValueError(f"{file} is not the neutral body, whose betas are used here: {_HINT}")

@@ -6,7 +6,6 @@ condition, L = S - P of the target, D width of a head.
 
 import torch
 from torch import Tensor
-from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 CHUNK = 128  # positions of a cache that are multiplied together
@@ -41,11 +40,26 @@ def prefix_lm_attention(q: Tensor, k: Tensor, v: Tensor, prefix: int) -> Tensor:
     if prefix:
         condition = (part[:, :, :prefix] for part in (q, k, v))
         out.append(scaled_dot_product_attention(*condition, enable_gqa=grouped))
-    if prefix < length:
-        mask = causal_lower_right(length - prefix, length)
+    if 0 < prefix < length:
+        mask = _lower_right(length - prefix, length, q.device)
         target = q[:, :, prefix:]
         out.append(scaled_dot_product_attention(target, k, v, attn_mask=mask, enable_gqa=grouped))
+    elif prefix == 0:
+        out.append(scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped))
     return out[0] if len(out) == 1 else torch.cat(out, dim=2)
+
+
+def _lower_right(rows: int, columns: int, device: torch.device) -> Tensor:
+    """The mask of the last `rows` of `columns` positions, each of which sees itself and all before.
+
+    On a GPU it is a name for fused kernels. Elsewhere torch makes the same booleans of it, but only
+    after an import that takes 1.4 s.
+    """
+    if device.type == "cuda":
+        from torch.nn.attention.bias import causal_lower_right
+
+        return causal_lower_right(rows, columns)
+    return torch.ones(rows, columns, dtype=torch.bool, device=device).tril(columns - rows)
 
 
 def cached_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
