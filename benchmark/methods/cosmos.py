@@ -73,8 +73,10 @@ class VideoAlone(Method):
         system = self._load(weights, device)
         pictures, failed = transformers.first_pictures(clips)
         visual = system.i2v(pictures, transformers.clip_seeds(clips.ids, seed))
-        videos = transformers.decoded(system.codec, visual, pixels, device=device)
-        return Prediction(None, videos=videos, failed=failed)
+        videos, crashed = transformers.decoded(
+            system.codec, visual, clips.ids, pixels, device=device
+        )
+        return Prediction(None, videos=videos, failed=failed, crashed=crashed)
 
     def _load(self, weights: Path, device: str) -> "transformers.Pipeline | ReleasedCosmos":
         return transformers.load(weights, device)

@@ -133,20 +133,44 @@ def pixels(profile: Profile) -> dict[str, str]:
 
 
 def decoded(
-    codec: "VideoCodec", visual: "np.ndarray", pixels: Mapping[str, str] | None, *, device: str
-) -> "Iterator[np.ndarray]":
-    """Yield the pictures (T, H, W, 3) uint8 of each clip's visual tokens (N, t, h, w).
+    codec: "VideoCodec",
+    visual: "np.ndarray",
+    ids: Sequence[str],
+    pixels: Mapping[str, str] | None,
+    *,
+    device: str,
+) -> "tuple[Iterator[np.ndarray], dict[str, str]]":
+    """Return the videos (T, H, W, 3) uint8 of N clips, made one by one, and why some have none.
+
+    The latter, clip id -> reason, is complete once the videos are read: those at which the
+    diffusion decoder crashed. The video of such a clip is black.
 
     Args:
         codec: of the tokens.
-        visual: tokens of N clips.
+        visual: (N, t, h, w) visual tokens.
+        ids: of the N clips.
         pixels: see `pixels`; None for the codec's own decoder. The diffusion decoder is kept until
             `release`, as its start takes minutes.
         device: of the diffusion decoder.
     """
-    decode = _diffusion(device) if pixels else codec.decode
-    for ids in visual:
-        yield decode(ids)
+    crashed: dict[str, str] = {}
+
+    def videos() -> "Iterator[np.ndarray]":
+        import numpy as np
+
+        from model.video_tokens.codec import SPATIAL, num_frames
+        from model.video_tokens.cosmos.diffusion_decoder import DecodeError
+
+        decode = _diffusion(device) if pixels else codec.decode
+        for name, tokens in zip(ids, visual, strict=True):
+            try:
+                yield decode(tokens)
+            except DecodeError as error:
+                crashed[name] = str(error)
+                t, h, w = tokens.shape
+                yield np.zeros((num_frames(t), SPATIAL * h, SPATIAL * w, 3), np.uint8)
+
+    return videos(), crashed
 
 
 _kept = contextlib.ExitStack()

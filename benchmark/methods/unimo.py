@@ -146,8 +146,10 @@ class ImageToVideoMotion(_Transformer):
         seeds = transformers.clip_seeds(clips.ids, seed)
         pictures, failed = transformers.first_pictures(clips)
         visual, channels = pipeline.i2vm(pictures, seeds)
-        videos = transformers.decoded(pipeline.codec, visual, pixels, device=device)
-        return Prediction(channels, videos=videos, failed=failed)
+        videos, crashed = transformers.decoded(
+            pipeline.codec, visual, clips.ids, pixels, device=device
+        )
+        return Prediction(channels, videos=videos, failed=failed, crashed=crashed)
 
 
 METHOD = {

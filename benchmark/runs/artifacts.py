@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,20 @@ def discard_failed_parts(stage: CachedStage) -> bool:
         if any(pq.read_table(path, columns=["failed"]).column("failed").to_pylist()):
             path.unlink()
     return True
+
+
+def require_none_crashed(crashed: Mapping[str, str], what: str, count: int) -> None:
+    """Leave a stage unfinished whose tool crashed on some of `count` clips.
+
+    Raises:
+        RuntimeError: it did.
+    """
+    if crashed:
+        clip, reason = next(iter(crashed.items()))
+        raise RuntimeError(
+            f"{what} crashed on {len(crashed)} of {count} clips, as {clip}: {reason} (the others "
+            "are done; the same command tries again)"
+        )
 
 
 def part_path(folder: Path, number: int) -> Path:

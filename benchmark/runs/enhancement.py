@@ -24,6 +24,7 @@ def enhanced(
     Raises:
         Unavailable: the installation is not the one that the stage is named by.
         EnhanceError: it does not start.
+        RuntimeError: it crashed on some videos; the others are written.
     """
     if not item.enhancer:
         return prediction
@@ -37,12 +38,15 @@ def enhanced(
             raise Unavailable("SeedVR's installation was changed: run the same command again")
         ids = item.data.test_ids
         with tool.start(context.device) as session:
-            finished = artifacts.finished_clips(stage.folder)
-            for start in range(0, len(ids), artifacts.PART_SIZE):
-                rows = range(start, min(start + artifacts.PART_SIZE, len(ids)))
-                if not finished.issuperset(ids[start : rows.stop]):
-                    _write_part(item, rows, prediction.folder, stage.folder, session)
-                progress("enhance", rows.stop, len(ids))
+            finished, crashed = artifacts.finished_clips(stage.folder), dict[str, str]()
+            for number, start in enumerate(range(0, len(ids), artifacts.PART_SIZE)):
+                end = min(start + artifacts.PART_SIZE, len(ids))
+                rows = [row for row in range(start, end) if ids[row] not in finished]
+                if rows:
+                    path = artifacts.new_part_path(stage.folder, number)
+                    crashed |= _write_part(item, rows, prediction.folder, path, session)
+                progress("enhance", end, len(ids))
+        artifacts.require_none_crashed(crashed, "SeedVR", len(ids))
         return {"failed": dict(artifacts.read_predictions(stage.folder, ids).failed)}
 
     stage.finish(enhance, device=context.device)
@@ -50,16 +54,27 @@ def enhanced(
 
 
 def _write_part(
-    item: WorkItem, rows: range, source: Path, target: Path, session: "SeedVRSession"
-) -> None:
-    """Write the motions and the enhanced videos of some clips; a video that fails fails alone."""
+    item: WorkItem, rows: Sequence[int], source: Path, path: Path, session: "SeedVRSession"
+) -> dict[str, str]:
+    """Write the motions and the enhanced videos of some clips.
+
+    Args:
+        item: whose clips they are.
+        rows: of the clips among the test clips.
+        source: folder of the prediction.
+        path: of the part to write.
+        session: makes the videos.
+
+    Returns:
+        Clip id -> why it has no video, of those at which the tool crashed: they are no result.
+    """
     from model.video_tokens.seedvr import EnhanceError
 
-    ids: Sequence[str] = item.data.test_ids[rows.start : rows.stop]
+    count, ids = max(rows) + 1, [item.data.test_ids[row] for row in rows]
     made = artifacts.read_predictions(source, ids)
-    failed = dict(made.failed)
-    befores, afters = (artifacts.videos(folder, rows.stop) for folder in (source, target))
-    afters[rows.start].parent.mkdir(parents=True, exist_ok=True)
+    failed, crashed = dict(made.failed), dict[str, str]()
+    befores, afters = (artifacts.videos(folder, count) for folder in (source, path.parent))
+    afters[0].parent.mkdir(parents=True, exist_ok=True)
     for row, name in zip(rows, ids, strict=True):
         if name in failed:
             continue
@@ -67,8 +82,12 @@ def _write_part(
             found = probe(befores[row])
             size = (found.height, found.width)
             session.enhance(befores[row], afters[row], size=size, seed=item.seed)
-        except (EnhanceError, VideoError) as error:
+        except VideoError as error:
             failed[name] = str(error)
-    path = artifacts.part_path(target, rows.start // artifacts.PART_SIZE)
-    artifacts.write_predictions(path, ids, dataclasses.replace(made, failed=failed))
-    artifacts.finish_part(path, rows)
+        except EnhanceError as error:
+            crashed[name] = str(error)
+    if done := [row for name, row in zip(ids, rows, strict=True) if name not in crashed]:
+        made = dataclasses.replace(made, failed=failed, crashed=crashed)
+        artifacts.write_predictions(path, ids, made)
+        artifacts.finish_part(path, done)
+    return crashed

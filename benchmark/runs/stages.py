@@ -125,17 +125,13 @@ class _System:
                 made = dataclasses.replace(made, failed={**batch.video_faults(), **made.failed})
                 self.require_same()
                 crashed |= made.crashed
-                if len(made.crashed) < len(rows):
+                pairs = zip(batch.ids, rows, strict=True)
+                if done := [row for name, row in pairs if name not in made.crashed]:
                     path = artifacts.new_part_path(folder, number)
                     artifacts.write_predictions(path, batch.ids, made)
-                    artifacts.finish_part(path, rows)
+                    artifacts.finish_part(path, done)
             progress("predict", end, len(clips.ids))
-        if crashed:
-            clip, reason = next(iter(crashed.items()))
-            raise RuntimeError(
-                f"{self.item.method} crashed on {len(crashed)} of {len(clips.ids)} clips, as "
-                f"{clip}: {reason} (the others are done; the same command tries again)"
-            )
+        artifacts.require_none_crashed(crashed, self.item.method, len(clips.ids))
         return dict(artifacts.read_predictions(folder, clips.ids).failed)
 
 

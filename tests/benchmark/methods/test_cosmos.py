@@ -10,71 +10,23 @@ import torch
 
 from benchmark import discover
 from benchmark.api.errors import NotApplicable
-from benchmark.api.table import Column, Row
+from benchmark.api.table import Column
 from benchmark.methods import transformers
 from benchmark.profiles import paper
 from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.runs import artifacts, chain
-from benchmark.runs.data import open_data
 from benchmark.runs.plan import plan
 from benchmark.runs.stages import perform, trained_weights
-from benchmark.runs.work_item import RunContext, make_item
+from benchmark.runs.work_item import make_item
 from benchmark.tables.shared import BASELINE_FINE_TUNED
-from datasets.bodies.smplx_file import find_body
 from datasets.video.files import read_video
 from model.generate.released_cosmos import ReleasedCosmos
-from model.transformer import UniMoConfig
-from model.transformer.train.config import ARTrainingConfig
 from model.video_tokens.cosmos.files import ENV_COSMOS, ENV_COSMOS_TOKENIZER
 from model.video_tokens.cosmos.tokenizer import CosmosDV
+from tests.benchmark.methods.mini_rows import BASELINE, SIZES, Found, ignore
 from tests.model.cosmos_state import make, official
-from tests.model.video_tokens import mini_cosmos
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-BASELINE = Row("Baseline", "cosmos")
-SIZES = {"visual_vocab": 64_000, "latent_shape": (3, 4, 4)}
-
-
-def ignore(what, done, total):
-    pass
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Cosmos's transformer and tokenizer, with the official names and random weights."""
-    folder = tmp_path_factory.mktemp("cosmos")
-    torch.save({"model": official(make(**SIZES))}, folder / "model.pt")
-    mini_cosmos.build_dv(folder)
-    return folder
-
-
-@pytest.fixture
-def cosmos(files, monkeypatch):
-    for name in (ENV_COSMOS, ENV_COSMOS_TOKENIZER):
-        monkeypatch.setenv(name, str(files))
-    return files
-
-
-@pytest.fixture
-def profile(tiny):
-    """The paper's profile but for its sizes."""
-    return dataclasses.replace(
-        tiny,
-        codec="cosmos",
-        trains=False,
-        unimo=UniMoConfig.tiny(**SIZES),
-        unimo_training=ARTrainingConfig.embedded(steps=1, mirror=False),
-    )
-
-
-@pytest.fixture
-def data(shots_folder):
-    return open_data(shots_folder, task="i2vm", limit=2)
-
-
-@pytest.fixture
-def context(tmp_path):
-    return RunContext(cache=tmp_path / "runs", body=find_body(), device="cpu")
 
 
 def item_of(row, profile, data, seed=0):
@@ -147,16 +99,6 @@ def test_without_a_released_model_a_transformer_stands_for_it_and_none_is_fine_t
     row = RowOutcome(row=BASELINE_FINE_TUNED, items=[], outcomes=[], absent=reason, applies=False)
     cell = make_cell(row, Column("fid", "FID"), None)
     assert (cell.status, cell.reason) == ("not_applicable", reason)
-
-
-class Found:
-    """Stands for `Stores`."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def find(self, task, dataset=""):
-        return self.data
 
 
 @pytest.mark.parametrize("table", ["table2", "table9"])

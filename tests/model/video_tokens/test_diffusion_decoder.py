@@ -17,7 +17,7 @@ from datasets.video.probe import probe
 from model.generate.__main__ import main
 from model.video_tokens.cosmos import diffusion_decoder
 from model.video_tokens.cosmos.diffusion_decoder import DecodeError, DiffusionDecoder
-from model.video_tokens.cosmos.files import CV, DIFFUSION, DV, SAMPLER, cosmos_predict1
+from model.video_tokens.cosmos.files import CV, DIFFUSION, cosmos_predict1
 from model.video_tokens.cosmos.tokenizer import CosmosDV
 from model.video_tokens.fitted.linear import LinearCodec
 from model.video_tokens.pixels import open_pixels
@@ -27,49 +27,17 @@ from tests.model.video_tokens import mini_cosmos
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 WORKER = Path(diffusion_decoder.__file__).with_name("diffusion_worker.py")
 
-# Channel 0 of every latent is its id / 100, so that pictures tell what they were made from.
-FAKE = """
-import json, os
-import numpy as np
-def start(options):
-    assert "SECRET" not in os.environ
-    log = open(os.path.join(options["home"], "log"), "w")
-    def handle(request):
-        ids = np.load(request["ids"])
-        print(json.dumps({**request, "shape": ids.shape}), file=log, flush=True)
-        if ids.max() > 90:
-            raise RuntimeError("too bright\\nfor me")
-        if ids.max() == 85:
-            os._exit(9)
-        t, h, w = ids.shape
-        latents = np.zeros((16, t, 2 * h, 2 * w), np.float32)
-        latents[:3] = ids.repeat(2, 1).repeat(2, 2) / 100
-        np.save(request["latents"], latents[:, : 1 if ids.max() == 80 else t])
-        return {}
-    return {"device": "cpu", "torch": "none"}, handle
-"""
-
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
     """An installation with files of the right names and a CV8x8x8 that has no statistics."""
-    home = tmp_path_factory.mktemp("cosmos-predict1")
-    (home / SAMPLER).parent.mkdir(parents=True)
-    (home / SAMPLER).touch()
-    for release in (DIFFUSION, DV):
-        folder = home / "checkpoints" / release.repo
-        folder.mkdir(parents=True)
-        for name in release.md5:
-            (folder / name).touch()
-    cv = mini_cosmos.build_cv(home / "checkpoints" / CV.repo)
-    torch.save((torch.zeros(256), torch.full((256,), 0.5)), cv / "mean_std.pt")
-    return home
+    return mini_cosmos.build_installation(tmp_path_factory.mktemp("cosmos-predict1"))
 
 
 @pytest.fixture
 def home(complete, tmp_path, monkeypatch):
     script = tmp_path / "fake.py"
-    script.write_text(FAKE)
+    script.write_text(mini_cosmos.FAKE)
     monkeypatch.setattr(diffusion_decoder, "_SCRIPT", script)
     monkeypatch.setenv("COSMOS_PYTHON", sys.executable)
     monkeypatch.setenv("COSMOS_HOME", str(complete))
@@ -114,7 +82,7 @@ def test_failures_are_one_line_and_the_next_video_is_decoded(home):
 def test_generation_starts_the_network_once_for_all_pictures(home, tmp_path, capsys):
     """The log of the fake begins anew with every start."""
     script = diffusion_decoder._SCRIPT
-    script.write_text(FAKE.replace("> 90", "> 64000").replace("== 80", "== 64001"))
+    script.write_text(mini_cosmos.FAKE.replace("> 90", "> 64000").replace("== 80", "== 64001"))
     codec = mini_cosmos.build_dv(tmp_path / "dv")
     tokenizer = make_tokenizer(tmp_path)
     model = make_unimo(tmp_path, tokenizer, CosmosDV.load(codec))
@@ -127,7 +95,7 @@ def test_generation_starts_the_network_once_for_all_pictures(home, tmp_path, cap
     assert len((home / "log").read_text().splitlines()) == 4
     assert probe(tmp_path / "out" / "b-seed1.mp4").num_frames == 17
     assert "7B diffusion decoder" in capsys.readouterr().err
-    script.write_text(FAKE.replace("> 90", "> -1"))
+    script.write_text(mini_cosmos.FAKE.replace("> 90", "> -1"))
     assert main([*words.split(), "--overwrite"]) == 1
     line = "error: cosmos-predict1: RuntimeError: too bright for me\n"
     assert capsys.readouterr().err == 2 * line
