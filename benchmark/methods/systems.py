@@ -108,11 +108,16 @@ def training_command(
 def _needs(profile: Profile, tasks: Sequence[str], clips: int) -> str:
     """Computed hours and memory of a training of the paper's size, in words."""
     from model.transformer.cost import training_flops
+    from model.transformer.train.memory import device_bytes
     from model.transformer.train.steps import schedules
 
     every = schedules(profile.unimo)
     flops = sum(training_flops(profile.unimo, every[task]) for task in tasks) / len(tasks)
     recomputed = 4 / 3 if profile.unimo_training.activation_checkpointing else 1
     seconds = clips * flops * recomputed / (_PROCESSES * _FLOPS * _SHARE)
-    hours = f"{seconds / 3600:.0f} hours on {_PROCESSES} A100"
-    return f"computed: {hours} at {_SHARE:.0%} of their peak"
+    training = dataclasses.replace(profile.unimo_training, tasks=tuple(tasks))
+    memory = device_bytes(profile.unimo, training, "cuda", _PROCESSES)
+    return (
+        f"computed: {memory / 1e9:.0f} GB on each of {_PROCESSES} GPUs; {seconds / 3600:.0f} hours "
+        f"on A100 at {_SHARE:.0%} of their peak"
+    )
