@@ -129,7 +129,10 @@ def test_the_paper_profile_trains_nothing_and_says_how(found):
     planned = plan([TABLE7], paper(), found).rows["table7"]
     reasons = {one.row.label: one.absent for one in planned}
     assert "torchrun --nproc-per-node 8 -m model.transformer.train" in reasons["Only V2M"]
-    assert "--tasks v2m --data" in reasons["Only V2M"] and "hours on 8 A100" in reasons["Only V2M"]
+    assert (
+        "--tasks v2m --data" in reasons["Only V2M"]
+        and "GB on each of 8 GPUs; 97 hours" in reasons["Only V2M"]
+    )
     assert "--unified" in reasons["Uni-Embed."]
     assert not found.asked  # nothing is rendered for floors that stand alone
     # With --train what is missing comes next: Cosmos's files.
