@@ -137,7 +137,7 @@ def _train(args: argparse.Namespace, device: str) -> Path:
     from model.transformer import UniMo, cosmos_weights
     from model.transformer.train import distributed
     from model.transformer.train.memory import require_room
-    from model.transformer.train.token_set import Tokens
+    from model.transformer.train.token_set import Tokens, require_clips
     from model.video_tokens.choose import open_codec
     from model.video_tokens.cosmos.files import cosmos_file, cosmos_tokenizer
 
@@ -174,8 +174,10 @@ def _train(args: argparse.Namespace, device: str) -> Path:
     first_process = distributed.rank_and_processes()[0] == 0
     progress = not args.quiet and first_process
     with distributed.first_process_first():
+        store = open_stores(args.data or [built_in_shots(config, progress=progress)])
+        require_clips(store, config)
         tokens = Tokens.of(
-            open_stores(args.data or [built_in_shots(config, progress=progress)]),
+            store,
             codec,
             tokenizer.to(device),
             mirror=training.mirror,

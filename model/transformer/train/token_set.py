@@ -139,6 +139,25 @@ class Tokens:
                     )
 
 
+def require_clips(store: ClipStore | JoinedStore, config: UniMoConfig) -> None:
+    """Refuse clips of another length or size than the model's, before hours of making tokens.
+
+    Raises:
+        TrainingError: the message names both.
+    """
+    training = set(store.ids("train"))
+    columns = (store.index.column(name).to_pylist() for name in ("clip_id", "video_size"))
+    sizes = {size for name, size in zip(*columns, strict=True) if name in training and size}
+    lengths_differ = store.num_frames != config.num_frames
+    if lengths_differ or (sizes and config.width not in sizes):
+        found = " and ".join(map(str, sorted(sizes)))
+        raise TrainingError(
+            f"{store} holds clips of {store.num_frames} frames of {found} pixels, the model takes "
+            f"{config.num_frames} of {config.width}: prepare it again with --frames "
+            f"{config.num_frames} --size {config.width}, or choose another --config"
+        )
+
+
 def _require_recordings(
     store: ClipStore | JoinedStore, ids: Sequence[str], kind: str = "training"
 ) -> None:

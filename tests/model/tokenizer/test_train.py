@@ -1,11 +1,13 @@
 import contextlib
 import csv
 import errno
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import torch
 from datasets.tools import files
 from model.tokenizer import MotionTokenizer, TokenizerConfig
 from model.tokenizer.train import TrainingError, main, train
+from model.training import loop
 from model.training.config import TrainingConfig
 from model.training.resume import read_state, write_state
 from model.training.sidecar import CheckpointError, read_sidecar
@@ -120,6 +123,19 @@ def test_a_stop_between_checkpoints_loses_nothing_but_time(whole, tmp_path):
     assert not (tmp_path / "again/resume.pt").exists()
     _, again = run(tmp_path / "again")
     assert again.read_bytes() == whole[1].read_bytes()
+
+
+@pytest.mark.parametrize(("large", "written"), [(10**9, True), (0, False)])
+def test_a_large_state_is_written_seldom(tmp_path, monkeypatch, large, written):
+    """A step takes 20 s here: more than between two small states, less than between large ones."""
+    monkeypatch.setattr(loop, "_LARGE", large)
+    seconds = itertools.count(step=20)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    model = fresh()
+    model.dies_at = 3
+    with pytest.raises(Killed):
+        run(tmp_path, model=model)
+    assert (tmp_path / "resume.pt").exists() == written
 
 
 def test_training_learns_and_fills_the_codebook(tmp_path):

@@ -203,6 +203,23 @@ def test_two_stores_are_trained_on_together(folder, tmp_path, monkeypatch, token
     np.testing.assert_array_equal(both.train.motion[rows], tokens.train.motion)
 
 
+@pytest.mark.parametrize(
+    ("shape", "frames", "size"), [((2, 4, 4), 9, 64), ((3, 8, 8), 17, 128), ((2, 8, 8), 9, 128)]
+)
+def test_clips_of_another_size_are_refused_before_any_token_is_made(
+    folder, tmp_path, capsys, monkeypatch, shape, frames, size
+):
+    other = dataclasses.replace(CONFIG, latent_shape=shape)
+    monkeypatch.setattr(__main__.UniMoConfig, "embedded", classmethod(lambda cls, **changes: other))
+    monkeypatch.setattr(LinearCodec, "encode", lambda *_: pytest.fail("tokens are made"))
+    words = f"--out {tmp_path / 'run'} --data {folder / 'shots'} --codec linear --quiet"
+    assert main(words.split()) == 1
+    assert capsys.readouterr().err.endswith(
+        f"shots holds clips of 17 frames of 64 pixels, the model takes {frames} of {size}: prepare "
+        f"it again with --frames {frames} --size {size}, or choose another --config\n"
+    )
+
+
 def test_skipped_clips_are_said_and_kept_in_the_record(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tokens_module, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(
