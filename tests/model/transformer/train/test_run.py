@@ -15,10 +15,11 @@ from datasets.store.reader import ClipStore
 from model.system import TrainedSystem
 from model.tokenizer import MotionTokenizer
 from model.training.config import TrainingError
+from model.training.loop import TrainingRun
 from model.training.optimizer import make_optimizer
 from model.training.sidecar import read_sidecar
 from model.transformer import UniMo
-from model.transformer.train import __main__
+from model.transformer.train import __main__, distributed, sharded
 from model.transformer.train import token_set as tokens_module
 from model.transformer.train.__main__ import main
 from model.transformer.train.config import ARTrainingConfig
@@ -386,3 +387,10 @@ def test_muon_steps_along_orthogonal_matrices_and_leaves_the_rest_to_adamw():
     assert singular.max() < 2.5 * singular.min()  # of a random matrix it would be far more
     # AdamW's first step has the size of the learning rate, whatever the gradient's.
     np.testing.assert_allclose(moved["motion_output.weight"].abs(), training.learning_rate, 1e-3)
+
+
+def test_one_process_alone_has_no_group(tmp_path):
+    with distributed.processes("cpu"), distributed.first_process_first():
+        run = sharded.start(UniMo(CONFIG), settings(), {}, tmp_path, "cpu", 0.0)
+        assert type(run) is TrainingRun
+        assert distributed.rank_and_processes() == (0, 1)

@@ -23,7 +23,6 @@ from model.system import TokenizerFiles, TrainedSystem
 from model.token_store import TokenClips, join
 from model.training.config import TrainingError
 from model.training.identity import identity_of
-from model.training.loop import TrainingRun
 from model.training.sidecar import read_sidecar
 from model.transformer import UniMo, UniMoConfig
 from model.transformer.train import distributed, sharded
@@ -33,6 +32,8 @@ from model.transformer.train.run import train
 from model.transformer.train.steps import step_losses
 from model.transformer.train.token_set import Tokens
 from tests.model.mini_unimo import make_store, make_tokenizer
+
+pytestmark = pytest.mark.slow  # both processes import torch four times: 25 s of CPU
 
 TINY = {"dim": 32, "ffn_hidden_size": 48, "visual_vocab": 61, "motion_vocab": 13}
 CONFIGS = {
@@ -410,13 +411,6 @@ def test_a_damaged_state_is_named(folder, tmp_path):
         Trainee(out)
 
 
-def test_one_process_alone_has_no_group(tmp_path):
-    with distributed.processes("cpu"), distributed.first_process_first():
-        assert type(Trainee(tmp_path).run) is TrainingRun
-        assert distributed.rank_and_processes() == (0, 1)
-
-
-@pytest.mark.slow
 def test_torchrun_trains_as_one_process_and_may_be_ended(tmp_path):
     make_store(tmp_path / "shots")
     words = [
