@@ -101,8 +101,8 @@ def plan(
         try:
             found: list[PlannedRow] = []
             for row, task, is_extra in _rows(exhibit, checkpoints, profile):
-                # Before clips are rendered: rows beside others that cannot be done say nothing.
-                alone = is_extra and not any(one.items for one in found)
+                # Floors beside rows that cannot be done say nothing; a system of the user's does.
+                alone = is_extra and row.weights is None and not any(one.items for one in found)
                 found.append(
                     _planned(
                         exhibit,
@@ -111,7 +111,7 @@ def plan(
                         is_extra,
                         profile,
                         stores,
-                        absent=_ALONE if alone else "",
+                        alone=alone,
                         rows=rows,
                         seeds=seeds,
                     )
@@ -167,7 +167,7 @@ def _planned(
     profile: Profile,
     stores: Stores,
     *,
-    absent: str,
+    alone: bool,
     rows: Sequence[str],
     seeds: Sequence[int],
 ) -> PlannedRow:
@@ -181,17 +181,21 @@ def _planned(
         seeds = seeds[:1]
     selected = not rows or any(_matches(label, rows) for label in labels)
     applies = True
-    items, absent = [], absent if selected else LEFT_OUT
+    items, absent = [], "" if selected else LEFT_OUT
     # A table also displays what is cached of rows that are not selected; a figure does not.
-    if absent != _ALONE and (selected or isinstance(exhibit, TableSpec)):
+    if selected or isinstance(exhibit, TableSpec):
         try:
             require_trainable(row, task, profile)  # before clips are rendered for it
+            if alone:
+                raise Unavailable(_ALONE)
             data = stores.find(task, row.dataset)
             items = [
                 make_item(row, task, profile, data, seed=seed, metrics=metrics) for seed in seeds
             ]
+        except NotApplicable as error:
+            absent, applies = str(error), False
         except Unavailable as error:
-            absent, applies = absent or str(error), not isinstance(error, NotApplicable)
+            absent = absent or str(error)
     return PlannedRow(
         exhibit=exhibit.id,
         row=row,

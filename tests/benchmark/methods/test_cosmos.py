@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from benchmark.methods import transformers
 from benchmark.profiles import paper
 from benchmark.results.cells import RowOutcome, make_cell
 from benchmark.runs import artifacts, chain
+from benchmark.runs import plan as plan_module
+from benchmark.runs.checkpoints import UserCheckpoint
 from benchmark.runs.plan import plan
 from benchmark.runs.stages import perform, trained_weights
 from benchmark.runs.work_item import make_item
@@ -123,6 +126,26 @@ def test_a_system_trained_on_video_alone_fills_the_row_of_its_kind(profile, tiny
     own = {"start": "random", "codec": {"name": "fitted"}}
     assert use(BASELINE, tiny, **own) == "weights"
     assert use(BASELINE_FINE_TUNED, profile, **own) == ""
+
+
+def test_a_user_s_system_fills_its_row_also_where_no_other_can_be_measured(
+    profile, data, monkeypatch
+):
+    for name in (ENV_COSMOS, ENV_COSMOS_TOKENIZER):
+        monkeypatch.delenv(name, raising=False)
+    facts = {"tasks": ["i2v"], "start": "cosmos 01", "codec": {"name": "cosmos-dv8x16x16"}}
+    sidecar = json.loads(json.dumps({"config": profile.unimo.to_dict(), "training": facts}))
+    given = UserCheckpoint(
+        path=Path("mine"), label="mine", methods={"i2vm": "cosmos_fine_tuned"}, sidecar=sidecar
+    )
+    monkeypatch.setattr(plan_module, "make_item", lambda row, *_, **__: row)
+    table = discover.load("tables", "table2")
+    for checkpoints, filled in (((), None), ((given,), Path("mine"))):
+        planned = plan([table], profile, Found(data), checkpoints=checkpoints).rows["table2"]
+        rows = {one.row.label: one for one in planned}
+        assert not rows["Baseline"].items and not rows["Ours"].items
+        assert rows["Baseline, fine-tuned"].row.weights == filled
+        assert bool(rows["Baseline, fine-tuned"].items) == bool(filled)
 
 
 def test_its_files_are_asked_for_by_name(profile, data, monkeypatch):
