@@ -77,7 +77,7 @@ def train(
     release()  # a GPU may not hold two of them
     training = ARTrainingConfig.from_dict(spec["training"])
     config = UniMoConfig.from_dict(spec["model"])
-    require_room(config, training, device)
+    require_room(config, training, out, device)
     tuned = spec["start"] == _TRAINED and base is not None
     system = TrainedSystem.open(base) if tuned else None
     files = system.files if system else _tokenizer_files(base)

@@ -1,6 +1,7 @@
 """Memory that is free, asked for before anything takes it."""
 
 import contextlib
+import shutil
 from pathlib import Path
 
 from model.training.config import TrainingError
@@ -25,6 +26,26 @@ def free_memory(device: str) -> int:
         limit = int((group / "memory.max").read_text())
         free = min(free, limit - int((group / "memory.current").read_text()))
     return free
+
+
+def require_disk(folder: Path, needed: float, what: str) -> None:
+    """Check the free space of a folder's file system, which may be shared and fill up all the same.
+
+    Args:
+        folder: that is written to; it need not be there.
+        needed: bytes.
+        what: needs them, in words, plural.
+
+    Raises:
+        TrainingError: fewer bytes are free.
+    """
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise TrainingError(
+            f"{what} need {needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free at {folder}: "
+            "make room, or name another folder with --out"
+        )
 
 
 def require_memory(device: str, needed: float, what: str) -> None:

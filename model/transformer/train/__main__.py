@@ -170,7 +170,7 @@ def _train(args: argparse.Namespace, device: str) -> Path:
     )
     if system is not None:
         _require_sizes(system, config)
-    require_room(config, training, device, distributed.rank_and_processes()[1])
+    require_room(config, training, args.out, device, distributed.rank_and_processes()[1])
     first_process = distributed.rank_and_processes()[0] == 0
     progress = not args.quiet and first_process
     with distributed.first_process_first():

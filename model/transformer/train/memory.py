@@ -1,8 +1,9 @@
 """Memory that a training of the transformer needs; nothing is made before it is there."""
 
 import os
+from pathlib import Path
 
-from model.training.memory import require_memory
+from model.training.memory import require_disk, require_memory
 from model.transformer.config import UniMoConfig
 from model.transformer.cost import num_parameters, training_bytes
 from model.transformer.train.config import ARTrainingConfig
@@ -34,14 +35,18 @@ def host_bytes(config: UniMoConfig, processes: int = 1) -> float:
 
 
 def require_room(
-    config: UniMoConfig, training: ARTrainingConfig, device: str, processes: int = 1
+    config: UniMoConfig, training: ARTrainingConfig, out: Path, device: str, processes: int = 1
 ) -> None:
-    """Refuse a training that does not fit.
+    """Refuse a training that does not fit in memory, or its files on the disk of `out`.
 
     Raises:
         TrainingError: the message says what is needed and what is free.
     """
     what = f"{num_parameters(config) / 1e6:.0f} million weights in training"
+    # A resume state has 12 bytes a weight; the next one is written beside it. What is there, of a
+    # run that goes on, needs no more room.
+    held = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    require_disk(out, (4 + 2 * 12) * num_parameters(config) - held, what)
     require_memory(device, device_bytes(config, training, device, processes), what)
     if device != "cpu":
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

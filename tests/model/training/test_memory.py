@@ -1,6 +1,7 @@
 """Memory that trainings and generation need: computed, and compared with what is free."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -61,14 +62,21 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(tmp_path, monkeypa
         Pipeline.load(TrainedSystem.open(tmp_path / "unimo.safetensors"))
 
 
-def test_a_gpu_and_the_machine_are_asked_each_for_its_own(monkeypatch):
+def test_a_gpu_and_the_machine_are_asked_each_for_its_own(tmp_path, monkeypatch):
     free = {"cuda": 90 * 10**9, "cpu": 20 * 10**9}
     monkeypatch.setattr(memory, "free_memory", lambda device: free[device])
-    require_room(PAPER, TRAINING, "cuda")
+    free["disk"] = 200 * 10**9
+    usage = lambda folder: SimpleNamespace(free=free["disk"])  # noqa: E731
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    require_room(PAPER, TRAINING, tmp_path, "cuda")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
     with pytest.raises(TrainingError, match=r"need 128.6 GB of main memory, 20.0 GB are free"):
-        require_room(PAPER, TRAINING, "cuda", 8)
+        require_room(PAPER, TRAINING, tmp_path, "cuda", 8)
     free["cuda"] = 40 * 10**9
     with pytest.raises(TrainingError, match=r"4018 million weights .* GPU memory, 40.0 GB are"):
-        require_room(PAPER, TRAINING, "cuda")
+        require_room(PAPER, TRAINING, tmp_path, "cuda")
+    free |= {"cuda": 90 * 10**9, "disk": 100 * 10**9}
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    with pytest.raises(TrainingError, match=r"need 112.5 GB of disk, 100.0 GB are free at /"):
+        require_room(PAPER, TRAINING, tmp_path / "new", "cuda")
     assert not torch.cuda.is_initialized()
