@@ -33,7 +33,7 @@ WEIGHTS = {
     "vitpose/vitpose-h-multi-coco.pth": 2_549_075_546,
     "yolo/yolov8x.pt": 136_867_539,
 }
-_DENOISER = next(iter(WEIGHTS))
+DENOISER = next(iter(WEIGHTS))
 _WEIGHTS_PAGE = "https://github.com/zju3dv/GVHMR/blob/main/docs/INSTALL.md"
 BODY = "smplx/SMPLX_NEUTRAL.npz"
 _BODY_PAGE = "https://smpl-x.is.tue.mpg.de (v1.1)"
@@ -98,7 +98,7 @@ class GvhmrEstimator:
             raise EstimatorUnavailable(f"{interpreter} has no gvhmr: {' '.join(why)}")
         files = self._files()
         if self.checkpoint is not None:
-            del files[_DENOISER]  # it must be there for the package, and is not used
+            del files[DENOISER]  # it must be there for the package, and is not used
         settings = {
             "flip_test": False,
             "world_from_incam": False,
@@ -151,7 +151,7 @@ class GvhmrEstimator:
             device=device,
             weights=Path(os.environ[ENV_WEIGHTS]).absolute(),
             bodies=files[BODY].path.parents[1],
-            denoiser=files["checkpoint" if self.checkpoint else _DENOISER].path,
+            denoiser=files["checkpoint" if self.checkpoint else DENOISER].path,
             preprocess=self.preprocess,
         )
         with session:

@@ -24,10 +24,10 @@ from datasets.video.files import VideoError, probe
 ENV_PYTHON = "SEEDVR_PYTHON"
 ENV_HOME = "SEEDVR_HOME"
 PAGE = "https://github.com/ByteDance-Seed/SeedVR"
-_PROGRAM = "projects/inference_seedvr_3b.py"
+PROGRAM = "projects/inference_seedvr_3b.py"
 # Where the program looks, below its folder.
 WEIGHTS = ("ckpts/seedvr_ema_3b.pth", "ckpts/ema_vae.pth", "pos_emb.pt", "neg_emb.pt")
-_FILES = (_PROGRAM, "configs_3b/main.yaml", *WEIGHTS)
+_FILES = (PROGRAM, "configs_3b/main.yaml", *WEIGHTS)
 _COLOUR = "projects/video_diffusion_sr/color_fix.py"  # not part of the repository
 _SCRIPT = Path(__file__).parent / "seedvr_worker.py"
 _START_SECONDS = 1800

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 
+from benchmark.commands.rehearse.stand_ins import cosmos as mini_cosmos
 from benchmark.runs.data import open_data
 from benchmark.runs.work_item import RunContext
 from datasets.bodies.smplx_file import find_body
@@ -11,7 +12,6 @@ from model.transformer.train.config import ARTrainingConfig
 from model.video_tokens.cosmos.files import ENV_COSMOS, ENV_COSMOS_TOKENIZER
 from tests.benchmark.methods.mini_rows import SIZES
 from tests.model.cosmos_state import make, official
-from tests.model.video_tokens import mini_cosmos
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""GVHMR's regressor files and SMPL-X bodies in the official formats, with random numbers."""
+"""GVHMR's regressor files in the official formats, with random numbers."""
 
 import venv
 from pathlib import Path
 
 import numpy as np
 import torch
-
-from datasets.bodies.smplx_file import STAND_IN, read_arrays
 
 SMPLX, SMPL = 10475, 6890
 
@@ -47,14 +45,3 @@ def build_environment(folder: Path) -> Path:
     for name in MATRICES:
         torch.save(tensor(name), files / name)
     return files
-
-
-def write_body(file: Path, *, seed: int) -> None:
-    """A body with SMPL-X's numbers of vertices and faces: the stand-in's, of another figure."""
-    rng = np.random.default_rng(seed)
-    arrays = read_arrays(STAND_IN)
-    arrays["f"] = arrays["f"][:20908]
-    arrays["posedirs"] = np.zeros(arrays["posedirs"].shape, np.int8)
-    arrays["v_template"] = arrays["v_template"] * rng.uniform(0.9, 1.1, 3).astype(np.float32)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, **arrays)

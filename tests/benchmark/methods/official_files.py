@@ -13,11 +13,11 @@ import pytest
 
 from benchmark.api.clips import Clips
 from benchmark.api.metric import Evaluation, MetricContext
+from benchmark.commands.rehearse.stand_ins import bodies
 from benchmark.metrics.pose import METRIC
 from datasets.bodies.smpl_file import ENV_SMPL
 from datasets.bodies.smplx_file import ENV_BODY, find_body
 from tests.benchmark.methods import mini_gvhmr_files as mini
-from tests.datasets.mini import smpl as mini_smpl
 
 FRAMES = 10
 MESH, JOINTS24, JOINTS14 = mini.MATRICES
@@ -38,8 +38,8 @@ def originals(tmp_path_factory):
     root = tmp_path_factory.mktemp("official")
     for gender, seed in (("NEUTRAL", 2), ("FEMALE", 1)):
         (root / "smpl").mkdir(exist_ok=True)
-        np.savez(root / "smpl" / f"SMPL_{gender}.npz", **mini_smpl.arrays(seed))
-        mini.write_body(root / "smplx" / f"SMPLX_{gender}.npz", seed=seed)
+        np.savez(root / "smpl" / f"SMPL_{gender}.npz", **bodies.smpl_arrays(seed))
+        bodies.write_smplx(root / "smplx" / f"SMPLX_{gender}.npz", seed=seed)
     for name in ("smpl/SMPL", "smplx/SMPLX"):
         shutil.copy(root / f"{name}_NEUTRAL.npz", root / f"{name}_MALE.npz")
     matrices = mini.build_environment(root / "gvhmr")

@@ -12,6 +12,7 @@ import pytest
 from benchmark.api.errors import Unavailable
 from benchmark.commands.rehearse.miniatures import rich as mini_rich
 from benchmark.commands.rehearse.miniatures import threedpw as mini_threedpw
+from benchmark.commands.rehearse.stand_ins import bodies
 from benchmark.metrics.bodies.protocols import choose
 from benchmark.metrics.pose import METRIC, pose_errors
 from datasets.adapters import rich, threedpw
@@ -35,7 +36,6 @@ from tests.benchmark.methods.official_files import (
     random_channels,
     scored,
 )
-from tests.datasets.mini import smpl
 
 
 def cut(sequence, start):
@@ -139,7 +139,7 @@ def test_the_truth_has_no_error_wherever_it_is_moved(official, monkeypatch, prot
 
 def rest_pelvis(betas):
     """(3,) J0 of the male SMPL file."""
-    arrays = smpl.arrays(2)
+    arrays = bodies.smpl_arrays(2)
     shaped = arrays["v_template"] + arrays["shapedirs"] @ betas.astype(np.float32)
     return arrays["J_regressor"][0] @ shaped
 

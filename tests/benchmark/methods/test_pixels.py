@@ -9,6 +9,7 @@ import pytest
 
 from benchmark import discover
 from benchmark.api.table import Row
+from benchmark.commands.rehearse.stand_ins import installations
 from benchmark.methods import cosmos as method
 from benchmark.runs import artifacts, chain
 from benchmark.runs.plan import plan
@@ -18,7 +19,8 @@ from datasets.video.files import read_video
 from model.video_tokens import seedvr
 from model.video_tokens.cosmos import diffusion_decoder
 from tests.benchmark.methods.mini_rows import BASELINE, Found, ignore
-from tests.model.video_tokens import mini_cosmos, mini_seedvr
+from tests.model.video_tokens import mini_seedvr
+from tests.model.video_tokens.scripted_decoder import FAKE
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -26,10 +28,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.fixture
 def decoder(tmp_path, monkeypatch):
     """An installation of cosmos-predict1, whose latents are as bright as the ids are large."""
-    home = mini_cosmos.build_installation(tmp_path / "cosmos-predict1")
+    home = installations.build_decoder(tmp_path / "cosmos-predict1")
     script = tmp_path / "fake.py"
     full = 'os.path.exists(full := options["home"] + "/full") and not os.remove(full)'  # once
-    fake = mini_cosmos.FAKE.replace("ids.max() > 90", full)
+    fake = FAKE.replace("ids.max() > 90", full)
     fake = fake.replace("== 85", "< 0").replace("== 80", "< 0").replace("/ 100", "/ 4000")
     script.write_text(fake)
     monkeypatch.setattr(diffusion_decoder, "_SCRIPT", script)
@@ -136,7 +138,7 @@ def test_a_video_at_which_seedvr_crashes_is_tried_again(
     data,
     context,
 ):
-    program = restored.home / seedvr._PROGRAM
+    program = restored.home / seedvr.PROGRAM
     text = program.read_text()
     crash = 'if sum("clip" in line for line in open("said.txt")) == 1: raise MemoryError("full")'
     program.write_text(text.replace("noise = random", f"{crash}\n        noise = random"))

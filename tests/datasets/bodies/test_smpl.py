@@ -14,11 +14,11 @@ import smplx
 import torch
 
 from benchmark.commands.rehearse.miniatures.threedpw import Python2Pickler
+from benchmark.commands.rehearse.stand_ins import bodies
 from datasets.bodies import smpl
 from datasets.bodies.smpl import load_smpl
 from datasets.bodies.smpl_file import ENV_SMPL, find_smpl, read_smpl
 from datasets.tools import safe_pickle
-from tests.datasets.mini import smpl as mini_smpl
 from tests.pickle_trap import Trap
 
 OFFICIAL = "basicmodel_m_lbs_10_207_0_v1.1.0.pkl"
@@ -26,13 +26,13 @@ OFFICIAL = "basicmodel_m_lbs_10_207_0_v1.1.0.pkl"
 
 @pytest.fixture(scope="module")
 def arrays():
-    return mini_smpl.arrays()
+    return bodies.smpl_arrays()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("smpl")
-    mini_smpl.write(path, "neutral", "female")
+    bodies.build_smpl(path, "neutral", "female")
     return path
 
 
@@ -70,7 +70,7 @@ def test_genders_are_bodies_of_their_own():
     assert (female.name, load_smpl().name) == ("smpl-female", "smpl-neutral")
     assert female.sha256 != load_smpl().sha256
     channels = random_motion(2)
-    wanted = smplx_vertices(mini_smpl.arrays(1), channels)
+    wanted = smplx_vertices(bodies.smpl_arrays(1), channels)
     np.testing.assert_allclose(female.vertices(channels), wanted, atol=2e-5)
     assert female.faces.shape == (13776, 3)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.commands.rehearse.stand_ins import gvhmr as mini_gvhmr
 from datasets.bodies.smplx import load_body
 from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable, get, gvhmr_session
 from datasets.estimators.external import checked_sha256, see_only
@@ -20,7 +21,6 @@ from datasets.estimators.gvhmr_session import retimed
 from datasets.motion import Motion
 from datasets.tools import isolated
 from datasets.video.files import write_video
-from tests.datasets.mini import gvhmr as mini_gvhmr
 from tests.pickle_trap import Trap
 
 RATES = (15, 24, 25, 29.97, 30, 31, 50, 59.94, 60, 120)
@@ -30,7 +30,7 @@ WORKER = Path(gvhmr_session.__file__).with_name("gvhmr_worker.py")
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    root = mini_gvhmr.build(tmp_path / "weights")
+    root = mini_gvhmr.build_files(tmp_path / "weights")
     monkeypatch.setenv("GVHMR_CHECKPOINTS", str(root))
     monkeypatch.delenv("GVHMR_BODY_MODELS", raising=False)
     monkeypatch.setenv("GVHMR_PYTHON", sys.executable)
@@ -302,18 +302,38 @@ def test_a_device_that_the_tool_does_not_see_is_told(weights, tmp_path, monkeypa
         pass
 
 
+def preprocess(folder: Path, num_pictures: int, size: int) -> None:
+    """Write the package's caches of a person who walks across pictures of `size` x `size`."""
+    generator = torch.Generator().manual_seed(num_pictures)
+    time = torch.linspace(0, 1, num_pictures)
+    centre = torch.stack([size * (0.4 + 0.2 * time), torch.full_like(time, size / 2)], 1)
+    height = size * 0.7
+    boxes = torch.cat([centre, torch.full((num_pictures, 1), height)], 1)
+    half = torch.tensor([height * 0.375, height / 2])
+    spread = (torch.rand(1, 17, 2, generator=generator) - 0.5) * half * 1.5
+    jitter = torch.rand(num_pictures, 17, 2, generator=generator)
+    confidence = torch.full((num_pictures, 17, 1), 0.75)
+    folder.mkdir(parents=True)
+    corners = torch.cat([centre - half, centre + half], 1)
+    torch.save({"bbx_xyxy": corners, "bbx_xys": boxes}, folder / "bbx.pt")
+    points = torch.cat([centre[:, None] + spread + jitter, confidence], 2)
+    torch.save(points, folder / "vitpose.pt")
+    features = torch.randn(1, 1024, generator=generator).repeat(num_pictures, 1)
+    torch.save(features, folder / "vit_features.pt")
+
+
 @pytest.fixture(scope="module")
 def contract(tmp_path_factory):
     """The real package in its real environment, with random weights and the stand-in body."""
     folder = tmp_path_factory.mktemp("gvhmr")
-    root = mini_gvhmr.build(folder / "weights")
+    root = mini_gvhmr.build_files(folder / "weights")
     denoiser = folder / "random.ckpt"
     mini_gvhmr.random_denoiser(isolated.build("gvhmr"), root, denoiser)
     clips = {fps: clip(folder, fps=fps, num_frames=round(1.4 * fps)) for fps in (15, 25, 30, 60)}
     clips["moving"] = dataclasses.replace(clips[30], static_camera=None)
     for one in (clips[15], clips[25], clips[30], clips[60]):
         pictures = len(retimed(len(one.K), one.fps)[0])
-        mini_gvhmr.preprocess(folder / "pre" / one.clip_id, pictures, SIZE)
+        preprocess(folder / "pre" / one.clip_id, pictures, SIZE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GVHMR_CHECKPOINTS", str(root))
         patch.delenv("GVHMR_BODY_MODELS", raising=False)

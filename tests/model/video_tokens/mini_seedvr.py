@@ -44,7 +44,7 @@ def installation(tmp_path, action=COPY, **settings):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).touch()
     (home / "common_of_the_clone.py").touch()
-    (home / seedvr._PROGRAM).write_text(PROGRAM.replace("{}", action))
+    (home / seedvr.PROGRAM).write_text(PROGRAM.replace("{}", action))
     return SeedVR(python=Path(sys.executable), home=home, **settings)
 
 

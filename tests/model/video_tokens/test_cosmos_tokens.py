@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.commands.rehearse.stand_ins import cosmos as mini_cosmos
 from model.training.sidecar import CheckpointError
 from model.video_tokens.cosmos import files
 from model.video_tokens.cosmos.tokenizer import CosmosCV, CosmosDV
-from tests.model.video_tokens import mini_cosmos
 from tests.pickle_trap import Trap
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmark.commands.rehearse.stand_ins import cosmos as mini_cosmos
+from benchmark.commands.rehearse.stand_ins import installations
 from datasets.tools.isolated import ToolMissing
 from datasets.tools.isolated.worker import Worker, WorkerFailed
 from datasets.video.probe import probe
@@ -22,7 +24,7 @@ from model.video_tokens.cosmos.tokenizer import CosmosDV
 from model.video_tokens.fitted.linear import LinearCodec
 from model.video_tokens.pixels import open_pixels
 from tests.model.mini_unimo import make_tokenizer, make_unimo
-from tests.model.video_tokens import mini_cosmos
+from tests.model.video_tokens.scripted_decoder import FAKE
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 WORKER = Path(diffusion_decoder.__file__).with_name("diffusion_worker.py")
@@ -30,14 +32,14 @@ WORKER = Path(diffusion_decoder.__file__).with_name("diffusion_worker.py")
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
-    """An installation with files of the right names and a CV8x8x8 that has no statistics."""
-    return mini_cosmos.build_installation(tmp_path_factory.mktemp("cosmos-predict1"))
+    """An installation with files of the right names."""
+    return installations.build_decoder(tmp_path_factory.mktemp("cosmos-predict1"))
 
 
 @pytest.fixture
 def home(complete, tmp_path, monkeypatch):
     script = tmp_path / "fake.py"
-    script.write_text(mini_cosmos.FAKE)
+    script.write_text(FAKE)
     monkeypatch.setattr(diffusion_decoder, "_SCRIPT", script)
     monkeypatch.setenv("COSMOS_PYTHON", sys.executable)
     monkeypatch.setenv("COSMOS_HOME", str(complete))
@@ -82,7 +84,7 @@ def test_failures_are_one_line_and_the_next_video_is_decoded(home):
 def test_generation_starts_the_network_once_for_all_pictures(home, tmp_path, capsys):
     """The log of the fake begins anew with every start."""
     script = diffusion_decoder._SCRIPT
-    script.write_text(mini_cosmos.FAKE.replace("> 90", "> 64000").replace("== 80", "== 64001"))
+    script.write_text(FAKE.replace("> 90", "> 64000").replace("== 80", "== 64001"))
     codec = mini_cosmos.build_dv(tmp_path / "dv")
     tokenizer = make_tokenizer(tmp_path)
     model = make_unimo(tmp_path, tokenizer, CosmosDV.load(codec))
@@ -95,7 +97,7 @@ def test_generation_starts_the_network_once_for_all_pictures(home, tmp_path, cap
     assert len((home / "log").read_text().splitlines()) == 4
     assert probe(tmp_path / "out" / "b-seed1.mp4").num_frames == 17
     assert "7B diffusion decoder" in capsys.readouterr().err
-    script.write_text(mini_cosmos.FAKE.replace("> 90", "> -1"))
+    script.write_text(FAKE.replace("> 90", "> -1"))
     assert main([*words.split(), "--overwrite"]) == 1
     line = "error: cosmos-predict1: RuntimeError: too bright for me\n"
     assert capsys.readouterr().err == 2 * line
@@ -153,93 +155,34 @@ def test_identity_pins_settings_and_weights(home):
     assert {f"{DIFFUSION.repo}/model.pt", f"{CV.repo}/mean_std.pt", "sampler"} <= one.keys()
 
 
-# cosmos-predict1 as far as the worker sees it, on the CPU.
-MODEL = """
-import torch
-def refuse_extra_state(load):
-    def checked(state, *args):
-        assert not [name for name in state if name.endswith("_extra_state")]
-        return load(state, *args)
-    return checked
-class LatentDiffusionDecoderModel(torch.nn.Module):
-    tensor_kwargs = {"device": "cpu", "dtype": torch.bfloat16}
-    def __init__(self):
-        super().__init__()
-        self.tokenizer_corruptor = torch.nn.Identity()
-    def set_up_model(self):
-        net = torch.nn.Linear(2, 2, **self.tensor_kwargs)
-        net.register_buffer("positions", torch.zeros(3))
-        net._load_from_state_dict = refuse_extra_state(net._load_from_state_dict)
-        self.model = torch.nn.ModuleDict({"net": net})
-        self.net = net
-    def generate_samples_from_batch(self, batch, guidance, state_shape, num_steps,
-                                    apply_corruptor, preencode_condition):
-        assert preencode_condition and not apply_corruptor
-        ids = batch["video"]
-        assert ids.dtype == torch.int32 and ids.shape[:2] == (1, 1)
-        self.tokenizer_corruptor.decode(ids[:, 0])
-        shapes = {name: tuple(value.shape) for name, value in batch.items()}
-        assert shapes["t5_text_embeddings"] == (1, 512, 1024)
-        assert shapes["t5_text_mask"] == (1, 512) and shapes["image_size"] == (1, 4)
-        assert batch["num_frames"].tolist() == [1 + 8 * (ids.shape[2] - 1)]
-        assert shapes["padding_mask"] == (1, 1, 16 * ids.shape[3], 16 * ids.shape[4])
-        noise = torch.randn((1, *state_shape))
-        return (noise + guidance * num_steps + self.net.weight.float().sum()).bfloat16()
-"""
-UTILS = """
-import contextlib, os
-def load_model_by_config(config_job_name, config_file, model_class):
-    assert os.path.isfile(config_file)
-    return model_class()
-@contextlib.contextmanager
-def skip_init_linear():
-    yield
-"""
-
-
-@pytest.fixture
-def package(tmp_path):
-    decoder = tmp_path / "cosmos_predict1/autoregressive/diffusion_decoder"
-    inference = tmp_path / "cosmos_predict1/diffusion/inference"
-    (decoder / "config").mkdir(parents=True)
-    inference.mkdir(parents=True)
-    (decoder / "config/config_latent_diffusion_decoder.py").touch()
-    (decoder / "model.py").write_text(MODEL)
-    (inference / "inference_utils.py").write_text(UTILS)
-    # What TransformerEngine would unpickle must not reach it.
-    harm = torch.frombuffer(bytearray(b"harm"), dtype=torch.uint8)
-    state = {"net.weight": torch.ones(2, 2), "net.bias": torch.zeros(2), "net._extra_state": harm}
-    torch.save(state, tmp_path / "model.pt")
-    torch.save({"context": torch.zeros(1, 512, 1024)}, tmp_path / "aux_vars.pt")
-    return tmp_path
-
-
-def worker(package):
+def worker(home):
+    weights = DIFFUSION.folder(home)
     options = {
-        "home": str(package),
-        "weights": str(package / "model.pt"),
-        "context": str(package / "aux_vars.pt"),
+        "home": str(home),
+        "weights": str(weights / "model.pt"),
+        "context": str(weights / "aux_vars.pt"),
     }
     env = {"OMP_NUM_THREADS": "1"}
     return Worker(sys.executable, WORKER, env=env, options=options, timeout=60)
 
 
-def test_the_worker_asks_the_package_as_its_own_pipeline_does(package):
-    np.save(package / "ids.npy", np.zeros((3, 2, 4), np.int32))
+def test_the_worker_asks_the_package_as_its_own_pipeline_does(complete, tmp_path):
+    np.save(tmp_path / "ids.npy", np.full((3, 2, 4), 3000, np.int32))
     latents = []
-    with worker(package) as running:
+    with worker(complete) as running:
         assert running.hello["device"] == "cpu"
         for seed in (1, 1, 2):
             request = {"guidance": 2.0, "steps": 15, "seed": seed, "fps": 24}
-            files = {name: str(package / f"{name}.npy") for name in ("ids", "latents")}
+            files = {name: str(tmp_path / f"{name}.npy") for name in ("ids", "latents")}
             assert running.request({**request, **files}, timeout=60) == {}
-            latents.append(np.load(package / "latents.npy"))
+            latents.append(np.load(tmp_path / "latents.npy"))
     assert latents[0].shape == (16, 3, 4, 8) and latents[0].dtype == np.float32
     assert np.array_equal(latents[0], latents[1]) and not np.array_equal(latents[0], latents[2])
-    assert latents[0].mean() == pytest.approx(34, abs=1)
+    assert latents[0].mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_the_worker_does_not_start_without_a_parameter(package):
-    torch.save({"net.weight": torch.ones(2, 2)}, package / "model.pt")
+def test_the_worker_does_not_start_without_a_parameter(complete, tmp_path):
+    home = shutil.copytree(complete, tmp_path / "clone")
+    torch.save({"net.weight": torch.eye(16)}, DIFFUSION.folder(home) / "model.pt")
     with pytest.raises(WorkerFailed, match=r"lacks 1 parameters, such as net\.bias"):
-        worker(package).__enter__()
+        worker(home).__enter__()

@@ -92,7 +92,7 @@ def test_a_video_that_fails_leaves_nothing_and_does_not_stop_the_others(video, t
         else: shutil.copyfile(source, target)"""
     tool = installation(tmp_path, action.strip(), timeout=3.0)
     (tmp_path / "SeedVR.mp4").rename(tool.home.parent / "SeedVR" / "four.mp4")
-    program = tool.home / seedvr._PROGRAM
+    program = tool.home / seedvr.PROGRAM
     program.write_text(program.read_text().replace("SeedVR.mp4", "SeedVR/four.mp4"))
     out = tmp_path / "out.mp4"
     out.write_bytes(b"before")
@@ -154,7 +154,7 @@ def test_what_is_missing_is_said_before_anything_starts(tmp_path, monkeypatch):
 
 def test_an_installation_that_does_not_start_says_why(tmp_path):
     tool = installation(tmp_path)
-    program = tool.home / seedvr._PROGRAM
+    program = tool.home / seedvr.PROGRAM
     program.write_text(program.read_text().replace('return "runner"', "sys.exit('no GPU')"))
     with pytest.raises(EnhanceError, match="SeedVR does not start: SystemExit: no GPU"):
         tool.start("cuda").__enter__()
