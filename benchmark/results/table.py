@@ -18,6 +18,7 @@ from benchmark.results.render import PICTURES, renderers
 from benchmark.results.schema import Cell, Result, ResultRow
 from benchmark.results.ties import with_ties
 from benchmark.runs import chain, provenance
+from benchmark.runs.checkpoints import Checkpoint
 from benchmark.runs.work_item import RunContext, WorkItem
 from datasets.tools.command_line import counted
 from datasets.tools.files import locked, sha256_of
@@ -244,7 +245,9 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
         label = row.row.label
         if row.row.weights is not None:
             digest = sha256_of(row.row.weights)[:12]
-            notes.append(f"{label}: weights given by the user (sha256 {digest}), not trained here.")
+            origin = Checkpoint.read(row.row.weights).origin
+            trained = f"; trained elsewhere: {origin}" if origin else ", not trained here"
+            notes.append(f"{label}: weights given by the user (sha256 {digest}){trained}.")
         elif row.items and (note := row.items[0].implementation.note):
             notes.append(f"{label}: {note}")
         for item, outcome in zip(row.items, row.outcomes, strict=True):

@@ -55,6 +55,26 @@ class Checkpoint:
         )
 
     @property
+    def origin(self) -> str:
+        """How it was trained, in words, as far as the sidecar says: steps, clips, start, seed."""
+        facts = {name: value for name, value in self.training.items() if value not in (None, "")}
+        datasets = facts.get("datasets") or facts.get("dataset")
+        if datasets:
+            facts["of"] = datasets if isinstance(datasets, str) else ", ".join(map(str, datasets))
+        if isinstance(facts.get("init"), Mapping):
+            facts["init"] = f"{facts['init'].get('steps')} steps of another training"
+        words = {
+            "steps": "{} steps",
+            "batch_size": "of {}",
+            "clips": "on {} clips",
+            "of": "of {}",
+            "start": "from {}",
+            "init": "({})",
+            "seed": "with seed {}",
+        }
+        return " ".join(text.format(facts[name]) for name, text in words.items() if name in facts)
+
+    @property
     def identity(self) -> str:
         """sha256 of the weights and what goes with them.
 

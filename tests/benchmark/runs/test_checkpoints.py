@@ -1,6 +1,9 @@
 """Checkpoints of the user in ``run``: rows of their own, labels, and what is refused."""
 
+import json
+
 from benchmark import run
+from benchmark.runs.checkpoints import Checkpoint
 from model import assets
 from tests.benchmark.commands.comparing import put
 
@@ -54,3 +57,15 @@ def test_checkpoints_are_told_apart_by_their_folders(clips_folder, tmp_path, cap
     assert run.main([*words, *map(str, [*paths, paths[0]])]) == 0
     found = capsys.readouterr().out
     assert "table1: checkpoint a/model and checkpoint b/model: to do" in found
+
+
+def test_a_checkpoint_says_how_it_was_trained(tmp_path):
+    facts = {"steps": 9, "batch_size": 4, "clips": 20, "start": "system 01", "seed": 0}
+    facts |= {"dataset": "rich", "init": {"steps": 100, "start": "random"}}
+    path = tmp_path / "model.safetensors"
+    path.with_suffix(".json").write_text(json.dumps({"extra": {"training": facts}}))
+    assert Checkpoint.read(path).origin == (
+        "9 steps of 4 on 20 clips of rich from system 01 (100 steps of another training) with seed 0"
+    )
+    path.with_suffix(".json").write_text("{}")
+    assert not Checkpoint.read(path).origin
