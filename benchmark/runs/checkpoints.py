@@ -61,8 +61,9 @@ class Checkpoint:
         datasets = facts.get("datasets") or facts.get("dataset")
         if datasets:
             facts["of"] = datasets if isinstance(datasets, str) else ", ".join(map(str, datasets))
-        if isinstance(facts.get("init"), Mapping):
-            facts["init"] = f"{facts['init'].get('steps')} steps of another training"
+        before = facts.pop("init", None)
+        if isinstance(before, Mapping):
+            facts["init"] = f"{before.get('steps')} steps of another training"
         words = {
             "steps": "{} steps",
             "batch_size": "of {}",

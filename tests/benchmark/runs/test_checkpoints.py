@@ -65,7 +65,8 @@ def test_a_checkpoint_says_how_it_was_trained(tmp_path):
     path = tmp_path / "model.safetensors"
     path.with_suffix(".json").write_text(json.dumps({"extra": {"training": facts}}))
     assert Checkpoint.read(path).origin == (
-        "9 steps of 4 on 20 clips of rich from system 01 (100 steps of another training) with seed 0"
+        "9 steps of 4 on 20 clips of rich from system 01 (100 steps of another training) "
+        "with seed 0"
     )
     path.with_suffix(".json").write_text("{}")
     assert not Checkpoint.read(path).origin
