@@ -246,8 +246,8 @@ def row_notes(rows: Sequence[RowOutcome]) -> list[str]:
         if row.row.weights is not None:
             digest = sha256_of(row.row.weights)[:12]
             origin = Checkpoint.read(row.row.weights).origin
-            trained = f"; trained elsewhere: {origin}" if origin else ", not trained here"
-            notes.append(f"{label}: weights given by the user (sha256 {digest}){trained}.")
+            how = f"; trained elsewhere: {origin}" if origin else ", not trained here"
+            notes.append(f"{label}: weights given by the user (sha256 {digest}){how}.")
         elif row.items and (note := row.items[0].implementation.note):
             notes.append(f"{label}: {note}")
         for item, outcome in zip(row.items, row.outcomes, strict=True):
