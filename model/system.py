@@ -93,7 +93,7 @@ class TrainedSystem:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerFiles:
-    """Where a training's tokens come from.
+    """The files that make a training's tokens.
 
     Attributes:
         codec: the video codec, as `model.video_tokens.choose.open_codec` takes it.

@@ -130,7 +130,7 @@ def make_request(
 
 
 def _pixels(profile: Profile, options: Options) -> dict[str, Any]:
-    """What makes the pixels of generated videos, as fields of a profile.
+    """The decoder of generated videos, and whether SeedVR follows, as fields of a profile.
 
     Raises:
         UserError: the profile's tokens are not Cosmos's.

@@ -106,7 +106,7 @@ def train(
 
 
 def _tokenizer_files(base: Path | None) -> TokenizerFiles:
-    """What makes a training's tokens: the shipped set, or Cosmos's codec with a tokenizer."""
+    """The makers of a training's tokens: the shipped set, or Cosmos's codec with a tokenizer."""
     from model import assets
 
     if base is None:

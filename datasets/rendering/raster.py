@@ -1,4 +1,4 @@
-"""Triangles to pixels: which pixel centres they cover, and pixels from finer pixels."""
+"""Rasterisation: the pixels that triangles cover, and 2x2 down-sampling."""
 
 import numpy as np
 

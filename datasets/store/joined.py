@@ -115,15 +115,15 @@ class JoinedStore:
         return np.array(self._each(ids, ClipStore.fps))
 
     def spaces(self, ids: list[str]) -> list[str]:
-        """As `ClipStore.spaces`."""
+        """See `ClipStore.spaces`."""
         return self._each(ids, ClipStore.spaces)
 
     def genders(self, ids: list[str]) -> list[str]:
-        """As `ClipStore.genders`."""
+        """See `ClipStore.genders`."""
         return self._each(ids, ClipStore.genders)
 
     def video_sha256(self, ids: list[str]) -> list[str]:
-        """As `ClipStore.video_sha256`."""
+        """See `ClipStore.video_sha256`."""
         return self._each(ids, ClipStore.video_sha256)
 
     def channels(self, ids: list[str]) -> np.ndarray:
@@ -138,11 +138,11 @@ class JoinedStore:
         return self._owner[clip_id].has_video(clip_id)
 
     def video_fault(self, clip_id: str) -> str:
-        """As `ClipStore.video_fault`."""
+        """See `ClipStore.video_fault`."""
         return self._owner[clip_id].video_fault(clip_id)
 
     def native(self, clip_id: str) -> dict[str, np.ndarray]:
-        """As `ClipStore.native`."""
+        """See `ClipStore.native`."""
         return self._owner[clip_id].native(clip_id)
 
     def some(self, ids: Iterable[str]) -> Iterator[Clip]:
@@ -153,7 +153,7 @@ class JoinedStore:
         )
 
     def _each(self, ids: list[str], read: Callable[[ClipStore, list[str]], Iterable[T]]) -> list[T]:
-        """What `read` says of each clip, in the order of the ids."""
+        """The answers of `read` for each clip, in the order of the ids."""
         found: dict[int, T] = {}
         for store, rows in self._rows(ids):
             found.update(zip(rows, read(store, [ids[row] for row in rows]), strict=True))
