@@ -43,6 +43,7 @@ class VBenchMetric(Metric):
         if context.task != "i2vm":
             return "of generated videos only"
         from benchmark.metrics.vbench_tool import client, weights
+        from datasets.estimators.external import of_rehearsal
         from datasets.tools.isolated import ToolMissing
 
         try:
@@ -50,6 +51,7 @@ class VBenchMetric(Metric):
         except ToolMissing:
             return "vbench is not installed"
         absent = weights.missing()
+        learned = "random weights of a rehearsal" if of_rehearsal(weights.root()) else "weights"
         files = "; ".join(
             f"{name} {'not measured' if name in absent else _short(weights.identity(name))}"
             for name in (*_APPEARANCE, *_MOTION)
@@ -57,7 +59,7 @@ class VBenchMetric(Metric):
         return (
             f"{tool}; raw scores, of each clip; overall = plain mean of three; temporal_flickering "
             "of all clips, unfiltered; fps as in the file, which is the clip's (dynamic_degree "
-            f"depends on it); sha256 of weights: {files}"
+            f"depends on it); sha256 of {learned}: {files}"
         )
 
     def missing(self, context: MetricContext) -> dict[str, str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from datasets.estimators import EstimatorUnavailable
 from datasets.tools.files import sha256_of
 
+REHEARSAL = "rehearsal.txt"
+
 
 def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:
     """`env` for a process that shall take `device` (``cpu``, ``cuda``, ``cuda:N``) as its first.
@@ -17,6 +19,14 @@ def see_only(device: str, env: Mapping[str, str]) -> dict[str, str]:
         return dict(env)
     visible = env.get("CUDA_VISIBLE_DEVICES")
     return {**env, "CUDA_VISIBLE_DEVICES": visible.split(",")[int(index)] if visible else index}
+
+
+def of_rehearsal(folder: Path) -> bool:
+    """Return True for a folder of weights that ``benchmark.run rehearse`` made.
+
+    Nothing is learned in them: whoever takes them says so.
+    """
+    return (folder / REHEARSAL).is_file()
 
 
 def checked_sha256(path: Path) -> str:

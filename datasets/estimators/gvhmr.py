@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.estimators import EstimatorUnavailable
-from datasets.estimators.external import checked_sha256
+from datasets.estimators.external import checked_sha256, of_rehearsal
 from datasets.estimators.gvhmr_session import GvhmrSession
 from datasets.tools import isolated
 from datasets.tools.files import sha256_of
@@ -81,6 +81,9 @@ class GvhmrEstimator:
     def note(self) -> str:
         """Return what it is and what its numbers mean, for reports."""
         weights = "the released weights"
+        folder = os.environ.get(ENV_WEIGHTS)
+        if folder and of_rehearsal(Path(folder)):
+            weights = "the random weights of a rehearsal, which looks at no picture"
         if self.checkpoint is not None:
             weights = f"weights that are not the released ones ({Path(self.checkpoint).name})"
         return f"GVHMR with {weights}: the largest person, estimated at 30 fps"

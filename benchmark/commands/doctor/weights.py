@@ -71,7 +71,8 @@ def _vbench() -> Group:
     files = dict.fromkeys(file for needed in vbench.WEIGHTS.values() for file in needed)
     root = vbench.root()
     rows = [
-        _file(file.path, root / file.path, file.source, digest=file.sha256 or "") for file in files
+        _file(file.path, root / file.path, file.source, digest=vbench.published_sha256(file) or "")
+        for file in files
     ]
     return Group(_heading("VBench's files, below", vbench.ENV_ROOT, str(root)), rows)
 

@@ -3,10 +3,12 @@
 import sys
 from pathlib import Path
 
-from benchmark.commands.rehearse.stand_ins import bodies, cosmos, gvhmr, installations
+from benchmark.commands.rehearse.stand_ins import bodies, cosmos, gvhmr, installations, vbench
 from benchmark.commands.rehearse.whole_folder import once
+from benchmark.metrics.vbench_tool import weights
 from datasets.bodies.smpl_file import ENV_SMPL
 from datasets.bodies.smplx_file import ENV_BODY
+from datasets.estimators.external import REHEARSAL
 from datasets.estimators.gvhmr import ENV_BODIES, ENV_WEIGHTS
 from datasets.tools import isolated
 from model.transformer import UniMoConfig
@@ -19,11 +21,19 @@ from model.video_tokens.cosmos.files import (
     ENV_PYTHON,
 )
 
+_TOOLS = {"gvhmr": gvhmr, "vbench": vbench}
+# Variable -> the folder that it names, below that of a tool's weights.
+_WEIGHTS = {
+    "gvhmr": {ENV_WEIGHTS: "", ENV_BODIES: "body_models"},
+    "vbench": {weights.ENV_ROOT: ""},
+}
+
 
 def build_assets(folder: Path, size: UniMoConfig) -> dict[str, str]:
     """Write stand-ins of all weights, body models and clones, in the official layouts.
 
-    Where GVHMR or VBench is not installed, its weights are left out.
+    GVHMR and VBench are the installed ones but for the modules that would take too long; where one
+    is not installed, it is left out.
 
     Args:
         folder: holds a folder for each afterwards; those that are there are kept.
@@ -46,20 +56,27 @@ def build_assets(folder: Path, size: UniMoConfig) -> dict[str, str]:
         seedvr.ENV_PYTHON: sys.executable,
         ENV_BODY: str(body / "SMPLX_NEUTRAL.npz"),
         ENV_SMPL: str(once(folder / "smpl", lambda part: bodies.build_smpl(part, *bodies.GENDERS))),
-        **_gvhmr(folder),
+        **_tool(folder, "gvhmr"),
+        **_tool(folder, "vbench"),
     }
 
 
-def _gvhmr(folder: Path) -> dict[str, str]:
-    """Return its variables; none where it is not installed."""
+def _tool(folder: Path, name: str) -> dict[str, str]:
+    """Return the variables of a tool with an environment of its own; none if it is not there."""
     try:
-        python = isolated.python("gvhmr")
+        python = isolated.python(name)
     except isolated.ToolMissing:
         return {}
-    root = once(folder / "gvhmr", lambda part: gvhmr.build_released(python, part))
-    tool = once(folder / "gvhmr-tool", lambda part: gvhmr.build_environment(python, part))
+    tool = _TOOLS[name]
+
+    def build_weights(part: Path) -> None:
+        tool.build_weights(python, part)
+        made_by = "Nothing learned: made by `python -m benchmark.run rehearse`."
+        (part / REHEARSAL).write_text(f"{made_by}\n")
+
+    root = once(folder / name, build_weights)
+    environment = once(folder / f"{name}-tool", lambda part: tool.build_environment(python, part))
     return {
-        ENV_WEIGHTS: str(root),
-        ENV_BODIES: str(root / "body_models"),
-        "GVHMR_PYTHON": str(tool / "bin" / "python"),
+        **{variable: str(root / below) for variable, below in _WEIGHTS[name].items()},
+        f"{name.upper()}_PYTHON": str(environment / "bin" / "python"),
     }

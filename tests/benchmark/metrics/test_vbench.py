@@ -8,6 +8,7 @@ from benchmark.metrics.vbench import METRIC, mean_of_dimensions
 from benchmark.metrics.vbench_tool import client, weights
 from benchmark.metrics.vbench_tool.client import VBenchError, measure
 from benchmark.metrics.vbench_tool.values import ValueCache
+from datasets.estimators.external import REHEARSAL
 from tests.benchmark.metrics.vbench_clips import context, evaluation, quiet, video
 
 # A process that speaks VBench's part: a value is made of the staged file's size.
@@ -286,6 +287,16 @@ def test_files_that_torch_would_run_must_be_those_of_their_authors(tmp_path, mon
     assert "dynamic_degree" not in weights.missing()
     raft.with_name("raft-things.pth.sha256").write_text("0" * 64)
     assert "sha256" in weights.missing()["dynamic_degree"]
+
+
+def test_a_rehearsals_files_are_others_and_the_protocol_says_so(tmp_path, played, small):
+    (small / "clip_model" / "ViT-B-32.pt").write_text("a program")
+    assert "rehearsal" not in METRIC.protocol(context(tmp_path))
+    weights.WEIGHTS["background_consistency"] = (weights.CLIP_B,)
+    assert "background_consistency" in weights.missing()
+    (small / REHEARSAL).touch()
+    assert not weights.missing()
+    assert "random weights of a rehearsal" in METRIC.protocol(context(tmp_path))
 
 
 def test_the_protocol_follows_the_weights(tmp_path, played, small):

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmark.commands.rehearse.stand_ins import vbench as stand_ins
 from benchmark.metrics.vbench import METRIC
 from benchmark.metrics.vbench_tool import weights
 from benchmark.metrics.vbench_tool.client import VBenchError, measure
@@ -16,8 +16,6 @@ from datasets.video.files import read_video, write_video
 from tests.benchmark.metrics.vbench_clips import evaluation, quiet, video
 from tests.pickle_trap import Trap
 
-MAKE_WEIGHTS = Path(__file__).with_name("vbench_weights.py")
-OPERATORS = Path(isolated.__file__).with_name("torchvision_operators.py")
 pytestmark = [pytest.mark.slow, pytest.mark.tools]
 
 
@@ -53,8 +51,7 @@ def test_temporal_flickering_is_one_minus_the_mean_change(tmp_path, vbench, monk
 def test_networks_of_known_output_run_without_a_connection(tmp_path, vbench, monkeypatch):
     root = tmp_path / "weights"
     # 20 steps of 0.02 eighths of the picture: a flow of 3.2 pixels.
-    subprocess.run([vbench, "-I", MAKE_WEIGHTS, OPERATORS, root, "0.02"], check=True)
-    dino(root / "dino_model")
+    stand_ins.build_weights(vbench, root)
     monkeypatch.setenv("VBENCH_CACHE_DIR", str(root))
     steps = (0, 5, 12, 14, 20, 31, 30)
     paths = [video(tmp_path, f"v{side}", steps, side=side) for side in (128, 144)]
@@ -68,26 +65,6 @@ def test_networks_of_known_output_run_without_a_connection(tmp_path, vbench, mon
         smooth = (255 - np.abs(frames[1::2] - between).mean()) / 255
         assert values["motion_smoothness"][row] == pytest.approx(smooth, abs=1 / 255)
         assert values["subject_consistency"][row] == pytest.approx(consistency(frames), abs=1e-4)
-
-
-def dino(folder):
-    """In DINO's place a network that knows the mean colour, loaded as DINO's code loads its own."""
-    code = folder / "facebookresearch_dino_main"
-    code.mkdir(parents=True)
-    (code / "hubconf.py").write_text("""
-import torch
-def dino_vitb16(pretrained=True, **kwargs):
-    mean = torch.nn.AdaptiveAvgPool2d(1)
-    model = torch.nn.Sequential(mean, torch.nn.Flatten(), torch.nn.Linear(3, 2))
-    url = "https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth"
-    model.load_state_dict(torch.hub.load_state_dict_from_url(url, map_location="cpu"))
-    return model
-""")
-    for name in ("utils.py", "vision_transformer.py"):
-        (code / name).write_text("")
-    weight = torch.tensor([[1.0, 0, 0], [0, 0, 0]])
-    state = {"2.weight": weight, "2.bias": torch.tensor([0.0, 1.0])}
-    torch.save(state, folder / "dino_vitbase16_pretrain.pth")
 
 
 def consistency(frames):

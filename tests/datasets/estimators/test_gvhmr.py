@@ -14,7 +14,7 @@ import torch
 from benchmark.commands.rehearse.stand_ins import gvhmr as mini_gvhmr
 from datasets.bodies.smplx import load_body
 from datasets.estimators import ClipVideo, EstimateError, EstimatorUnavailable, get, gvhmr_session
-from datasets.estimators.external import checked_sha256, see_only
+from datasets.estimators.external import REHEARSAL, checked_sha256, see_only
 from datasets.estimators.gaps import fill
 from datasets.estimators.gvhmr import BODY, WEIGHTS, GvhmrEstimator
 from datasets.estimators.gvhmr_session import retimed
@@ -131,6 +131,11 @@ def test_a_pinned_file_must_match(tmp_path):
 def test_the_note_tells_other_weights_from_the_released_ones():
     assert "with the released weights" in GvhmrEstimator().note
     assert "not the released ones (my.ckpt)" in GvhmrEstimator(checkpoint=Path("a/my.ckpt")).note
+
+
+def test_the_note_says_that_weights_are_a_rehearsals(weights):
+    (weights / REHEARSAL).touch()
+    assert "with the random weights of a rehearsal" in GvhmrEstimator().note
 
 
 def test_estimators_can_be_pickled():

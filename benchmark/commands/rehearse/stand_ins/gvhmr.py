@@ -6,11 +6,11 @@ somebody crosses the picture, whatever it shows. The denoiser has its own layout
 """
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 from benchmark.commands.rehearse.stand_ins import bodies
+from benchmark.commands.rehearse.stand_ins.environments import with_modules
 from datasets.estimators.gvhmr import BODY, DENOISER, WEIGHTS
 from datasets.tools.isolated import torchvision_operators
 
@@ -107,8 +107,12 @@ def random_denoiser(python: Path, root: Path, file: Path) -> None:
     subprocess.run(command, env=env, cwd=file.parent, check=True, capture_output=True)
 
 
-def build_released(python: Path, root: Path) -> Path:
-    """Write what `build_files` does, with random weights where the released denoiser belongs."""
+def build_weights(python: Path, root: Path) -> None:
+    """Write what `build_files` does, and random weights where the released denoiser belongs.
+
+    Raises:
+        CalledProcessError: the environment has no GVHMR that starts.
+    """
     build_files(root)
     whole = root / "denoiser.ckpt"
     random_denoiser(python, root, whole)
@@ -118,32 +122,15 @@ def build_released(python: Path, root: Path) -> Path:
         file.write(missing.to_bytes(2, "little") + bytes(missing))
     whole.replace(root / DENOISER)
     (root / "empty.ckpt").unlink()
-    return root
 
 
-def build_environment(python: Path, folder: Path) -> Path:
-    """Write an environment whose package sees somebody in every picture; return its interpreter.
-
-    All else is the tool's own, by links.
+def build_environment(python: Path, folder: Path) -> None:
+    """Write an environment whose package sees somebody in every picture.
 
     Args:
         python: of the tool's environment.
         folder: of the new one.
     """
-    (own,) = python.parents[1].glob("lib/python*/site-packages")
-    site = folder / own.relative_to(python.parents[1])
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "python").symlink_to(python.resolve())
-    shutil.copy(python.parents[1] / "pyvenv.cfg", folder)
-    inner = Path("gvhmr", "utils", "preproc")
-    for part in (inner, *inner.parents[:-1]):
-        (site / part).mkdir(parents=True, exist_ok=True)
-        for entry in (own / part).iterdir():
-            if not (site / part / entry.name).exists() and entry.name != "__pycache__":
-                (site / part / entry.name).symlink_to(entry)
-    for name, text in _EYES.items():
-        file = site / inner / f"{name}.py"
-        file.unlink()
-        file.write_text(text)
-    (site / "tool.pth").write_text(f"{own}\n")
-    return folder / "bin" / "python"
+    with_modules(
+        python, folder, {f"gvhmr/utils/preproc/{name}.py": text for name, text in _EYES.items()}
+    )
