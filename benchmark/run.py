@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
             "speed": _speed,
             "setup": _setup,
             "doctor": _doctor,
+            "rehearse": _rehearse,
         }[args.verb](args)
     except UserError as error:
         _say(f"error: {error}")
@@ -150,6 +151,12 @@ def _doctor(args: argparse.Namespace) -> int:
     from benchmark.commands.doctor import examine
 
     return examine()
+
+
+def _rehearse(args: argparse.Namespace) -> int:
+    from benchmark.commands.rehearse.command import rehearse
+
+    return rehearse(args.out, args.device)
 
 
 def _say(line: str) -> None:

@@ -8,7 +8,9 @@ from benchmark.api.table import PAPER, TASKS
 from benchmark.runs import STAGES
 
 REPORTS = Path("reports")  # below the working folder
-VERBS = ("run", "compare", "list", "show", "audit", "report", "speed", "setup", "doctor")
+VERBS = (
+    *("run", "compare", "list", "show", "audit", "report", "speed", "setup", "doctor", "rehearse"),
+)
 LISTED = ("tables", "figures", "datasets", "methods", "metrics", "profiles")
 _EPILOG = """\
 examples:
@@ -52,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     _add_report(verbs)
     _add_speed(verbs)
     _add_setup_and_doctor(verbs)
+    _add_rehearse(verbs)
     return top
 
 
@@ -232,6 +235,13 @@ def _add_setup_and_doctor(verbs: _Verbs) -> None:
     setup = verbs.add_parser("setup", help="install an external tool in an environment of its own")
     setup.add_argument("tool", nargs="?", metavar="TOOL", help="such as gvhmr; default: list them")
     verbs.add_parser("doctor", help="print what is installed and what is missing")
+
+
+def _add_rehearse(verbs: _Verbs) -> None:
+    what = "the paper's run in miniature, with random weights: does everything work here?"
+    rehearse = verbs.add_parser("rehearse", help=what, description=what, parents=[_device()])
+    out = "folder of all that is made (1 GB); what was stopped goes on there"
+    rehearse.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
 
 
 def _out() -> _Parser:

@@ -25,7 +25,7 @@ from tests.datasets.mini import reading
 from tests.pickle_trap import Trap
 
 ONE, TWO, LATE = "courtyard_fake_00", "downtown_fake_00", "outdoors_fake_00"
-MORE = "courtyard_fake_01"
+MORE, ALONE = "courtyard_fake_01", "downtown_fake_01"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def rewritten(root, sequence, folder, change):
 def test_splits_are_the_folders_and_validation_is_val(whole):
     found, _ = whole
     splits = {name: s.split for (name, _), s in found.items()}
-    assert splits == {ONE: "train", MORE: "train", LATE: "val", TWO: "test"}
+    assert splits == {ONE: "train", MORE: "train", LATE: "val", TWO: "test", ALONE: "test"}
 
 
 def test_labels_go_with_the_picture_of_their_row_not_with_img_frame_ids(whole):
@@ -85,6 +85,7 @@ def test_python_2_text_is_read_as_text(whole):
         (LATE, "0"): "male",
         (TWO, "0"): "male",
         (TWO, "1"): "female",
+        (ALONE, "0"): "male",
     }
     assert found[TWO, "1"].native["genders"] == np.array("f")
     assert found[ONE, "0"].motion.body == "smpl"
@@ -143,6 +144,7 @@ def test_a_frame_counts_where_camera_joints_labels_and_picture_are_good(whole):
         (LATE, "0"): [0],  # no picture
         (TWO, "0"): [0, 1, 2],
         (TWO, "1"): [69],
+        (ALONE, "0"): [],
     }
 
 
@@ -197,7 +199,7 @@ def test_a_pickle_that_would_run_code_never_runs_and_stops_no_other(own_root, tm
     people, skipped = read(own_root)
     assert not marker.exists()
     assert "which is not data: refused" in skipped[ONE]
-    assert len(people) == 4
+    assert len(people) == 5
 
 
 SPOILED = {
@@ -226,7 +228,7 @@ def test_labels_that_are_not_3dpws_are_told_and_stop_no_other(own_root, name):
     change, reason = SPOILED[name]
     rewritten(own_root, ONE, "train", change)
     people, skipped = read(own_root)
-    assert len(people) == 4
+    assert len(people) == 5
     (told,) = [text for key, text in skipped.items() if key.startswith(ONE)]
     assert re.search(reason, told), told
 
@@ -235,12 +237,12 @@ def test_labels_that_are_not_3dpws_are_told_and_stop_no_other(own_root, name):
 def test_damaged_label_files_are_told(own_root, content):
     (own_root / "sequenceFiles/train" / f"{ONE}.pkl").write_bytes(content)
     people, skipped = read(own_root)
-    assert len(people) == 4
+    assert len(people) == 5
     assert f"{ONE}.pkl" in skipped[ONE]
 
 
 def test_a_sequence_without_pictures_is_told(own_root):
     shutil.rmtree(own_root / "imageFiles" / ONE)
     people, skipped = read(own_root)
-    assert len(people) == 4
+    assert len(people) == 5
     assert "imageFiles" in skipped[ONE]

@@ -8,6 +8,7 @@ What is in it, and why:
 * train ``Pavallion_003_018_tossball``: a man and a woman; camera 1 has no calibration, 2 is not
   among the usable ones, 3 stands on its side.
 * train ``BBQ_001_juggle``: no ``multicam2world`` file; the gender is in the table only.
+* train ``BBQ_001_guitar``: the same, another take; so there are two of one person alone.
 * val ``LectureHall_018_wipingspray1``: of the scan with chairs, which only the table says;
   pictures of a quarter of the size in ``images_ds4``.
 
@@ -45,7 +46,8 @@ def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
     pixels |= _write_sequence(
         root, "train", "Pavallion_003_018_tossball", {"003": -0.4, "018": 0.4}, ".png"
     )
-    pixels |= _write_sequence(root, "train", "BBQ_001_juggle", {"001": 0.1}, ".bmp")
+    for take in ("juggle", "guitar"):
+        pixels |= _write_sequence(root, "train", f"BBQ_001_{take}", {"001": 0.1}, ".bmp")
     pixels |= _write_sequence(root, "val", "LectureHall_018_wipingspray1", {"018": 0.0}, ".jpeg")
     _damage(root)
     return pixels
@@ -105,6 +107,7 @@ def _write_metadata(folder: Path) -> None:
         TRAIN_HEADER + "Pavallion_003_018_tossball\tPavallion\tscan_camcoord\t003\tX\tmale\t0,1,3\n"
         "Pavallion_003_018_tossball\tPavallion\tscan_camcoord\t018\tX\tfemale\t0,1,3\n"
         "BBQ_001_juggle\tBBQ\tscan_camcoord\t001\tX\tmale\t0\n"
+        "BBQ_001_guitar\tBBQ\tscan_camcoord\t001\tX\tmale\t0\n"
     )
     (folder / "meta" / "val.txt").write_text(
         "LectureHall_018_wipingspray1\tLectureHall\tscan_chair_scene_camcoord\t018\tX\tfemale"
