@@ -61,7 +61,13 @@ def training_spec(
 
 
 def train(
-    spec: Mapping, data: Data, out: Path, *, device: str, progress: Progress, base: Path | None
+    spec: Mapping,
+    data: Data,
+    out: Path,
+    *,
+    device: str,
+    progress: Progress,
+    base: Path | None = None,
 ) -> Path:
     """Train what `training_spec` says; see `benchmark.api.method.Method.train`."""
     import torch
