@@ -37,7 +37,8 @@ RESULTS = {
     "prepare": (*(f"made/{name}" for name in _STORE), "made/videos/**/*.mp4"),
     "pseudo_gt": tuple(f"motion/{name}" for name in (*_STORE, "pseudo_gt.parquet")),
     "tokenizer": ("tok/model.*",),
-    "transformer": ("unimo/*.safetensors", "unimo/*.json"),
+    # Not resume.*, which holds how long it took.
+    "transformer": tuple(f"unimo/{name}.*" for name in ("model", "tokenizer", "codec")),
     "regressor": ("reg/model.*",),
     "generate": ("gen/*",),
     "table": ("reports/smoke*/table*.json", "reports/smoke*/table*.md"),
