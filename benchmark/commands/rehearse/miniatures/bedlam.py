@@ -5,6 +5,7 @@ the CSVs and motion files, in the steps of the official ``df_full_body.py``.
 """
 
 import csv
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from PIL import Image
 
 from datasets.bodies.smplx import load_body
 from datasets.rotation import axis_angle_to_matrix, matrix_to_axis_angle
+
+Arrays = dict[str, np.ndarray]
+Body = tuple[str, int, float, float, float, float]  # as in `BODIES`
 
 ZOOM = "20221018_1_250_batch01hand_zoom_suburb_b"
 CLOSEUP = "20221011_1_250_batch01hand_closeup_suburb_a"
@@ -50,7 +54,7 @@ BODIES = {
 
 
 def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
-    """Write the miniature below `root`; see the dataset's tests.
+    """Write the miniature below `root`.
 
     Returns:
         (sequence, camera, person) -> (M, 2) pixels of the upright picture where the pelvis is, from
@@ -94,8 +98,8 @@ def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
     return pixels
 
 
-def motion(seed: int, speed: float) -> dict[str, np.ndarray]:
-    """A ``motion_seq.npz`` of the neutral release: y up, 11 betas, and a gender not to be used."""
+def motion(seed: int, speed: float) -> Arrays:
+    """Return a ``motion_seq.npz`` of the neutral release: y up, 11 betas, a gender not to use."""
     rng = np.random.default_rng(seed)
     time = np.linspace(0, 4, T)[:, None]
     poses = np.zeros((T, 165))
@@ -115,8 +119,8 @@ def motion(seed: int, speed: float) -> dict[str, np.ndarray]:
     }
 
 
-def camera_track(scene: str) -> dict[str, np.ndarray]:
-    """Camera columns of a sequence, one row a picture: cm, degrees, mm."""
+def camera_track(scene: str) -> Arrays:
+    """Return the camera columns of a sequence, one row a picture: cm, degrees, mm."""
     i = np.arange(PICTURES)
     turning = 0.2 if scene == CROWD else 0.0
     zoom = 0.0 if scene == CLOSEUP else 0.1
@@ -133,8 +137,8 @@ def camera_track(scene: str) -> dict[str, np.ndarray]:
     }
 
 
-def processed(arrays, body, track, rotated) -> dict[str, np.ndarray]:
-    """One person's labels as the official processing makes them, a row a picture."""
+def processed(arrays: Arrays, body: Body, track: Arrays, rotated: bool) -> Arrays:
+    """Return one person's labels as the official processing makes them, a row a picture."""
     _, start, *position, body_yaw = body
     model = load_body()
     betas = arrays["betas"]
@@ -185,7 +189,7 @@ def processed(arrays, body, track, rotated) -> dict[str, np.ndarray]:
 
 
 def turn(axis: int, degrees: float) -> np.ndarray:
-    """Rotation about a coordinate axis."""
+    """Return the rotation (3, 3) about a coordinate axis."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     matrix = np.eye(3)
     a, b = (axis + 1) % 3, (axis + 2) % 3
@@ -193,7 +197,7 @@ def turn(axis: int, degrees: float) -> np.ndarray:
     return matrix
 
 
-def write_be_seq(path: Path, sequences) -> None:
+def write_be_seq(path: Path, sequences: Mapping[str, Iterable[Body]]) -> None:
     """Write a scene's ``be_seq.csv``: who stands where in which sequence."""
     path.parent.mkdir(parents=True)
     rows = [["Comment", "None", 0, 0, 0, 0, 0, 0, "bodies_min=1;bodies_max=1;x_offset=0.0"]]
@@ -209,7 +213,7 @@ def write_be_seq(path: Path, sequences) -> None:
         writer.writerows([index, *row] for index, row in enumerate(rows))
 
 
-def write_camera(path: Path, track: dict[str, np.ndarray]) -> None:
+def write_camera(path: Path, track: Arrays) -> None:
     """Write a sequence's camera CSV from the columns of `camera_track`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
@@ -220,8 +224,10 @@ def write_camera(path: Path, track: dict[str, np.ndarray]) -> None:
             writer.writerow([name, *(float(value) for value in row), 52.0])
 
 
-def write_pictures(folder: Path, numbers, person, rotated) -> None:
-    """Black pictures with a white pixel where the first person's pelvis is."""
+def write_pictures(
+    folder: Path, numbers: Iterable[int], person: Arrays | None, rotated: bool
+) -> None:
+    """Write black pictures with a white pixel where the first person's pelvis is."""
     folder.mkdir(parents=True)
     for number in numbers:
         picture = np.zeros((LONG, SHORT, 3) if rotated else (SHORT, LONG, 3), np.uint8)
@@ -232,8 +238,8 @@ def write_pictures(folder: Path, numbers, person, rotated) -> None:
         Image.fromarray(stored).save(folder / f"{folder.name}_{number:04d}.png")
 
 
-def write_processed(path: Path, sequence: str, seen) -> None:
-    """``<scene>.npz`` with the rows of one more sequence; the picture `GAP` has none."""
+def write_processed(path: Path, sequence: str, seen: Mapping[str, Arrays]) -> None:
+    """Write ``<scene>.npz`` with the rows of one more sequence; the picture `GAP` has none."""
     if not seen:
         return
     path.parent.mkdir(exist_ok=True)

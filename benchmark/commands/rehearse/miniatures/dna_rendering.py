@@ -55,7 +55,7 @@ def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
 
 
 def pose(camera: int) -> np.ndarray:
-    """(4, 4) world -> camera: three cameras around the origin, 0.4 m above it."""
+    """Return (4, 4) world -> camera: three cameras around the origin, 0.4 m above it."""
     angle = np.radians(120 * list(CAMERAS).index(camera))
     place = np.array([2.5 * np.sin(angle), 0.4, 2.5 * np.cos(angle)])
     forward = -place / np.linalg.norm(place)
@@ -69,7 +69,7 @@ def pose(camera: int) -> np.ndarray:
 
 
 def intrinsics(camera: int) -> np.ndarray:
-    """(3, 3), pixels counted from their centre."""
+    """Return (3, 3), pixels counted from their centre."""
     width, height = SIZES[CAMERAS[camera]]
     return np.array([[1.1 * width, 0, width / 2 + 1], [0, 1.1 * width, height / 2 - 2], [0, 0, 1]])
 

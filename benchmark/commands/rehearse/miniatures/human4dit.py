@@ -37,7 +37,7 @@ MAIN, OTHER = 7, 9  # ids of the tracks
 
 
 def person(track: int, frame: int, betas: np.ndarray, rest: np.ndarray, camera: np.ndarray) -> dict:
-    """One person's items of the lists of an image."""
+    """Return one person's items of the lists of an image."""
     turns = Rotation.from_rotvec(0.2 * np.sin(frame / 9 + track + np.arange(72).reshape(24, 3)))
     matrices = turns.as_matrix().astype(np.float32)
     joints = np.zeros((45, 3), np.float32)
@@ -59,7 +59,7 @@ def person(track: int, frame: int, betas: np.ndarray, rest: np.ndarray, camera: 
 def phalp_result(
     *, seed: int = 0, frames: int = FRAMES, shared: int = 5
 ) -> tuple[dict, np.ndarray]:
-    """A result of PHALP and the pelvis pixels (frames, 2) of the main track.
+    """Return a result of PHALP and the pelvis pixels (frames, 2) of the main track.
 
     Row 1 has no key; the other person, listed first, is seen in `shared` rows from 30 on, and its
     ghost, of which only the tracker knows, in the five after them.
@@ -98,7 +98,7 @@ def phalp_result(
 
 
 def write_cut(path: Path, *, frames: int = FRAMES, fps: float = 25) -> None:
-    """A video whose pictures get brighter."""
+    """Write a video whose pictures get brighter."""
     path.parent.mkdir(parents=True, exist_ok=True)
     grey = (20 + 3 * np.arange(frames)).astype(np.uint8)
     shape = (frames, SIZE[1], SIZE[0], 3)
@@ -106,13 +106,13 @@ def write_cut(path: Path, *, frames: int = FRAMES, fps: float = 25) -> None:
 
 
 def write_list(root: Path, rows: list[list[str]]) -> None:
-    """The CSV, with its header."""
+    """Write the CSV, with its header."""
     lines = [",".join(row) for row in [HEADER, *rows]]
     (root / "human4dit_video.csv").write_text("\n".join(lines) + "\n")
 
 
 def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
-    """Write the miniature; the pelvis pixels (frames, 2) of every cut, nan without labels."""
+    """Write the copy; return the pelvis's pixels (frames, 2) of every cut, NaN without labels."""
     (root / "smpl").mkdir(parents=True)
     write_list(root, ROWS)
     truth = {}

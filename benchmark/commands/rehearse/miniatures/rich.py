@@ -54,7 +54,7 @@ def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
 
 
 def pose(camera: int) -> np.ndarray:
-    """(4, 4) from a scene with z up, in which people stand about the origin, to a camera."""
+    """Return (4, 4) from a scene with z up, in which people stand about the origin, to a camera."""
     angle = np.radians(20 * camera)
     place = np.array([4 * np.sin(angle), -4 * np.cos(angle), 2.4])
     forward = np.array([0, 0, 1.0]) - place
@@ -66,7 +66,7 @@ def pose(camera: int) -> np.ndarray:
 
 
 def intrinsics(place: str, camera: int) -> np.ndarray:
-    """(3, 3) of full-size pictures, pixels counted from their centre."""
+    """Return (3, 3) of full-size pictures, pixels counted from their centre."""
     centre = (1483, 2077) if (place, camera) in PORTRAIT else (2086, 1484)
     return np.array([[3570.0, 0, centre[0]], [0, 3570, centre[1]], [0, 0, 1]])
 

@@ -68,7 +68,7 @@ class Python2Pickler(pickle._Pickler):
     dispatch[type(np.array(0).__reduce__()[0])] = save_name
 
 
-def dump(path: Path, value) -> None:
+def dump(path: Path, value: object) -> None:
     """Write a value as Python 2 did."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -76,7 +76,7 @@ def dump(path: Path, value) -> None:
 
 
 def labels(sequence: str, *, seed: int = 0) -> tuple[dict, np.ndarray]:
-    """What a sequence's pkl holds, and the pelvis pixels (people, frames, 2)."""
+    """Return what a sequence's pkl holds, and the pelvis pixels (people, frames, 2)."""
     rng = np.random.default_rng(seed)
     people, (width, height) = PEOPLE[sequence], SIZES[sequence]
     time = np.arange(FRAMES) / 30
@@ -128,19 +128,19 @@ def labels(sequence: str, *, seed: int = 0) -> tuple[dict, np.ndarray]:
 
 
 def picture(frame: int) -> int:
-    """The grey of picture `frame`, by which tests tell pictures."""
+    """Return the grey of picture `frame`, by which tests tell pictures."""
     return 20 + 3 * frame
 
 
 def write_pictures(folder: Path, size: tuple[int, int], frames: range) -> None:
-    """Pictures of one grey each."""
+    """Write pictures of one grey each."""
     folder.mkdir(parents=True, exist_ok=True)
     for frame in frames:
         Image.new("RGB", size, (picture(frame),) * 3).save(folder / f"image_{frame:05d}.jpg")
 
 
 def build(root: Path) -> dict[tuple[str, str, str], np.ndarray]:
-    """Write the miniature; the pelvis pixels (frames, 2) of every person."""
+    """Write the copy; return the pelvis's pixels (frames, 2) of every person."""
     truth = {}
     for seed, sequence in enumerate(PEOPLE):
         found, pixels = labels(sequence, seed=seed)

@@ -27,19 +27,6 @@ class DVEncoder(nn.Module):
         return ids, first.repeat(1, 6, 1, 1, 1).to(x.dtype), first.mean()
 
 
-class DVPairEncoder(nn.Module):
-    """The same without the loss."""
-
-    def __init__(self):
-        super().__init__()
-        self.whole = DVEncoder()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ids and codes."""
-        ids, codes, _ = self.whole(x)
-        return ids, codes
-
-
 class DVDecoder(nn.Module):
     """Looks brightness up: ids (B, t, h, w) to (B, 3, T, H, W), beyond -1 .. 1 at its ends."""
 
@@ -90,7 +77,7 @@ def build_dv(folder: Path) -> Path:
 
 
 def statistics(places: int = 16) -> tuple[Tensor, Tensor]:
-    """Mean and std (16, places), other ones for every channel and place."""
+    """Return mean and std (16, places), other ones for every channel and place."""
     grid = torch.arange(16 * places, dtype=torch.float32).view(16, places)
     return grid / 100 - 1, 0.5 + grid / 64
 

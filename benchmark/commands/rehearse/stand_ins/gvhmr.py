@@ -108,7 +108,7 @@ def random_denoiser(python: Path, root: Path, file: Path) -> None:
 
 
 def build_weights(python: Path, root: Path) -> None:
-    """Write what `build_files` does, and random weights where the released denoiser belongs.
+    """Write `build_files`, with random weights where the released denoiser belongs.
 
     Raises:
         CalledProcessError: the environment has no GVHMR that starts.

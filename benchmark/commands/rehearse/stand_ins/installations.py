@@ -13,7 +13,7 @@ from model.video_tokens import seedvr
 from model.video_tokens.cosmos.files import CV, DIFFUSION, DV, SAMPLER
 
 # The network sees the ids as shades, and answers with latents whose pictures have these shades.
-DECODER = """
+_DECODER = """
 import torch
 
 
@@ -59,7 +59,7 @@ class LatentDiffusionDecoderModel(torch.nn.Module):
         noisy = (shades[:, None] + 0.01 * guidance * noise / num_steps).bfloat16()
         return self.net(noisy.movedim(1, -1)).movedim(-1, 1)
 """
-UTILITIES = """
+_UTILITIES = """
 import contextlib
 import os
 
@@ -77,7 +77,7 @@ _CONFIG = "config/config_latent_diffusion_decoder.py"
 
 # As the released program: relative paths, all of a folder, the same names in another; its noise is
 # seeded once a call.
-ENHANCER = """
+_ENHANCER = """
 import os
 import random
 
@@ -120,9 +120,9 @@ def build_decoder(home: Path) -> Path:
     decoder = home / Path(SAMPLER).parent
     utilities = home / "cosmos_predict1" / "diffusion" / "inference" / "inference_utils.py"
     for file, text in (
-        (home / SAMPLER, DECODER),
+        (home / SAMPLER, _DECODER),
         (decoder / _CONFIG, ""),
-        (utilities, UTILITIES),
+        (utilities, _UTILITIES),
     ):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -141,10 +141,10 @@ def build_decoder(home: Path) -> Path:
 
 
 def build_enhancer(home: Path) -> Path:
-    """Write a clone of SeedVR whose result is its input, at the size that is asked for."""
+    """Write a clone of SeedVR: its result is the input with a white line, at the size asked for."""
     program = home / seedvr.PROGRAM
     program.parent.mkdir(parents=True)
-    program.write_text(ENHANCER)
+    program.write_text(_ENHANCER)
     for name in seedvr.WEIGHTS:
         (home / name).parent.mkdir(exist_ok=True)
         torch.save({"weight": torch.zeros(4)}, home / name)

@@ -24,7 +24,7 @@ from vbench.third_party.RAFT.core.raft import RAFT  # noqa: E402
 root = Path(sys.argv[2])
 
 
-def zeros(model):
+def zeros(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return a model's parameters, all of them zero."""
     return {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
 
