@@ -1,14 +1,37 @@
 """Environments of tools that differ from the installed ones in a few modules."""
 
 import shutil
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from datasets.tools.isolated import BuildError, tool_environment
 
 
 def site_packages(python: Path) -> Path:
     """Return the folder of an environment's packages."""
     (found,) = python.parents[1].glob("lib/python*/site-packages")
     return found
+
+
+def run(
+    python: Path, words: Sequence[str | Path], folder: Path, env: Mapping[str, str] | None = None
+) -> None:
+    """Run an environment's interpreter in a folder, with nothing of ours but `env`.
+
+    Raises:
+        BuildError: it failed; the message has the last line of what it said.
+    """
+    found = subprocess.run(
+        [python, "-I", *words],
+        env={**tool_environment(folder), **(env or {})},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    if found.returncode:
+        said = found.stderr.strip().splitlines() or [f"exit code {found.returncode}"]
+        raise BuildError(f"{python} failed: {said[-1]}")
 
 
 def with_modules(python: Path, folder: Path, modules: Mapping[str, str]) -> None:

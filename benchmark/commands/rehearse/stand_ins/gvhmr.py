@@ -6,12 +6,11 @@ somebody crosses the picture, whatever it shows. The denoiser has its own layout
 """
 
 import os
-import subprocess
 from pathlib import Path
 
 from benchmark.commands.rehearse.stand_ins import bodies
-from benchmark.commands.rehearse.stand_ins.environments import with_modules
-from datasets.estimators.gvhmr import BODY, DENOISER, WEIGHTS
+from benchmark.commands.rehearse.stand_ins.environments import run, with_modules
+from datasets.estimators.gvhmr import BODY, DENOISER, ENV_WEIGHTS, WEIGHTS
 from datasets.tools.isolated import torchvision_operators
 
 # Runs in the tool's environment: the package's own denoiser as it is before any training.
@@ -95,23 +94,16 @@ def random_denoiser(python: Path, root: Path, file: Path) -> None:
         root: of `build_files`.
         file: to write.
     """
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(file.parent),
-        "GVHMR_CHECKPOINTS": str(root),
-        "GVHMR_CONFIG": os.devnull,
-        "HF_HUB_OFFLINE": "1",
-    }
-    operators = torchvision_operators.__file__
-    command = [python, "-I", "-c", _RANDOM_DENOISER, operators, str(file)]
-    subprocess.run(command, env=env, cwd=file.parent, check=True, capture_output=True)
+    env = {ENV_WEIGHTS: str(root), "GVHMR_CONFIG": os.devnull}
+    words = ("-c", _RANDOM_DENOISER, torchvision_operators.__file__, file)
+    run(python, words, file.parent, env)
 
 
 def build_weights(python: Path, root: Path) -> None:
     """Write `build_files`, with random weights where the released denoiser belongs.
 
     Raises:
-        CalledProcessError: the environment has no GVHMR that starts.
+        BuildError: the environment has no GVHMR that starts.
     """
     build_files(root)
     whole = root / "denoiser.ckpt"

@@ -5,12 +5,11 @@ place is a network that knows the mean colour. AMT and RAFT take ten minutes a c
 package is the installed one but for their two modules: those see the first frames, made small.
 """
 
-import subprocess
 from pathlib import Path
 
 import torch
 
-from benchmark.commands.rehearse.stand_ins.environments import site_packages, with_modules
+from benchmark.commands.rehearse.stand_ins.environments import run, site_packages, with_modules
 from benchmark.metrics.vbench_tool import weights
 from datasets.tools.isolated import torchvision_operators
 
@@ -62,11 +61,10 @@ def build_weights(python: Path, root: Path) -> None:
         root: what ``$VBENCH_CACHE_DIR`` is to name.
 
     Raises:
-        CalledProcessError: the environment has no VBench that starts.
+        BuildError: the environment has no VBench that starts.
     """
     build_dino(root)
-    command = [python, "-I", _NETWORKS, torchvision_operators.__file__, root, str(_FLOW)]
-    subprocess.run(command, check=True, capture_output=True)
+    run(python, (_NETWORKS, torchvision_operators.__file__, root.absolute(), str(_FLOW)), root)
 
 
 def build_dino(root: Path) -> None:

@@ -1,10 +1,14 @@
 """The rehearsal's files are what the real readers take for the real ones."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmark.commands.doctor import weights
 from benchmark.commands.rehearse.assets import build_assets
+from benchmark.commands.rehearse.stand_ins import environments
 from benchmark.metrics.vbench import METRIC
 from benchmark.metrics.vbench_tool import weights as vbench_weights
 from datasets.bodies.smpl import load_smpl
@@ -97,6 +101,12 @@ def test_bodies_are_the_users_own(assets):
     assert all(
         load_smpl(gender).vertices(np.zeros((1, 85))).shape == (1, 6890, 3) for gender in genders
     )
+
+
+def test_a_tool_that_does_not_start_says_why(tmp_path):
+    words = ("-c", "raise SystemExit('no torch')")
+    with pytest.raises(isolated.BuildError, match=r"failed: no torch$"):
+        environments.run(Path(sys.executable), words, tmp_path)
 
 
 @pytest.fixture(scope="module")
