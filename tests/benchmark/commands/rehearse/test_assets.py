@@ -62,6 +62,7 @@ def test_doctor_finds_every_file_of_those_that_need_no_tool(assets):
     assert len(rows) > 10 and {state for state, *_ in rows} == {"found"}, rows
 
 
+@pytest.mark.slow
 def test_transformer_is_read_strictly_and_codes_pictures(assets):
     model = UniMo(SIZE)
     cosmos_weights.load(model, cosmos_weights.read(cosmos_file()))
@@ -73,6 +74,7 @@ def test_transformer_is_read_strictly_and_codes_pictures(assets):
     assert np.ptp(codec.decode(ids[0])) > 100  # tokens beyond the stand-in's shades are shades, too
 
 
+@pytest.mark.slow
 def test_pixels_of_the_diffusion_decoder_are_those_of_its_tokens(assets):
     codec = CosmosDV.load(cosmos_tokenizer())
     ids = np.random.default_rng(0).integers(0, 64000, (3, 2, 2))
@@ -81,6 +83,7 @@ def test_pixels_of_the_diffusion_decoder_are_those_of_its_tokens(assets):
     assert np.abs(difference).max() < 6
 
 
+@pytest.mark.slow
 def test_enhanced_videos_have_the_size_that_is_asked_for(assets, tmp_path):
     frames = np.full((5, 64, 48, 3), 90, np.uint8)
     write_video(tmp_path / "a.mp4", frames, fps=25)

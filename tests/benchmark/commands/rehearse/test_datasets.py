@@ -9,6 +9,9 @@ from datasets import adapters
 from datasets.prepare.options import NUM_FRAMES
 
 
+pytestmark = pytest.mark.slow  # the miniatures of all five datasets, with videos: 15 s
+
+
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
     folder = tmp_path_factory.mktemp("datasets")
