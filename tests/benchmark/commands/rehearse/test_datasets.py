@@ -8,7 +8,6 @@ from benchmark.commands.rehearse.datasets import build_datasets
 from datasets import adapters
 from datasets.prepare.options import NUM_FRAMES
 
-
 pytestmark = pytest.mark.slow  # the miniatures of all five datasets, with videos: 15 s
 
 
