@@ -74,7 +74,8 @@ def _add_run(verbs: _Verbs) -> None:
         nargs="+",
         default=[],
         metavar="STORE",
-        help="prepared clip stores to train on, one also to test on; default: built-in data",
+        help="prepared clip stores to train on; one alone is tested on, too, several need --test; "
+        "default: built-in data",
     )
     run.add_argument(
         "--test", type=Path, metavar="STORE", help="test on this store's test clips instead"
@@ -281,7 +282,10 @@ def _measuring() -> _Parser:
     shared = _Parser(add_help=False)
     shared.add_argument("--limit", type=_positive, metavar="N", help="measure on N test clips only")
     shared.add_argument(
-        "--workers", type=_positive, metavar="N", help="number of processes; default: CPU cores"
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="number of processes; default: one for each GPU, or CPU core",
     )
     shared.add_argument(
         "--body", type=Path, metavar="PATH", help="an SMPLX_NEUTRAL.npz or its folder"
