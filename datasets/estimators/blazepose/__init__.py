@@ -1,0 +1,1 @@
+"""BlazePose's two networks, and the steps between them; run inside the environment of a tool."""
