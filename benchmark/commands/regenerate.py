@@ -165,21 +165,21 @@ def _write_table(
         asked = {row.row.label for row in rows if row.selected}
     missing = [cell for cell in result.cells if cell.row in asked and cell.status in _MISSING]
     paths = report.write(result, request.folder, full_latex=request.options.full)
-    text = markdown.to_markdown(result) + _from_cache(result, outcomes, request.started)
+    text = markdown.to_markdown(result) + _from_cache(result, outcomes)
     return _Report(
         text=with_paths(text, paths) + "\n", value=result.to_json(), complete=not missing
     )
 
 
-def _from_cache(result: Result, outcomes: Outcomes, started: str) -> str:
-    """Return a line with the number and dates of values from the cache; empty if none is."""
-    cells = [cell for cell in result.cells if cell.status == "measured" and cell.run_id]
-    times = [outcomes.made(cell.run_id or "") for cell in cells]
-    before = [max(made) for made in times if made and max(made) < started]
+def _from_cache(result: Result, outcomes: Outcomes) -> str:
+    """A line with the number and dates of values from the cache; empty if none is."""
+    runs = [cell.run_id for cell in result.cells if cell.status == "measured" and cell.run_id]
+    kept = [ids for ids in runs if outcomes.cached.issuperset(ids.split(", "))]
+    before = [max(outcomes.made(ids)) for ids in kept]
     if not before:
         return ""
     days = dict.fromkeys((min(before)[:10], max(before)[:10]))
-    return f"\n{len(before)} of {len(cells)} values are from the cache, made {' to '.join(days)}\n"
+    return f"\n{len(before)} of {len(runs)} values are from the cache, made {' to '.join(days)}\n"
 
 
 def _write_figure(

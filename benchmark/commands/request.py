@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,6 @@ class Request:
         options: as given.
         checkpoints: of ``--checkpoint``.
         context: cache, body and device.
-        started: UTC time of the command, ISO 8601.
     """
 
     tables: Sequence[TableSpec]
@@ -70,7 +68,6 @@ class Request:
     options: Options
     checkpoints: Sequence[UserCheckpoint]
     context: RunContext
-    started: str
 
     @property
     def folder(self) -> Path:
@@ -125,7 +122,6 @@ def make_request(
             body=body_file(options.body),
             device=device_named(options.device),
         ),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

@@ -19,10 +19,12 @@ class Outcomes:
     Attributes:
         by_identity: `WorkItem.identity` -> outcome, with the metrics of all rows that share it.
         failures: `WorkItem.identity` -> error message, of the items that failed in this run.
+        cached: ids of the runs that were done before this one began.
     """
 
     by_identity: Mapping[str, Outcome]
     failures: Mapping[str, str]
+    cached: frozenset[str]
 
     def made(self, run_ids: str) -> list[str]:
         """UTC times, ISO 8601, at which the runs named in a cell's ``run_id`` were made."""
@@ -46,7 +48,8 @@ class Outcomes:
 def look_up(context: RunContext, items: Iterable[WorkItem]) -> Outcomes:
     """Look up each distinct item once; nothing is done."""
     found = {item.identity: lookup(context, item) for item in distinct(items)}
-    return Outcomes(by_identity=found, failures={})
+    done = (outcome.stages[name].id for outcome in found.values() for name in outcome.records)
+    return Outcomes(by_identity=found, failures={}, cached=frozenset(done))
 
 
 def measure(
@@ -80,7 +83,8 @@ def measure(
     if not todo:
         return known
     failures = execute(todo, context, workers=workers, quiet=quiet)
-    return Outcomes(by_identity=look_up(context, items).by_identity, failures=failures)
+    found = look_up(context, items).by_identity
+    return Outcomes(by_identity=found, failures=failures, cached=known.cached)
 
 
 def _reopen(stages: Mapping[str, CachedStage], always: str | None, retry: bool) -> None:

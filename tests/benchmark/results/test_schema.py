@@ -23,7 +23,10 @@ RECORDS = [
 
 
 def table5():
-    return json.loads((REPORTS / "embedded" / "table5.json").read_text())
+    """The committed report, or what the README's first command made of it, free to be edited."""
+    value = json.loads((REPORTS / "embedded" / "table5.json").read_text())
+    value.pop("own_sha256", None)
+    return value
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in COMMITTED}), ids=str)
