@@ -10,6 +10,7 @@ from benchmark import discover
 from benchmark.api.errors import UserError
 from benchmark.api.profile import Profile
 from benchmark.api.table import PAPER, TASKS, Row
+from datasets.tools.command_line import counted
 from datasets.tools.files import hash_lines, read_json, sha256_of
 
 CHECKPOINT = "checkpoint "  # begins the labels of their rows
@@ -61,13 +62,15 @@ class Checkpoint:
         datasets = facts.get("datasets") or facts.get("dataset")
         if datasets:
             facts["of"] = datasets if isinstance(datasets, str) else ", ".join(map(str, datasets))
+        if isinstance(facts.get("clips"), int):
+            facts["clips"] = counted(facts["clips"], "clip")
         before = facts.pop("init", None)
         if isinstance(before, Mapping):
             facts["init"] = f"{before.get('steps')} steps of another training"
         words = {
             "steps": "{} steps",
             "batch_size": "of {}",
-            "clips": "on {} clips",
+            "clips": "on {}",
             "of": "of {}",
             "start": "from {}",
             "init": "({})",
