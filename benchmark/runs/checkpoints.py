@@ -57,7 +57,7 @@ class Checkpoint:
 
     @property
     def origin(self) -> str:
-        """How it was trained, in words, as far as the sidecar says: steps, clips, start, seed."""
+        """The training in words: steps, clips, start and seed, as far as the sidecar says."""
         facts = {name: value for name, value in self.training.items() if value not in (None, "")}
         datasets = facts.get("datasets") or facts.get("dataset")
         if datasets:

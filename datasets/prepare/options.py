@@ -21,7 +21,7 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """How a dataset without official splits is split; None for the usual rule.
+    """The split of a dataset without official splits; None for the usual rule.
 
     At most one of `test_share`, `test_takes` and `fold` is given.
 

@@ -106,7 +106,7 @@ def generation_bytes(
 
 
 def _block_bytes(config: UniMoConfig, positions: int, number: int) -> float:
-    """What a block makes of its input and keeps for the gradient, about.
+    """The bytes that a block makes of its input and keeps for the gradient, about.
 
     As wide as the model: sums, normalised and scaled states of the stream and of the queries, those
     before, while and after they are turned, attention and what is merged of it. As wide as the

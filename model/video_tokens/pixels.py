@@ -1,4 +1,4 @@
-"""What makes the pictures of visual tokens: the codec itself, or Cosmos's diffusion decoder."""
+"""Decoders of visual tokens to pictures: the codec itself, or Cosmos's diffusion decoder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -20,7 +20,7 @@ _REASONS = 3  # lines of a log that say why
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Record):
-    """What came of a step.
+    """The outcome of a step.
 
     Attributes:
         name: of the step.

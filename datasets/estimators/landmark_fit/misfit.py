@@ -1,4 +1,4 @@
-"""How badly a posed body agrees with the landmarks that were seen, with its prior and with itself.
+"""The residuals of a posed body: against the landmarks seen, against its prior, and over time.
 
 Robust least squares in the manner of SMPLify (Bogo et al. 2016): places in the picture, directions
 of the limbs and places in metres, the pose, and small accelerations; each a mean over the pictures.

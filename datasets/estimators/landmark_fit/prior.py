@@ -1,4 +1,4 @@
-"""How likely a body pose is, joint by joint: mean, standard deviation and limits.
+"""The prior of a body pose, joint by joint: mean, standard deviation and limits.
 
 Rough anatomical ranges, set by hand, not measured. Knees and elbows are nearly hinges. All are
 axis-angle in radians of the 21 joints of `body_pose`; the left and right sides are mirror images.
