@@ -102,7 +102,8 @@ def load_weights(path: str | Path, model: torch.nn.Module) -> None:
     wanted_sha256 = read_sidecar(path).get("sha256")  # older sidecars have none
     try:
         version = _version(path)
-        state = load_file(path)
+        # In memory: tensors of the mapped file would change with it after it was checked.
+        state = {name: tensor.clone() for name, tensor in load_file(path).items()}
         found_sha256 = sha256_of(Path(path))
         if version != _version(path):
             raise CheckpointError(f"{path} was replaced while it was read: run the command again")

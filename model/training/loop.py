@@ -1,6 +1,5 @@
 """The state of a training run: what is updated, logged, written, and resumed."""
 
-import copy
 import math
 import sys
 import time
@@ -205,17 +204,14 @@ class TrainingRun:
         if not path.is_file():
             return
         try:
-            state = read_state(path)
+            state = read_state(path, self.parameters[0].device)
         except DamagedState as error:
             print(f"{error}: the training starts anew", file=sys.stderr)
             return
         if not goes_on(state["identity"], self.identity, path):
             require_same(state["identity"], self.identity, path)
         self.model.load_state_dict(state["model"])
-        # On a CPU the optimiser would keep the mapped file, which may change after it was checked.
-        on_cpu = self.parameters[0].device.type == "cpu"
-        optimizer = copy.deepcopy(state["optimizer"]) if on_cpu else state["optimizer"]
-        self.optimizer.load_state_dict(optimizer)
+        self.optimizer.load_state_dict(state["optimizer"])
         for average, kept in zip(self.average, state["average"], strict=True):
             average.copy_(kept)
         self._set_progress(state)

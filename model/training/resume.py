@@ -30,8 +30,14 @@ def write_state(path: Path, state: dict) -> None:
         _write_record(path, [*known[-1:], sha256_of(temporary)])
 
 
-def read_state(path: Path) -> dict:
+def read_state(path: Path, device: torch.device) -> dict:
     """The resume state in a file. One without a record, of an older version, is read as it is.
+
+    Args:
+        path: of the file.
+        device: that its tensors are for. For a GPU, to which they are copied at once, the file is
+            only mapped: a state of 48 GB is not in main memory, too. On a CPU an optimiser keeps
+            the tensors, which must not change with the file.
 
     Raises:
         DamagedState: it cannot be read, or is not what was written.
@@ -44,7 +50,7 @@ def read_state(path: Path) -> dict:
             if digest != known[-1]:
                 with contextlib.suppress(OSError):  # such as a full disk, which must not stop this
                     _write_record(path, [digest])
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=device.type != "cpu")
     except DamagedState:
         raise
     except Exception as error:

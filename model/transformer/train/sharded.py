@@ -113,7 +113,8 @@ class ShardedRun(TrainingRun):
         try:
             marker = read_marker(self.out)
             if marker is not None:
-                state = read_state(self._folder(marker[0]) / self._file)
+                path = self._folder(marker[0]) / self._file
+                state = read_state(path, self.parameters[0].device)
         except DamagedState as error:
             problem = str(error)
         problems = [text for text in gathered(problem) if text is not None]

@@ -215,9 +215,9 @@ def test_a_kill_between_the_record_and_the_state_loses_nothing(tmp_path):
             with pytest.raises(Killed):
                 write_state(tmp_path / "resume.pt", second)
         assert torch.save is real
-        assert read_state(tmp_path / "resume.pt")["step"] == 1
+        assert read_state(tmp_path / "resume.pt", torch.device("cpu"))["step"] == 1
     write_state(tmp_path / "resume.pt", second)
-    assert read_state(tmp_path / "resume.pt")["step"] == 2
+    assert read_state(tmp_path / "resume.pt", torch.device("cpu"))["step"] == 2
 
 
 def _only_json(replace):

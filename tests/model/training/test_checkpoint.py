@@ -202,3 +202,13 @@ def test_weights_that_are_replaced_while_they_are_read_are_refused(path, monkeyp
     monkeypatch.setattr(checkpoint, "load_file", read_and_replaced)
     with pytest.raises(CheckpointError, match="was replaced while it was read: run the command"):
         load_weights(path, torch.nn.Linear(3, 2))
+
+
+def test_a_file_that_is_overwritten_after_it_was_read_changes_no_weights(path):
+    model = torch.nn.Linear(3, 2)
+    load_weights(path, model)
+    wanted = {name: value.clone() for name, value in model.state_dict().items()}
+    with path.open("r+b") as file:  # in place: the same file
+        file.write(bytes(path.stat().st_size))
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, wanted[name], rtol=0, atol=0)
