@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.api.clips import Clips, Data, Prediction
-from benchmark.api.method import Method, Progress
+from benchmark.api.method import Progress
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
-from benchmark.methods import systems, transformers
+from benchmark.methods import transformers
+from benchmark.methods.systems import Transformer
 from datasets.tools.files import read_json, sha256_of, write_json
 from model.sequence import VIDEO_ALONE
 from model.video_tokens.cosmos.files import cosmos_file, cosmos_tokenizer
@@ -23,43 +24,13 @@ NO_MOTION = (
 )
 
 
-class VideoAlone(Method):
+class VideoAlone(Transformer):
     """A transformer that is trained here, on video alone, as UniMo's is on video and motion."""
 
-    uses_body = True  # as UniMo's: it may train on mirror images
-
-    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        return transformers.training_spec(profile, tasks=(VIDEO_ALONE,), seed=seed)
-
-    def builds_on(self, row: Row, profile: Profile) -> tuple[str, Row] | None:
-        return systems.builds_on(row, profile)
-
-    def training_command(self, row: Row, profile: Profile) -> str:
-        return systems.training_command(row, profile, tasks=(VIDEO_ALONE,))
-
-    def use_of(self, sidecar: Mapping[str, Any], row: Row, profile: Profile) -> str:
-        return systems.use_of(sidecar, row, profile, tasks=(VIDEO_ALONE,))
+    learned = (VIDEO_ALONE,)
 
     def pixels(self, profile: Profile) -> dict[str, str]:
         return transformers.pixels(profile)
-
-    def train(
-        self,
-        spec: dict,
-        data: Data,
-        out: Path,
-        *,
-        device: str,
-        progress: Progress,
-        base: Path | None = None,
-    ) -> Path:
-        return transformers.train(spec, data, out, device=device, progress=progress, base=base)
-
-    def release(self) -> None:
-        transformers.release()
-
-    def facts(self, weights: Path) -> dict[str, float]:
-        return {"params_m": transformers.num_parameters(weights) / 1e6}
 
     def predict(
         self,

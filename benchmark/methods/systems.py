@@ -3,16 +3,64 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
+from benchmark.api.clips import Data
 from benchmark.api.errors import Unavailable
+from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
+from benchmark.methods import transformers
 from model.system import codec_name
 
 _PROCESSES = 8
 # An A100's bf16 peak and the share of it that a training of this kind reaches.
 _FLOPS, _SHARE = 312e12, 0.4
+
+
+class Transformer(Method):
+    """A transformer that is trained here, or whose training the user gives.
+
+    Attributes:
+        learned: the tasks of its training, where a row's `params` name no others.
+    """
+
+    learned: ClassVar[tuple[str, ...]]
+    uses_body = True  # a training may mirror clips, and motions turn about the body's pelvis
+
+    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
+        return transformers.training_spec(profile, **self._settings(params), seed=seed)
+
+    def training_command(self, row: Row, profile: Profile) -> str:
+        return training_command(row, profile, **self._settings(row.params))
+
+    def use_of(self, sidecar: Mapping[str, Any], row: Row, profile: Profile) -> str:
+        return use_of(sidecar, row, profile, **self._settings(row.params))
+
+    def builds_on(self, row: Row, profile: Profile) -> tuple[str, Row] | None:
+        return builds_on(row, profile)
+
+    def train(
+        self,
+        spec: dict,
+        data: Data,
+        out: Path,
+        *,
+        device: str,
+        progress: Progress,
+        base: Path | None = None,
+    ) -> Path:
+        return transformers.train(spec, data, out, device=device, progress=progress, base=base)
+
+    def release(self) -> None:
+        transformers.release()
+
+    def facts(self, weights: Path) -> dict[str, float]:
+        return {"params_m": transformers.num_parameters(weights) / 1e6}
+
+    def _settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {"tasks": self.learned, **params}
 
 
 def use_of(

@@ -10,7 +10,8 @@ from benchmark.api.clips import Clips, Data, Prediction
 from benchmark.api.method import Method, Progress
 from benchmark.api.profile import Profile
 from benchmark.api.table import Row
-from benchmark.methods import systems, tokenizers, transformers
+from benchmark.methods import tokenizers, transformers
+from benchmark.methods.systems import Transformer
 from benchmark.methods.tokenizers import train_tokenizer, variant
 from model.sequence import TASKS
 from model.tokenizer import TokenizerConfig
@@ -68,7 +69,7 @@ class Tokenizer(Method):
         return MotionTokenizer.load(weights)
 
 
-class _Transformer(Method):
+class _Transformer(Transformer):
     """Rows are ablations: `params` are tasks, of one of them alone, and unified, of one embedding.
 
     One training does both tasks. A row with ``fine_tuned`` is about one dataset: a trained model
@@ -76,37 +77,7 @@ class _Transformer(Method):
     """
 
     checkpoint_class = "UniMo"
-    uses_body = True  # mirror images of motions turn about its pelvis
-
-    def training_spec(self, params: Mapping[str, object], profile: Profile, *, seed: int) -> dict:
-        return transformers.training_spec(profile, **{"tasks": TASKS, **params}, seed=seed)
-
-    def training_command(self, row: Row, profile: Profile) -> str:
-        return systems.training_command(row, profile, **{"tasks": TASKS, **row.params})
-
-    def use_of(self, sidecar: Mapping[str, Any], row: Row, profile: Profile) -> str:
-        return systems.use_of(sidecar, row, profile, **{"tasks": TASKS, **row.params})
-
-    def builds_on(self, row: Row, profile: Profile) -> tuple[str, Row] | None:
-        return systems.builds_on(row, profile)
-
-    def train(
-        self,
-        spec: dict,
-        data: Data,
-        out: Path,
-        *,
-        device: str,
-        progress: Progress,
-        base: Path | None = None,
-    ) -> Path:
-        return transformers.train(spec, data, out, device=device, progress=progress, base=base)
-
-    def release(self) -> None:
-        transformers.release()
-
-    def facts(self, weights: Path) -> dict[str, float]:
-        return {"params_m": transformers.num_parameters(weights) / 1e6}
+    learned = TASKS
 
 
 class VideoToMotion(_Transformer):
