@@ -31,6 +31,7 @@ _FILES = (PROGRAM, "configs_3b/main.yaml", *WEIGHTS)
 _COLOUR = "projects/video_diffusion_sr/color_fix.py"  # not part of the repository
 _SCRIPT = Path(__file__).parent / "seedvr_worker.py"
 _START_SECONDS = 1800
+_RATE_ERROR = 0.01  # of a file that is said to have the same frames per second
 
 
 class EnhanceError(RuntimeError):
@@ -163,10 +164,10 @@ class SeedVRSession:
             seed: of the noise.
 
         Raises:
-            EnhanceError: the tool fails, takes too long, or writes another number of frames.
+            EnhanceError: the tool fails, takes too long, or writes other frames or another rate.
             VideoError: `video` is not one.
         """
-        num_frames = probe(video).num_frames
+        source_info = probe(video)
         # Beside `out`, so that the result can be renamed into place.
         with tempfile.TemporaryDirectory(prefix=".seedvr-", dir=out.parent) as folder:
             source, target = (Path(folder).absolute() / name for name in ("input", "output"))
@@ -189,11 +190,20 @@ class SeedVRSession:
             if not result.is_file():
                 raise EnhanceError("SeedVR wrote no video")
             try:
-                found = probe(result).num_frames
+                found = probe(result)
             except VideoError as error:
                 raise EnhanceError(f"SeedVR's video cannot be read: {error.why}") from error
-            if found != num_frames:
-                raise EnhanceError(f"SeedVR's video has {found} frames instead of {num_frames}")
+            frames, rate = found.num_frames, float(found.fps)
+            if frames != source_info.num_frames:
+                raise EnhanceError(
+                    f"SeedVR's video has {frames} frames instead of {source_info.num_frames}"
+                )
+            # Dynamic degree and the like are of the rate that the file says.
+            if abs(rate / float(source_info.fps) - 1) > _RATE_ERROR:
+                raise EnhanceError(
+                    f"SeedVR's video has {rate:g} frames per second instead of "
+                    f"{float(source_info.fps):g}: use the released program without --out_fps"
+                )
             os.replace(result, out)
 
 

@@ -121,6 +121,18 @@ def test_a_video_that_fails_leaves_nothing_and_does_not_stop_the_others(video, t
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+def test_a_video_of_another_rate_is_refused(video, tmp_path):
+    slow = tmp_path / "slow.mp4"
+    write_video(slow, np.zeros((5, 32, 32, 3), np.uint8), fps=24)
+    tool = installation(tmp_path, f"shutil.copyfile({str(slow)!r}, target)")
+    with (
+        tool.start("cuda") as session,
+        pytest.raises(EnhanceError, match="24 frames per second instead of 30"),
+    ):
+        session.enhance(video, tmp_path / "out.mp4", size=(32, 32), seed=0)
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_generation_loads_it_once_for_all_pictures(tmp_path, monkeypatch, capsys):
     tool = installation(tmp_path)
     for name in ("a", "b"):
