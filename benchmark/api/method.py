@@ -90,6 +90,19 @@ class Method(ABC):
         """
         return None
 
+    def require_room(self, spec: dict, out: Path, *, device: str) -> None:
+        """Check that a training fits on its device and disk, before its clips are made.
+
+        Args:
+            spec: what `training_spec` returned.
+            out: folder of the training; it need not be there.
+            device: ``cpu`` or ``cuda``.
+
+        Raises:
+            UserError: it does not fit; the message says what is needed and what is free.
+        """
+        return
+
     def train(
         self,
         spec: dict,

@@ -41,15 +41,13 @@ def regenerate(
     """
     with body_chosen(options.body):
         request = make_request(tables, figures, profile, options)
-        stores = Stores(
-            request.profile,
-            data=options.data,
-            test=options.test,
-            limit=options.limit,
-            quiet=options.quiet,
-            make=not options.dry_run,
-        )
+        # Whatever is checked cheaply comes before the first picture of built-in data.
+        stores = _stores(request, make=False)
         planned = _plan(request, stores)
+        if stores.unmade and not options.dry_run:
+            _require_room(request, planned)
+            planned = _plan(request, _stores(request, make=True))
+        _say_refused(planned)
         if options.dry_run:
             print(printable("\n".join(_dry_run(request, planned, stores.unmade))))
             return 0
@@ -88,8 +86,34 @@ class _Report:
     failed: bool = False
 
 
+def _stores(request: Request, *, make: bool) -> Stores:
+    options = request.options
+    return Stores(
+        request.profile,
+        data=options.data,
+        test=options.test,
+        limit=options.limit,
+        quiet=options.quiet,
+        make=make,
+    )
+
+
+def _require_room(request: Request, planned: Plan) -> None:
+    """Check that the trainings to be done fit.
+
+    Raises:
+        UserError: one does not.
+    """
+    context = request.context
+    for item in _items(planned.selected):
+        if item.weights is None:
+            item.implementation.require_room(
+                dict(item.training_spec), context.cache, device=context.device
+            )
+
+
 def _plan(request: Request, stores: Stores) -> Plan:
-    """Plan what is measured; print which tables and figures ``--data`` cannot serve, and why.
+    """Plan what is measured.
 
     Raises:
         UserError: there is nothing that can be done.
@@ -105,13 +129,17 @@ def _plan(request: Request, stores: Stores) -> Plan:
     )
     if planned.refused and not planned.rows and len(measured) == len(request.tables):
         raise next(iter(planned.refused.values()))
+    return planned
+
+
+def _say_refused(planned: Plan) -> None:
+    """Print which tables and figures ``--data`` cannot serve, and why."""
     names: dict[str, list[str]] = {}
     for name, error in planned.refused.items():
         names.setdefault(str(error), []).append(name)
     for reason, own in names.items():
         are = "is" if len(own) == 1 else "are"
         print(printable(f"{', '.join(own)} {are} left out: {reason}"), file=sys.stderr)
-    return planned
 
 
 def _dry_run(request: Request, planned: Plan, unmade: Sequence[str]) -> Iterator[str]:

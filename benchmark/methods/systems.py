@@ -53,6 +53,9 @@ class Transformer(Method):
     ) -> Path:
         return transformers.train(spec, data, out, device=device, progress=progress, base=base)
 
+    def require_room(self, spec: dict, out: Path, *, device: str) -> None:
+        transformers.require_room(spec, out, device=device)
+
     def release(self) -> None:
         transformers.release()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.api.clips import Clips, Data
-from benchmark.api.errors import Unavailable
+from benchmark.api.errors import Unavailable, UserError
 from benchmark.api.method import Progress
 from benchmark.api.profile import Profile
 from datasets.tools.files import sha256_of
@@ -60,6 +60,23 @@ def training_spec(
     return {**found, "codec": codec, "start": f"cosmos {sha256_of(weights)}"}
 
 
+def require_room(spec: Mapping, out: Path, *, device: str) -> None:
+    """Check that a training fits; see `benchmark.api.method.Method.require_room`."""
+    from model.training.config import TrainingError
+    from model.transformer import UniMoConfig
+    from model.transformer.train import memory
+    from model.transformer.train.config import ARTrainingConfig
+
+    if "training" not in spec:  # a released model, which is not trained
+        return
+    config = UniMoConfig.from_dict(spec["model"])
+    training = ARTrainingConfig.from_dict(spec["training"])
+    try:
+        memory.require_room(config, training, out, device)
+    except TrainingError as error:
+        raise UserError(str(error)) from error
+
+
 def train(
     spec: Mapping,
     data: Data,
@@ -75,7 +92,6 @@ def train(
     from model.tokenizer import MotionTokenizer
     from model.transformer import UniMo, UniMoConfig, cosmos_weights
     from model.transformer.train.config import ARTrainingConfig
-    from model.transformer.train.memory import require_room
     from model.transformer.train.run import train as train_transformer
     from model.transformer.train.token_set import Tokens
     from model.video_tokens.choose import open_codec
@@ -83,7 +99,7 @@ def train(
     release()  # a GPU may not hold two of them
     training = ARTrainingConfig.from_dict(spec["training"])
     config = UniMoConfig.from_dict(spec["model"])
-    require_room(config, training, out, device)
+    require_room(spec, out, device=device)
     tuned = spec["start"] == _TRAINED and base is not None
     system = TrainedSystem.open(base) if tuned else None
     files = system.files if system else _tokenizer_files(base)

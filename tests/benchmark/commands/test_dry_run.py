@@ -56,3 +56,13 @@ def test_a_dry_run_makes_no_built_in_data_and_wants_it_for_rows_of_no_dataset(
     assert "the built-in clips for tokenizer tasks are not made yet" in found
     assert "table1, figure11: Our: to do, from train on" in found.splitlines()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_is_said_before_a_picture_is_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stores, "built_in_path", lambda profile, task: tmp_path / task)
+    monkeypatch.setattr(stores, "make_built_in", lambda *_, **__: pytest.fail("pictures are made"))
+    monkeypatch.setattr("model.training.memory.free_memory", lambda device: 10**6)
+    words = ["table7", "--profile", "smoke", "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert run.main(words) == 2
+    said = capsys.readouterr().err
+    assert "weights in training need" in said and "GB of main memory" in said
